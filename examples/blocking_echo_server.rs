@@ -1,0 +1,71 @@
+//! The textbook's echo server: blocking calls, one client at a time or a thread for each.
+//!
+//! Try it with two terminals: `cargo run --example blocking_echo_server` and `nc 127.0.0.1 7007`; then with a third, a
+//! second `nc`, which has no answer until the first has left. With `--threads` it has.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::Parser;
+use tidegate::blocking::{Server, ServerOptions};
+
+/// A blocking echo server: sends back what comes in.
+#[derive(Parser)]
+struct Args {
+    /// Where to listen: 127.0.0.1:7007, [::1]:7007, localhost:7007, or :7007 for every interface; port 0 is a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7007")]
+    listen: String,
+
+    /// Serve every client on a thread of its own, and not one client after the other
+    #[arg(long)]
+    threads: bool,
+
+    /// How many bytes are received before they are sent back
+    #[arg(long, value_name = "BYTES", default_value_t = ServerOptions::default().buffer)]
+    buffer: usize,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
+    match serve(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Not eprintln!, which panics where standard error is closed.
+            let _ = writeln!(io::stderr(), "blocking_echo_server: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(args: &Args) -> io::Result<()> {
+    let server = Server::bind_with(&args.listen, ServerOptions::default().buffer(args.buffer))?;
+    let address = server.local_addr()?;
+
+    // Before the line below is printed: who waits for it may send the signal at once.
+    let stopper = server.stopper()?;
+    ctrlc::set_handler(move || stopper.stop()).map_err(io::Error::other)?;
+
+    log::info!(
+        "serving {} at {address}",
+        if args.threads { "a thread for each client" } else { "one at a time" }
+    );
+    if let Err(error) = announce(&format!("listening on {address}\n")) {
+        log::warn!("cannot write to standard output: {error}");
+    }
+
+    if args.threads {
+        server.serve_with_threads();
+    } else {
+        server.serve_one_at_a_time();
+    }
+    log::info!("stopped");
+    Ok(())
+}
+
+/// Written out at once even into a pipe, and without println!'s panic when nobody reads it.
+fn announce(line: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(line.as_bytes())?;
+    out.flush()
+}

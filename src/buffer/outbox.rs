@@ -1,0 +1,119 @@
+//! Bytes that were accepted for sending and that the kernel has not taken yet.
+
+/// A queue of bytes: appended at the back, taken by the kernel at the front, in whatever portions it likes.
+///
+/// Empty, it owns no storage.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    bytes: Vec<u8>,
+    /// How many of `bytes` the kernel has taken; advancing an index is cheaper than moving the rest.
+    taken: usize,
+}
+
+impl Outbox {
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        // Moving the rest to the front is paid for by the bytes that left, so that a queue that never
+        // runs empty costs a constant for each byte and does not grow.
+        if self.taken > 0
+            && self.bytes.capacity() - self.bytes.len() < bytes.len()
+            && self.taken >= self.len()
+        {
+            self.bytes.copy_within(self.taken.., 0);
+            self.bytes.truncate(self.bytes.len() - self.taken);
+            self.taken = 0;
+            let needed = self.bytes.len() + bytes.len();
+            if super::is_oversized(self.bytes.capacity(), needed) {
+                self.bytes.shrink_to(needed);
+            }
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// The kernel took the first `n` bytes.
+    pub(crate) fn advance(&mut self, n: usize) {
+        self.taken += n;
+        debug_assert!(self.taken <= self.bytes.len(), "the kernel cannot take more than it was given");
+        if self.taken == self.bytes.len() {
+            self.clear();
+        }
+    }
+
+    /// Forgets everything and frees the storage.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// What is to be sent, in order.
+    pub(crate) fn pending(&self) -> &[u8] {
+        &self.bytes[self.taken..]
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len() - self.taken
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn order_is_kept_across_pushes_and_partial_takes() {
+        let mut outbox = Outbox::default();
+        let (mut pushed, mut taken) = (0_u32, Vec::new());
+        for step in 0..10_000_usize {
+            let chunk: Vec<u8> = (0..step % 23).map(|i| (pushed as usize + i) as u8).collect();
+            outbox.push(&chunk);
+            pushed += chunk.len() as u32;
+            let n = (step * 7 % 19).min(outbox.len());
+            taken.extend_from_slice(&outbox.pending()[..n]);
+            outbox.advance(n);
+        }
+        taken.extend_from_slice(outbox.pending());
+        assert!(taken.iter().enumerate().all(|(i, byte)| *byte == i as u8));
+        assert_eq!(taken.len(), pushed as usize);
+    }
+
+    #[test]
+    fn an_empty_outbox_owns_no_storage() {
+        let mut outbox = Outbox::default();
+        outbox.push(&[1; 100_000]);
+        outbox.advance(99_999);
+        assert_eq!(outbox.len(), 1);
+        outbox.advance(1);
+        assert_eq!(outbox.bytes.capacity(), 0);
+    }
+
+    #[test]
+    fn a_queue_that_never_runs_empty_does_not_grow() {
+        let mut outbox = Outbox::default();
+        outbox.push(&[0; 1000]);
+        for _ in 0..10_000 {
+            outbox.push(&[0; 700]);
+            outbox.advance(700);
+        }
+        assert_eq!(outbox.len(), 1000);
+        assert!(outbox.bytes.capacity() <= 8192, "{}", outbox.bytes.capacity());
+    }
+
+    #[test]
+    fn a_burst_that_is_over_gives_its_storage_back() {
+        let mut outbox = Outbox::default();
+        outbox.push(&vec![0; 1 << 20]);
+        outbox.advance((1 << 20) - 10);
+        outbox.push(&vec![0; 1 << 20]); // no room behind: the rest moves to the front
+        outbox.advance(1 << 20);
+        while outbox.bytes.capacity() >= 1 << 20 {
+            outbox.push(&[0; 10_000]);
+            outbox.advance(10_000);
+        }
+        assert_eq!(outbox.len(), 10);
+    }
+}

@@ -1,0 +1,109 @@
+//! Why a connection ended.
+
+use std::{fmt, io};
+
+/// Why a connection ended; [`Handler::on_close`](crate::Handler::on_close) is told once, and the first reason wins.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// The peer's end of file was read, and this side ended too: by itself or by a `close()` after it.
+    Eof,
+    /// The handler called `close()` before the peer had ended.
+    Closed,
+    /// It was closed because a drain had begun.
+    Drained,
+    /// `abort()` was called, or the grace of a drain ran out.
+    Aborted,
+    /// The peer reset the connection, or stopped reading what was sent to it (ECONNRESET, EPIPE).
+    Reset,
+    /// Any other error of the socket.
+    Io(io::Error),
+    /// No address could be connected to; the error is the last one.
+    ConnectFailed(io::Error),
+    /// A send would have left more than `max_outbox` bytes unsent.
+    OutboxLimit,
+    /// A message was not whole within `max_inbox` bytes.
+    InboxLimit,
+}
+
+/// [`CloseReason`] without the errors: to count by, to compare, to use as a key.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum CloseKind {
+    /// See [`CloseReason::Eof`].
+    Eof,
+    /// See [`CloseReason::Closed`].
+    Closed,
+    /// See [`CloseReason::Drained`].
+    Drained,
+    /// See [`CloseReason::Aborted`].
+    Aborted,
+    /// See [`CloseReason::Reset`].
+    Reset,
+    /// See [`CloseReason::Io`].
+    Io,
+    /// See [`CloseReason::ConnectFailed`].
+    ConnectFailed,
+    /// See [`CloseReason::OutboxLimit`].
+    OutboxLimit,
+    /// See [`CloseReason::InboxLimit`].
+    InboxLimit,
+}
+
+impl CloseReason {
+    /// Which reason it is, without the error it may carry.
+    ///
+    /// ```
+    /// use tidegate::{CloseKind, CloseReason};
+    ///
+    /// assert_eq!(CloseReason::Reset.kind(), CloseKind::Reset);
+    /// ```
+    pub fn kind(&self) -> CloseKind {
+        match self {
+            Self::Eof => CloseKind::Eof,
+            Self::Closed => CloseKind::Closed,
+            Self::Drained => CloseKind::Drained,
+            Self::Aborted => CloseKind::Aborted,
+            Self::Reset => CloseKind::Reset,
+            Self::Io(_) => CloseKind::Io,
+            Self::ConnectFailed(_) => CloseKind::ConnectFailed,
+            Self::OutboxLimit => CloseKind::OutboxLimit,
+            Self::InboxLimit => CloseKind::InboxLimit,
+        }
+    }
+
+    /// Whether it ended as one of the two sides wished: no error, no limit, not cut off.
+    ///
+    /// ```
+    /// assert!(tidegate::CloseReason::Eof.is_clean());
+    /// assert!(!tidegate::CloseReason::OutboxLimit.is_clean());
+    /// ```
+    pub fn is_clean(&self) -> bool {
+        matches!(self, Self::Eof | Self::Closed | Self::Drained)
+    }
+
+    /// What an error of a read or a write says about the connection.
+    pub(crate) fn from_error(error: io::Error) -> Self {
+        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+        match error.kind() {
+            BrokenPipe | ConnectionAborted | ConnectionReset => Self::Reset,
+            _ => Self::Io(error),
+        }
+    }
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Eof => f.write_str("end of file"),
+            Self::Closed => f.write_str("closed"),
+            Self::Drained => f.write_str("closed by a drain"),
+            Self::Aborted => f.write_str("aborted"),
+            Self::Reset => f.write_str("reset by the peer"),
+            Self::Io(error) => write!(f, "failed: {error}"),
+            Self::ConnectFailed(error) => write!(f, "could not connect: {error}"),
+            Self::OutboxLimit => f.write_str("too many unsent bytes"),
+            Self::InboxLimit => f.write_str("message too long"),
+        }
+    }
+}

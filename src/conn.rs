@@ -1,0 +1,270 @@
+//! A connection as a callback sees it.
+
+use std::{
+    fmt,
+    io::{self, ErrorKind},
+    sync::Arc,
+};
+
+use crate::{
+    address::Address,
+    close::CloseReason,
+    net::{Flow, Net},
+    shared::{Head, Shared},
+    source::{
+        Peer,
+        connection::{Connection, Phase},
+    },
+    stream::Stream,
+};
+
+/// A connection, open or past: it names nothing once `on_close` was called, also when its place is used again.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct ConnId {
+    pub(crate) slot: u32,
+    pub(crate) generation: u32,
+}
+
+/// One connection, for the length of a callback or of a [`Net::conn`] call.
+///
+/// It stays usable after [`close`](Self::close) and [`abort`](Self::abort): these only mark the connection, which
+/// ends after the callback.
+pub struct Conn<'a, S = ()> {
+    net: &'a mut Net<S>,
+    slot: u32,
+}
+
+/// The sending half of a connection; [`Conn::split`] gives it beside the session.
+///
+/// It is not generic over the session, so a protocol can be a plain function over its own state and an `Output`.
+/// It is an [`io::Write`] as well, for what wants one.
+pub struct Output<'a> {
+    connection: &'a mut Connection<Stream>,
+    head: &'a mut Head,
+    shared: &'a mut Shared,
+}
+
+impl<'a, S> Conn<'a, S> {
+    /// `slot` holds a connection with a session, and keeps it for as long as this exists: both go only in `settle`.
+    pub(crate) fn at(net: &'a mut Net<S>, slot: u32) -> Self {
+        Self { net, slot }
+    }
+
+    /// Everything else that the reactor has.
+    pub fn net(&mut self) -> &mut Net<S> {
+        self.net
+    }
+
+    /// What `on_accept` made for this connection.
+    pub fn session(&mut self) -> &mut S {
+        self.split().0
+    }
+
+    /// Both at once: the session in one hand, the pen in the other.
+    ///
+    /// ```
+    /// use tidegate::{Conn, Output};
+    ///
+    /// fn count(lines: &mut u32, out: &mut Output<'_>) {
+    ///     *lines += 1;
+    ///     writeln!(out, "line {lines}");
+    /// }
+    ///
+    /// fn on_line(conn: &mut Conn<'_, u32>) {
+    ///     let (lines, mut out) = conn.split();
+    ///     count(lines, &mut out);
+    /// }
+    /// ```
+    pub fn split(&mut self) -> (&mut S, Output<'_>) {
+        let (peer, head, shared) = self.parts();
+        let session = peer.session.as_mut().expect("a Conn is made only while there is a session");
+        (session, Output { connection: &mut peer.connection, head, shared })
+    }
+
+    /// `sendall()`: the bytes are taken, and the reactor goes on until the kernel has them all. See [`Flow`].
+    pub fn send_all(&mut self, bytes: &[u8]) -> Flow {
+        self.output().send_all(bytes)
+    }
+
+    /// The same for bytes that several connections are sent.
+    pub fn send_shared(&mut self, bytes: &Arc<[u8]>) -> Flow {
+        self.output().send_shared(bytes)
+    }
+
+    /// Makes `write!(conn, "…")` work, with the [`Flow`] as its value and no error to unwrap.
+    pub fn write_fmt(&mut self, text: fmt::Arguments<'_>) -> Flow {
+        self.output().write_fmt(text)
+    }
+
+    /// `send()`: hands over what the kernel takes now, and says how much that was.
+    ///
+    /// # Errors
+    /// `WouldBlock` if it takes nothing, or if bytes of an earlier send still wait, so that order is kept;
+    /// `on_writable` then follows. Any other error means that the connection is ending; the cause comes with
+    /// `on_close`.
+    pub fn try_send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.output().try_send(bytes)
+    }
+
+    /// How many bytes were sent and not yet taken by the kernel.
+    pub fn queued(&mut self) -> usize {
+        self.output().queued()
+    }
+
+    /// Asks for one [`on_writable`](crate::Handler::on_writable) when there is room.
+    pub fn notify_writable(&mut self) {
+        let (peer, head, shared) = self.parts();
+        peer.connection.notify_writable();
+        shared.queue(head);
+    }
+
+    /// Received bytes that `on_data` left unused; inside `on_data` itself there are none, since it has them.
+    pub fn unconsumed(&mut self) -> &[u8] {
+        self.parts().0.connection.inbox().unconsumed()
+    }
+
+    /// No more `on_data` until [`resume_reading`](Self::resume_reading). No system call, and no event is lost.
+    ///
+    /// The peer's end of file is not met while reading is paused; its reset ends the connection.
+    pub fn pause_reading(&mut self) {
+        let (peer, head, shared) = self.parts();
+        peer.connection.pause();
+        shared.queue(head);
+    }
+
+    /// Reading goes on. What `on_data` left unused is shown again, even if no new byte has come.
+    pub fn resume_reading(&mut self) {
+        let (peer, head, shared) = self.parts();
+        peer.connection.resume();
+        shared.queue(head);
+    }
+
+    /// Whether reading pauses by itself while the outbox is above high water. On at first; off where the two
+    /// directions are independent of each other, as in a proxy.
+    pub fn pause_when_full(&mut self, on: bool) {
+        let (peer, head, shared) = self.parts();
+        peer.connection.pause_when_full(on);
+        shared.queue(head);
+    }
+
+    /// Ends the sending direction once everything before is sent: the peer reads an end of file, shutdown(2).
+    /// Receiving goes on; when the peer has ended as well, so has the connection.
+    pub fn shutdown_write(&mut self) {
+        let (peer, head, shared) = self.parts();
+        peer.connection.shutdown_write();
+        shared.queue(head);
+    }
+
+    /// Delivers what was sent, then ends the connection. No callback but `on_close` comes for it any more.
+    ///
+    /// If the peer has not ended yet, its further input is discarded for as long as it comes, bounded by
+    /// [`linger`](crate::Options::linger) and [`close_timeout`](crate::Options::close_timeout): closing a socket
+    /// with unread input would send a reset, which can destroy what the peer has not read yet (RFC 1122,
+    /// 4.2.2.13).
+    pub fn close(&mut self) {
+        self.output().close();
+    }
+
+    /// Ends the connection with a reset; what was not delivered is lost.
+    pub fn abort(&mut self) {
+        self.output().abort();
+    }
+
+    /// Who the peer is.
+    ///
+    /// # Errors
+    /// `NotConnected` if it has gone, or is not there yet.
+    pub fn peer(&mut self) -> io::Result<Address> {
+        self.parts().0.connection.stream().peer().map(Address::from)
+    }
+
+    /// This connection's name, to keep and to find it by.
+    pub fn id(&self) -> ConnId {
+        self.net.slot(self.slot).head.id()
+    }
+
+    fn output(&mut self) -> Output<'_> {
+        let (peer, head, shared) = self.parts();
+        Output { connection: &mut peer.connection, head, shared }
+    }
+
+    fn parts(&mut self) -> (&mut Peer<S>, &mut Head, &mut Shared) {
+        self.net.parts(self.slot).expect("a Conn is made only for a connection")
+    }
+}
+
+impl Output<'_> {
+    /// See [`Conn::send_all`].
+    pub fn send_all(&mut self, bytes: &[u8]) -> Flow {
+        self.shared.send(self.connection, self.head, bytes)
+    }
+
+    /// See [`Conn::send_shared`].
+    pub fn send_shared(&mut self, bytes: &Arc<[u8]>) -> Flow {
+        self.send_all(bytes)
+    }
+
+    /// See [`Conn::write_fmt`].
+    pub fn write_fmt(&mut self, text: fmt::Arguments<'_>) -> Flow {
+        struct Pieces<'a, 'b>(&'a mut Output<'b>, Flow);
+        impl fmt::Write for Pieces<'_, '_> {
+            fn write_str(&mut self, piece: &str) -> fmt::Result {
+                self.1 = self.0.send_all(piece.as_bytes());
+                Ok(())
+            }
+        }
+        let mut pieces = Pieces(self, Flow::Open);
+        if fmt::Write::write_fmt(&mut pieces, text).is_err() {
+            log::warn!("a Display implementation failed while it was written to a connection");
+        }
+        pieces.1
+    }
+
+    /// See [`Conn::try_send`].
+    pub fn try_send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.shared.try_send(self.connection, self.head, bytes)
+    }
+
+    /// See [`Conn::queued`].
+    pub fn queued(&self) -> usize {
+        self.shared.queued(self.connection, self.head)
+    }
+
+    /// See [`Conn::close`].
+    pub fn close(&mut self) {
+        self.connection.close(self.shared.is_draining());
+        self.shared.queue(self.head);
+    }
+
+    /// See [`Conn::abort`].
+    pub fn abort(&mut self) {
+        self.connection.end(CloseReason::Aborted, Phase::Resetting);
+        self.shared.queue(self.head);
+    }
+}
+
+impl io::Write for Output<'_> {
+    /// Takes all of it, as [`send_all`](Output::send_all) does; `BrokenPipe` once the connection is closing.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.send_all(bytes) {
+            Flow::Open | Flow::Full => Ok(bytes.len()),
+            Flow::Gone => Err(ErrorKind::BrokenPipe.into()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(()) // the reactor flushes when the callback returns
+    }
+}
+
+impl<S> fmt::Debug for Conn<'_, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Conn").field("id", &self.id()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Output<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Output").field("id", &self.head.id()).field("queued", &self.queued()).finish()
+    }
+}

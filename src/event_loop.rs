@@ -1,0 +1,176 @@
+//! The own loop: the simplest host of a reactor.
+
+use std::{
+    fmt, io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use mio::{Events, Poll, Token, Waker};
+
+use crate::{
+    handler::Handler,
+    net::Net,
+    options::Options,
+    reactor::{Reactor, Turn},
+    remote::Remote,
+};
+
+const WAKE: Token = Token(0);
+const EVENTS: usize = 1024;
+
+/// A [`Reactor`] with a [`mio::Poll`] of its own.
+///
+/// It is written on the reactor's public interface alone; a program that has a poll already can do the same.
+///
+/// ```
+/// use tidegate::{Accepted, Conn, EventLoop, Handler, Net, Options};
+///
+/// struct Echo;
+///
+/// impl Handler for Echo {
+///     type Session = ();
+///
+///     fn on_accept(&mut self, _net: &mut Net, _from: &Accepted) -> Option<()> {
+///         Some(())
+///     }
+///
+///     fn on_data(&mut self, conn: &mut Conn<'_>, input: &[u8]) -> usize {
+///         conn.send_all(input);
+///         input.len()
+///     }
+/// }
+///
+/// # fn main() -> std::io::Result<()> {
+/// let mut server = EventLoop::new(Options::default())?;
+/// server.net().listen("127.0.0.1:0")?;
+/// # server.remote().stop();
+/// server.run(&mut Echo)
+/// # }
+/// ```
+pub struct EventLoop<S = ()> {
+    reactor: Reactor<S>,
+    poll: Poll,
+    events: Events,
+    waker: Arc<Waker>,
+}
+
+impl<S> EventLoop<S> {
+    /// # Errors
+    /// If the system gives no more polls or descriptors.
+    pub fn new(options: Options) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        Ok(Self {
+            reactor: Reactor::new(poll.registry(), WAKE.0 + 1.., options)?,
+            waker: Arc::new(Waker::new(poll.registry(), WAKE)?),
+            events: Events::with_capacity(EVENTS),
+            poll,
+        })
+    }
+
+    /// The connections and listeners.
+    pub fn net(&mut self) -> &mut Net<S> {
+        self.reactor.net()
+    }
+
+    /// A handle for other threads.
+    pub fn remote(&self) -> Remote {
+        self.reactor.remote(Arc::clone(&self.waker))
+    }
+
+    /// Turns until [`Net::stop`], a [`Remote`] or the end of a [`Net::drain`] says that it is enough.
+    ///
+    /// # Errors
+    /// Only if polling itself fails. What goes wrong with a connection is told by its
+    /// [`on_close`](Handler::on_close).
+    pub fn run(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized)) -> io::Result<()> {
+        while !self.turn(handler, None)?.finished {}
+        Ok(())
+    }
+
+    /// Waits for events, for at most `wait` (`None`: as long as it takes; zero: not at all), and does the work they
+    /// bring. A signal that interrupts the wait makes it a turn without events.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn turn(
+        &mut self,
+        handler: &mut (impl Handler<Session = S> + ?Sized),
+        wait: Option<Duration>,
+    ) -> io::Result<Turn> {
+        let events = self.poll(wait)?;
+        let turn = self.reactor.settle(handler, Instant::now());
+        Ok(Turn { events, ..turn })
+    }
+
+    /// The same, but what is not done by `end` is left for the next turn; see [`Reactor::settle_until`].
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn turn_until(
+        &mut self,
+        handler: &mut (impl Handler<Session = S> + ?Sized),
+        wait: Option<Duration>,
+        end: Instant,
+    ) -> io::Result<Turn> {
+        let events = self.poll(wait)?;
+        let turn = self.reactor.settle_until(handler, Instant::now(), end);
+        Ok(Turn { events, ..turn })
+    }
+
+    /// Sends what was sent between turns, now and not in the next one; see [`Reactor::flush`].
+    pub fn flush(&mut self) {
+        self.reactor.flush();
+    }
+
+    /// When [`turn`](Self::turn) has to be called next even if no event comes; in the past while work is left.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.reactor.next_deadline()
+    }
+
+    /// Polls until fewer events come than there is room for: who watches this poll for edges is not told again of
+    /// events that were left behind.
+    fn poll(&mut self, wait: Option<Duration>) -> io::Result<usize> {
+        let mut wait = match wait {
+            Some(Duration::ZERO) => wait,
+            _ => match self.reactor.next_deadline() {
+                None => wait,
+                Some(_) => {
+                    let until_due = self.reactor.timeout(Instant::now());
+                    [wait, until_due].into_iter().flatten().min()
+                }
+            },
+        };
+        let mut total = 0;
+        loop {
+            match self.poll.poll(&mut self.events, wait) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(total),
+                Err(error) => return Err(error),
+            }
+            let mut count = 0;
+            for event in &self.events {
+                count += 1;
+                // What the reactor does not know is the waker, and a wake says all by ending the wait.
+                self.reactor.handle(event);
+            }
+            total += count;
+            if count < EVENTS {
+                return Ok(total);
+            }
+            wait = Some(Duration::ZERO);
+        }
+    }
+}
+
+impl<S> fmt::Debug for EventLoop<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventLoop").field("reactor", &self.reactor).finish_non_exhaustive()
+    }
+}
+
+const _: () = {
+    const fn assert_send<T: Send>() {}
+    // One loop for each core, made here and run there.
+    assert_send::<EventLoop<String>>();
+};

@@ -1,0 +1,326 @@
+//! Everything a callback can reach: the connections, the listeners, the end.
+
+use std::sync::Arc;
+use std::{fmt, io, time::Duration};
+
+use slab::Slab;
+
+use crate::{
+    address::{Address, ToAddress},
+    conn::{Conn, ConnId},
+    options::ListenOptions,
+    shared::{Ending, Head, Shared},
+    source::{
+        Dial, Peer, Slot, Source,
+        connection::Connection,
+        listener::{Listener, ListenerId},
+        socket,
+    },
+    stats::Stats,
+    stream::{self, Stream},
+};
+
+/// What became of a send.
+///
+/// Never an error to handle on the spot: why a connection ended is told once, by
+/// [`on_close`](crate::Handler::on_close).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Flow {
+    /// Taken; go on.
+    Open,
+    /// Taken, but stop producing: the outbox is above high water or this turn's write budget is spent.
+    /// [`on_writable`](crate::Handler::on_writable) follows.
+    Full,
+    /// Not taken: the connection is closing or gone.
+    Gone,
+}
+
+/// The connections and listeners of a reactor.
+///
+/// It is there before the loop starts ([`EventLoop::net`](crate::EventLoop::net)) and in every callback. The verbs
+/// that take a [`ConnId`] do nothing if that connection is gone.
+pub struct Net<S = ()> {
+    pub(crate) slots: Slab<Slot<S>>,
+    pub(crate) shared: Shared,
+    /// No slot from here on was ever used: where a walk over all of them may end.
+    pub(crate) slots_end: u32,
+    /// Sessions of connections for which there was no token: `on_close` gives them back.
+    pub(crate) unplaced: Vec<(ConnId, S)>,
+}
+
+impl<S> Net<S> {
+    pub(crate) fn new(shared: Shared) -> Self {
+        Self { slots: Slab::new(), shared, slots_end: 0, unplaced: Vec::new() }
+    }
+
+    /// `socket()`, `bind()`, `listen()`: clients are accepted from the next turn on.
+    ///
+    /// # Errors
+    /// What the system said, with the address in the text: it is in use, not allowed, or no address at all.
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// let mut server = tidegate::EventLoop::<()>::new(tidegate::Options::default())?;
+    /// let listener = server.net().listen("127.0.0.1:0")?;
+    /// println!("listening on {}", server.net().local_address(listener)?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn listen(&mut self, at: impl ToAddress) -> io::Result<ListenerId> {
+        self.listen_with(at, ListenOptions::default())
+    }
+
+    /// The same with options.
+    ///
+    /// # Errors
+    /// As [`listen`](Self::listen).
+    pub fn listen_with(&mut self, at: impl ToAddress, options: ListenOptions) -> io::Result<ListenerId> {
+        let address = at.to_address()?;
+        let socket = socket::listen_socket(&address, options.backlog, options.reuse_port)?;
+        let slot = self
+            .reserve()
+            .ok_or_else(|| io::Error::other(format!("cannot listen on {address}: no token left")))?;
+        match Listener::register(socket, &self.shared.registry, self.shared.token(slot)) {
+            Ok(listener) => {
+                let place = &mut self.slots[slot as usize];
+                place.source = Source::Listener(Box::new(listener));
+                let ConnId { slot, generation } = place.head.id();
+                Ok(ListenerId { slot, generation })
+            }
+            Err(error) => {
+                self.shared.vacated.push(slot);
+                Err(io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
+            }
+        }
+    }
+
+    /// Where a listener really listens: with port 0, the system has chosen one.
+    ///
+    /// # Errors
+    /// `NotFound` if the listener was closed; otherwise as getsockname(2).
+    pub fn local_address(&self, listener: ListenerId) -> io::Result<Address> {
+        match self.slots.get(listener.slot as usize) {
+            Some(Slot { head, source: Source::Listener(found) })
+                if head.generation == listener.generation =>
+            {
+                found.local_address()
+            }
+            _ => Err(io::Error::new(io::ErrorKind::NotFound, "the listener is closed")),
+        }
+    }
+
+    /// Stops listening. Clients that wait in the backlog are reset by the system.
+    pub fn close_listener(&mut self, listener: ListenerId) {
+        let Some(slot) = self.slots.get_mut(listener.slot as usize) else { return };
+        if slot.head.generation == listener.generation && slot.listener_mut().is_some() {
+            self.vacate(listener.slot);
+        }
+    }
+
+    /// `connect()`: begins to connect and cannot fail on the spot.
+    ///
+    /// The addresses are tried in order. What is sent meanwhile waits in the outbox. `on_open` comes when the
+    /// connection is established; every failure comes later, in `on_close`, with the session back.
+    pub fn connect(&mut self, to: &Address, session: S) -> ConnId {
+        let Some(slot) = self.reserve() else {
+            let id = self.shared.new_head(u32::MAX as usize).id();
+            self.unplaced.push((id, session));
+            return id;
+        };
+        let place = &mut self.slots[slot as usize];
+        place.source = Source::Connection(Peer {
+            connection: Connection::new(Stream::Unconnected, stream::SHORT_READ_DRAINS),
+            session: Some(session),
+            dial: Some(Box::new(Dial { to: to.clone(), next: 0, under_way: false })),
+            closing: None,
+        });
+        self.shared.stats.open += 1;
+        self.shared.queue(&mut place.head);
+        place.head.id()
+    }
+
+    /// The connection of this id, unless it is gone.
+    pub fn conn(&mut self, id: ConnId) -> Option<Conn<'_, S>> {
+        self.is_open(id).then(|| Conn::at(self, id.slot))
+    }
+
+    /// The session of this connection, unless it is gone.
+    pub fn session(&mut self, id: ConnId) -> Option<&mut S> {
+        let slot =
+            self.slots.get_mut(id.slot as usize).filter(|slot| slot.head.generation == id.generation)?;
+        slot.peer_mut()?.session.as_mut()
+    }
+
+    /// All connections that have a session, in no particular order.
+    pub fn sessions(&self) -> impl Iterator<Item = (ConnId, &S)> {
+        self.slots.iter().filter_map(|(_, slot)| match &slot.source {
+            Source::Connection(Peer { session: Some(session), .. }) => Some((slot.head.id(), session)),
+            _ => None,
+        })
+    }
+
+    /// Calls `f` for every connection that has a session, but those that `f` itself brings about. No list is made
+    /// of them, so a broadcast allocates nothing.
+    pub fn for_each(&mut self, mut f: impl FnMut(&mut Conn<'_, S>)) {
+        let (end, newest) = (self.slots_end, self.shared.generation());
+        for slot in 0..end {
+            if self.has_session(slot) && !self.slot(slot).head.is_newer_than(newest) {
+                f(&mut Conn::at(self, slot));
+            }
+        }
+    }
+
+    /// See [`Conn::send_all`].
+    pub fn send_all(&mut self, to: ConnId, bytes: &[u8]) -> Flow {
+        match self.conn(to) {
+            Some(mut conn) => conn.send_all(bytes),
+            None => {
+                self.shared.stats.sends_discarded += 1;
+                Flow::Gone
+            }
+        }
+    }
+
+    /// See [`Conn::send_shared`].
+    pub fn send_shared(&mut self, to: ConnId, bytes: &Arc<[u8]>) -> Flow {
+        self.send_all(to, bytes)
+    }
+
+    /// See [`Conn::resume_reading`].
+    pub fn resume_reading(&mut self, id: ConnId) {
+        if let Some(mut conn) = self.conn(id) {
+            conn.resume_reading();
+        }
+    }
+
+    /// See [`Conn::shutdown_write`].
+    pub fn shutdown_write(&mut self, id: ConnId) {
+        if let Some(mut conn) = self.conn(id) {
+            conn.shutdown_write();
+        }
+    }
+
+    /// See [`Conn::close`].
+    pub fn close(&mut self, id: ConnId) {
+        if let Some(mut conn) = self.conn(id) {
+            conn.close();
+        }
+    }
+
+    /// See [`Conn::abort`].
+    pub fn abort(&mut self, id: ConnId) {
+        if let Some(mut conn) = self.conn(id) {
+            conn.abort();
+        }
+    }
+
+    /// Makes [`EventLoop::run`](crate::EventLoop::run) return after the present turn and leaves everything as it
+    /// is; `run` can be called again.
+    pub fn stop(&mut self) {
+        self.shared.stop = true;
+    }
+
+    /// The orderly end. What waits in the backlog is accepted, the listeners close, every connection gets
+    /// [`on_drain`](crate::Handler::on_drain), what was sent is delivered, and what is still open after `grace` is
+    /// reset. `run` then returns, and [`Turn::finished`](crate::Turn::finished) says so.
+    ///
+    /// Called again while it goes on, it ends at once.
+    pub fn drain(&mut self, grace: Duration) {
+        self.shared.ending = match self.shared.ending {
+            Ending::No => Ending::Asked(grace),
+            Ending::Asked(_) | Ending::Draining | Ending::CutOff => Ending::CutOff,
+        };
+    }
+
+    /// What has happened so far.
+    pub fn stats(&self) -> &Stats {
+        &self.shared.stats
+    }
+
+    /// An empty slot, or `None` when there are as many as there are tokens.
+    pub(crate) fn reserve(&mut self) -> Option<u32> {
+        if self.slots.len() >= self.shared.capacity {
+            return None;
+        }
+        let entry = self.slots.vacant_entry();
+        let head = self.shared.new_head(entry.key());
+        let slot = head.slot;
+        entry.insert(Slot { head, source: Source::Empty });
+        self.slots_end = self.slots_end.max(slot + 1);
+        Some(slot)
+    }
+
+    /// Closes whatever is in a slot. The slot itself is reused only after the pass, so that a late event for the
+    /// old source cannot reach a new one.
+    pub(crate) fn vacate(&mut self, slot: u32) {
+        let place = &mut self.slots[slot as usize];
+        let (registry, shared) = (&self.shared.registry, &mut self.shared.stats);
+        // An error here would mean that the poll has gone; the socket closes either way.
+        let deregistered = match &mut place.source {
+            Source::Empty => Ok(()),
+            Source::Listener(listener) => listener.deregister(registry),
+            Source::Connection(peer) => {
+                shared.open -= 1;
+                peer.connection.stream_mut().deregister(registry)
+            }
+        };
+        if let Err(error) = deregistered {
+            log::debug!("deregistering failed: {error}");
+        }
+        if let Source::Connection(Peer { closing: Some(closing), .. }) = &place.source {
+            self.shared.timers.cancel(closing.timer);
+        }
+        place.source = Source::Empty;
+        self.shared.vacated.push(slot);
+    }
+
+    /// Frees the slots whose sources are gone; one that still stands in the queue has to wait until it has left.
+    pub(crate) fn free_vacated(&mut self) {
+        if self.shared.vacated.is_empty() {
+            return;
+        }
+        for listener in std::mem::take(&mut self.shared.listeners_waiting) {
+            if let Some(slot) = self.slots.get_mut(listener as usize) {
+                self.shared.queue(&mut slot.head);
+            }
+        }
+        let mut vacated = std::mem::take(&mut self.shared.vacated);
+        vacated.retain(|slot| {
+            let keep = self.slots[*slot as usize].head.is_queued();
+            if !keep {
+                self.slots.remove(*slot as usize);
+            }
+            keep
+        });
+        self.shared.vacated = vacated;
+    }
+
+    /// The connection in a slot, its head, and what is shared, to be used side by side.
+    pub(crate) fn parts(&mut self, slot: u32) -> Option<(&mut Peer<S>, &mut Head, &mut Shared)> {
+        match self.slots.get_mut(slot as usize)? {
+            Slot { head, source: Source::Connection(peer) } => Some((peer, head, &mut self.shared)),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn slot(&self, slot: u32) -> &Slot<S> {
+        &self.slots[slot as usize]
+    }
+
+    pub(crate) fn has_session(&self, slot: u32) -> bool {
+        matches!(
+            self.slots.get(slot as usize),
+            Some(Slot { source: Source::Connection(Peer { session: Some(_), .. }), .. })
+        )
+    }
+
+    fn is_open(&self, id: ConnId) -> bool {
+        self.has_session(id.slot) && self.slots[id.slot as usize].head.generation == id.generation
+    }
+}
+
+impl<S> fmt::Debug for Net<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Net").field("stats", &self.shared.stats).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,271 @@
+//! The reactor: takes events, does the work of a turn, and never polls.
+
+mod accept;
+mod dial;
+mod ending;
+mod serve;
+
+use std::{
+    fmt, io,
+    ops::{Bound, RangeBounds},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use mio::{Registry, Waker, event::Event};
+
+use crate::{
+    handler::Handler,
+    net::Net,
+    options::Options,
+    remote::{Remote, Signals},
+    shared::{Alarm, Ending, Shared},
+    source::{Source, connection::Readiness},
+};
+
+/// A turn with an end looks at the clock after this much work: so many bytes, or so many sources.
+const WORK_BETWEEN_CLOCK_READS: (u64, u32) = (64 << 10, 32);
+
+/// Serves sockets through a poll that someone else owns.
+///
+/// After each poll the host passes every event to [`handle`](Self::handle), which only notes what is ready, and
+/// then calls [`settle`](Self::settle) once, which does the work and makes all callbacks.
+/// [`EventLoop`](crate::EventLoop) is the simplest such host.
+pub struct Reactor<S = ()> {
+    net: Net<S>,
+    /// Every `recv` goes here; a connection owns a buffer only while a message is incomplete.
+    scratch: Box<[u8]>,
+    signals: Arc<Signals>,
+}
+
+/// What a turn did.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Turn {
+    /// How many events the poll returned; 0 from [`Reactor::settle`], which does not poll.
+    pub events: usize,
+    /// Work is left that no further event will announce: the next poll must not sleep.
+    pub more: bool,
+    /// A drain has ended, or `stop` was called.
+    pub finished: bool,
+}
+
+impl<S> Reactor<S> {
+    /// A reactor that registers its sockets with `registry`, under tokens of the given range: one for each listener
+    /// and connection.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the range is empty; otherwise what duplicating the registry said.
+    pub fn new(registry: &Registry, tokens: impl RangeBounds<usize>, options: Options) -> io::Result<Self> {
+        let first = match tokens.start_bound() {
+            Bound::Included(first) => *first,
+            Bound::Excluded(before) => before.saturating_add(1),
+            Bound::Unbounded => 0,
+        };
+        let end = match tokens.end_bound() {
+            Bound::Included(last) => last.saturating_add(1),
+            Bound::Excluded(end) => *end,
+            Bound::Unbounded => usize::MAX,
+        };
+        if first >= end {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the range of tokens is empty"));
+        }
+        let capacity = (end - first).min(u32::MAX as usize);
+        let shared = Shared::new(registry.try_clone()?, first, capacity, options);
+        let scratch = vec![0; shared.options.read_buffer].into_boxed_slice();
+        Ok(Self { net: Net::new(shared), scratch, signals: Arc::default() })
+    }
+
+    /// The connections and listeners.
+    pub fn net(&mut self) -> &mut Net<S> {
+        &mut self.net
+    }
+
+    /// A handle for other threads. `waker` is the host's own: a poll has only one.
+    pub fn remote(&self, waker: Arc<Waker>) -> Remote {
+        Remote::new(waker, Arc::clone(&self.signals))
+    }
+
+    /// Notes what an event says and calls nothing. `false`: the event is not for this reactor.
+    pub fn handle(&mut self, event: &Event) -> bool {
+        let Some(slot) = event.token().0.checked_sub(self.net.shared.first_token) else { return false };
+        if slot >= self.net.shared.capacity {
+            return false;
+        }
+        // An empty slot: the source was closed while its event was on the way.
+        let Some(place) = self.net.slots.get_mut(slot) else { return true };
+        match &mut place.source {
+            Source::Empty => return true,
+            Source::Listener(listener) => listener.readable = true,
+            Source::Connection(peer) => peer.connection.note(readiness(event)),
+        }
+        self.net.shared.queue(&mut place.head);
+        true
+    }
+
+    /// Does the work of a turn; every callback is made here.
+    ///
+    /// Due timers come first, then one pass over what is ready, leftovers of the last turn in front, then what was
+    /// sent to other connections. `now` is the time of the whole turn.
+    pub fn settle(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), now: Instant) -> Turn {
+        self.pass(handler, now, None)
+    }
+
+    /// The same, but what is not done by `end` is left for the next turn. The clock is read after every 64 KiB of
+    /// work, so `end` is passed by as much as that takes, and by what the handler takes.
+    pub fn settle_until(
+        &mut self,
+        handler: &mut (impl Handler<Session = S> + ?Sized),
+        now: Instant,
+        end: Instant,
+    ) -> Turn {
+        self.pass(handler, now, Some(end))
+    }
+
+    /// Sends what was sent outside of callbacks, now and not in the next turn. Makes no callback.
+    pub fn flush(&mut self) {
+        let mut touched = self.net.shared.take_touched();
+        for slot in touched.drain(..) {
+            let Some((peer, head, shared)) = self.net.parts(slot) else { continue };
+            head.left_touched();
+            peer.connection.enter_turn(shared.turn);
+            peer.connection.flush(&shared.options, &mut shared.stats);
+            if peer.connection.is_due(&shared.options) {
+                shared.queue(head);
+            }
+        }
+        self.net.shared.put_touched(touched);
+    }
+
+    /// When [`settle`](Self::settle) has to be called next even if no event comes; in the past while work is left.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        if self.has_work() {
+            return Some(self.net.shared.now.unwrap_or_else(Instant::now));
+        }
+        self.net.shared.timers.next()
+    }
+
+    /// How long the next poll may sleep: zero while work is left, `None` for as long as it likes.
+    pub fn timeout(&self, now: Instant) -> Option<Duration> {
+        if self.has_work() {
+            return Some(Duration::ZERO);
+        }
+        self.net.shared.timers.next().map(|at| at.saturating_duration_since(now))
+    }
+
+    fn has_work(&self) -> bool {
+        self.net.shared.has_work() || !self.net.unplaced.is_empty() || self.signals.is_set()
+    }
+
+    fn pass(
+        &mut self,
+        handler: &mut (impl Handler<Session = S> + ?Sized),
+        now: Instant,
+        end: Option<Instant>,
+    ) -> Turn {
+        let shared = &mut self.net.shared;
+        shared.now = Some(now);
+        shared.turn = shared.turn.wrapping_add(1);
+        shared.stats.turns += 1;
+        self.take_signals(handler);
+        self.ring_alarms(now);
+        self.serve_queue(handler, end);
+        self.advance_ending(handler, now);
+        self.flush();
+        self.net.free_vacated();
+
+        let finished = self.is_finished();
+        Turn { events: 0, more: self.has_work(), finished }
+    }
+
+    fn take_signals(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized)) {
+        let Some(asked) = self.signals.take() else { return };
+        if asked.wake {
+            handler.on_wake(&mut self.net);
+        }
+        if asked.stop {
+            self.net.stop();
+        }
+        if let Some(grace) = asked.drain {
+            self.net.drain(grace);
+        }
+        if asked.drain_again {
+            self.net.drain(Duration::ZERO);
+        }
+    }
+
+    fn ring_alarms(&mut self, now: Instant) {
+        let due = self.net.shared.timers.begin(now);
+        while let Some((_, alarm)) = self.net.shared.timers.pop_due(due) {
+            match alarm {
+                Alarm::Closing(id) => self.closing_is_due(id, now),
+                Alarm::Send(id) => {
+                    let Some((peer, head, shared)) = self.net.parts(id.slot) else { continue };
+                    if head.id() == id {
+                        peer.connection.note(Readiness { writable: true, ..Readiness::default() });
+                        shared.queue(head);
+                    }
+                }
+                Alarm::Accept(slot) => {
+                    let Some(place) = self.net.slots.get_mut(slot as usize) else { continue };
+                    if let Source::Listener(listener) = &mut place.source {
+                        listener.readable = true;
+                        self.net.shared.queue(&mut place.head);
+                    }
+                }
+                Alarm::Drain => self.net.shared.ending = Ending::CutOff,
+            }
+        }
+    }
+
+    /// One pass over what the queue holds at its start; what joins it meanwhile waits for the next turn.
+    fn serve_queue(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), end: Option<Instant>) {
+        let (max_bytes, max_sources) = WORK_BETWEEN_CLOCK_READS;
+        let (mut bytes, mut sources) = (self.bytes_moved(), 0);
+        for (id, session) in std::mem::take(&mut self.net.unplaced) {
+            let error = io::Error::other("no token is left for it");
+            handler.on_close(&mut self.net, id, session, crate::CloseReason::ConnectFailed(error));
+        }
+        for _ in 0..self.net.shared.queue_len() {
+            let Some(slot) = self.net.shared.pop_queue() else { break };
+            let Some(place) = self.net.slots.get_mut(slot as usize) else { continue };
+            place.head.left_queue();
+            match &place.source {
+                Source::Empty => {}
+                Source::Listener(_) => self.accept(handler, slot),
+                Source::Connection(_) => self.serve(handler, slot),
+            }
+            sources += 1;
+            if let Some(end) = end
+                && (sources >= max_sources || self.bytes_moved() - bytes >= max_bytes)
+            {
+                if Instant::now() >= end {
+                    break;
+                }
+                (bytes, sources) = (self.bytes_moved(), 0);
+            }
+        }
+    }
+
+    fn bytes_moved(&self) -> u64 {
+        self.net.shared.stats.bytes_received + self.net.shared.stats.bytes_sent
+    }
+}
+
+impl<S> fmt::Debug for Reactor<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reactor").field("net", &self.net).finish_non_exhaustive()
+    }
+}
+
+/// Sets both directions for anything but plain readiness: reading and writing will find out what it was.
+fn readiness(event: &Event) -> Readiness {
+    let (read_closed, write_closed) = (event.is_read_closed(), event.is_write_closed());
+    let trouble = event.is_error() || read_closed || write_closed;
+    Readiness {
+        readable: trouble || event.is_readable(),
+        writable: trouble || event.is_writable(),
+        short_reads_lie: read_closed || event.is_priority(),
+        error: event.is_error() || (read_closed && write_closed),
+    }
+}

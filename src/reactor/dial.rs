@@ -1,0 +1,59 @@
+//! Connecting: the addresses in order, until one answers.
+
+use std::io;
+
+use crate::{close::CloseReason, conn::Conn, handler::Handler, source::connection::Phase, stream::Stream};
+
+use super::Reactor;
+
+impl<S> Reactor<S> {
+    /// Goes on connecting. `true` once the connection is established.
+    pub(super) fn dial(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32) -> bool {
+        let mut last_error = io::Error::new(io::ErrorKind::InvalidInput, "there is no address");
+        loop {
+            let Some((peer, head, shared)) = self.net.parts(slot) else { return false };
+            let connection = &mut peer.connection;
+            let Some(dial) = peer.dial.as_mut() else { return true };
+            if connection.phase() > Phase::Flushing {
+                return false;
+            }
+            if dial.under_way {
+                match connection.stream().connected() {
+                    None => {
+                        connection.forget_readiness();
+                        return false;
+                    }
+                    Some(Ok(())) => break,
+                    Some(Err(error)) => last_error = error,
+                }
+                dial.under_way = false;
+            }
+            let Some(address) = dial.to.socket_addrs().get(dial.next).copied() else {
+                connection.end(CloseReason::ConnectFailed(last_error), Phase::Dropping);
+                return false;
+            };
+            dial.next += 1;
+            let token = shared.token(head.slot);
+            let next = Stream::connect(address).and_then(|mut stream| {
+                stream.register(&shared.registry, token)?;
+                Ok(stream)
+            });
+            match next {
+                Ok(stream) => {
+                    // The one before is closed by being dropped, which takes it out of the poll too.
+                    connection.replace_stream(stream);
+                    dial.under_way = true;
+                    return false;
+                }
+                Err(error) => last_error = error,
+            }
+        }
+        let Some((peer, _, shared)) = self.net.parts(slot) else { return false };
+        peer.dial = None;
+        shared.stats.connected += 1;
+        if peer.connection.phase() == Phase::Open {
+            self.call(slot, |conn: &mut Conn<'_, S>| handler.on_open(conn));
+        }
+        true
+    }
+}

@@ -1,0 +1,148 @@
+//! How a connection ends, and how everything does.
+
+use std::time::{Duration, Instant};
+
+use crate::{
+    close::CloseReason,
+    conn::ConnId,
+    handler::Handler,
+    shared::{Alarm, Ending},
+    source::{Closing, Source, connection::Phase},
+};
+
+use super::Reactor;
+
+impl<S> Reactor<S> {
+    /// Gives the session back. The socket goes, or lingers until the peer has ended too.
+    pub(super) fn finish(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32) {
+        let Some((peer, head, shared)) = self.net.parts(slot) else { return };
+        let (id, connection) = (head.id(), &mut peer.connection);
+        if connection.phase() == Phase::Resetting {
+            // It fails only if the peer's reset came first, which is as good.
+            let _ = connection.stream().reset_on_close();
+        }
+        let why = connection.take_reason().unwrap_or(CloseReason::Eof);
+        let session = peer.session.take();
+        let lingers =
+            connection.phase() == Phase::Flushing && !connection.is_eof() && !shared.options.linger.is_zero();
+        if lingers {
+            connection.linger();
+            self.begin_closing(slot);
+        } else {
+            self.net.vacate(slot);
+        }
+        let Some(session) = session else { return };
+        self.net.shared.stats.closed += 1;
+        log::debug!("{id:?} has ended: {why}");
+        handler.on_close(&mut self.net, id, session, why);
+    }
+
+    /// Sets the timer that bounds a close; a second call, when lingering begins, moves it.
+    pub(super) fn begin_closing(&mut self, slot: u32) {
+        let Some((peer, head, shared)) = self.net.parts(slot) else { return };
+        let now = shared.now.expect("connections end in a turn");
+        let by = match &peer.closing {
+            Some(closing) => closing.by,
+            None => later(now, shared.options.close_timeout),
+        };
+        let lingers = peer.connection.phase() == Phase::Lingering;
+        let at = if lingers { by.min(later(now, shared.options.linger)) } else { by };
+        match &mut peer.closing {
+            Some(closing) => {
+                closing.heard = now;
+                shared.timers.move_to(closing.timer, at);
+            }
+            None => {
+                let timer = shared.timers.insert(at, Alarm::Closing(head.id()));
+                peer.closing = Some(Box::new(Closing { by, heard: now, timer }));
+            }
+        }
+    }
+
+    /// Linger or close timeout. Input only notes when it came; the timer is set anew here, if it has to be.
+    pub(super) fn closing_is_due(&mut self, id: ConnId, now: Instant) {
+        let Some((peer, head, shared)) = self.net.parts(id.slot) else { return };
+        let Some(closing) = peer.closing.as_mut().filter(|_| head.id() == id) else { return };
+        if now >= closing.by {
+            if peer.connection.phase() == Phase::Lingering {
+                let _ = peer.connection.stream().reset_on_close();
+                self.net.vacate(id.slot);
+            } else {
+                peer.connection.end(CloseReason::Closed, Phase::Resetting);
+                shared.queue(head);
+            }
+            return;
+        }
+        let at = later(closing.heard, shared.options.linger);
+        if now >= at {
+            self.net.vacate(id.slot);
+        } else {
+            closing.timer = shared.timers.insert(at.min(closing.by), Alarm::Closing(id));
+        }
+    }
+
+    /// Begins a drain that was asked for, or cuts off one whose grace is over.
+    pub(super) fn advance_ending(
+        &mut self,
+        handler: &mut (impl Handler<Session = S> + ?Sized),
+        now: Instant,
+    ) {
+        if let Ending::Asked(grace) = self.net.shared.ending {
+            self.net.shared.ending = Ending::Draining;
+            self.net.shared.timers.insert(later(now, grace), Alarm::Drain);
+            self.close_listeners(handler);
+            for slot in 0..self.net.slots_end {
+                if self.net.has_session(slot) {
+                    self.call(slot, |conn| handler.on_drain(conn));
+                    self.conclude(handler, slot);
+                }
+            }
+        }
+        if self.net.shared.ending == Ending::CutOff {
+            self.close_listeners(handler);
+            for slot in 0..self.net.slots_end {
+                let Some((peer, ..)) = self.net.parts(slot) else { continue };
+                if peer.session.is_none() {
+                    self.net.vacate(slot);
+                    continue;
+                }
+                peer.connection.end(CloseReason::Aborted, Phase::Resetting);
+                self.net.shared.stats.drain_resets += 1;
+                self.conclude(handler, slot);
+            }
+        }
+    }
+
+    /// Whether `run` is to return; what said so is used up.
+    pub(super) fn is_finished(&mut self) -> bool {
+        let shared = &mut self.net.shared;
+        let drained = match shared.ending {
+            Ending::Draining => shared.stats.open == 0,
+            Ending::CutOff => true,
+            Ending::No | Ending::Asked(_) => false,
+        };
+        if drained {
+            shared.ending = Ending::No;
+        }
+        std::mem::take(&mut shared.stop) || drained
+    }
+
+    /// What waits in the backlog was promised service by the kernel: it is accepted first.
+    fn close_listeners(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized)) {
+        for slot in 0..self.net.slots_end {
+            let Some(place) = self.net.slots.get_mut(slot as usize) else { continue };
+            let Some(listener) = place.listener_mut() else { continue };
+            listener.readable = true;
+            self.accept(handler, slot);
+            if let Source::Listener(_) = self.net.slots[slot as usize].source {
+                self.net.vacate(slot);
+            }
+        }
+    }
+}
+
+/// Centuries ahead is never, and never is far enough.
+fn later(now: Instant, by: Duration) -> Instant {
+    const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+    now.checked_add(by).unwrap_or_else(|| now + FAR)
+}

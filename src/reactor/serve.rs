@@ -1,0 +1,189 @@
+//! A connection's turn.
+
+use crate::{
+    close::CloseReason,
+    conn::Conn,
+    handler::Handler,
+    net::Net,
+    shared::Alarm,
+    source::connection::{Phase, Received},
+};
+
+use super::Reactor;
+
+/// How long a send waits that found the interface's queue full: no event says when it is not.
+const SEND_RETRY: std::time::Duration = std::time::Duration::from_millis(10);
+
+impl<S> Reactor<S> {
+    /// Everything that can be done for one connection now, within its budgets.
+    pub(super) fn serve(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32) {
+        let Some((peer, _, shared)) = self.net.parts(slot) else { return };
+        peer.connection.enter_turn(shared.turn);
+        if peer.dial.is_none() || self.dial(handler, slot) {
+            self.send(handler, slot);
+            self.receive(handler, slot);
+        }
+        self.conclude(handler, slot);
+    }
+
+    /// Makes a callback; what it sends goes out when it has returned.
+    pub(super) fn call(&mut self, slot: u32, callback: impl FnOnce(&mut Conn<'_, S>)) {
+        call(&mut self.net, slot, callback);
+    }
+
+    fn send(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32) {
+        let Some((peer, _, shared)) = self.net.parts(slot) else { return };
+        peer.connection.flush(&shared.options, &mut shared.stats);
+        if peer.connection.take_writable(&shared.options) {
+            self.call(slot, |conn| handler.on_writable(conn));
+        }
+    }
+
+    fn receive(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32) {
+        self.show_held(handler, slot);
+        let mut budget = self.net.shared.options.read_budget;
+        while budget > 0 {
+            let Some((peer, _, shared)) = self.net.parts(slot) else { return };
+            let connection = &mut peer.connection;
+            if !connection.can_receive() {
+                return;
+            }
+            let shown = connection.wants_input();
+            let limit = if shown { connection.receive_limit(&shared.options) } else { self.scratch.len() };
+            match connection.receive(&mut self.scratch[..limit], &mut shared.stats) {
+                Received::Data(n) => {
+                    budget = budget.saturating_sub(n);
+                    if shown {
+                        self.show(handler, slot, n);
+                    } else if let Some(closing) = &mut peer.closing {
+                        closing.heard = shared.now.unwrap_or(closing.heard);
+                    }
+                }
+                Received::Eof => {
+                    if connection.phase() == Phase::Open {
+                        self.call(slot, |conn| handler.on_eof(conn));
+                    }
+                    return;
+                }
+                Received::WouldBlock | Received::Failed => return,
+            }
+        }
+    }
+
+    /// Shows what was kept back by a pause or by high water, without a new byte.
+    fn show_held(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32) {
+        let Some((peer, ..)) = self.net.parts(slot) else { return };
+        if peer.connection.is_held() && peer.connection.wants_input() {
+            self.show_inbox(handler, slot, 0);
+        }
+    }
+
+    /// Shows the `received` bytes that stand in the scratch buffer, behind what the inbox holds.
+    fn show(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32, received: usize) {
+        let Some((peer, ..)) = self.net.parts(slot) else { return };
+        if !peer.connection.inbox().is_empty() {
+            return self.show_inbox(handler, slot, received);
+        }
+        let input = &self.scratch[..received];
+        let (used, held) = offer(&mut self.net, handler, slot, input);
+        if used < received {
+            let Some((peer, ..)) = self.net.parts(slot) else { return };
+            let mut inbox = peer.connection.take_inbox();
+            inbox.push(&input[used..]);
+            peer.connection.put_inbox(inbox, held);
+            self.check_inbox(slot);
+        }
+    }
+
+    fn show_inbox(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32, received: usize) {
+        let Some((peer, ..)) = self.net.parts(slot) else { return };
+        let mut inbox = peer.connection.take_inbox();
+        inbox.push(&self.scratch[..received]);
+        let (used, held) = offer(&mut self.net, handler, slot, inbox.unconsumed());
+        inbox.consume(used);
+        inbox.settle();
+        let Some((peer, ..)) = self.net.parts(slot) else { return };
+        peer.connection.put_inbox(inbox, held);
+        self.check_inbox(slot);
+    }
+
+    /// An inbox that is full of a message that is still not whole will never take the rest of it.
+    fn check_inbox(&mut self, slot: u32) {
+        let Some((peer, _, shared)) = self.net.parts(slot) else { return };
+        let connection = &mut peer.connection;
+        if !connection.is_held() && connection.inbox().len() >= shared.options.max_inbox {
+            connection.end(CloseReason::InboxLimit, Phase::Resetting);
+        }
+    }
+
+    /// What is left to do when the callbacks of a connection's turn have been made: end it, or plan its next turn.
+    pub(super) fn conclude(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32) {
+        let Some((peer, head, shared)) = self.net.parts(slot) else { return };
+        let connection = &mut peer.connection;
+        if connection.take_unseen_error()
+            && let Ok(Some(error)) = connection.stream().take_error()
+        {
+            connection.fail(error);
+        }
+        if peer.dial.is_some() {
+            // Nothing was sent, so there is nothing to wait for.
+            if connection.phase() == Phase::Flushing && connection.queued() == 0 {
+                connection.end(CloseReason::Closed, Phase::Dropping);
+            }
+        } else if connection.owes_fin() {
+            match connection.stream().shutdown_write() {
+                Ok(()) => connection.fin_was_sent(),
+                Err(error) => connection.fail(error),
+            }
+        }
+        if connection.take_out_of_buffers() {
+            let now = shared.now.expect("conclude is called in a turn");
+            shared.timers.insert(now + SEND_RETRY, Alarm::Send(head.id()));
+        }
+        if connection.is_over() {
+            return self.finish(handler, slot);
+        }
+        if connection.phase() >= Phase::Flushing && peer.closing.is_none() {
+            self.begin_closing(slot);
+        }
+        let Some((peer, head, shared)) = self.net.parts(slot) else { return };
+        if peer.connection.is_due(&shared.options) {
+            shared.queue(head);
+        }
+    }
+}
+
+fn call<S>(net: &mut Net<S>, slot: u32, callback: impl FnOnce(&mut Conn<'_, S>)) {
+    net.shared.current = Some(slot);
+    callback(&mut Conn::at(net, slot));
+    net.shared.current = None;
+    if let Some((peer, _, shared)) = net.parts(slot) {
+        shared.send_gathered(&mut peer.connection);
+    }
+}
+
+/// Shows `input` for as long as it is being used and more of it is wanted. Returns how much was used, and whether
+/// the rest was kept back rather than declined.
+fn offer<S>(
+    net: &mut Net<S>,
+    handler: &mut (impl Handler<Session = S> + ?Sized),
+    slot: u32,
+    input: &[u8],
+) -> (usize, bool) {
+    let mut used = 0;
+    loop {
+        let mut n = 0;
+        call(net, slot, |conn| n = handler.on_data(conn, &input[used..]));
+        assert!(n <= input.len() - used, "on_data says that it used more bytes than it was shown");
+        used += n;
+        if used == input.len() {
+            return (used, false);
+        }
+        if !net.parts(slot).is_some_and(|(peer, ..)| peer.connection.wants_input()) {
+            return (used, true);
+        }
+        if n == 0 {
+            return (used, false);
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! What all sources of one reactor share, whatever the type of their sessions.
+
+use std::{
+    collections::VecDeque,
+    io,
+    time::{Duration, Instant},
+};
+
+use mio::{Registry, Token};
+
+use crate::{
+    conn::ConnId, net::Flow, options::Options, source::connection::Connection, stats::Stats, stream::Stream,
+    timers::Timers,
+};
+
+/// A single send of this many bytes is handed to the kernel as it stands: copying it would cost more than the
+/// system call that gathering it could save.
+const LARGE_SEND: usize = 8 << 10;
+
+/// How much is gathered at the most while a callback runs.
+const GATHER: usize = 64 << 10;
+
+/// Which slot it is, whose it is now, and what is planned for it.
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub(crate) slot: u32,
+    pub(crate) generation: u32,
+    queued: bool,
+    touched: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) options: Options,
+    pub(crate) stats: Stats,
+    pub(crate) registry: Registry,
+    pub(crate) first_token: usize,
+    /// How many slots the tokens allow.
+    pub(crate) capacity: usize,
+    pub(crate) timers: Timers<Alarm>,
+    /// The time of the present turn, or of the last one; `None` before the first.
+    pub(crate) now: Option<Instant>,
+    pub(crate) turn: u32,
+    pub(crate) ending: Ending,
+    /// `run` is to return, and everything stays.
+    pub(crate) stop: bool,
+    /// The connection whose callback runs: what it sends is gathered.
+    pub(crate) current: Option<u32>,
+    /// Listeners that are ready and found every place taken.
+    pub(crate) listeners_waiting: Vec<u32>,
+    /// Slots whose source is gone; they are reused only after the pass.
+    pub(crate) vacated: Vec<u32>,
+    gathered: Vec<u8>,
+    gather_limit: usize,
+    /// What has work to do, in the order in which it was learned.
+    queue: VecDeque<u32>,
+    /// Connections that were sent to, other than from their own callback.
+    touched: Vec<u32>,
+    generation: u32,
+}
+
+/// What a timer is for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Alarm {
+    /// Linger or close timeout of a connection.
+    Closing(ConnId),
+    /// ENOBUFS: try again.
+    Send(ConnId),
+    /// Accepting was exhausted: try again.
+    Accept(u32),
+    /// The grace of a drain is over.
+    Drain,
+}
+
+/// How far the end of the reactor has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Ending {
+    No,
+    /// `drain` was called; the turn has still to begin it.
+    Asked(Duration),
+    Draining,
+    /// The grace is over, or nobody wants to wait for it.
+    CutOff,
+}
+
+impl Shared {
+    pub(crate) fn new(registry: Registry, first_token: usize, capacity: usize, options: Options) -> Self {
+        let options = options.checked();
+        Self {
+            gather_limit: GATHER.min(options.high_water).min(options.max_outbox),
+            options,
+            stats: Stats::default(),
+            registry,
+            first_token,
+            capacity,
+            timers: Timers::default(),
+            now: None,
+            turn: 0,
+            ending: Ending::No,
+            stop: false,
+            current: None,
+            listeners_waiting: Vec::new(),
+            vacated: Vec::new(),
+            gathered: Vec::new(),
+            queue: VecDeque::new(),
+            touched: Vec::new(),
+            generation: 0,
+        }
+    }
+
+    pub(crate) fn new_head(&mut self, slot: usize) -> Head {
+        self.generation = self.generation.wrapping_add(1);
+        let slot = u32::try_from(slot).expect("the capacity fits a u32");
+        Head { slot, generation: self.generation, queued: false, touched: false }
+    }
+
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    pub(crate) fn token(&self, slot: u32) -> Token {
+        Token(self.first_token + slot as usize)
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        matches!(self.ending, Ending::Draining | Ending::CutOff)
+    }
+
+    /// Puts a source into the queue, once.
+    pub(crate) fn queue(&mut self, head: &mut Head) {
+        if !head.queued {
+            head.queued = true;
+            self.queue.push_back(head.slot);
+        }
+    }
+
+    pub(crate) fn queue_len(&self) -> usize {
+        self.queue.len()
+    }
+
+    pub(crate) fn pop_queue(&mut self) -> Option<u32> {
+        self.queue.pop_front()
+    }
+
+    /// Notes that a connection has something to send when the pass is over.
+    pub(crate) fn touch(&mut self, head: &mut Head) {
+        if !head.touched {
+            head.touched = true;
+            self.touched.push(head.slot);
+        }
+    }
+
+    pub(crate) fn take_touched(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.touched)
+    }
+
+    /// Gives the list back, so that its storage serves again.
+    pub(crate) fn put_touched(&mut self, mut list: Vec<u32>) {
+        if self.touched.is_empty() {
+            list.clear();
+            self.touched = list;
+        }
+    }
+
+    pub(crate) fn has_work(&self) -> bool {
+        !self.queue.is_empty()
+            || !self.touched.is_empty()
+            || self.stop
+            || !matches!(self.ending, Ending::No | Ending::Draining)
+    }
+
+    /// Sends to a connection, in the way that fits who asks.
+    pub(crate) fn send(
+        &mut self,
+        connection: &mut Connection<Stream>,
+        head: &mut Head,
+        bytes: &[u8],
+    ) -> Flow {
+        if !connection.takes_sends() {
+            self.stats.sends_discarded += 1;
+            return Flow::Gone;
+        }
+        connection.enter_turn(self.turn);
+        let (options, stats) = (&self.options, &mut self.stats);
+        if self.current != Some(head.slot) {
+            self.touch(head);
+            let (options, stats) = (&self.options, &mut self.stats);
+            let small = bytes.len() < LARGE_SEND && connection.queued() + bytes.len() < options.high_water;
+            return if small {
+                connection.keep(bytes, options, stats)
+            } else {
+                connection.send(&[], bytes, options, stats)
+            };
+        }
+        let gather = bytes.len() < LARGE_SEND
+            && self.gathered.len() + bytes.len() < self.gather_limit
+            && connection.queued() == 0
+            && connection.has_budget(options);
+        if gather {
+            self.gathered.extend_from_slice(bytes);
+            return Flow::Open;
+        }
+        let flow = connection.send(&self.gathered, bytes, options, stats);
+        self.gathered.clear();
+        flow
+    }
+
+    /// `send(2)` to a connection, behind whatever it has gathered.
+    pub(crate) fn try_send(
+        &mut self,
+        connection: &mut Connection<Stream>,
+        head: &mut Head,
+        bytes: &[u8],
+    ) -> io::Result<usize> {
+        if !connection.takes_sends() {
+            self.stats.sends_discarded += 1;
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        connection.enter_turn(self.turn);
+        if self.current == Some(head.slot) {
+            self.send_gathered(connection);
+        } else {
+            self.touch(head);
+        }
+        connection.try_send(bytes, &self.options, &mut self.stats)
+    }
+
+    /// What the present connection gathered goes out: its callback has returned, or something must follow it.
+    pub(crate) fn send_gathered(&mut self, connection: &mut Connection<Stream>) {
+        if !self.gathered.is_empty() {
+            connection.send(&self.gathered, &[], &self.options, &mut self.stats);
+            self.gathered.clear();
+        }
+    }
+
+    /// How many bytes a connection has in hand: the outbox, and what it is gathering.
+    pub(crate) fn queued(&self, connection: &Connection<Stream>, head: &Head) -> usize {
+        let gathered = if self.current == Some(head.slot) { self.gathered.len() } else { 0 };
+        connection.queued() + gathered
+    }
+}
+
+impl Head {
+    pub(crate) fn id(&self) -> ConnId {
+        ConnId { slot: self.slot, generation: self.generation }
+    }
+
+    /// Generations count up and may wrap: older is what lies less than half the way round behind.
+    pub(crate) fn is_newer_than(&self, generation: u32) -> bool {
+        (self.generation.wrapping_sub(generation) as i32) > 0
+    }
+
+    pub(crate) fn is_queued(&self) -> bool {
+        self.queued
+    }
+
+    pub(crate) fn left_queue(&mut self) {
+        self.queued = false;
+    }
+
+    pub(crate) fn left_touched(&mut self) {
+        self.touched = false;
+    }
+}

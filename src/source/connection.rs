@@ -1,0 +1,513 @@
+//! One connection: a state machine over any stream, which knows bytes, limits and results only.
+//!
+//! Each direction has two separate things: whether an event said that it is ready, and whether anyone wants to
+//! use it. Readiness is a hint; what is true is what `read` and `write` return.
+
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+
+use crate::{
+    buffer::{Inbox, Outbox},
+    close::CloseReason,
+    net::Flow,
+    options::Options,
+    stats::Stats,
+    stream,
+};
+
+/// How far a connection has come. It only ever goes forward, so the order of the variants matters.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Phase {
+    Open,
+    /// A send failed: nothing goes out any more, but what the peer said before is still heard.
+    Failing,
+    /// `close()`: what is queued goes out, then the end of file; input is discarded.
+    Flushing,
+    /// To be dropped at the next opportunity: nothing is owed.
+    Dropping,
+    /// The same with a reset, so that the peer cannot take what it has for the whole.
+    Resetting,
+    /// The session has gone; the socket waits for the peer's end of file.
+    Lingering,
+}
+
+/// What an event said, with names for what matters here.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Readiness {
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+    /// A hang-up or an urgent mark: a short `recv` may then have stopped early.
+    pub(crate) short_reads_lie: bool,
+    /// Worth asking for the socket's error if nothing else would find it.
+    pub(crate) error: bool,
+}
+
+/// The result of one `recv`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Received {
+    Data(usize),
+    Eof,
+    WouldBlock,
+    /// The reason is kept; the connection is to be dropped.
+    Failed,
+}
+
+#[derive(Debug)]
+pub(crate) struct Connection<T> {
+    stream: T,
+    outbox: Outbox,
+    inbox: Inbox,
+    /// The first one wins.
+    reason: Option<CloseReason>,
+    phase: Phase,
+    readable: bool,
+    writable: bool,
+    short_read_drains: bool,
+    short_reads_lie: bool,
+    error_event: bool,
+    /// The handler asked for no more input.
+    paused: bool,
+    /// The outbox is too full, or this turn's write budget is spent, and `on_writable` has not come yet.
+    full: bool,
+    pause_when_full: bool,
+    /// The inbox has something the handler has not declined: it was cut off by a pause or by high water.
+    held: bool,
+    /// An `on_writable` is owed ...
+    writable_owed: bool,
+    /// ... and is of use only when the kernel takes bytes again.
+    writable_must_be_ready: bool,
+    eof: bool,
+    /// `shutdown_write` was asked for; it happens when the outbox is empty.
+    shutdown: bool,
+    fin_sent: bool,
+    /// ENOBUFS: no edge will follow, a timer has to try again.
+    out_of_buffers: bool,
+    turn: u32,
+    /// Bytes the kernel took in this turn.
+    spent: usize,
+}
+
+impl<T: Read + Write> Connection<T> {
+    /// `short_read_drains`: whether a `read` that returns less than it was asked for has emptied the stream.
+    pub(crate) fn new(stream: T, short_read_drains: bool) -> Self {
+        Self {
+            stream,
+            outbox: Outbox::default(),
+            inbox: Inbox::default(),
+            reason: None,
+            phase: Phase::Open,
+            readable: false,
+            writable: false,
+            short_read_drains,
+            short_reads_lie: false,
+            error_event: false,
+            paused: false,
+            full: false,
+            pause_when_full: true,
+            held: false,
+            writable_owed: false,
+            writable_must_be_ready: false,
+            eof: false,
+            shutdown: false,
+            fin_sent: false,
+            out_of_buffers: false,
+            turn: 0,
+            spent: 0,
+        }
+    }
+
+    /// An event: bits are only ever set here, and only `read` and `write` clear them.
+    pub(crate) fn note(&mut self, readiness: Readiness) {
+        self.readable |= readiness.readable;
+        self.writable |= readiness.writable;
+        self.short_reads_lie |= readiness.short_reads_lie;
+        self.error_event |= readiness.error;
+    }
+
+    /// A new turn brings a new write budget.
+    pub(crate) fn enter_turn(&mut self, turn: u32) {
+        if self.turn != turn {
+            self.turn = turn;
+            self.spent = 0;
+        }
+    }
+
+    /// One `recv`. `buffer` must not be empty: 0 would then not mean the end.
+    pub(crate) fn receive(&mut self, buffer: &mut [u8], stats: &mut Stats) -> Received {
+        debug_assert!(!buffer.is_empty());
+        loop {
+            match self.stream.read(buffer) {
+                Ok(0) => {
+                    self.eof = true;
+                    self.readable = false;
+                    return Received::Eof;
+                }
+                Ok(n) => {
+                    if n < buffer.len() && self.short_read_drains && !self.short_reads_lie {
+                        self.readable = false;
+                    }
+                    stats.receives += 1;
+                    stats.bytes_received += n as u64;
+                    return Received::Data(n);
+                }
+                Err(error) => match error.kind() {
+                    ErrorKind::Interrupted => {}
+                    ErrorKind::WouldBlock => {
+                        self.readable = false;
+                        self.short_reads_lie = false;
+                        stats.would_blocks += 1;
+                        return Received::WouldBlock;
+                    }
+                    _ => {
+                        self.eof = true; // nothing more comes, whatever phase this is
+                        self.readable = false;
+                        self.end(CloseReason::from_error(error), Phase::Dropping);
+                        return Received::Failed;
+                    }
+                },
+            }
+        }
+    }
+
+    /// How much the next `recv` may ask for, so that the inbox cannot pass its limit whatever arrives.
+    pub(crate) fn receive_limit(&self, limits: &Options) -> usize {
+        limits.max_inbox.saturating_sub(self.inbox.len()).min(limits.read_buffer)
+    }
+
+    /// Hands `gathered` and then `bytes` to the kernel, behind what waits already, and keeps what it does not take.
+    pub(crate) fn send(
+        &mut self,
+        gathered: &[u8],
+        bytes: &[u8],
+        limits: &Options,
+        stats: &mut Stats,
+    ) -> Flow {
+        debug_assert!(gathered.is_empty() || self.outbox.is_empty(), "gathered bytes are the oldest");
+        let taken = self.offer(gathered, bytes, limits, stats);
+        let rest = &gathered[taken.min(gathered.len())..];
+        if !rest.is_empty() && self.keep(rest, limits, stats) == Flow::Gone {
+            return Flow::Gone;
+        }
+        self.keep(&bytes[taken.saturating_sub(gathered.len())..], limits, stats)
+    }
+
+    /// Appends to the outbox without asking the kernel.
+    pub(crate) fn keep(&mut self, bytes: &[u8], limits: &Options, stats: &mut Stats) -> Flow {
+        if self.phase == Phase::Failing || self.phase > Phase::Flushing {
+            stats.sends_discarded += 1;
+            return Flow::Gone;
+        }
+        if self.outbox.len() + bytes.len() > limits.max_outbox {
+            self.end(CloseReason::OutboxLimit, Phase::Resetting);
+            stats.sends_discarded += 1;
+            return Flow::Gone;
+        }
+        self.outbox.push(bytes);
+        if self.outbox.len() < limits.high_water && self.has_budget(limits) {
+            return Flow::Open;
+        }
+        self.full = true;
+        self.writable_owed = true;
+        Flow::Full
+    }
+
+    /// `send(2)`: hands over what the kernel takes now, and says how much.
+    pub(crate) fn try_send(
+        &mut self,
+        bytes: &[u8],
+        limits: &Options,
+        stats: &mut Stats,
+    ) -> io::Result<usize> {
+        let taken = if self.outbox.is_empty() { self.offer(&[], bytes, limits, stats) } else { 0 };
+        if taken > 0 || bytes.is_empty() {
+            return Ok(taken);
+        }
+        if !self.takes_sends() {
+            return Err(ErrorKind::BrokenPipe.into());
+        }
+        self.writable_owed = true;
+        self.writable_must_be_ready = true;
+        Err(ErrorKind::WouldBlock.into())
+    }
+
+    /// Hands over what waits in the outbox.
+    pub(crate) fn flush(&mut self, limits: &Options, stats: &mut Stats) {
+        if !self.outbox.is_empty() {
+            self.offer(&[], &[], limits, stats);
+        }
+    }
+
+    /// Writes the outbox, or else `gathered`, and then `bytes`; returns how much of the latter two was taken.
+    fn offer(&mut self, gathered: &[u8], bytes: &[u8], limits: &Options, stats: &mut Stats) -> usize {
+        if !self.writable {
+            return 0;
+        }
+        let queued = self.outbox.len();
+        let first = if queued > 0 { self.outbox.pending() } else { gathered };
+        let budget = limits.write_budget.saturating_sub(self.spent);
+        let (taken, stopped) = hand_over(&mut self.stream, first, bytes, budget, stats);
+        self.spent += taken;
+        let from_outbox = taken.min(queued);
+        self.outbox.advance(from_outbox);
+        match stopped {
+            Stopped::Done => {}
+            Stopped::WouldBlock => self.writable = false,
+            Stopped::OutOfBuffers => {
+                self.writable = false;
+                self.out_of_buffers = true;
+            }
+            Stopped::Failed(error) => self.fail(error),
+        }
+        taken - from_outbox
+    }
+
+    /// The sending direction broke.
+    pub(crate) fn fail(&mut self, error: io::Error) {
+        let phase = match self.phase {
+            // The peer's last words often stand before its reset: they are read before anything else is told.
+            Phase::Open if !self.eof && !self.paused => Phase::Failing,
+            _ => Phase::Dropping,
+        };
+        self.readable = true;
+        self.short_reads_lie = true;
+        self.end(CloseReason::from_error(error), phase);
+    }
+
+    /// Marks the connection as ending. The first reason stays; a harder way of ending replaces a softer one.
+    pub(crate) fn end(&mut self, reason: CloseReason, phase: Phase) {
+        if self.phase >= phase {
+            return;
+        }
+        self.reason.get_or_insert(reason);
+        // After a failure there is nothing left to flush.
+        self.phase = if self.phase == Phase::Failing { phase.max(Phase::Dropping) } else { phase };
+        self.full = false;
+        self.writable_owed = false;
+        if self.phase != Phase::Flushing {
+            self.outbox.clear();
+        }
+        if self.phase >= Phase::Flushing {
+            self.inbox.clear();
+        }
+    }
+
+    /// `close()`, with the reason that it has.
+    pub(crate) fn close(&mut self, draining: bool) {
+        let reason = match (self.eof, draining) {
+            (true, _) => CloseReason::Eof,
+            (false, true) => CloseReason::Drained,
+            (false, false) => CloseReason::Closed,
+        };
+        self.end(reason, Phase::Flushing);
+    }
+
+    /// The session goes; what is left is to hear the peer out.
+    pub(crate) fn linger(&mut self) {
+        self.phase = Phase::Lingering;
+    }
+
+    pub(crate) fn take_reason(&mut self) -> Option<CloseReason> {
+        self.reason.take()
+    }
+
+    pub(crate) fn pause(&mut self) {
+        self.paused = true;
+    }
+
+    /// Reading goes on; what is in the inbox is shown again, even with no new byte.
+    pub(crate) fn resume(&mut self) {
+        self.paused = false;
+        self.held = !self.inbox.is_empty();
+    }
+
+    pub(crate) fn pause_when_full(&mut self, on: bool) {
+        self.pause_when_full = on;
+    }
+
+    pub(crate) fn shutdown_write(&mut self) {
+        self.shutdown = true;
+    }
+
+    pub(crate) fn notify_writable(&mut self) {
+        self.writable_owed = true;
+    }
+
+    pub(crate) fn fin_was_sent(&mut self) {
+        self.fin_sent = true;
+    }
+
+    /// Whether `on_writable` is due; asking settles the debt, and lets reading go on.
+    pub(crate) fn take_writable(&mut self, limits: &Options) -> bool {
+        if !self.writable_is_due(limits) {
+            return false;
+        }
+        self.full = false;
+        self.writable_must_be_ready = false;
+        std::mem::take(&mut self.writable_owed)
+    }
+
+    /// Whether an error was announced that no read is going to meet; true once for an event.
+    pub(crate) fn take_unseen_error(&mut self) -> bool {
+        let unseen = self.error_event && self.phase == Phase::Open && (self.paused || self.eof);
+        self.error_event &= !unseen;
+        unseen
+    }
+
+    /// Another stream in place of one that could not be connected: what was known of the old one is void.
+    pub(crate) fn replace_stream(&mut self, stream: T) {
+        self.stream = stream;
+        self.forget_readiness();
+    }
+
+    pub(crate) fn forget_readiness(&mut self) {
+        (self.readable, self.writable, self.short_reads_lie, self.error_event) = (false, false, false, false);
+    }
+
+    /// Whether sending has to be tried again by timer; asked once.
+    pub(crate) fn take_out_of_buffers(&mut self) -> bool {
+        std::mem::take(&mut self.out_of_buffers)
+    }
+
+    /// Lends the inbox out for the length of a callback.
+    pub(crate) fn take_inbox(&mut self) -> Inbox {
+        self.held = false;
+        std::mem::take(&mut self.inbox)
+    }
+
+    /// Takes the inbox back; `held` if the handler was not asked about all of it.
+    pub(crate) fn put_inbox(&mut self, inbox: Inbox, held: bool) {
+        if self.phase < Phase::Flushing {
+            self.inbox = inbox;
+            self.held = held;
+        }
+    }
+
+    pub(crate) fn inbox(&self) -> &Inbox {
+        &self.inbox
+    }
+
+    pub(crate) fn stream(&self) -> &T {
+        &self.stream
+    }
+
+    pub(crate) fn stream_mut(&mut self) -> &mut T {
+        &mut self.stream
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    pub(crate) fn queued(&self) -> usize {
+        self.outbox.len()
+    }
+
+    pub(crate) fn is_eof(&self) -> bool {
+        self.eof
+    }
+
+    pub(crate) fn is_held(&self) -> bool {
+        self.held
+    }
+
+    /// Whether bytes may still be handed to it.
+    pub(crate) fn takes_sends(&self) -> bool {
+        self.phase == Phase::Open && !self.shutdown
+    }
+
+    pub(crate) fn has_budget(&self, limits: &Options) -> bool {
+        self.spent < limits.write_budget
+    }
+
+    /// Whether the handler is to be shown input.
+    pub(crate) fn wants_input(&self) -> bool {
+        self.phase <= Phase::Failing && !self.paused && !(self.full && self.pause_when_full)
+    }
+
+    /// Whether there is a `recv` to make: for the handler, or to discard what still comes after `close()`.
+    pub(crate) fn can_receive(&self) -> bool {
+        self.readable
+            && !self.eof
+            && (self.wants_input() || matches!(self.phase, Phase::Flushing | Phase::Lingering))
+    }
+
+    /// Whether the end of file is to be sent now: everything before it has gone.
+    pub(crate) fn owes_fin(&self) -> bool {
+        let asked = match self.phase {
+            Phase::Open => self.shutdown,
+            Phase::Flushing => !self.eof, // dropping the socket says it as well
+            _ => false,
+        };
+        asked && !self.fin_sent && self.outbox.is_empty()
+    }
+
+    /// Whether nothing more can happen in either direction.
+    pub(crate) fn is_over(&self) -> bool {
+        match self.phase {
+            Phase::Open => self.eof && self.fin_sent,
+            Phase::Failing => self.eof || self.paused || !self.readable,
+            Phase::Flushing => self.outbox.is_empty() && (self.eof || self.fin_sent),
+            Phase::Dropping | Phase::Resetting => true,
+            Phase::Lingering => self.eof,
+        }
+    }
+
+    /// Whether there is work that no further event will announce.
+    pub(crate) fn is_due(&self, limits: &Options) -> bool {
+        self.is_over()
+            || self.can_receive()
+            || self.owes_fin()
+            || (self.writable && !self.outbox.is_empty())
+            || ((self.full || self.writable_owed) && self.writable_is_due(limits))
+            || (self.held && self.wants_input())
+    }
+
+    fn writable_is_due(&self, limits: &Options) -> bool {
+        self.phase == Phase::Open
+            && self.outbox.len() < limits.low_water
+            && (self.writable || !self.writable_must_be_ready)
+    }
+}
+
+enum Stopped {
+    Done,
+    WouldBlock,
+    OutOfBuffers,
+    Failed(io::Error),
+}
+
+/// `send` until both slices are taken, the budget is spent, or the kernel takes no more.
+fn hand_over(
+    stream: &mut impl Write,
+    first: &[u8],
+    second: &[u8],
+    budget: usize,
+    stats: &mut Stats,
+) -> (usize, Stopped) {
+    let total = (first.len() + second.len()).min(budget);
+    let mut taken = 0;
+    while taken < total {
+        let ahead = &first[taken.min(first.len())..first.len().min(total)];
+        let behind = &second[taken.saturating_sub(first.len())..total.saturating_sub(first.len())];
+        let result = match (ahead, behind) {
+            (one, []) | ([], one) => stream.write(one),
+            (one, two) => stream.write_vectored(&[IoSlice::new(one), IoSlice::new(two)]),
+        };
+        match result {
+            Ok(0) => return (taken, Stopped::Failed(ErrorKind::WriteZero.into())),
+            Ok(n) => {
+                stats.sends += 1;
+                stats.bytes_sent += n as u64;
+                stats.partial_sends += u64::from(n < total - taken);
+                taken += n;
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                stats.would_blocks += 1;
+                return (taken, Stopped::WouldBlock);
+            }
+            Err(error) if stream::is_out_of_buffers(&error) => return (taken, Stopped::OutOfBuffers),
+            Err(error) => return (taken, Stopped::Failed(error)),
+        }
+    }
+    (taken, Stopped::Done)
+}

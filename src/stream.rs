@@ -1,0 +1,136 @@
+//! The streams behind one type, and what differs between platforms about them.
+
+use std::{
+    io::{self, IoSlice, Read, Write},
+    net::{Shutdown, SocketAddr},
+    time::Duration,
+};
+
+use mio::{Interest, Registry, Token, event::Source, net::TcpStream};
+use socket2::SockRef;
+
+/// Whether a `recv` that returned less than it was asked for has emptied the socket. True for TCP on Linux and
+/// Android as long as neither an urgent mark nor a hang-up is waiting, which the priority interest tells.
+pub(crate) const SHORT_READ_DRAINS: bool = cfg!(any(target_os = "linux", target_os = "android"));
+
+/// What a stream is registered for, once: no `epoll_ctl` between accept and close.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const INTERESTS: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const INTERESTS: Interest = Interest::READABLE.add(Interest::WRITABLE);
+
+/// A nonblocking stream.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    /// Not even being connected yet.
+    Unconnected,
+    Tcp(TcpStream),
+}
+
+impl Stream {
+    /// Begins to connect; success and failure show with the first writable event.
+    pub(crate) fn connect(to: SocketAddr) -> io::Result<Self> {
+        TcpStream::connect(to).map(Self::Tcp)
+    }
+
+    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        match self {
+            Self::Unconnected => Ok(()),
+            Self::Tcp(stream) => stream.register(registry, token, INTERESTS),
+        }
+    }
+
+    pub(crate) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        match self {
+            Self::Unconnected => Ok(()),
+            Self::Tcp(stream) => stream.deregister(registry),
+        }
+    }
+
+    /// What became of a connect: `None` while it is still under way. See connect(2) on EINPROGRESS.
+    pub(crate) fn connected(&self) -> Option<io::Result<()>> {
+        let checked = self.tcp().and_then(|stream| match stream.take_error()? {
+            Some(error) => Err(error),
+            None => stream.peer_addr().and_then(|_| stream.set_nodelay(true)),
+        });
+        match checked {
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => None,
+            checked => Some(checked),
+        }
+    }
+
+    pub(crate) fn shutdown_write(&self) -> io::Result<()> {
+        self.tcp()?.shutdown(Shutdown::Write)
+    }
+
+    /// Makes the coming close a reset: socket(7), SO_LINGER with a time of zero.
+    pub(crate) fn reset_on_close(&self) -> io::Result<()> {
+        SockRef::from(self.tcp()?).set_linger(Some(Duration::ZERO))
+    }
+
+    pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.tcp()?.take_error()
+    }
+
+    pub(crate) fn peer(&self) -> io::Result<SocketAddr> {
+        self.tcp()?.peer_addr()
+    }
+
+    fn tcp(&self) -> io::Result<&TcpStream> {
+        match self {
+            Self::Unconnected => Err(io::ErrorKind::NotConnected.into()),
+            Self::Tcp(stream) => Ok(stream),
+        }
+    }
+}
+
+impl From<TcpStream> for Stream {
+    fn from(stream: TcpStream) -> Self {
+        Self::Tcp(stream)
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.tcp()?.read(buffer)
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.tcp()?.write(bytes)
+    }
+
+    /// Several slices in one system call where that cannot raise SIGPIPE: std's is `writev`, which takes no
+    /// MSG_NOSIGNAL, and a host may have left SIGPIPE at its default, which kills it.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        const MSG_NOSIGNAL: i32 = 0x4000; // linux/socket.h
+        let stream = self.tcp()?;
+        stream.try_io(|| SockRef::from(stream).send_vectored_with_flags(slices, MSG_NOSIGNAL))
+    }
+
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match slices.iter().find(|slice| !slice.is_empty()) {
+            Some(first) => self.write(first),
+            None => Ok(0),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(()) // the kernel is handed everything at once: there is no buffer in between
+    }
+}
+
+/// ENOBUFS: the interface's queue is full, send(2). No readiness event will say when it is not.
+pub(crate) fn is_out_of_buffers(error: &io::Error) -> bool {
+    const ENOBUFS: i32 = if cfg!(any(target_os = "linux", target_os = "android")) {
+        105
+    } else if cfg!(windows) {
+        10055
+    } else {
+        55
+    };
+    error.raw_os_error() == Some(ENOBUFS)
+}

@@ -1,0 +1,345 @@
+//! Every deadline of a reactor, in one indexed heap.
+//!
+//! The heap is a plain `Vec`, ordered by deadline and then by the order in which the timers were set. Beside it stands
+//! a small table that knows where in the heap each timer is, so a cancelled timer leaves at once and leaves nothing
+//! behind: a server that sets a timeout for each request and cancels nearly all of them holds only the live ones.
+//!
+//! Nothing here reads a clock or computes with an `Instant`. The caller passes instants in, and they are only compared.
+
+use slab::Slab;
+use std::time::Instant;
+
+/// Names one timer that was set, so that it can be cancelled.
+///
+/// An id whose timer has fired or was cancelled is harmless: it names no timer that was set later. (Ids can
+/// repeat once 2³² timers were set or moved since; only one that was kept for as long can be mistaken for another.)
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct TimerId {
+    slot: u32,
+    generation: u32,
+}
+
+/// All timers of a reactor; `K` says what is to happen when one fires.
+#[derive(Debug)]
+pub(crate) struct Timers<K> {
+    heap: Vec<Timer<K>>,
+    /// Where in `heap` each timer is. A `TimerId` points here, because places here do not move.
+    slots: Slab<Slot>,
+    /// Counts every insert and every move, so it tells older from newer.
+    sequence: u64,
+    /// The time of the latest pass. A deadline that is set to before it counts as due at it.
+    floor: Option<Instant>,
+    /// Timers that left since `slots` was last asked to shrink.
+    vacated: usize,
+}
+
+/// One look at the clock: fires what was due at `now`, and nothing that is set while it lasts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pass {
+    now: Instant,
+    before: u64,
+}
+
+impl<K> Timers<K> {
+    pub(crate) fn new() -> Self {
+        Self { heap: Vec::new(), slots: Slab::new(), sequence: 0, floor: None, vacated: 0 }
+    }
+
+    /// Sets a timer. A deadline in the past counts as the time of the latest pass, so it comes after what that left.
+    pub(crate) fn insert(&mut self, at: Instant, what: K) -> TimerId {
+        let (due, sequence) = self.order(at);
+        let generation = sequence as u32; // the low half is enough to tell the users of one slot apart
+        let position = self.heap.len();
+        let slot = self.slots.insert(Slot { position: position as u32, generation });
+        let slot = u32::try_from(slot).expect("memory ends long before four thousand million timers");
+        self.heap.push(Timer { due, sequence, at, slot, what });
+        self.sift(position);
+        TimerId { slot, generation }
+    }
+
+    /// Takes a timer out before it fires, or returns `None` if it fired or was cancelled before.
+    pub(crate) fn cancel(&mut self, id: TimerId) -> Option<K> {
+        self.position(id).map(|position| self.remove(position).what)
+    }
+
+    /// Gives a timer another deadline, as if it had been set only now, but under its old id. `false`: it is gone.
+    pub(crate) fn move_to(&mut self, id: TimerId, at: Instant) -> bool {
+        let Some(position) = self.position(id) else { return false };
+        let (due, sequence) = self.order(at);
+        let timer = &mut self.heap[position];
+        (timer.due, timer.sequence, timer.at) = (due, sequence, at);
+        self.sift(position);
+        true
+    }
+
+    /// Begins a pass: see [`pop_due`](Self::pop_due).
+    pub(crate) fn begin(&mut self, now: Instant) -> Pass {
+        self.floor = Some(now);
+        Pass { now, before: self.sequence }
+    }
+
+    /// Takes out the next timer that is due, with the deadline it was set for. The caller loops on it.
+    ///
+    /// A timer that is set or moved after the pass began waits for the next one, even if it is due: a timer that always
+    /// sets itself again in the past fires once a pass, and can neither hold the loop nor go before the others.
+    pub(crate) fn pop_due(&mut self, pass: Pass) -> Option<(Instant, K)> {
+        // Only the first needs a look. What was set during the pass is due at its `now` or later, and has a higher
+        // sequence; so everything that this pass may fire stands before it.
+        let first = self.heap.first()?;
+        let fires = first.due <= pass.now && first.sequence < pass.before;
+        fires.then(|| self.remove(0)).map(|timer| (timer.at, timer.what))
+    }
+
+    /// When the next pass has something to do. In the past if it has already.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.heap.first().map(|timer| timer.due)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.heap.len()
+    }
+}
+
+impl<K> Default for Timers<K> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[derive(Debug)]
+struct Timer<K> {
+    /// `at`, but not before the pass in or after which it was set.
+    due: Instant,
+    sequence: u64,
+    /// As the caller asked.
+    at: Instant,
+    slot: u32,
+    what: K,
+}
+
+#[derive(Debug)]
+struct Slot {
+    position: u32,
+    generation: u32,
+}
+
+/// Room for this many timers is kept: it is too little to be worth a reallocation.
+const KEPT: usize = 64;
+
+impl<K> Timers<K> {
+    /// The place in the order for a timer that is set now.
+    fn order(&mut self, at: Instant) -> (Instant, u64) {
+        let sequence = self.sequence;
+        self.sequence += 1;
+        // Without the floor a timer that sets itself again in the far past would stand first in every pass, and if
+        // passes are cut short, as by a turn with an end, it would be the only one to fire.
+        (self.floor.map_or(at, |floor| at.max(floor)), sequence)
+    }
+
+    fn position(&self, id: TimerId) -> Option<usize> {
+        let slot = self.slots.get(id.slot as usize)?;
+        (slot.generation == id.generation).then_some(slot.position as usize)
+    }
+
+    fn remove(&mut self, position: usize) -> Timer<K> {
+        let timer = self.heap.swap_remove(position);
+        self.slots.remove(timer.slot as usize);
+        if position < self.heap.len() {
+            self.sift(position); // the last one, which took the place
+        }
+        self.give_back();
+        timer
+    }
+
+    /// Returns memory after a wave of timers has passed. Each step is paid for by the removals since the one before.
+    fn give_back(&mut self) {
+        let capacity = self.heap.capacity();
+        if capacity > KEPT && self.heap.len() < capacity / 4 {
+            self.heap.shrink_to(capacity / 2);
+        }
+        // The table can only lose its end, up to the last slot in use, since ids point into it. That end may be in
+        // use for long, so the next try waits for as many removals as make up for walking the table.
+        self.vacated += 1;
+        let capacity = self.slots.capacity();
+        let worth_it = self.slots.is_empty() || self.vacated > capacity / 2;
+        if capacity > KEPT && self.slots.len() < capacity / 4 && worth_it {
+            self.slots.shrink_to_fit();
+            self.vacated = 0;
+        }
+    }
+
+    /// Brings the timer at `position` to where it belongs, up or down.
+    fn sift(&mut self, mut position: usize) {
+        while position > 0 && self.is_before(position, (position - 1) / 2) {
+            position = self.swap(position, (position - 1) / 2);
+        }
+        loop {
+            let children = 2 * position + 1..self.heap.len().min(2 * position + 3);
+            let first = children.fold(position, |a, b| if self.is_before(b, a) { b } else { a });
+            if first == position {
+                break;
+            }
+            position = self.swap(position, first);
+        }
+        self.note(position);
+    }
+
+    /// No two timers share a sequence, so of two one is always before the other.
+    fn is_before(&self, a: usize, b: usize) -> bool {
+        let (a, b) = (&self.heap[a], &self.heap[b]);
+        (a.due, a.sequence) < (b.due, b.sequence)
+    }
+
+    /// Moves the timer that is being sifted on to `to`. It is noted when it arrives, the one it passed at once.
+    fn swap(&mut self, from: usize, to: usize) -> usize {
+        self.heap.swap(from, to);
+        self.note(from);
+        to
+    }
+
+    /// Tells the table who is at `position`.
+    fn note(&mut self, position: usize) {
+        let slot = self.heap[position].slot as usize;
+        self.slots[slot].position = position as u32; // as many timers as slots, and their numbers fit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{collections::BTreeMap, time::Duration};
+
+    fn seconds(n: u64) -> Duration {
+        Duration::from_secs(n)
+    }
+
+    /// All that one pass fires.
+    fn fire<K>(timers: &mut Timers<K>, now: Instant) -> Vec<K> {
+        let pass = timers.begin(now);
+        std::iter::from_fn(|| timers.pop_due(pass)).map(|(_, what)| what).collect()
+    }
+
+    #[test]
+    fn timers_fire_by_deadline_and_equal_ones_in_the_order_they_were_set() {
+        let (base, mut timers) = (Instant::now(), Timers::new());
+        let century = 36_525 * 86_400;
+        for timer in [(3 * century, 'a'), (1, 'b'), (4, 'c'), (1, 'd'), (0, 'e'), (3, 'f'), (1, 'g')] {
+            timers.insert(base + seconds(timer.0), timer);
+        }
+        assert_eq!(timers.next(), Some(base));
+        assert_eq!(fire(&mut timers, base + seconds(3)), [(0, 'e'), (1, 'b'), (1, 'd'), (1, 'g'), (3, 'f')]);
+        assert_eq!(timers.next(), Some(base + seconds(4)));
+        assert_eq!(fire(&mut timers, base + seconds(century)), [(4, 'c')]);
+        assert_eq!(fire(&mut timers, base + seconds(3 * century)), [(3 * century, 'a')]);
+        assert_eq!((timers.next(), timers.len()), (None, 0));
+    }
+
+    #[test]
+    fn a_cancelled_timer_never_fires_and_a_moved_one_fires_once() {
+        let (base, mut timers) = (Instant::now(), Timers::default());
+        let [a, b, c] = ["a", "b", "c"].map(|name| timers.insert(base + seconds(5), name));
+        assert_eq!((timers.cancel(b), timers.cancel(b), timers.len()), (Some("b"), None, 2));
+        assert!(!timers.move_to(b, base) && timers.move_to(a, base + seconds(9)) && timers.move_to(c, base));
+        assert_eq!(fire(&mut timers, base), ["c"]);
+        let d = timers.insert(base + seconds(9), "d");
+        assert!(timers.move_to(a, base + seconds(9)), "to the same deadline, and so behind d");
+        assert_eq!(fire(&mut timers, base + seconds(9)), ["d", "a"]);
+        assert_eq!((timers.cancel(a), timers.cancel(d), timers.len()), (None, None, 0));
+    }
+
+    #[test]
+    fn a_stale_id_does_not_reach_the_timer_that_took_its_slot() {
+        let (base, mut timers) = (Instant::now(), Timers::new());
+        let old = timers.insert(base, "old");
+        assert_eq!(fire(&mut timers, base), ["old"]);
+        let new = timers.insert(base, "new");
+        assert_eq!(old.slot, new.slot, "this test is about a reused slot");
+        assert_eq!((timers.cancel(old), timers.move_to(old, base)), (None, false));
+        assert_eq!(timers.cancel(new), Some("new"));
+    }
+
+    #[test]
+    fn a_timer_set_again_in_the_past_fires_once_a_pass_and_after_the_others() {
+        let (base, mut timers) = (Instant::now(), Timers::new());
+        let now = base + seconds(10);
+        let [_, _, moved] = ["again", "a", "moved"].map(|name| timers.insert(base, name));
+        let mut fired = Vec::new();
+        let pass = timers.begin(now);
+        while let Some((at, name)) = timers.pop_due(pass) {
+            fired.push(name);
+            if name == "again" {
+                timers.insert(at, name);
+                timers.move_to(moved, at);
+            }
+        }
+        assert_eq!(fired, ["again", "a"]);
+        assert!(timers.next() <= Some(now), "the rest is due at once");
+        // A pass that is cut short after one timer: the one that comes again does not always come first.
+        let pass = timers.begin(now);
+        assert_eq!(timers.pop_due(pass), Some((base, "again")), "with the deadline that was asked for");
+        timers.insert(base, "again");
+        assert_eq!(fire(&mut timers, now), ["moved", "again"]);
+    }
+
+    #[test]
+    fn memory_is_given_back_after_a_wave_of_timers() {
+        let (base, mut timers) = (Instant::now(), Timers::new());
+        let first = timers.insert(base + seconds(1_000_000), 0);
+        let wave: Vec<_> = (0..100_000).map(|n| timers.insert(base + seconds(n), n)).collect();
+        wave.into_iter().rev().for_each(|id| assert!(timers.cancel(id).is_some()));
+        assert!(timers.heap.capacity().max(timers.slots.capacity()) <= 2 * KEPT, "though one is left");
+        timers.cancel(first);
+        (0..100_000).for_each(|n| _ = timers.insert(base + seconds(n), n));
+        assert_eq!(fire(&mut timers, base + seconds(99_999)).len(), 100_000);
+        assert!(timers.heap.capacity().max(timers.slots.capacity()) <= KEPT, "none is left");
+    }
+
+    #[test]
+    fn a_random_mix_agrees_with_a_naive_model_in_bounded_memory() {
+        let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut random = |below: u64| {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            seed % below
+        };
+        let (base, mut timers, mut model) = (Instant::now(), Timers::new(), BTreeMap::new());
+        let (mut now, mut ids, mut peak, mut set) = (base, Vec::new(), KEPT, 0);
+        for step in 0..260_000 {
+            let at = base + Duration::from_millis(step / 100 + random(200)); // coarse: many are equal
+            let due = at.max(now);
+            let any = random(ids.len() as u64 + 1) as usize;
+            match (random(10), ids.get_mut(any)) {
+                (0..3, Some((id, key))) => {
+                    assert_eq!(timers.cancel(*id), model.remove(key));
+                    if random(4) > 0 {
+                        ids.swap_remove(any); // else it is kept, to be tried again when it is stale
+                    }
+                }
+                (3..5, Some((id, key))) => {
+                    let what = model.remove(key);
+                    assert_eq!(timers.move_to(*id, at), what.is_some());
+                    *key = (due, step);
+                    model.extend(what.map(|what| (*key, what)));
+                }
+                (5, _) => {
+                    // Ahead of the deadlines to come, so that some of those are in the past.
+                    now = base + Duration::from_millis(step / 100 + 50);
+                    let later = model.split_off(&(now, u64::MAX));
+                    let due: Vec<_> = std::mem::replace(&mut model, later).into_values().collect();
+                    assert_eq!(fire(&mut timers, now), due);
+                }
+                _ => {
+                    set += 1;
+                    ids.push((timers.insert(at, set), (due, step)));
+                    model.insert((due, step), set);
+                }
+            }
+            peak = peak.max(timers.len());
+            assert_eq!(timers.next(), model.keys().next().map(|(due, _)| *due));
+            assert_eq!((timers.len(), timers.slots.len()), (model.len(), model.len()));
+        }
+        assert!(set > 100_000 && peak < 10_000, "most of them came and went");
+        assert!(timers.heap.capacity().max(timers.slots.capacity()) <= 2 * peak);
+    }
+}
