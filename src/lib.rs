@@ -1,6 +1,8 @@
 //! A single-threaded event-loop server on [`mio`] that treats every partial send and every partial receive as the
 //! normal case.
 #![forbid(unsafe_code)]
+#![warn(missing_docs, missing_debug_implementations, unreachable_pub)]
+#![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
 mod address;
 pub mod blocking;
