@@ -92,6 +92,7 @@ impl<T: Read + Write> Connection<T> {
     /// `short_read_drains`: whether a `read` that returns less than it was asked for has emptied the stream.
     pub(crate) fn new(stream: T, short_read_drains: bool) -> Self {
         Self {
+            stream,
             outbox: Outbox::default(),
             inbox: Inbox::default(),
             reason: None,
