@@ -82,6 +82,7 @@ impl<'a, S> Conn<'a, S> {
     }
 
     /// `sendall()`: the bytes are taken, and the reactor goes on until the kernel has them all. See [`Flow`].
+    #[inline]
     pub fn send_all(&mut self, bytes: &[u8]) -> Flow {
         self.output().send_all(bytes)
     }
@@ -195,6 +196,7 @@ impl<'a, S> Conn<'a, S> {
 
 impl Output<'_> {
     /// See [`Conn::send_all`].
+    #[inline]
     pub fn send_all(&mut self, bytes: &[u8]) -> Flow {
         self.shared.send(self.connection, self.head, bytes)
     }

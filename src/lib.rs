@@ -1,5 +1,60 @@
 //! A single-threaded event-loop server on [`mio`] that treats every partial send and every partial receive as the
 //! normal case.
+//!
+//! `send` and `recv` handle as many bytes as the kernel's buffers allow and say how many that was; to go on until a
+//! message is dealt with is the caller's job. This crate is that caller. It reads what there is, shows it to a
+//! [`Handler`], keeps what the handler did not use, sends what the handler says, and keeps what the kernel did not
+//! take.
+//!
+//! ```no_run
+//! use tidegate::{Accepted, Conn, EventLoop, Handler, Net, Options};
+//!
+//! struct Echo;
+//!
+//! impl Handler for Echo {
+//!     type Session = (); // what to remember of each client: nothing
+//!
+//!     fn on_accept(&mut self, _net: &mut Net, _from: &Accepted) -> Option<()> {
+//!         Some(())
+//!     }
+//!
+//!     fn on_data(&mut self, conn: &mut Conn<'_>, input: &[u8]) -> usize {
+//!         conn.send_all(input);
+//!         input.len() // how much of it was used: the rest would be shown again
+//!     }
+//! }
+//!
+//! fn main() -> std::io::Result<()> {
+//!     let mut server = EventLoop::new(Options::default())?;
+//!     server.net().listen("127.0.0.1:7007")?;
+//!     server.run(&mut Echo)
+//! }
+//! ```
+//!
+//! # What is where
+//!
+//! * [`Handler`] is what a program writes: two methods are required, the others have defaults.
+//! * [`Net`] is everything there is: the connections and listeners, the end. [`Conn`] is one connection during a
+//!   callback, [`Output`] its sending half beside the session.
+//! * [`EventLoop`] owns a [`mio::Poll`] and runs; [`Reactor`] does the same work for a program that has a poll
+//!   already. [`Remote`] reaches either from another thread.
+//! * [`Options`] are the limits, [`Stats`] the counters, [`CloseReason`] is why a connection ended.
+//! * [`framing`] finds lines and length-prefixed frames in the input; [`blocking`] is the textbook version of it all.
+//!
+//! # What a handler can rely on
+//!
+//! * Callbacks come one at a time and never from inside another one or from a send.
+//! * Bytes arrive in order, none twice, and everything before an end of file before [`Handler::on_eof`].
+//! * [`Handler::on_close`] comes exactly once for each session, and nothing comes for that connection after it, nor
+//!   after `close()` or `abort()` but this.
+//! * A connection whose peer does not read is not read either ([`Options::high_water`]), so an echo stays bounded
+//!   without a line of code for it; what a handler sends on its own account it stops at [`Flow::Full`].
+//! * One connection cannot keep the others waiting: it reads and writes a bounded number of bytes in a turn.
+//!
+//! # Portability
+//!
+//! Linux is what it is developed and tested on. Other platforms are expected to work through `mio`; where they are
+//! not known to promise as much as Linux does, the slower way is taken that needs no such promise.
 #![forbid(unsafe_code)]
 #![warn(missing_docs, missing_debug_implementations, unreachable_pub)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
@@ -33,3 +88,8 @@ pub use reactor::{Reactor, Turn};
 pub use remote::Remote;
 pub use source::listener::ListenerId;
 pub use stats::Stats;
+
+/// The README's programs are compiled as well.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

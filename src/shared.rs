@@ -170,6 +170,7 @@ impl Shared {
     }
 
     /// Sends to a connection, in the way that fits who asks.
+    #[inline]
     pub(crate) fn send(
         &mut self,
         connection: &mut Connection<Stream>,
@@ -180,29 +181,32 @@ impl Shared {
             self.stats.sends_discarded += 1;
             return Flow::Gone;
         }
-        connection.enter_turn(self.turn);
-        let (options, stats) = (&self.options, &mut self.stats);
         if self.current != Some(head.slot) {
-            self.touch(head);
-            let (options, stats) = (&self.options, &mut self.stats);
-            let small = bytes.len() < LARGE_SEND && connection.queued() + bytes.len() < options.high_water;
-            return if small {
-                connection.keep(bytes, options, stats)
-            } else {
-                connection.send(&[], bytes, options, stats)
-            };
+            return self.send_to_other(connection, head, bytes);
         }
         let gather = bytes.len() < LARGE_SEND
             && self.gathered.len() + bytes.len() < self.gather_limit
             && connection.queued() == 0
-            && connection.has_budget(options);
+            && connection.has_budget(&self.options);
         if gather {
             self.gathered.extend_from_slice(bytes);
             return Flow::Open;
         }
-        let flow = connection.send(&self.gathered, bytes, options, stats);
+        let flow = connection.send(&self.gathered, bytes, &self.options, &mut self.stats);
         self.gathered.clear();
         flow
+    }
+
+    /// A send from outside the connection's own callback: small ones wait for the end of the pass.
+    fn send_to_other(&mut self, connection: &mut Connection<Stream>, head: &mut Head, bytes: &[u8]) -> Flow {
+        self.touch(head);
+        connection.enter_turn(self.turn);
+        let small = bytes.len() < LARGE_SEND && connection.queued() + bytes.len() < self.options.high_water;
+        if small {
+            connection.keep(bytes, &self.options, &mut self.stats)
+        } else {
+            connection.send(&[], bytes, &self.options, &mut self.stats)
+        }
     }
 
     /// `send(2)` to a connection, behind whatever it has gathered.
@@ -228,7 +232,7 @@ impl Shared {
     /// What the present connection gathered goes out: its callback has returned, or something must follow it.
     pub(crate) fn send_gathered(&mut self, connection: &mut Connection<Stream>) {
         if !self.gathered.is_empty() {
-            connection.send(&self.gathered, &[], &self.options, &mut self.stats);
+            connection.send_gathered(&self.gathered, &self.options, &mut self.stats);
             self.gathered.clear();
         }
     }

@@ -95,6 +95,7 @@ impl<K> Timers<K> {
         self.heap.first().map(|timer| timer.due)
     }
 
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.heap.len()
     }

@@ -36,7 +36,7 @@ impl Outbox {
     pub(crate) fn advance(&mut self, n: usize) {
         self.taken += n;
         debug_assert!(self.taken <= self.bytes.len(), "the kernel cannot take more than it was given");
-        if self.taken == self.bytes.len() {
+        if n > 0 && self.taken == self.bytes.len() {
             self.clear();
         }
     }

@@ -19,11 +19,21 @@ impl<S> Reactor<S> {
     pub(super) fn serve(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32) {
         let Some((peer, _, shared)) = self.net.parts(slot) else { return };
         peer.connection.enter_turn(shared.turn);
+        let held_back = peer.connection.has_held_back();
         if peer.dial.is_none() || self.dial(handler, slot) {
-            self.send(handler, slot);
+            if held_back {
+                self.send(handler, slot);
+                self.show_held(handler, slot);
+            }
             self.receive(handler, slot);
         }
-        self.conclude(handler, slot);
+        if !self.is_quiet(slot) {
+            self.conclude(handler, slot);
+        }
+    }
+
+    fn is_quiet(&mut self, slot: u32) -> bool {
+        self.net.parts(slot).is_none_or(|(peer, ..)| peer.connection.is_quiet())
     }
 
     /// Makes a callback; what it sends goes out when it has returned.
@@ -40,7 +50,6 @@ impl<S> Reactor<S> {
     }
 
     fn receive(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32) {
-        self.show_held(handler, slot);
         let mut budget = self.net.shared.options.read_budget;
         while budget > 0 {
             let Some((peer, _, shared)) = self.net.parts(slot) else { return };
@@ -53,10 +62,14 @@ impl<S> Reactor<S> {
             match connection.receive(&mut self.scratch[..limit], &mut shared.stats) {
                 Received::Data(n) => {
                     budget = budget.saturating_sub(n);
+                    let drained = !connection.is_readable();
                     if shown {
                         self.show(handler, slot, n);
                     } else if let Some(closing) = &mut peer.closing {
                         closing.heard = shared.now.unwrap_or(closing.heard);
+                    }
+                    if drained {
+                        return;
                     }
                 }
                 Received::Eof => {

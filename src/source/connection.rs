@@ -320,6 +320,10 @@ impl<T: Read + Write> Connection<T> {
         self.eof
     }
 
+    pub(crate) fn is_readable(&self) -> bool {
+        self.readable
+    }
+
     pub(crate) fn is_held(&self) -> bool {
         self.held
     }
@@ -364,6 +368,24 @@ impl<T: Read + Write> Connection<T> {
             Phase::Dropping | Phase::Resetting => true,
             Phase::Lingering => self.eof,
         }
+    }
+
+    /// Whether there is nothing to do until the next event; `false` only means that it is worth a closer look.
+    /// Asked for every connection in every turn, so it is one pass over the flags without a branch.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let busy = self.readable
+            | self.eof
+            | self.shutdown
+            | self.error_event
+            | self.out_of_buffers
+            | self.has_held_back()
+            | (self.phase != Phase::Open);
+        !busy
+    }
+
+    /// Whether there is anything to do before new input: to send, to announce, or to show again.
+    pub(crate) fn has_held_back(&self) -> bool {
+        self.full | self.writable_owed | self.held | !self.outbox.is_empty()
     }
 
     /// Whether there is work that no further event will announce.

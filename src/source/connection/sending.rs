@@ -24,6 +24,21 @@ impl<T: Read + Write> Connection<T> {
         self.keep(&bytes[taken.saturating_sub(gathered.len())..], limits, stats)
     }
 
+    /// The same for what one callback gathered. Nearly always nothing waits and one `send` takes all of it: that
+    /// has a path of its own.
+    pub(crate) fn send_gathered(&mut self, gathered: &[u8], limits: &Options, stats: &mut Stats) {
+        let within_budget = self.spent + gathered.len() < limits.write_budget;
+        if !(self.writable & self.outbox.is_empty() & within_budget) {
+            self.send(gathered, &[], limits, stats);
+            return;
+        }
+        let result = self.stream.write(gathered);
+        let taken = self.account(result, gathered.len(), stats).unwrap_or(0);
+        if taken < gathered.len() {
+            self.send(&gathered[taken..], &[], limits, stats);
+        }
+    }
+
     /// Appends to the outbox without asking the kernel.
     pub(crate) fn keep(&mut self, bytes: &[u8], limits: &Options, stats: &mut Stats) -> Flow {
         if self.phase == Phase::Failing || self.phase > Phase::Flushing {
@@ -70,71 +85,63 @@ impl<T: Read + Write> Connection<T> {
         }
     }
 
-    /// Writes the outbox, or else `gathered`, and then `bytes`; returns how much of the latter two was taken.
+    /// Writes the outbox, or else `gathered`, and then `bytes`, until all is taken, the budget is spent or the kernel
+    /// takes no more. Returns how much of the latter two was taken.
     fn offer(&mut self, gathered: &[u8], bytes: &[u8], limits: &Options, stats: &mut Stats) -> usize {
-        if !self.writable {
-            return 0;
+        let mut taken = 0;
+        loop {
+            let budget = limits.write_budget.saturating_sub(self.spent);
+            if !self.writable || budget == 0 {
+                return taken;
+            }
+            let queued = self.outbox.len();
+            let first =
+                if queued > 0 { self.outbox.pending() } else { &gathered[taken.min(gathered.len())..] };
+            let second = &bytes[taken.saturating_sub(gathered.len())..];
+            let first = &first[..first.len().min(budget)];
+            let second = &second[..second.len().min(budget - first.len())];
+            let result = match (first, second) {
+                ([], []) => return taken,
+                (one, []) | ([], one) => self.stream.write(one),
+                (one, two) => self.stream.write_vectored(&[IoSlice::new(one), IoSlice::new(two)]),
+            };
+            let Some(n) = self.account(result, first.len() + second.len(), stats) else { return taken };
+            let from_outbox = n.min(queued);
+            self.outbox.advance(from_outbox);
+            taken += n - from_outbox;
         }
-        let queued = self.outbox.len();
-        let first = if queued > 0 { self.outbox.pending() } else { gathered };
-        let budget = limits.write_budget.saturating_sub(self.spent);
-        let (taken, stopped) = hand_over(&mut self.stream, first, bytes, budget, stats);
-        self.spent += taken;
-        let from_outbox = taken.min(queued);
-        self.outbox.advance(from_outbox);
-        match stopped {
-            Stopped::Done => {}
-            Stopped::WouldBlock => self.writable = false,
-            Stopped::OutOfBuffers => {
+    }
+
+    /// Notes what one `send` of `asked` bytes did; `None` if there is no point in another one now.
+    #[inline]
+    fn account(&mut self, result: io::Result<usize>, asked: usize, stats: &mut Stats) -> Option<usize> {
+        match result {
+            Ok(n) if n > 0 => {
+                stats.sends += 1;
+                stats.bytes_sent += n as u64;
+                stats.partial_sends += u64::from(n < asked);
+                self.spent += n;
+                Some(n)
+            }
+            Ok(_) => self.send_stopped(ErrorKind::WriteZero.into(), stats),
+            Err(error) => self.send_stopped(error, stats),
+        }
+    }
+
+    #[cold]
+    fn send_stopped(&mut self, error: io::Error, stats: &mut Stats) -> Option<usize> {
+        match error.kind() {
+            ErrorKind::Interrupted => return Some(0),
+            ErrorKind::WouldBlock => {
+                stats.would_blocks += 1;
+                self.writable = false;
+            }
+            _ if stream::is_out_of_buffers(&error) => {
                 self.writable = false;
                 self.out_of_buffers = true;
             }
-            Stopped::Failed(error) => self.fail(error),
+            _ => self.fail(error),
         }
-        taken - from_outbox
+        None
     }
-}
-
-enum Stopped {
-    Done,
-    WouldBlock,
-    OutOfBuffers,
-    Failed(io::Error),
-}
-
-/// `send` until both slices are taken, the budget is spent, or the kernel takes no more.
-fn hand_over(
-    stream: &mut impl Write,
-    first: &[u8],
-    second: &[u8],
-    budget: usize,
-    stats: &mut Stats,
-) -> (usize, Stopped) {
-    let total = (first.len() + second.len()).min(budget);
-    let mut taken = 0;
-    while taken < total {
-        let ahead = &first[taken.min(first.len())..first.len().min(total)];
-        let behind = &second[taken.saturating_sub(first.len())..total.saturating_sub(first.len())];
-        let result = match (ahead, behind) {
-            (one, []) | ([], one) => stream.write(one),
-            (one, two) => stream.write_vectored(&[IoSlice::new(one), IoSlice::new(two)]),
-        };
-        match result {
-            Ok(0) => return (taken, Stopped::Failed(ErrorKind::WriteZero.into())),
-            Ok(n) => {
-                stats.sends += 1;
-                stats.bytes_sent += n as u64;
-                stats.partial_sends += u64::from(n < total - taken);
-                taken += n;
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                stats.would_blocks += 1;
-                return (taken, Stopped::WouldBlock);
-            }
-            Err(error) if stream::is_out_of_buffers(&error) => return (taken, Stopped::OutOfBuffers),
-            Err(error) => return (taken, Stopped::Failed(error)),
-        }
-    }
-    (taken, Stopped::Done)
 }

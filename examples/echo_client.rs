@@ -1,0 +1,248 @@
+//! A client for an echo server, on the reactor: it sends and receives at the same time, in bounded memory.
+//!
+//! `echo_client 127.0.0.1:7007 hello` sends a word, `echo_client 127.0.0.1:7007 < file > copy` streams a file
+//! there and back. Both directions are counted and hashed: a byte lost, doubled or changed is found out.
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Read, Write};
+use std::process::ExitCode;
+use std::sync::mpsc::{self, Receiver, SyncSender, TryRecvError};
+use std::thread;
+
+use clap::Parser;
+use log::info;
+use tidegate::{
+    Accepted, Address, CloseReason, Conn, ConnId, EventLoop, Flow, Handler, Net, Options, Remote,
+};
+
+/// Sends a message, or else standard input, to an echo server and writes to standard output what comes back.
+///
+/// The exit status is 0 when everything came back, 1 (and one line of why) when not, 2 for wrong arguments.
+#[derive(Parser)]
+struct Args {
+    /// The server's address, such as 127.0.0.1:7007
+    #[arg(value_name = "ADDR")]
+    server: String,
+
+    /// What to send, instead of standard input; on a terminal, and only there, a newline follows its echo
+    message: Option<OsString>,
+}
+
+/// One piece of the input, or why there is no next one. The end of the input is the end of the channel.
+type Chunk = io::Result<Vec<u8>>;
+
+const CHUNK: usize = 64 * 1024;
+const CHUNKS: usize = 4; // that wait in the channel; these and the outbox are all that is ever held
+
+fn main() -> ExitCode {
+    let args = Args::parse(); // ends the process by itself at --help (0) and at wrong arguments (2)
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
+    match run(args) {
+        Ok(()) => ExitCode::SUCCESS, // a reader thread that still waits for input ends with the process
+        Err(error) => {
+            // Not eprintln!, which panics when nobody reads standard error any more.
+            let _ = writeln!(io::stderr(), "echo_client: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: Args) -> Result<(), Box<dyn Error>> {
+    let server = Address::resolve(&args.server)?; // may ask a name server and block: not inside the loop
+    let mut event_loop = EventLoop::new(Options::default())?;
+    let conn = event_loop.net().connect(&server, ()); // what became of it: on_open or on_close tells
+
+    let newline = args.message.is_some() && io::stdout().is_terminal();
+    let input = match args.message {
+        Some(message) => one_chunk(message)?,
+        None => standard_input(event_loop.remote())?,
+    };
+    let (sent, back) = (Tally::new(), Tally::new());
+    let mut client = Client { conn, input, may_send: false, input_ended: false, sent, back, fault: None };
+    event_loop.run(&mut client)?;
+
+    if let Some(fault) = client.fault {
+        return Err(format!("{}: {fault}", args.server).into());
+    }
+    if newline {
+        print(b"\n")?;
+    }
+    info!("all {} bytes came back", client.back.bytes);
+    Ok(())
+}
+
+fn one_chunk(message: OsString) -> Result<Receiver<Chunk>, Box<dyn Error>> {
+    let (sender, input) = mpsc::sync_channel(1);
+    sender.send(Ok(message.into_encoded_bytes()))?;
+    Ok(input) // the sender is dropped here: the end of the input
+}
+
+/// A thread reads it, not the loop: standard input may be a regular file, which epoll refuses (EPERM, see
+/// epoll_ctl(2)), and made non-blocking it would be so for the shell that shares it, too.
+fn standard_input(remote: Remote) -> io::Result<Receiver<Chunk>> {
+    let (sender, input) = mpsc::sync_channel(CHUNKS);
+    thread::Builder::new().name("stdin".into()).spawn(move || {
+        read_chunks(&sender, &remote);
+        drop(sender); // before the last wake: the loop must then find the end of the channel
+        remote.wake();
+    })?;
+    Ok(input)
+}
+
+/// Waits where the loop must not: in read(2), and for room in the channel.
+fn read_chunks(sender: &SyncSender<Chunk>, remote: &Remote) {
+    let mut stdin = io::stdin().lock();
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        let chunk = match stdin.read(&mut buffer) {
+            Ok(0) => return,
+            Ok(n) => Ok(buffer[..n].to_vec()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => Err(error),
+        };
+        let last = chunk.is_err();
+        if sender.send(chunk).is_err() || last {
+            return; // nobody listens any more, or there is nothing more to read
+        }
+        remote.wake();
+    }
+}
+
+struct Client {
+    conn: ConnId,
+    input: Receiver<Chunk>,
+    may_send: bool,    // connected, and the connection is not full
+    input_ended: bool, // all of it was sent, and the server will be told so
+    sent: Tally,
+    back: Tally,
+    fault: Option<String>, // the first one
+}
+
+impl Client {
+    /// Sends while there is something to send and the connection takes it. Where the one ends, `on_wake` will
+    /// call again, where the other ends, `on_writable`.
+    fn pump(&mut self, conn: &mut Conn<'_>) {
+        while self.may_send {
+            match self.input.try_recv() {
+                Ok(Ok(chunk)) => {
+                    self.sent.add(&chunk);
+                    self.may_send = conn.send_all(&chunk) == Flow::Open; // Full took the chunk as well
+                }
+                Ok(Err(error)) => self.fail(conn, format!("cannot read standard input: {error}")),
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => {
+                    self.may_send = false;
+                    self.input_ended = true;
+                    conn.shutdown_write(); // behind what was sent; the echo still comes in
+                }
+            }
+        }
+    }
+
+    fn fail(&mut self, conn: &mut Conn<'_>, why: String) {
+        self.fault.get_or_insert(why);
+        self.may_send = false;
+        conn.abort(); // nothing that is still on its way matters now; on_close follows
+    }
+
+    /// What would be wrong if the connection ended now: `None` if everything came back.
+    fn missing(&self) -> Option<String> {
+        let (sent, back) = (self.sent.bytes, self.back.bytes);
+        if back < sent {
+            Some(format!("the echo is short by {} of {sent} bytes", sent - back))
+        } else if !self.input_ended {
+            Some("the server closed the connection before the end of the input".into())
+        } else if self.back != self.sent {
+            Some(format!("the echo has the length of what was sent, {sent} bytes, but not the content"))
+        } else {
+            None
+        }
+    }
+}
+
+impl Handler for Client {
+    type Session = (); // there is one connection: all state is the handler's own
+
+    fn on_accept(&mut self, _net: &mut Net, _from: &Accepted) -> Option<()> {
+        None // never called, without a listener
+    }
+
+    fn on_open(&mut self, conn: &mut Conn<'_>) {
+        info!("connected");
+        // By default a connection above high water is not read. Here that would be a deadlock: a server that
+        // waits until we read its echo does not read what we send, so we would stay above high water forever.
+        conn.pause_when_full(false);
+        self.may_send = true;
+        self.pump(conn);
+    }
+
+    fn on_wake(&mut self, net: &mut Net) {
+        if let Some(mut conn) = net.conn(self.conn) {
+            self.pump(&mut conn);
+        }
+    }
+
+    fn on_writable(&mut self, conn: &mut Conn<'_>) {
+        self.may_send = true;
+        self.pump(conn);
+    }
+
+    fn on_data(&mut self, conn: &mut Conn<'_>, input: &[u8]) -> usize {
+        self.back.add(input);
+        if self.back.bytes > self.sent.bytes {
+            self.fail(conn, "the server sends more than it was sent".into());
+        } else if let Err(error) = print(input) {
+            self.fail(conn, format!("cannot write standard output: {error}"));
+        }
+        input.len()
+    }
+
+    fn on_eof(&mut self, conn: &mut Conn<'_>) {
+        // The server sends no more. If that is too early, with the outbox full or standard input still open,
+        // there is nothing left to wait for.
+        match self.missing() {
+            None => conn.close(),
+            Some(why) => self.fail(conn, why),
+        }
+    }
+
+    fn on_close(&mut self, net: &mut Net, _id: ConnId, _session: (), why: CloseReason) {
+        let missing = match why {
+            CloseReason::Eof | CloseReason::Closed => self.missing(),
+            CloseReason::ConnectFailed(_) => Some(why.to_string()),
+            why => Some(format!("{why}; {} of {} bytes came back", self.back.bytes, self.sent.bytes)),
+        };
+        self.fault = self.fault.take().or(missing);
+        net.stop();
+    }
+}
+
+/// Blocks the loop while standard output does not take the bytes. A server could not afford that. Here nobody
+/// else waits for the loop, and not to read on is just what should happen: TCP then holds the server back.
+fn print(bytes: &[u8]) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(bytes)?;
+    stdout.flush()
+}
+
+/// Length and content of one direction, in whatever portions it came: 64-bit FNV-1a. Not a hasher of std's:
+/// those do not promise that two writes give what one write of the same bytes gives.
+#[derive(PartialEq)]
+struct Tally {
+    bytes: u64,
+    hash: u64,
+}
+
+impl Tally {
+    fn new() -> Self {
+        Self { bytes: 0, hash: 0xcbf2_9ce4_8422_2325 }
+    }
+
+    fn add(&mut self, bytes: &[u8]) {
+        self.bytes += bytes.len() as u64;
+        for byte in bytes {
+            self.hash = (self.hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! An echo server: every client gets back what it sends, byte for byte.
+//!
+//! Start it with `cargo run --release --example echo_server`, then talk to it from another terminal with
+//! `nc 127.0.0.1 7007`, or with the example `echo_client`. `RUST_LOG=debug` shows each connection.
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use log::{debug, info};
+use tidegate::{Accepted, CloseReason, Conn, ConnId, EventLoop, Handler, ListenOptions, Net, Options};
+
+/// Sends back to every client what it sends, until SIGINT or SIGTERM.
+#[derive(Parser)]
+struct Args {
+    /// Where to listen; ":7007" is every interface, port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7007")]
+    listen: String,
+
+    /// How long clients may take, after a signal, to get what they are owed; a second signal ends it at once
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    drain: Duration,
+
+    /// How many clients are served at a time, others wait in the backlog [default: what the system allows]
+    #[arg(long, value_name = "N")]
+    max_connections: Option<NonZeroUsize>,
+
+    /// Stop reading from a client while it has so many bytes still to take [default: the library's, 65536]
+    #[arg(long, value_name = "BYTES")]
+    high_water: Option<NonZeroUsize>,
+
+    /// How many clients the system holds until they are accepted [default: the library's]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_535))]
+    backlog: Option<u32>,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse(); // ends the process by itself at --help (0) and at wrong arguments (2)
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
+    match serve(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Not eprintln!, which panics when nobody reads standard error any more.
+            let _ = writeln!(io::stderr(), "echo_server: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(args: &Args) -> Result<(), Box<dyn Error>> {
+    let mut server = EventLoop::new(options(args))?;
+
+    let mut listen = ListenOptions::default();
+    if let Some(backlog) = args.backlog {
+        listen = listen.backlog(backlog);
+    }
+    let listener = server.net().listen_with(args.listen.as_str(), listen)?;
+    let address = server.net().local_address(listener)?; // the real one: with port 0 the system has chosen
+
+    // ctrlc calls this from a thread of its own, and a `Remote` is what other threads may use. A drain closes
+    // the listener, delivers what is owed and then lets `run` return; a second one ends at once. It is set up
+    // before the line that says the server is there: whoever waits for that may send a signal right after it.
+    let (remote, grace) = (server.remote(), args.drain);
+    ctrlc::set_handler(move || {
+        info!("asked to end by a signal");
+        remote.drain(grace);
+    })?;
+
+    // For whoever started this and waits for the address. That it may be gone by now is no reason to end.
+    let mut stdout = io::stdout();
+    let _ = writeln!(stdout, "listening on {address}").and_then(|()| stdout.flush());
+    info!("serving on {address}, Ctrl-C ends it");
+
+    let ended = server.run(&mut Echo);
+    info!("stopped: {:?}", server.net().stats());
+    Ok(ended?)
+}
+
+fn options(args: &Args) -> Options {
+    let mut options = Options::default();
+    if let Some(limit) = args.max_connections {
+        options = options.max_connections(limit.get());
+    }
+    if let Some(mark) = args.high_water.map(NonZeroUsize::get) {
+        // Reading goes on below half of it, rounded up, as nothing is below 0. The hard limit moves up, too:
+        // a client that may have so much waiting must not be cut off for it.
+        options = options.high_water(mark).low_water(mark.div_ceil(2));
+        options = options.max_outbox(mark.saturating_add(16 << 20));
+    }
+    options
+}
+
+struct Echo;
+
+impl Handler for Echo {
+    type Session = (); // what to remember of each client: nothing
+
+    fn on_accept(&mut self, _net: &mut Net, from: &Accepted) -> Option<()> {
+        debug!("{:?} opened by {}", from.id, from.peer);
+        Some(()) // None would turn the client away
+    }
+
+    fn on_data(&mut self, conn: &mut Conn<'_>, input: &[u8]) -> usize {
+        // All of it, however little the kernel takes now: the rest is kept, and goes out as the client reads.
+        // One that never reads cannot fill the memory: above high water its connection is not read further.
+        conn.send_all(input);
+        input.len() // consumed: what a handler leaves is shown again, with more behind it
+    }
+
+    // on_eof and on_drain are left as they are: both close the connection, and closing first delivers what
+    // was sent. For an echo, that is all the client is owed.
+
+    fn on_close(&mut self, _net: &mut Net, id: ConnId, _session: (), why: CloseReason) {
+        debug!("{id:?} closed: {why}");
+    }
+}
+
+/// Fractions are welcome. Above a year it is a slip, and a deadline too far away for the clock would be none.
+fn seconds(text: &str) -> Result<Duration, String> {
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+    match text.parse().map(Duration::try_from_secs_f64) {
+        Ok(Ok(time)) if time <= YEAR => Ok(time),
+        _ => Err(format!("not a number of seconds from 0 to {}", YEAR.as_secs())),
+    }
+}
