@@ -228,7 +228,11 @@ impl<S> Net<S> {
     pub fn drain(&mut self, grace: Duration) {
         self.shared.ending = match self.shared.ending {
             Ending::No => Ending::Asked(grace),
-            Ending::Asked(_) | Ending::Draining | Ending::CutOff => Ending::CutOff,
+            Ending::Asked(_) | Ending::CutOff => Ending::CutOff,
+            Ending::Draining(timer) => {
+                self.shared.timers.cancel(timer);
+                Ending::CutOff
+            }
         };
     }
 

@@ -163,10 +163,7 @@ impl<S> Reactor<S> {
         now: Instant,
         end: Option<Instant>,
     ) -> Turn {
-        let shared = &mut self.net.shared;
-        shared.now = Some(now);
-        shared.turn = shared.turn.wrapping_add(1);
-        shared.stats.turns += 1;
+        self.net.shared.begin_turn(now);
         self.take_signals(handler);
         self.ring_alarms(now);
         self.serve_queue(handler, end);

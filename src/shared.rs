@@ -9,8 +9,13 @@ use std::{
 use mio::{Registry, Token};
 
 use crate::{
-    conn::ConnId, net::Flow, options::Options, source::connection::Connection, stats::Stats, stream::Stream,
-    timers::Timers,
+    conn::ConnId,
+    net::Flow,
+    options::Options,
+    source::connection::Connection,
+    stats::Stats,
+    stream::Stream,
+    timers::{TimerId, Timers},
 };
 
 /// A single send of this many bytes is handed to the kernel as it stands: copying it would cost more than the
@@ -78,7 +83,8 @@ pub(crate) enum Ending {
     No,
     /// `drain` was called; the turn has still to begin it.
     Asked(Duration),
-    Draining,
+    /// The timer is the end of the grace.
+    Draining(TimerId),
     /// The grace is over, or nobody wants to wait for it.
     CutOff,
 }
@@ -108,6 +114,15 @@ impl Shared {
         }
     }
 
+    /// What a callback that panicked has left behind must not reach another connection.
+    pub(crate) fn begin_turn(&mut self, now: Instant) {
+        self.now = Some(now);
+        self.turn = self.turn.wrapping_add(1);
+        self.stats.turns += 1;
+        self.current = None;
+        self.gathered.clear();
+    }
+
     pub(crate) fn new_head(&mut self, slot: usize) -> Head {
         self.generation = self.generation.wrapping_add(1);
         let slot = u32::try_from(slot).expect("the capacity fits a u32");
@@ -123,7 +138,7 @@ impl Shared {
     }
 
     pub(crate) fn is_draining(&self) -> bool {
-        matches!(self.ending, Ending::Draining | Ending::CutOff)
+        matches!(self.ending, Ending::Draining(_) | Ending::CutOff)
     }
 
     /// Puts a source into the queue, once.
@@ -166,7 +181,7 @@ impl Shared {
         !self.queue.is_empty()
             || !self.touched.is_empty()
             || self.stop
-            || !matches!(self.ending, Ending::No | Ending::Draining)
+            || !matches!(self.ending, Ending::No | Ending::Draining(_))
     }
 
     /// Sends to a connection, in the way that fits who asks.

@@ -27,6 +27,8 @@ impl<S> Reactor<S> {
                     Some(Err(error)) => last_error = error,
                 }
                 dial.under_way = false;
+                // Dropping it closes it, but a poll forgets only the last copy of a descriptor, epoll(7).
+                let _ = connection.stream_mut().deregister(&shared.registry);
             }
             let Some(address) = dial.to.socket_addrs().get(dial.next).copied() else {
                 connection.end(CloseReason::ConnectFailed(last_error), Phase::Dropping);
@@ -40,7 +42,6 @@ impl<S> Reactor<S> {
             });
             match next {
                 Ok(stream) => {
-                    // The one before is closed by being dropped, which takes it out of the poll too.
                     connection.replace_stream(stream);
                     dial.under_way = true;
                     return false;

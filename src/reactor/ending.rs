@@ -88,11 +88,13 @@ impl<S> Reactor<S> {
         now: Instant,
     ) {
         if let Ending::Asked(grace) = self.net.shared.ending {
-            self.net.shared.ending = Ending::Draining;
-            self.net.shared.timers.insert(later(now, grace), Alarm::Drain);
+            let timer = self.net.shared.timers.insert(later(now, grace), Alarm::Drain);
+            self.net.shared.ending = Ending::Draining(timer);
             self.close_listeners(handler);
             for slot in 0..self.net.slots_end {
-                if self.net.has_session(slot) {
+                let open =
+                    self.net.parts(slot).is_some_and(|(peer, ..)| peer.connection.phase() == Phase::Open);
+                if open {
                     self.call(slot, |conn| handler.on_drain(conn));
                     self.conclude(handler, slot);
                 }
@@ -117,9 +119,12 @@ impl<S> Reactor<S> {
     pub(super) fn is_finished(&mut self) -> bool {
         let shared = &mut self.net.shared;
         let drained = match shared.ending {
-            Ending::Draining => shared.stats.open == 0,
+            Ending::Draining(timer) if shared.stats.open == 0 => {
+                shared.timers.cancel(timer);
+                true
+            }
             Ending::CutOff => true,
-            Ending::No | Ending::Asked(_) => false,
+            _ => false,
         };
         if drained {
             shared.ending = Ending::No;

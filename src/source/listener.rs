@@ -6,6 +6,8 @@ use mio::{Interest, Registry, Token, event::Source, net::TcpListener};
 
 use crate::{address::Address, stream::Stream};
 
+use super::socket::NODELAY_IS_INHERITED;
+
 /// A listener in a [`Net`](crate::Net). Ids are not reused: that of a closed listener names nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ListenerId {
@@ -49,7 +51,12 @@ impl Listener {
 
     pub(crate) fn accept(&mut self) -> Accept {
         match self.socket.accept() {
-            Ok((stream, peer)) => Accept::Stream(stream.into(), peer.into()),
+            Ok((stream, peer)) => {
+                if !NODELAY_IS_INHERITED && let Err(error) = stream.set_nodelay(true) {
+                    log::debug!("TCP_NODELAY cannot be set: {error}"); // slower, not wrong
+                }
+                Accept::Stream(stream.into(), peer.into())
+            }
             Err(error) => match error.kind() {
                 io::ErrorKind::WouldBlock => {
                     self.readable = false;
