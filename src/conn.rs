@@ -116,7 +116,7 @@ impl<'a, S> Conn<'a, S> {
     pub fn notify_writable(&mut self) {
         let (peer, head, shared) = self.parts();
         peer.connection.notify_writable();
-        shared.queue(head);
+        shared.plan(head);
     }
 
     /// Received bytes that `on_data` left unused; inside `on_data` itself there are none, since it has them.
@@ -130,14 +130,14 @@ impl<'a, S> Conn<'a, S> {
     pub fn pause_reading(&mut self) {
         let (peer, head, shared) = self.parts();
         peer.connection.pause();
-        shared.queue(head);
+        shared.plan(head);
     }
 
     /// Reading goes on. What `on_data` left unused is shown again, even if no new byte has come.
     pub fn resume_reading(&mut self) {
         let (peer, head, shared) = self.parts();
         peer.connection.resume();
-        shared.queue(head);
+        shared.plan(head);
     }
 
     /// Whether reading pauses by itself while the outbox is above high water. On at first; off where the two
@@ -145,7 +145,7 @@ impl<'a, S> Conn<'a, S> {
     pub fn pause_when_full(&mut self, on: bool) {
         let (peer, head, shared) = self.parts();
         peer.connection.pause_when_full(on);
-        shared.queue(head);
+        shared.plan(head);
     }
 
     /// Ends the sending direction once everything before is sent: the peer reads an end of file, shutdown(2).
@@ -153,7 +153,7 @@ impl<'a, S> Conn<'a, S> {
     pub fn shutdown_write(&mut self) {
         let (peer, head, shared) = self.parts();
         peer.connection.shutdown_write();
-        shared.queue(head);
+        shared.plan(head);
     }
 
     /// Delivers what was sent, then ends the connection. No callback but `on_close` comes for it any more.
@@ -235,13 +235,13 @@ impl Output<'_> {
     /// See [`Conn::close`].
     pub fn close(&mut self) {
         self.connection.close(self.shared.is_draining());
-        self.shared.queue(self.head);
+        self.shared.plan(self.head);
     }
 
     /// See [`Conn::abort`].
     pub fn abort(&mut self) {
         self.connection.end(CloseReason::Aborted, Phase::Resetting);
-        self.shared.queue(self.head);
+        self.shared.plan(self.head);
     }
 }
 

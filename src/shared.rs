@@ -149,6 +149,13 @@ impl Shared {
         }
     }
 
+    /// The same for what a handler asked for: the connection whose callback runs is being served as it is.
+    pub(crate) fn plan(&mut self, head: &mut Head) {
+        if self.current != Some(head.slot) {
+            self.queue(head);
+        }
+    }
+
     pub(crate) fn queue_len(&self) -> usize {
         self.queue.len()
     }
