@@ -1,8 +1,11 @@
 //! Bytes of a message that is not whole yet, or that the handler does not want to see now.
 
-/// Received bytes that the handler has not consumed. Empty, it owns no storage.
+/// Received bytes that the handler has not consumed. Empty, it is one null pointer.
 #[derive(Debug, Default)]
-pub(crate) struct Inbox {
+pub(crate) struct Inbox(Option<Box<Kept>>);
+
+#[derive(Debug, Default)]
+struct Kept {
     bytes: Vec<u8>,
     /// How many of `bytes` the handler has consumed.
     consumed: usize,
@@ -10,46 +13,43 @@ pub(crate) struct Inbox {
 
 impl Inbox {
     pub(crate) fn push(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
+        if !bytes.is_empty() {
+            self.0.get_or_insert_default().bytes.extend_from_slice(bytes);
+        }
     }
 
-    /// The handler used the first `n` bytes.
+    /// The handler used the first `n` bytes, and has been shown all it wants: storage that only they needed goes.
     pub(crate) fn consume(&mut self, n: usize) {
-        self.consumed += n;
-        debug_assert!(self.consumed <= self.bytes.len(), "checked when the handler returned");
-    }
-
-    /// Once the handler has been shown all it wants: consumed bytes go, and storage that only they needed.
-    pub(crate) fn settle(&mut self) {
-        let len = self.len();
+        let Some(kept) = &mut self.0 else { return };
+        kept.consumed += n;
+        let len = kept.bytes.len() - kept.consumed;
         if len == 0 {
             return self.clear();
         }
         // Worth moving only when less stays than goes: each byte is then moved a constant number of times.
-        if self.consumed >= len {
-            self.bytes.copy_within(self.consumed.., 0);
-            self.bytes.truncate(len);
-            self.consumed = 0;
+        if kept.consumed >= len {
+            kept.bytes.drain(..kept.consumed);
+            kept.consumed = 0;
         }
-        if super::is_oversized(self.bytes.capacity(), self.bytes.len()) {
-            self.bytes.shrink_to_fit();
+        if super::is_oversized(kept.bytes.capacity(), kept.bytes.len()) {
+            kept.bytes.shrink_to_fit();
         }
     }
 
     pub(crate) fn clear(&mut self) {
-        *self = Self::default();
+        self.0 = None;
     }
 
     pub(crate) fn unconsumed(&self) -> &[u8] {
-        &self.bytes[self.consumed..]
+        self.0.as_ref().map_or(&[], |kept| &kept.bytes[kept.consumed..])
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.bytes.len() - self.consumed
+        self.unconsumed().len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.0.is_none()
     }
 }
 
@@ -62,7 +62,6 @@ mod tests {
         let mut inbox = Inbox::default();
         inbox.push(b"one two");
         inbox.consume(4);
-        inbox.settle();
         inbox.push(b" three");
         assert_eq!(inbox.unconsumed(), b"two three");
     }
@@ -72,8 +71,7 @@ mod tests {
         let mut inbox = Inbox::default();
         inbox.push(&[0; 5000]);
         inbox.consume(5000);
-        inbox.settle();
-        assert_eq!(inbox.bytes.capacity(), 0);
+        assert!(inbox.0.is_none());
     }
 
     #[test]
@@ -81,8 +79,7 @@ mod tests {
         let mut inbox = Inbox::default();
         inbox.push(&vec![0; 256 << 10]);
         inbox.consume((256 << 10) - 3);
-        inbox.settle();
         assert_eq!(inbox.len(), 3);
-        assert!(inbox.bytes.capacity() <= 4096);
+        assert!(inbox.0.is_some_and(|kept| kept.bytes.capacity() <= 4096));
     }
 }

@@ -2,9 +2,13 @@
 
 /// A queue of bytes: appended at the back, taken by the kernel at the front, in whatever portions it likes.
 ///
-/// Empty, it owns no storage.
+/// Empty, it is one null pointer: most connections have nothing to keep most of the time.
 #[derive(Debug, Default)]
-pub(crate) struct Outbox {
+pub(crate) struct Outbox(Option<Box<Queue>>);
+
+/// Never empty.
+#[derive(Debug)]
+struct Queue {
     bytes: Vec<u8>,
     /// How many of `bytes` the kernel has taken; advancing an index is cheaper than moving the rest.
     taken: usize,
@@ -12,17 +16,49 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     pub(crate) fn push(&mut self, bytes: &[u8]) {
-        if bytes.is_empty() {
-            return;
+        match &mut self.0 {
+            _ if bytes.is_empty() => {}
+            Some(queue) => queue.push(bytes),
+            None => self.0 = Some(Box::new(Queue { bytes: bytes.to_vec(), taken: 0 })),
         }
+    }
+
+    /// The kernel took the first `n` bytes.
+    pub(crate) fn advance(&mut self, n: usize) {
+        let Some(queue) = &mut self.0 else { return };
+        queue.taken += n;
+        debug_assert!(queue.taken <= queue.bytes.len(), "the kernel cannot take more than it was given");
+        if queue.taken == queue.bytes.len() {
+            self.clear();
+        }
+    }
+
+    /// Forgets everything and frees the storage.
+    pub(crate) fn clear(&mut self) {
+        self.0 = None;
+    }
+
+    /// What is to be sent, in order.
+    pub(crate) fn pending(&self) -> &[u8] {
+        self.0.as_ref().map_or(&[], |queue| &queue.bytes[queue.taken..])
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |queue| queue.len())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+impl Queue {
+    fn push(&mut self, bytes: &[u8]) {
         // Moving the rest to the front is paid for by the bytes that left, so that a queue that never
         // runs empty costs a constant for each byte and does not grow.
-        if self.taken > 0
-            && self.bytes.capacity() - self.bytes.len() < bytes.len()
-            && self.taken >= self.len()
-        {
-            self.bytes.copy_within(self.taken.., 0);
-            self.bytes.truncate(self.bytes.len() - self.taken);
+        let no_room = self.bytes.capacity() - self.bytes.len() < bytes.len();
+        if no_room && self.taken > 0 && self.taken >= self.len() {
+            self.bytes.drain(..self.taken);
             self.taken = 0;
             let needed = self.bytes.len() + bytes.len();
             if super::is_oversized(self.bytes.capacity(), needed) {
@@ -32,37 +68,18 @@ impl Outbox {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// The kernel took the first `n` bytes.
-    pub(crate) fn advance(&mut self, n: usize) {
-        self.taken += n;
-        debug_assert!(self.taken <= self.bytes.len(), "the kernel cannot take more than it was given");
-        if n > 0 && self.taken == self.bytes.len() {
-            self.clear();
-        }
-    }
-
-    /// Forgets everything and frees the storage.
-    pub(crate) fn clear(&mut self) {
-        *self = Self::default();
-    }
-
-    /// What is to be sent, in order.
-    pub(crate) fn pending(&self) -> &[u8] {
-        &self.bytes[self.taken..]
-    }
-
-    pub(crate) fn len(&self) -> usize {
+    fn len(&self) -> usize {
         self.bytes.len() - self.taken
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn capacity(outbox: &Outbox) -> usize {
+        outbox.0.as_ref().map_or(0, |queue| queue.bytes.capacity())
+    }
 
     #[test]
     fn order_is_kept_across_pushes_and_partial_takes() {
@@ -88,7 +105,7 @@ mod tests {
         outbox.advance(99_999);
         assert_eq!(outbox.len(), 1);
         outbox.advance(1);
-        assert_eq!(outbox.bytes.capacity(), 0);
+        assert!(outbox.0.is_none());
     }
 
     #[test]
@@ -100,7 +117,7 @@ mod tests {
             outbox.advance(700);
         }
         assert_eq!(outbox.len(), 1000);
-        assert!(outbox.bytes.capacity() <= 8192, "{}", outbox.bytes.capacity());
+        assert!(capacity(&outbox) <= 8192, "{}", capacity(&outbox));
     }
 
     #[test]
@@ -110,7 +127,7 @@ mod tests {
         outbox.advance((1 << 20) - 10);
         outbox.push(&vec![0; 1 << 20]); // no room behind: the rest moves to the front
         outbox.advance(1 << 20);
-        while outbox.bytes.capacity() >= 1 << 20 {
+        while capacity(&outbox) >= 1 << 20 {
             outbox.push(&[0; 10_000]);
             outbox.advance(10_000);
         }

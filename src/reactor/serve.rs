@@ -114,7 +114,6 @@ impl<S> Reactor<S> {
         inbox.push(&self.scratch[..received]);
         let (used, held) = offer(&mut self.net, handler, slot, inbox.unconsumed());
         inbox.consume(used);
-        inbox.settle();
         let Some((peer, ..)) = self.net.parts(slot) else { return };
         peer.connection.put_inbox(inbox, held);
         self.check_inbox(slot);
