@@ -11,11 +11,8 @@ use crate::{
     close::CloseReason,
     net::{Flow, Net},
     shared::{Head, Shared},
-    source::{
-        Peer,
-        connection::{Connection, Phase},
-    },
-    stream::Stream,
+    sockets::Sockets,
+    source::{Peer, connection::Phase},
 };
 
 /// A connection, open or past: it names nothing once `on_close` was called, also when its place is used again.
@@ -39,9 +36,8 @@ pub struct Conn<'a, S = ()> {
 /// It is not generic over the session, so a protocol can be a plain function over its own state and an `Output`.
 /// It is an [`io::Write`] as well, for what wants one.
 pub struct Output<'a> {
-    connection: &'a mut Connection<Stream>,
-    head: &'a mut Head,
-    shared: &'a mut Shared,
+    sockets: &'a mut Sockets,
+    slot: u32,
 }
 
 impl<'a, S> Conn<'a, S> {
@@ -76,9 +72,8 @@ impl<'a, S> Conn<'a, S> {
     /// }
     /// ```
     pub fn split(&mut self) -> (&mut S, Output<'_>) {
-        let (peer, head, shared) = self.parts();
-        let session = peer.session.as_mut().expect("a Conn is made only while there is a session");
-        (session, Output { connection: &mut peer.connection, head, shared })
+        let (session, sockets) = self.net.split(self.slot);
+        (session, Output { sockets, slot: self.slot })
     }
 
     /// `sendall()`: the bytes are taken, and the reactor goes on until the kernel has them all. See [`Flow`].
@@ -181,24 +176,30 @@ impl<'a, S> Conn<'a, S> {
 
     /// This connection's name, to keep and to find it by.
     pub fn id(&self) -> ConnId {
-        self.net.slot(self.slot).head.id()
+        self.net.sockets.slot(self.slot).head.id()
     }
 
+    #[inline]
     fn output(&mut self) -> Output<'_> {
-        let (peer, head, shared) = self.parts();
-        Output { connection: &mut peer.connection, head, shared }
+        Output { sockets: &mut self.net.sockets, slot: self.slot }
     }
 
-    fn parts(&mut self) -> (&mut Peer<S>, &mut Head, &mut Shared) {
-        self.net.parts(self.slot).expect("a Conn is made only for a connection")
+    fn parts(&mut self) -> (&mut Peer, &mut Head, &mut Shared) {
+        parts(&mut self.net.sockets, self.slot)
     }
+}
+
+#[inline]
+fn parts(sockets: &mut Sockets, slot: u32) -> (&mut Peer, &mut Head, &mut Shared) {
+    sockets.parts(slot).expect("a Conn is made only for a connection")
 }
 
 impl Output<'_> {
     /// See [`Conn::send_all`].
     #[inline]
     pub fn send_all(&mut self, bytes: &[u8]) -> Flow {
-        self.shared.send(self.connection, self.head, bytes)
+        let (peer, head, shared) = parts(self.sockets, self.slot);
+        shared.send(&mut peer.connection, head, bytes)
     }
 
     /// See [`Conn::send_shared`].
@@ -224,24 +225,28 @@ impl Output<'_> {
 
     /// See [`Conn::try_send`].
     pub fn try_send(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.shared.try_send(self.connection, self.head, bytes)
+        let (peer, head, shared) = parts(self.sockets, self.slot);
+        shared.try_send(&mut peer.connection, head, bytes)
     }
 
     /// See [`Conn::queued`].
-    pub fn queued(&self) -> usize {
-        self.shared.queued(self.connection, self.head)
+    pub fn queued(&mut self) -> usize {
+        let (peer, head, shared) = parts(self.sockets, self.slot);
+        shared.queued(&peer.connection, head)
     }
 
     /// See [`Conn::close`].
     pub fn close(&mut self) {
-        self.connection.close(self.shared.is_draining());
-        self.shared.plan(self.head);
+        let (peer, head, shared) = parts(self.sockets, self.slot);
+        peer.connection.close(shared.is_draining());
+        shared.plan(head);
     }
 
     /// See [`Conn::abort`].
     pub fn abort(&mut self) {
-        self.connection.end(CloseReason::Aborted, Phase::Resetting);
-        self.shared.plan(self.head);
+        let (peer, head, shared) = parts(self.sockets, self.slot);
+        peer.connection.end(CloseReason::Aborted, Phase::Resetting);
+        shared.plan(head);
     }
 }
 
@@ -267,6 +272,6 @@ impl<S> fmt::Debug for Conn<'_, S> {
 
 impl fmt::Debug for Output<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Output").field("id", &self.head.id()).field("queued", &self.queued()).finish()
+        f.debug_struct("Output").field("id", &self.sockets.slot(self.slot).head.id()).finish_non_exhaustive()
     }
 }

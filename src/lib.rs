@@ -72,6 +72,7 @@ mod options;
 mod reactor;
 mod remote;
 mod shared;
+mod sockets;
 mod source;
 mod stats;
 mod stream;

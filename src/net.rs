@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::{fmt, io, time::Duration};
 
-use slab::Slab;
-
 use crate::{
     address::{Address, ToAddress},
     conn::{Conn, ConnId},
     options::ListenOptions,
-    shared::{Ending, Head, Shared},
+    shared::{Ending, Shared},
+    sockets::Sockets,
     source::{
         Dial, Peer, Slot, Source,
         connection::Connection,
@@ -40,17 +39,16 @@ pub enum Flow {
 /// It is there before the loop starts ([`EventLoop::net`](crate::EventLoop::net)) and in every callback. The verbs
 /// that take a [`ConnId`] do nothing if that connection is gone.
 pub struct Net<S = ()> {
-    pub(crate) slots: Slab<Slot<S>>,
-    pub(crate) shared: Shared,
-    /// No slot from here on was ever used: where a walk over all of them may end.
-    pub(crate) slots_end: u32,
+    pub(crate) sockets: Sockets,
+    /// By slot; `Some` exactly as long as [`Sockets::has_session`].
+    sessions: Vec<Option<S>>,
     /// Sessions of connections for which there was no token: `on_close` gives them back.
     pub(crate) unplaced: Vec<(ConnId, S)>,
 }
 
 impl<S> Net<S> {
     pub(crate) fn new(shared: Shared) -> Self {
-        Self { slots: Slab::new(), shared, slots_end: 0, unplaced: Vec::new() }
+        Self { sockets: Sockets::new(shared), sessions: Vec::new(), unplaced: Vec::new() }
     }
 
     /// `socket()`, `bind()`, `listen()`: clients are accepted from the next turn on.
@@ -78,17 +76,18 @@ impl<S> Net<S> {
         let address = at.to_address()?;
         let socket = socket::listen_socket(&address, options.backlog, options.reuse_port)?;
         let slot = self
+            .sockets
             .reserve()
             .ok_or_else(|| io::Error::other(format!("cannot listen on {address}: no token left")))?;
-        match Listener::register(socket, &self.shared.registry, self.shared.token(slot)) {
+        match Listener::register(socket, &self.sockets.shared.registry, self.sockets.shared.token(slot)) {
             Ok(listener) => {
-                let place = &mut self.slots[slot as usize];
+                let place = &mut self.sockets.slots[slot as usize];
                 place.source = Source::Listener(Box::new(listener));
                 let ConnId { slot, generation } = place.head.id();
                 Ok(ListenerId { slot, generation })
             }
             Err(error) => {
-                self.shared.vacated.push(slot);
+                self.sockets.shared.vacated.push(slot);
                 Err(io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
             }
         }
@@ -99,7 +98,7 @@ impl<S> Net<S> {
     /// # Errors
     /// `NotFound` if the listener was closed; otherwise as getsockname(2).
     pub fn local_address(&self, listener: ListenerId) -> io::Result<Address> {
-        match self.slots.get(listener.slot as usize) {
+        match self.sockets.slots.get(listener.slot as usize) {
             Some(Slot { head, source: Source::Listener(found) })
                 if head.generation == listener.generation =>
             {
@@ -111,9 +110,9 @@ impl<S> Net<S> {
 
     /// Stops listening. Clients that wait in the backlog are reset by the system.
     pub fn close_listener(&mut self, listener: ListenerId) {
-        let Some(slot) = self.slots.get_mut(listener.slot as usize) else { return };
+        let Some(slot) = self.sockets.slots.get_mut(listener.slot as usize) else { return };
         if slot.head.generation == listener.generation && slot.listener_mut().is_some() {
-            self.vacate(listener.slot);
+            self.sockets.vacate(listener.slot);
         }
     }
 
@@ -122,49 +121,50 @@ impl<S> Net<S> {
     /// The addresses are tried in order. What is sent meanwhile waits in the outbox. `on_open` comes when the
     /// connection is established; every failure comes later, in `on_close`, with the session back.
     pub fn connect(&mut self, to: &Address, session: S) -> ConnId {
-        let Some(slot) = self.reserve() else {
-            let id = self.shared.new_head(u32::MAX as usize).id();
+        let Some(slot) = self.sockets.reserve() else {
+            let id = self.sockets.shared.new_head(u32::MAX as usize).id();
             self.unplaced.push((id, session));
             return id;
         };
-        let place = &mut self.slots[slot as usize];
+        let place = &mut self.sockets.slots[slot as usize];
         place.source = Source::Connection(Peer {
             connection: Connection::new(Stream::Unconnected, stream::SHORT_READ_DRAINS),
-            session: Some(session),
             dial: Some(Box::new(Dial { to: to.clone(), next: 0, under_way: false })),
             closing: None,
         });
-        self.shared.stats.open += 1;
-        self.shared.queue(&mut place.head);
-        place.head.id()
+        self.sockets.shared.stats.open += 1;
+        self.sockets.shared.queue(&mut place.head);
+        let id = place.head.id();
+        self.put_session(slot, session);
+        id
     }
 
     /// The connection of this id, unless it is gone.
     pub fn conn(&mut self, id: ConnId) -> Option<Conn<'_, S>> {
-        self.is_open(id).then(|| Conn::at(self, id.slot))
+        self.sockets.is_open(id).then(|| Conn::at(self, id.slot))
     }
 
     /// The session of this connection, unless it is gone.
     pub fn session(&mut self, id: ConnId) -> Option<&mut S> {
-        let slot =
-            self.slots.get_mut(id.slot as usize).filter(|slot| slot.head.generation == id.generation)?;
-        slot.peer_mut()?.session.as_mut()
+        if !self.sockets.is_open(id) {
+            return None;
+        }
+        self.sessions[id.slot as usize].as_mut()
     }
 
     /// All connections that have a session, in no particular order.
     pub fn sessions(&self) -> impl Iterator<Item = (ConnId, &S)> {
-        self.slots.iter().filter_map(|(_, slot)| match &slot.source {
-            Source::Connection(Peer { session: Some(session), .. }) => Some((slot.head.id(), session)),
-            _ => None,
+        self.sessions.iter().enumerate().filter_map(move |(slot, session)| {
+            session.as_ref().map(|session| (self.sockets.slots[slot].head.id(), session))
         })
     }
 
     /// Calls `f` for every connection that has a session, but those that `f` itself brings about. No list is made
     /// of them, so a broadcast allocates nothing.
     pub fn for_each(&mut self, mut f: impl FnMut(&mut Conn<'_, S>)) {
-        let (end, newest) = (self.slots_end, self.shared.generation());
+        let (end, newest) = (self.sockets.slots_end, self.sockets.shared.generation());
         for slot in 0..end {
-            if self.has_session(slot) && !self.slot(slot).head.is_newer_than(newest) {
+            if self.sockets.has_session(slot) && !self.sockets.slot(slot).head.is_newer_than(newest) {
                 f(&mut Conn::at(self, slot));
             }
         }
@@ -175,7 +175,7 @@ impl<S> Net<S> {
         match self.conn(to) {
             Some(mut conn) => conn.send_all(bytes),
             None => {
-                self.shared.stats.sends_discarded += 1;
+                self.sockets.shared.stats.sends_discarded += 1;
                 Flow::Gone
             }
         }
@@ -217,7 +217,7 @@ impl<S> Net<S> {
     /// Makes [`EventLoop::run`](crate::EventLoop::run) return after the present turn and leaves everything as it
     /// is; `run` can be called again.
     pub fn stop(&mut self) {
-        self.shared.stop = true;
+        self.sockets.shared.stop = true;
     }
 
     /// The orderly end. What waits in the backlog is accepted, the listeners close, every connection gets
@@ -226,11 +226,11 @@ impl<S> Net<S> {
     ///
     /// Called again while it goes on, it ends at once.
     pub fn drain(&mut self, grace: Duration) {
-        self.shared.ending = match self.shared.ending {
+        self.sockets.shared.ending = match self.sockets.shared.ending {
             Ending::No => Ending::Asked(grace),
             Ending::Asked(_) | Ending::CutOff => Ending::CutOff,
             Ending::Draining(timer) => {
-                self.shared.timers.cancel(timer);
+                self.sockets.shared.timers.cancel(timer);
                 Ending::CutOff
             }
         };
@@ -238,93 +238,30 @@ impl<S> Net<S> {
 
     /// What has happened so far.
     pub fn stats(&self) -> &Stats {
-        &self.shared.stats
+        &self.sockets.shared.stats
     }
 
-    /// An empty slot, or `None` when there are as many as there are tokens.
-    pub(crate) fn reserve(&mut self) -> Option<u32> {
-        if self.slots.len() >= self.shared.capacity {
-            return None;
+    pub(crate) fn put_session(&mut self, slot: u32, session: S) {
+        let slot = slot as usize;
+        if self.sessions.len() <= slot {
+            self.sessions.resize_with(slot + 1, || None);
         }
-        let entry = self.slots.vacant_entry();
-        let head = self.shared.new_head(entry.key());
-        let slot = head.slot;
-        entry.insert(Slot { head, source: Source::Empty });
-        self.slots_end = self.slots_end.max(slot + 1);
-        Some(slot)
+        self.sessions[slot] = Some(session);
     }
 
-    /// Closes whatever is in a slot. The slot itself is reused only after the pass, so that a late event for the
-    /// old source cannot reach a new one.
-    pub(crate) fn vacate(&mut self, slot: u32) {
-        let place = &mut self.slots[slot as usize];
-        let (registry, shared) = (&self.shared.registry, &mut self.shared.stats);
-        // An error here would mean that the poll has gone; the socket closes either way.
-        let deregistered = match &mut place.source {
-            Source::Empty => Ok(()),
-            Source::Listener(listener) => listener.deregister(registry),
-            Source::Connection(peer) => {
-                shared.open -= 1;
-                peer.connection.stream_mut().deregister(registry)
-            }
-        };
-        if let Err(error) = deregistered {
-            log::debug!("deregistering failed: {error}");
-        }
-        if let Source::Connection(Peer { closing: Some(closing), .. }) = &place.source {
-            self.shared.timers.cancel(closing.timer);
-        }
-        place.source = Source::Empty;
-        self.shared.vacated.push(slot);
+    pub(crate) fn take_session(&mut self, slot: u32) -> Option<S> {
+        self.sessions.get_mut(slot as usize)?.take()
     }
 
-    /// Frees the slots whose sources are gone; one that still stands in the queue has to wait until it has left.
-    pub(crate) fn free_vacated(&mut self) {
-        if self.shared.vacated.is_empty() {
-            return;
-        }
-        for listener in std::mem::take(&mut self.shared.listeners_waiting) {
-            if let Some(slot) = self.slots.get_mut(listener as usize) {
-                self.shared.queue(&mut slot.head);
-            }
-        }
-        let mut vacated = std::mem::take(&mut self.shared.vacated);
-        vacated.retain(|slot| {
-            let keep = self.slots[*slot as usize].head.is_queued();
-            if !keep {
-                self.slots.remove(*slot as usize);
-            }
-            keep
-        });
-        self.shared.vacated = vacated;
-    }
-
-    /// The connection in a slot, its head, and what is shared, to be used side by side.
-    pub(crate) fn parts(&mut self, slot: u32) -> Option<(&mut Peer<S>, &mut Head, &mut Shared)> {
-        match self.slots.get_mut(slot as usize)? {
-            Slot { head, source: Source::Connection(peer) } => Some((peer, head, &mut self.shared)),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn slot(&self, slot: u32) -> &Slot<S> {
-        &self.slots[slot as usize]
-    }
-
-    pub(crate) fn has_session(&self, slot: u32) -> bool {
-        matches!(
-            self.slots.get(slot as usize),
-            Some(Slot { source: Source::Connection(Peer { session: Some(_), .. }), .. })
-        )
-    }
-
-    fn is_open(&self, id: ConnId) -> bool {
-        self.has_session(id.slot) && self.slots[id.slot as usize].head.generation == id.generation
+    /// The session in a slot that has one, and the sockets, to be used side by side.
+    pub(crate) fn split(&mut self, slot: u32) -> (&mut S, &mut Sockets) {
+        let session = self.sessions[slot as usize].as_mut();
+        (session.expect("a connection that is not lingering has a session"), &mut self.sockets)
     }
 }
 
 impl<S> fmt::Debug for Net<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Net").field("stats", &self.shared.stats).finish_non_exhaustive()
+        f.debug_struct("Net").field("stats", &self.sockets.shared.stats).finish_non_exhaustive()
     }
 }

@@ -88,18 +88,20 @@ impl<S> Reactor<S> {
 
     /// Notes what an event says and calls nothing. `false`: the event is not for this reactor.
     pub fn handle(&mut self, event: &Event) -> bool {
-        let Some(slot) = event.token().0.checked_sub(self.net.shared.first_token) else { return false };
-        if slot >= self.net.shared.capacity {
+        let Some(slot) = event.token().0.checked_sub(self.net.sockets.shared.first_token) else {
+            return false;
+        };
+        if slot >= self.net.sockets.shared.capacity {
             return false;
         }
         // An empty slot: the source was closed while its event was on the way.
-        let Some(place) = self.net.slots.get_mut(slot) else { return true };
+        let Some(place) = self.net.sockets.slots.get_mut(slot) else { return true };
         match &mut place.source {
             Source::Empty => return true,
             Source::Listener(listener) => listener.readable = true,
             Source::Connection(peer) => peer.connection.note(readiness(event)),
         }
-        self.net.shared.queue(&mut place.head);
+        self.net.sockets.shared.queue(&mut place.head);
         true
     }
 
@@ -124,9 +126,9 @@ impl<S> Reactor<S> {
 
     /// Sends what was sent outside of callbacks, now and not in the next turn. Makes no callback.
     pub fn flush(&mut self) {
-        let mut touched = self.net.shared.take_touched();
+        let mut touched = self.net.sockets.shared.take_touched();
         for slot in touched.drain(..) {
-            let Some((peer, head, shared)) = self.net.parts(slot) else { continue };
+            let Some((peer, head, shared)) = self.net.sockets.parts(slot) else { continue };
             head.left_touched();
             peer.connection.enter_turn(shared.turn);
             peer.connection.flush(&shared.options, &mut shared.stats);
@@ -134,15 +136,15 @@ impl<S> Reactor<S> {
                 shared.queue(head);
             }
         }
-        self.net.shared.put_touched(touched);
+        self.net.sockets.shared.put_touched(touched);
     }
 
     /// When [`settle`](Self::settle) has to be called next even if no event comes; in the past while work is left.
     pub fn next_deadline(&self) -> Option<Instant> {
         if self.has_work() {
-            return Some(self.net.shared.now.unwrap_or_else(Instant::now));
+            return Some(self.net.sockets.shared.now.unwrap_or_else(Instant::now));
         }
-        self.net.shared.timers.next()
+        self.net.sockets.shared.timers.next()
     }
 
     /// How long the next poll may sleep: zero while work is left, `None` for as long as it likes.
@@ -150,11 +152,11 @@ impl<S> Reactor<S> {
         if self.has_work() {
             return Some(Duration::ZERO);
         }
-        self.net.shared.timers.next().map(|at| at.saturating_duration_since(now))
+        self.net.sockets.shared.timers.next().map(|at| at.saturating_duration_since(now))
     }
 
     fn has_work(&self) -> bool {
-        self.net.shared.has_work() || !self.net.unplaced.is_empty() || self.signals.is_set()
+        self.net.sockets.shared.has_work() || !self.net.unplaced.is_empty() || self.signals.is_set()
     }
 
     fn pass(
@@ -163,13 +165,13 @@ impl<S> Reactor<S> {
         now: Instant,
         end: Option<Instant>,
     ) -> Turn {
-        self.net.shared.begin_turn(now);
+        self.net.sockets.shared.begin_turn(now);
         self.take_signals(handler);
         self.ring_alarms(now);
         self.serve_queue(handler, end);
         self.advance_ending(handler, now);
         self.flush();
-        self.net.free_vacated();
+        self.net.sockets.free_vacated();
 
         let finished = self.is_finished();
         Turn { events: 0, more: self.has_work(), finished }
@@ -192,25 +194,25 @@ impl<S> Reactor<S> {
     }
 
     fn ring_alarms(&mut self, now: Instant) {
-        let due = self.net.shared.timers.begin(now);
-        while let Some((_, alarm)) = self.net.shared.timers.pop_due(due) {
+        let due = self.net.sockets.shared.timers.begin(now);
+        while let Some((_, alarm)) = self.net.sockets.shared.timers.pop_due(due) {
             match alarm {
                 Alarm::Closing(id) => self.closing_is_due(id, now),
                 Alarm::Send(id) => {
-                    let Some((peer, head, shared)) = self.net.parts(id.slot) else { continue };
+                    let Some((peer, head, shared)) = self.net.sockets.parts(id.slot) else { continue };
                     if head.id() == id {
                         peer.connection.note(Readiness { writable: true, ..Readiness::default() });
                         shared.queue(head);
                     }
                 }
                 Alarm::Accept(slot) => {
-                    let Some(place) = self.net.slots.get_mut(slot as usize) else { continue };
+                    let Some(place) = self.net.sockets.slots.get_mut(slot as usize) else { continue };
                     if let Source::Listener(listener) = &mut place.source {
                         listener.readable = true;
-                        self.net.shared.queue(&mut place.head);
+                        self.net.sockets.shared.queue(&mut place.head);
                     }
                 }
-                Alarm::Drain => self.net.shared.ending = Ending::CutOff,
+                Alarm::Drain => self.net.sockets.shared.ending = Ending::CutOff,
             }
         }
     }
@@ -223,9 +225,9 @@ impl<S> Reactor<S> {
             let error = io::Error::other("no token is left for it");
             handler.on_close(&mut self.net, id, session, crate::CloseReason::ConnectFailed(error));
         }
-        for _ in 0..self.net.shared.queue_len() {
-            let Some(slot) = self.net.shared.pop_queue() else { break };
-            let Some(place) = self.net.slots.get_mut(slot as usize) else { continue };
+        for _ in 0..self.net.sockets.shared.queue_len() {
+            let Some(slot) = self.net.sockets.shared.pop_queue() else { break };
+            let Some(place) = self.net.sockets.slots.get_mut(slot as usize) else { continue };
             place.head.left_queue();
             match &place.source {
                 Source::Empty => {}
@@ -245,7 +247,7 @@ impl<S> Reactor<S> {
     }
 
     fn bytes_moved(&self) -> u64 {
-        self.net.shared.stats.bytes_received + self.net.shared.stats.bytes_sent
+        self.net.sockets.shared.stats.bytes_received + self.net.sockets.shared.stats.bytes_sent
     }
 }
 

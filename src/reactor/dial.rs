@@ -11,7 +11,7 @@ impl<S> Reactor<S> {
     pub(super) fn dial(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32) -> bool {
         let mut last_error = io::Error::new(io::ErrorKind::InvalidInput, "there is no address");
         loop {
-            let Some((peer, head, shared)) = self.net.parts(slot) else { return false };
+            let Some((peer, head, shared)) = self.net.sockets.parts(slot) else { return false };
             let connection = &mut peer.connection;
             let Some(dial) = peer.dial.as_mut() else { return true };
             if connection.phase() > Phase::Flushing {
@@ -49,7 +49,7 @@ impl<S> Reactor<S> {
                 Err(error) => last_error = error,
             }
         }
-        let Some((peer, _, shared)) = self.net.parts(slot) else { return false };
+        let Some((peer, _, shared)) = self.net.sockets.parts(slot) else { return false };
         peer.dial = None;
         shared.stats.connected += 1;
         if peer.connection.phase() == Phase::Open {

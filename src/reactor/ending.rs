@@ -15,31 +15,30 @@ use super::Reactor;
 impl<S> Reactor<S> {
     /// Gives the session back. The socket goes, or lingers until the peer has ended too.
     pub(super) fn finish(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32) {
-        let Some((peer, head, shared)) = self.net.parts(slot) else { return };
+        let Some((peer, head, shared)) = self.net.sockets.parts(slot) else { return };
         let (id, connection) = (head.id(), &mut peer.connection);
         if connection.phase() == Phase::Resetting {
             // It fails only if the peer's reset came first, which is as good.
             let _ = connection.stream().reset_on_close();
         }
         let why = connection.take_reason().unwrap_or(CloseReason::Eof);
-        let session = peer.session.take();
         let lingers =
             connection.phase() == Phase::Flushing && !connection.is_eof() && !shared.options.linger.is_zero();
         if lingers {
             connection.linger();
             self.begin_closing(slot);
         } else {
-            self.net.vacate(slot);
+            self.net.sockets.vacate(slot);
         }
-        let Some(session) = session else { return };
-        self.net.shared.stats.closed += 1;
+        let Some(session) = self.net.take_session(slot) else { return };
+        self.net.sockets.shared.stats.closed += 1;
         log::debug!("{id:?} has ended: {why}");
         handler.on_close(&mut self.net, id, session, why);
     }
 
     /// Sets the timer that bounds a close; a second call, when lingering begins, moves it.
     pub(super) fn begin_closing(&mut self, slot: u32) {
-        let Some((peer, head, shared)) = self.net.parts(slot) else { return };
+        let Some((peer, head, shared)) = self.net.sockets.parts(slot) else { return };
         let now = shared.now.expect("connections end in a turn");
         let by = match &peer.closing {
             Some(closing) => closing.by,
@@ -61,12 +60,12 @@ impl<S> Reactor<S> {
 
     /// Linger or close timeout. Input only notes when it came; the timer is set anew here, if it has to be.
     pub(super) fn closing_is_due(&mut self, id: ConnId, now: Instant) {
-        let Some((peer, head, shared)) = self.net.parts(id.slot) else { return };
+        let Some((peer, head, shared)) = self.net.sockets.parts(id.slot) else { return };
         let Some(closing) = peer.closing.as_mut().filter(|_| head.id() == id) else { return };
         if now >= closing.by {
             if peer.connection.phase() == Phase::Lingering {
                 let _ = peer.connection.stream().reset_on_close();
-                self.net.vacate(id.slot);
+                self.net.sockets.vacate(id.slot);
             } else {
                 peer.connection.end(CloseReason::Closed, Phase::Resetting);
                 shared.queue(head);
@@ -75,7 +74,7 @@ impl<S> Reactor<S> {
         }
         let at = later(closing.heard, shared.options.linger);
         if now >= at {
-            self.net.vacate(id.slot);
+            self.net.sockets.vacate(id.slot);
         } else {
             closing.timer = shared.timers.insert(at.min(closing.by), Alarm::Closing(id));
         }
@@ -87,29 +86,32 @@ impl<S> Reactor<S> {
         handler: &mut (impl Handler<Session = S> + ?Sized),
         now: Instant,
     ) {
-        if let Ending::Asked(grace) = self.net.shared.ending {
-            let timer = self.net.shared.timers.insert(later(now, grace), Alarm::Drain);
-            self.net.shared.ending = Ending::Draining(timer);
+        if let Ending::Asked(grace) = self.net.sockets.shared.ending {
+            let timer = self.net.sockets.shared.timers.insert(later(now, grace), Alarm::Drain);
+            self.net.sockets.shared.ending = Ending::Draining(timer);
             self.close_listeners(handler);
-            for slot in 0..self.net.slots_end {
-                let open =
-                    self.net.parts(slot).is_some_and(|(peer, ..)| peer.connection.phase() == Phase::Open);
+            for slot in 0..self.net.sockets.slots_end {
+                let open = self
+                    .net
+                    .sockets
+                    .parts(slot)
+                    .is_some_and(|(peer, ..)| peer.connection.phase() == Phase::Open);
                 if open {
                     self.call(slot, |conn| handler.on_drain(conn));
                     self.conclude(handler, slot);
                 }
             }
         }
-        if self.net.shared.ending == Ending::CutOff {
+        if self.net.sockets.shared.ending == Ending::CutOff {
             self.close_listeners(handler);
-            for slot in 0..self.net.slots_end {
-                let Some((peer, ..)) = self.net.parts(slot) else { continue };
-                if peer.session.is_none() {
-                    self.net.vacate(slot);
+            for slot in 0..self.net.sockets.slots_end {
+                let Some((peer, ..)) = self.net.sockets.parts(slot) else { continue };
+                if peer.connection.phase() == Phase::Lingering {
+                    self.net.sockets.vacate(slot);
                     continue;
                 }
                 peer.connection.end(CloseReason::Aborted, Phase::Resetting);
-                self.net.shared.stats.drain_resets += 1;
+                self.net.sockets.shared.stats.drain_resets += 1;
                 self.conclude(handler, slot);
             }
         }
@@ -117,7 +119,7 @@ impl<S> Reactor<S> {
 
     /// Whether `run` is to return; what said so is used up.
     pub(super) fn is_finished(&mut self) -> bool {
-        let shared = &mut self.net.shared;
+        let shared = &mut self.net.sockets.shared;
         let drained = match shared.ending {
             Ending::Draining(timer) if shared.stats.open == 0 => {
                 shared.timers.cancel(timer);
@@ -134,13 +136,13 @@ impl<S> Reactor<S> {
 
     /// What waits in the backlog was promised service by the kernel: it is accepted first.
     fn close_listeners(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized)) {
-        for slot in 0..self.net.slots_end {
-            let Some(place) = self.net.slots.get_mut(slot as usize) else { continue };
+        for slot in 0..self.net.sockets.slots_end {
+            let Some(place) = self.net.sockets.slots.get_mut(slot as usize) else { continue };
             let Some(listener) = place.listener_mut() else { continue };
             listener.readable = true;
             self.accept(handler, slot);
-            if let Source::Listener(_) = self.net.slots[slot as usize].source {
-                self.net.vacate(slot);
+            if let Source::Listener(_) = self.net.sockets.slots[slot as usize].source {
+                self.net.sockets.vacate(slot);
             }
         }
     }

@@ -17,7 +17,7 @@ const SEND_RETRY: std::time::Duration = std::time::Duration::from_millis(10);
 impl<S> Reactor<S> {
     /// Everything that can be done for one connection now, within its budgets.
     pub(super) fn serve(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32) {
-        let Some((peer, _, shared)) = self.net.parts(slot) else { return };
+        let Some((peer, _, shared)) = self.net.sockets.parts(slot) else { return };
         peer.connection.enter_turn(shared.turn);
         let held_back = peer.connection.has_held_back();
         if peer.dial.is_none() || self.dial(handler, slot) {
@@ -33,7 +33,7 @@ impl<S> Reactor<S> {
     }
 
     fn is_quiet(&mut self, slot: u32) -> bool {
-        self.net.parts(slot).is_none_or(|(peer, ..)| peer.connection.is_quiet())
+        self.net.sockets.parts(slot).is_none_or(|(peer, ..)| peer.connection.is_quiet())
     }
 
     /// Makes a callback; what it sends goes out when it has returned.
@@ -42,7 +42,7 @@ impl<S> Reactor<S> {
     }
 
     fn send(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32) {
-        let Some((peer, _, shared)) = self.net.parts(slot) else { return };
+        let Some((peer, _, shared)) = self.net.sockets.parts(slot) else { return };
         peer.connection.flush(&shared.options, &mut shared.stats);
         if peer.connection.take_writable(&shared.options) {
             self.call(slot, |conn| handler.on_writable(conn));
@@ -50,9 +50,9 @@ impl<S> Reactor<S> {
     }
 
     fn receive(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32) {
-        let mut budget = self.net.shared.options.read_budget;
+        let mut budget = self.net.sockets.shared.options.read_budget;
         while budget > 0 {
-            let Some((peer, _, shared)) = self.net.parts(slot) else { return };
+            let Some((peer, _, shared)) = self.net.sockets.parts(slot) else { return };
             let connection = &mut peer.connection;
             if !connection.can_receive() {
                 return;
@@ -85,7 +85,7 @@ impl<S> Reactor<S> {
 
     /// Shows what was kept back by a pause or by high water, without a new byte.
     fn show_held(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32) {
-        let Some((peer, ..)) = self.net.parts(slot) else { return };
+        let Some((peer, ..)) = self.net.sockets.parts(slot) else { return };
         if peer.connection.is_held() && peer.connection.wants_input() {
             self.show_inbox(handler, slot, 0);
         }
@@ -93,14 +93,14 @@ impl<S> Reactor<S> {
 
     /// Shows the `received` bytes that stand in the scratch buffer, behind what the inbox holds.
     fn show(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32, received: usize) {
-        let Some((peer, ..)) = self.net.parts(slot) else { return };
+        let Some((peer, ..)) = self.net.sockets.parts(slot) else { return };
         if !peer.connection.inbox().is_empty() {
             return self.show_inbox(handler, slot, received);
         }
         let input = &self.scratch[..received];
         let (used, held) = offer(&mut self.net, handler, slot, input);
         if used < received {
-            let Some((peer, ..)) = self.net.parts(slot) else { return };
+            let Some((peer, ..)) = self.net.sockets.parts(slot) else { return };
             let mut inbox = peer.connection.take_inbox();
             inbox.push(&input[used..]);
             peer.connection.put_inbox(inbox, held);
@@ -109,19 +109,19 @@ impl<S> Reactor<S> {
     }
 
     fn show_inbox(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32, received: usize) {
-        let Some((peer, ..)) = self.net.parts(slot) else { return };
+        let Some((peer, ..)) = self.net.sockets.parts(slot) else { return };
         let mut inbox = peer.connection.take_inbox();
         inbox.push(&self.scratch[..received]);
         let (used, held) = offer(&mut self.net, handler, slot, inbox.unconsumed());
         inbox.consume(used);
-        let Some((peer, ..)) = self.net.parts(slot) else { return };
+        let Some((peer, ..)) = self.net.sockets.parts(slot) else { return };
         peer.connection.put_inbox(inbox, held);
         self.check_inbox(slot);
     }
 
     /// An inbox that is full of a message that is still not whole will never take the rest of it.
     fn check_inbox(&mut self, slot: u32) {
-        let Some((peer, _, shared)) = self.net.parts(slot) else { return };
+        let Some((peer, _, shared)) = self.net.sockets.parts(slot) else { return };
         let connection = &mut peer.connection;
         if !connection.is_held() && connection.inbox().len() >= shared.options.max_inbox {
             connection.end(CloseReason::InboxLimit, Phase::Resetting);
@@ -130,7 +130,7 @@ impl<S> Reactor<S> {
 
     /// What is left to do when the callbacks of a connection's turn have been made: end it, or plan its next turn.
     pub(super) fn conclude(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32) {
-        let Some((peer, head, shared)) = self.net.parts(slot) else { return };
+        let Some((peer, head, shared)) = self.net.sockets.parts(slot) else { return };
         let connection = &mut peer.connection;
         if connection.take_unseen_error()
             && let Ok(Some(error)) = connection.stream().take_error()
@@ -158,7 +158,7 @@ impl<S> Reactor<S> {
         if connection.phase() >= Phase::Flushing && peer.closing.is_none() {
             self.begin_closing(slot);
         }
-        let Some((peer, head, shared)) = self.net.parts(slot) else { return };
+        let Some((peer, head, shared)) = self.net.sockets.parts(slot) else { return };
         if peer.connection.is_due(&shared.options) {
             shared.queue(head);
         }
@@ -166,10 +166,10 @@ impl<S> Reactor<S> {
 }
 
 fn call<S>(net: &mut Net<S>, slot: u32, callback: impl FnOnce(&mut Conn<'_, S>)) {
-    net.shared.current = Some(slot);
+    net.sockets.shared.current = Some(slot);
     callback(&mut Conn::at(net, slot));
-    net.shared.current = None;
-    if let Some((peer, _, shared)) = net.parts(slot) {
+    net.sockets.shared.current = None;
+    if let Some((peer, _, shared)) = net.sockets.parts(slot) {
         shared.send_gathered(&mut peer.connection);
     }
 }
@@ -191,7 +191,7 @@ fn offer<S>(
         if used == input.len() {
             return (used, false);
         }
-        if !net.parts(slot).is_some_and(|(peer, ..)| peer.connection.wants_input()) {
+        if !net.sockets.parts(slot).is_some_and(|(peer, ..)| peer.connection.wants_input()) {
             return (used, true);
         }
         if n == 0 {

@@ -13,25 +13,23 @@ use listener::Listener;
 
 /// One place in the slab.
 #[derive(Debug)]
-pub(crate) struct Slot<S> {
+pub(crate) struct Slot {
     pub(crate) head: Head,
-    pub(crate) source: Source<S>,
+    pub(crate) source: Source,
 }
 
 #[derive(Debug)]
-pub(crate) enum Source<S> {
+pub(crate) enum Source {
     /// An id that is promised and not yet, or no longer, in use: a late event meets nothing here.
     Empty,
     Listener(Box<Listener>),
-    Connection(Peer<S>),
+    Connection(Peer),
 }
 
 /// A connection with what the reactor knows about it beyond bytes.
 #[derive(Debug)]
-pub(crate) struct Peer<S> {
+pub(crate) struct Peer {
     pub(crate) connection: Connection<Stream>,
-    /// `None` once `on_close` was called: the socket then only lingers.
-    pub(crate) session: Option<S>,
     /// While it is being connected. Boxed, like `closing`: most connections never have one.
     pub(crate) dial: Option<Box<Dial>>,
     /// Once a close takes longer than one turn.
@@ -57,14 +55,7 @@ pub(crate) struct Closing {
     pub(crate) timer: TimerId,
 }
 
-impl<S> Slot<S> {
-    pub(crate) fn peer_mut(&mut self) -> Option<&mut Peer<S>> {
-        match &mut self.source {
-            Source::Connection(peer) => Some(peer),
-            _ => None,
-        }
-    }
-
+impl Slot {
     pub(crate) fn listener_mut(&mut self) -> Option<&mut Listener> {
         match &mut self.source {
             Source::Listener(listener) => Some(listener),

@@ -1,0 +1,107 @@
+//! The slab of everything that is registered, with what its parts share: all of a reactor but the sessions.
+
+use slab::Slab;
+
+use crate::{
+    conn::ConnId,
+    shared::{Head, Shared},
+    source::{Peer, Slot, Source, connection::Phase},
+};
+
+#[derive(Debug)]
+pub(crate) struct Sockets {
+    pub(crate) slots: Slab<Slot>,
+    pub(crate) shared: Shared,
+    /// No slot from here on was ever used: where a walk over all of them may end.
+    pub(crate) slots_end: u32,
+}
+
+impl Sockets {
+    pub(crate) fn new(shared: Shared) -> Self {
+        Self { slots: Slab::new(), shared, slots_end: 0 }
+    }
+
+    /// An empty slot, or `None` when there are as many as there are tokens.
+    pub(crate) fn reserve(&mut self) -> Option<u32> {
+        if self.slots.len() >= self.shared.capacity {
+            return None;
+        }
+        let entry = self.slots.vacant_entry();
+        let head = self.shared.new_head(entry.key());
+        let slot = head.slot;
+        entry.insert(Slot { head, source: Source::Empty });
+        self.slots_end = self.slots_end.max(slot + 1);
+        Some(slot)
+    }
+
+    /// Closes whatever is in a slot. The slot itself is reused only after the pass, so that a late event for the
+    /// old source cannot reach a new one.
+    pub(crate) fn vacate(&mut self, slot: u32) {
+        let place = &mut self.slots[slot as usize];
+        let (registry, shared) = (&self.shared.registry, &mut self.shared.stats);
+        // An error here would mean that the poll has gone; the socket closes either way.
+        let deregistered = match &mut place.source {
+            Source::Empty => Ok(()),
+            Source::Listener(listener) => listener.deregister(registry),
+            Source::Connection(peer) => {
+                shared.open -= 1;
+                peer.connection.stream_mut().deregister(registry)
+            }
+        };
+        if let Err(error) = deregistered {
+            log::debug!("deregistering failed: {error}");
+        }
+        if let Source::Connection(Peer { closing: Some(closing), .. }) = &place.source {
+            self.shared.timers.cancel(closing.timer);
+        }
+        place.source = Source::Empty;
+        self.shared.vacated.push(slot);
+    }
+
+    /// Frees the slots whose sources are gone; one that still stands in the queue has to wait until it has left.
+    pub(crate) fn free_vacated(&mut self) {
+        if self.shared.vacated.is_empty() {
+            return;
+        }
+        for listener in std::mem::take(&mut self.shared.listeners_waiting) {
+            if let Some(slot) = self.slots.get_mut(listener as usize) {
+                self.shared.queue(&mut slot.head);
+            }
+        }
+        let mut vacated = std::mem::take(&mut self.shared.vacated);
+        vacated.retain(|slot| {
+            let keep = self.slots[*slot as usize].head.is_queued();
+            if !keep {
+                self.slots.remove(*slot as usize);
+            }
+            keep
+        });
+        self.shared.vacated = vacated;
+    }
+
+    /// The connection in a slot, its head, and what is shared, to be used side by side.
+    pub(crate) fn parts(&mut self, slot: u32) -> Option<(&mut Peer, &mut Head, &mut Shared)> {
+        match self.slots.get_mut(slot as usize)? {
+            Slot { head, source: Source::Connection(peer) } => Some((peer, head, &mut self.shared)),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn slot(&self, slot: u32) -> &Slot {
+        &self.slots[slot as usize]
+    }
+
+    /// Whether a slot holds a connection whose session is still there: it goes when lingering begins.
+    pub(crate) fn has_session(&self, slot: u32) -> bool {
+        match self.slots.get(slot as usize) {
+            Some(Slot { source: Source::Connection(peer), .. }) => {
+                peer.connection.phase() != Phase::Lingering
+            }
+            _ => false,
+        }
+    }
+
+    pub(crate) fn is_open(&self, id: ConnId) -> bool {
+        self.has_session(id.slot) && self.slot(id.slot).head.id() == id
+    }
+}
