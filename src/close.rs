@@ -20,6 +20,10 @@ pub enum CloseReason {
     Io(io::Error),
     /// No address could be connected to; the error is the last one.
     ConnectFailed(io::Error),
+    /// No byte moved for as long as the idle timeout.
+    IdleTimeout,
+    /// The deadline of [`Conn::set_deadline`](crate::Conn::set_deadline) passed.
+    Deadline,
     /// A send would have left more than `max_outbox` bytes unsent.
     OutboxLimit,
     /// A message was not whole within `max_inbox` bytes.
@@ -44,6 +48,10 @@ pub enum CloseKind {
     Io,
     /// See [`CloseReason::ConnectFailed`].
     ConnectFailed,
+    /// See [`CloseReason::IdleTimeout`].
+    IdleTimeout,
+    /// See [`CloseReason::Deadline`].
+    Deadline,
     /// See [`CloseReason::OutboxLimit`].
     OutboxLimit,
     /// See [`CloseReason::InboxLimit`].
@@ -67,6 +75,8 @@ impl CloseReason {
             Self::Reset => CloseKind::Reset,
             Self::Io(_) => CloseKind::Io,
             Self::ConnectFailed(_) => CloseKind::ConnectFailed,
+            Self::IdleTimeout => CloseKind::IdleTimeout,
+            Self::Deadline => CloseKind::Deadline,
             Self::OutboxLimit => CloseKind::OutboxLimit,
             Self::InboxLimit => CloseKind::InboxLimit,
         }
@@ -102,6 +112,8 @@ impl fmt::Display for CloseReason {
             Self::Reset => f.write_str("reset by the peer"),
             Self::Io(error) => write!(f, "failed: {error}"),
             Self::ConnectFailed(error) => write!(f, "could not connect: {error}"),
+            Self::IdleTimeout => f.write_str("idle for too long"),
+            Self::Deadline => f.write_str("not done by its deadline"),
             Self::OutboxLimit => f.write_str("too many unsent bytes"),
             Self::InboxLimit => f.write_str("message too long"),
         }

@@ -4,15 +4,17 @@ use std::{
     fmt,
     io::{self, ErrorKind},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use crate::{
     address::Address,
     close::CloseReason,
     net::{Flow, Net},
-    shared::{Head, Shared},
+    shared::{Alarm, Head, Shared},
     sockets::Sockets,
     source::{Peer, connection::Phase},
+    timers::TimerId,
 };
 
 /// A connection, open or past: it names nothing once `on_close` was called, also when its place is used again.
@@ -141,6 +143,41 @@ impl<'a, S> Conn<'a, S> {
         let (peer, head, shared) = self.parts();
         peer.connection.pause_when_full(on);
         shared.plan(head);
+    }
+
+    /// Ends the connection with [`CloseReason::IdleTimeout`] when for so long no byte was received and the kernel took
+    /// none; `None` is never. It counts from now, between turns from the next one, in milliseconds up to 49 days.
+    ///
+    /// The time runs while reading pauses by itself, since then the peer is what it waits for; not while the handler
+    /// has paused it, and not after [`close`](Self::close). Against a peer that sends a byte now and then, set a
+    /// deadline.
+    pub fn set_idle_timeout(&mut self, after: Option<Duration>) {
+        let (peer, head, shared) = self.parts();
+        peer.idle.set(after);
+        shared.plan(head);
+    }
+
+    /// Ends the connection with [`CloseReason::Deadline`] at this time, whatever it does until then; `None` takes that
+    /// back.
+    pub fn set_deadline(&mut self, at: Option<Instant>) {
+        let slot = self.slot;
+        let (peer, _, shared) = self.parts();
+        if let Some(timer) = peer.extra.as_mut().and_then(|extra| extra.deadline.take()) {
+            shared.timers.cancel(timer);
+        }
+        if let Some(at) = at {
+            peer.extra().deadline = Some(shared.timers.insert(at, Alarm::Deadline(slot)));
+        }
+    }
+
+    /// Calls [`on_timeout`](crate::Handler::on_timeout) with `tag` once `at` has come. The timer ends with the
+    /// connection; [`Net::cancel_timer`] ends it before.
+    pub fn set_timeout(&mut self, at: Instant, tag: u64) -> TimerId {
+        let slot = self.slot;
+        let (peer, _, shared) = self.parts();
+        let timer = shared.timers.insert(at, Alarm::Timeout { slot, tag });
+        peer.extra().timeouts.push(timer);
+        timer
     }
 
     /// Ends the sending direction once everything before is sent: the peer reads an end of file, shutdown(2).

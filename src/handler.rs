@@ -55,6 +55,9 @@ pub trait Handler {
     /// asked for, and at most once a turn.
     fn on_writable(&mut self, _conn: &mut Conn<'_, Self::Session>) {}
 
+    /// A timer of [`Conn::set_timeout`] has fired.
+    fn on_timeout(&mut self, _conn: &mut Conn<'_, Self::Session>, _tag: u64) {}
+
     /// [`Net::drain`] has begun: finish and close. By default the connection is closed at once, and what was sent
     /// before is delivered.
     fn on_drain(&mut self, conn: &mut Conn<'_, Self::Session>) {
@@ -71,6 +74,9 @@ pub trait Handler {
         _why: CloseReason,
     ) {
     }
+
+    /// A timer of [`Net::set_timer`] has fired.
+    fn on_timer(&mut self, _net: &mut Net<Self::Session>, _tag: u64) {}
 
     /// [`Remote::wake`](crate::Remote::wake) was called, once or more often, since this was called last.
     fn on_wake(&mut self, _net: &mut Net<Self::Session>) {}

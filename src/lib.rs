@@ -89,6 +89,7 @@ pub use reactor::{Reactor, Turn};
 pub use remote::Remote;
 pub use source::listener::ListenerId;
 pub use stats::Stats;
+pub use timers::TimerId;
 
 /// The README's programs are compiled as well.
 #[cfg(doctest)]

@@ -1,13 +1,16 @@
 //! Everything a callback can reach: the connections, the listeners, the end.
 
 use std::sync::Arc;
-use std::{fmt, io, time::Duration};
+use std::{
+    fmt, io,
+    time::{Duration, Instant},
+};
 
 use crate::{
     address::{Address, ToAddress},
     conn::{Conn, ConnId},
     options::ListenOptions,
-    shared::{Ending, Shared},
+    shared::{Alarm, Ending, Shared},
     sockets::Sockets,
     source::{
         Dial, Peer, Slot, Source,
@@ -17,6 +20,7 @@ use crate::{
     },
     stats::Stats,
     stream::{self, Stream},
+    timers::TimerId,
 };
 
 /// What became of a send.
@@ -127,11 +131,10 @@ impl<S> Net<S> {
             return id;
         };
         let place = &mut self.sockets.slots[slot as usize];
-        place.source = Source::Connection(Peer {
-            connection: Connection::new(Stream::Unconnected, stream::SHORT_READ_DRAINS),
-            dial: Some(Box::new(Dial { to: to.clone(), next: 0, under_way: false })),
-            closing: None,
-        });
+        let connection = Connection::new(Stream::Unconnected, stream::SHORT_READ_DRAINS);
+        let mut peer = Peer::new(connection, None); // being connected is not being idle
+        peer.extra().dial = Some(Dial { to: to.clone(), next: 0, under_way: false });
+        place.source = Source::Connection(peer);
         self.sockets.shared.stats.open += 1;
         self.sockets.shared.queue(&mut place.head);
         let id = place.head.id();
@@ -212,6 +215,36 @@ impl<S> Net<S> {
         if let Some(mut conn) = self.conn(id) {
             conn.abort();
         }
+    }
+
+    /// The time of this turn, the same for all its callbacks; between turns that of the last one.
+    pub fn now(&self) -> Instant {
+        self.sockets.shared.now.unwrap_or_else(Instant::now)
+    }
+
+    /// Calls [`on_timer`](crate::Handler::on_timer) with `tag` once `at` has come; in the next turn if it has already.
+    /// Timers fire in the order of their deadlines, equal ones in the order in which they were set.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # fn f(net: &mut tidegate::Net) {
+    /// let timer = net.set_timer(net.now() + Duration::from_secs(1), 7);
+    /// assert!(net.cancel_timer(timer));
+    /// # }
+    /// ```
+    pub fn set_timer(&mut self, at: Instant, tag: u64) -> TimerId {
+        self.sockets.shared.timers.insert(at, Alarm::Timer(tag))
+    }
+
+    /// Cancels a timer of [`set_timer`](Self::set_timer) or of [`Conn::set_timeout`]; `false` if it has fired or gone.
+    pub fn cancel_timer(&mut self, timer: TimerId) -> bool {
+        let Some(alarm) = self.sockets.shared.timers.cancel(timer) else { return false };
+        if let Alarm::Timeout { slot, .. } = alarm
+            && let Some((peer, ..)) = self.sockets.parts(slot)
+        {
+            peer.extra().timeouts.retain(|other| *other != timer);
+        }
+        true
     }
 
     /// Makes [`EventLoop::run`](crate::EventLoop::run) return after the present turn and leaves everything as it

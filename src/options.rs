@@ -64,6 +64,10 @@ options! {
         /// How many connections may be open at once, those that linger included. Further ones wait in the
         /// backlog until one ends. Default: as many as there are tokens.
         max_connections: usize = usize::MAX,
+        /// A connection on which no byte has moved for so long is ended with
+        /// [`CloseReason::IdleTimeout`](crate::CloseReason::IdleTimeout); see
+        /// [`Conn::set_idle_timeout`](crate::Conn::set_idle_timeout). Milliseconds count, up to 49 days; default none.
+        idle_timeout: Option<Duration> = None,
         /// How long a closed connection waits, without hearing anything, for the peer's end of file, so that
         /// what was sent last is not destroyed by a reset. Default 2 s.
         linger: Duration = Duration::from_secs(2),

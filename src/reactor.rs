@@ -1,6 +1,7 @@
 //! The reactor: takes events, does the work of a turn, and never polls.
 
 mod accept;
+mod alarms;
 mod dial;
 mod ending;
 mod serve;
@@ -19,7 +20,7 @@ use crate::{
     net::Net,
     options::Options,
     remote::{Remote, Signals},
-    shared::{Alarm, Ending, Shared},
+    shared::Shared,
     source::{Source, connection::Readiness},
 };
 
@@ -132,6 +133,9 @@ impl<S> Reactor<S> {
             head.left_touched();
             peer.connection.enter_turn(shared.turn);
             peer.connection.flush(&shared.options, &mut shared.stats);
+            if peer.connection.take_moved() {
+                peer.idle.since = shared.tick;
+            }
             if peer.connection.is_due(&shared.options) {
                 shared.queue(head);
             }
@@ -167,7 +171,7 @@ impl<S> Reactor<S> {
     ) -> Turn {
         self.net.sockets.shared.begin_turn(now);
         self.take_signals(handler);
-        self.ring_alarms(now);
+        self.ring_alarms(handler, now);
         self.serve_queue(handler, end);
         self.advance_ending(handler, now);
         self.flush();
@@ -190,30 +194,6 @@ impl<S> Reactor<S> {
         }
         if asked.drain_again {
             self.net.drain(Duration::ZERO);
-        }
-    }
-
-    fn ring_alarms(&mut self, now: Instant) {
-        let due = self.net.sockets.shared.timers.begin(now);
-        while let Some((_, alarm)) = self.net.sockets.shared.timers.pop_due(due) {
-            match alarm {
-                Alarm::Closing(id) => self.closing_is_due(id, now),
-                Alarm::Send(id) => {
-                    let Some((peer, head, shared)) = self.net.sockets.parts(id.slot) else { continue };
-                    if head.id() == id {
-                        peer.connection.note(Readiness { writable: true, ..Readiness::default() });
-                        shared.queue(head);
-                    }
-                }
-                Alarm::Accept(slot) => {
-                    let Some(place) = self.net.sockets.slots.get_mut(slot as usize) else { continue };
-                    if let Source::Listener(listener) = &mut place.source {
-                        listener.readable = true;
-                        self.net.sockets.shared.queue(&mut place.head);
-                    }
-                }
-                Alarm::Drain => self.net.sockets.shared.ending = Ending::CutOff,
-            }
         }
     }
 

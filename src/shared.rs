@@ -46,6 +46,9 @@ pub(crate) struct Shared {
     /// The time of the present turn, or of the last one; `None` before the first.
     pub(crate) now: Option<Instant>,
     pub(crate) turn: u32,
+    /// `now` in milliseconds since the first turn, for what happens too often to note an `Instant`; it wraps.
+    pub(crate) tick: u32,
+    first_turn: Option<Instant>,
     pub(crate) ending: Ending,
     /// `run` is to return, and everything stays.
     pub(crate) stop: bool,
@@ -67,8 +70,17 @@ pub(crate) struct Shared {
 /// What a timer is for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Alarm {
+    /// The handler's, of `Net::set_timer`.
+    Timer(u64),
+    /// The handler's, of `Conn::set_timeout`. Timers of a connection are cancelled with it, so a slot is enough.
+    Timeout {
+        slot: u32,
+        tag: u64,
+    },
+    Idle(u32),
+    Deadline(u32),
     /// Linger or close timeout of a connection.
-    Closing(ConnId),
+    Closing(u32),
     /// ENOBUFS: try again.
     Send(ConnId),
     /// Accepting was exhausted: try again.
@@ -102,6 +114,8 @@ impl Shared {
             timers: Timers::default(),
             now: None,
             turn: 0,
+            tick: 0,
+            first_turn: None,
             ending: Ending::No,
             stop: false,
             current: None,
@@ -117,6 +131,8 @@ impl Shared {
     /// What a callback that panicked has left behind must not reach another connection.
     pub(crate) fn begin_turn(&mut self, now: Instant) {
         self.now = Some(now);
+        let since = now.saturating_duration_since(*self.first_turn.get_or_insert(now));
+        self.tick = (since.as_secs() as u32).wrapping_mul(1000).wrapping_add(since.subsec_millis());
         self.turn = self.turn.wrapping_add(1);
         self.stats.turns += 1;
         self.current = None;

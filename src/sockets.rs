@@ -51,8 +51,11 @@ impl Sockets {
         if let Err(error) = deregistered {
             log::debug!("deregistering failed: {error}");
         }
-        if let Source::Connection(Peer { closing: Some(closing), .. }) = &place.source {
-            self.shared.timers.cancel(closing.timer);
+        if let Source::Connection(peer) = &mut place.source {
+            let closing = peer.closing().map(|closing| closing.timer);
+            for timer in peer.take_timers().chain(closing) {
+                self.shared.timers.cancel(timer);
+            }
         }
         place.source = Source::Empty;
         self.shared.vacated.push(slot);

@@ -6,17 +6,18 @@
 //!
 //! Nothing here reads a clock or computes with an `Instant`. The caller passes instants in, and they are only compared.
 
+use std::{num::NonZeroU32, time::Instant};
+
 use slab::Slab;
-use std::time::Instant;
 
 /// Names one timer that was set, so that it can be cancelled.
 ///
 /// An id whose timer has fired or was cancelled is harmless: it names no timer that was set later. (Ids can
 /// repeat once 2³² timers were set or moved since; only one that was kept for as long can be mistaken for another.)
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) struct TimerId {
+pub struct TimerId {
     slot: u32,
-    generation: u32,
+    generation: NonZeroU32, // not zero, so that an `Option` of an id takes no more room
 }
 
 /// All timers of a reactor; `K` says what is to happen when one fires.
@@ -48,11 +49,12 @@ impl<K> Timers<K> {
     /// Sets a timer. A deadline in the past counts as the time of the latest pass, so it comes after what that left.
     pub(crate) fn insert(&mut self, at: Instant, what: K) -> TimerId {
         let (due, sequence) = self.order(at);
-        let generation = sequence as u32; // the low half is enough to tell the users of one slot apart
+        // The low half is enough to tell the users of one slot apart.
+        let generation = NonZeroU32::new(sequence as u32).unwrap_or(NonZeroU32::MAX);
         let position = self.heap.len();
         let slot = self.slots.insert(Slot { position: position as u32, generation });
         let slot = u32::try_from(slot).expect("memory ends long before four thousand million timers");
-        self.heap.push(Timer { due, sequence, at, slot, what });
+        self.heap.push(Timer { due, sequence, slot, what });
         self.sift(position);
         TimerId { slot, generation }
     }
@@ -67,7 +69,7 @@ impl<K> Timers<K> {
         let Some(position) = self.position(id) else { return false };
         let (due, sequence) = self.order(at);
         let timer = &mut self.heap[position];
-        (timer.due, timer.sequence, timer.at) = (due, sequence, at);
+        (timer.due, timer.sequence) = (due, sequence);
         self.sift(position);
         true
     }
@@ -78,16 +80,20 @@ impl<K> Timers<K> {
         Pass { now, before: self.sequence }
     }
 
-    /// Takes out the next timer that is due, with the deadline it was set for. The caller loops on it.
+    /// Takes out the next timer that is due, with the id that it had. The caller loops on it.
     ///
     /// A timer that is set or moved after the pass began waits for the next one, even if it is due: a timer that always
     /// sets itself again in the past fires once a pass, and can neither hold the loop nor go before the others.
-    pub(crate) fn pop_due(&mut self, pass: Pass) -> Option<(Instant, K)> {
+    pub(crate) fn pop_due(&mut self, pass: Pass) -> Option<(TimerId, K)> {
         // Only the first needs a look. What was set during the pass is due at its `now` or later, and has a higher
         // sequence; so everything that this pass may fire stands before it.
         let first = self.heap.first()?;
         let fires = first.due <= pass.now && first.sequence < pass.before;
-        fires.then(|| self.remove(0)).map(|timer| (timer.at, timer.what))
+        if !fires {
+            return None;
+        }
+        let id = TimerId { slot: first.slot, generation: self.slots[first.slot as usize].generation };
+        Some((id, self.remove(0).what))
     }
 
     /// When the next pass has something to do. In the past if it has already.
@@ -109,11 +115,9 @@ impl<K> Default for Timers<K> {
 
 #[derive(Debug)]
 struct Timer<K> {
-    /// `at`, but not before the pass in or after which it was set.
+    /// What was asked for, but not before the pass in or after which it was set.
     due: Instant,
     sequence: u64,
-    /// As the caller asked.
-    at: Instant,
     slot: u32,
     what: K,
 }
@@ -121,7 +125,7 @@ struct Timer<K> {
 #[derive(Debug)]
 struct Slot {
     position: u32,
-    generation: u32,
+    generation: NonZeroU32,
 }
 
 /// Room for this many timers is kept: it is too little to be worth a reallocation.
@@ -252,7 +256,8 @@ mod tests {
     fn a_stale_id_does_not_reach_the_timer_that_took_its_slot() {
         let (base, mut timers) = (Instant::now(), Timers::new());
         let old = timers.insert(base, "old");
-        assert_eq!(fire(&mut timers, base), ["old"]);
+        let pass = timers.begin(base);
+        assert_eq!(timers.pop_due(pass), Some((old, "old")));
         let new = timers.insert(base, "new");
         assert_eq!(old.slot, new.slot, "this test is about a reused slot");
         assert_eq!((timers.cancel(old), timers.move_to(old, base)), (None, false));
@@ -266,18 +271,18 @@ mod tests {
         let [_, _, moved] = ["again", "a", "moved"].map(|name| timers.insert(base, name));
         let mut fired = Vec::new();
         let pass = timers.begin(now);
-        while let Some((at, name)) = timers.pop_due(pass) {
+        while let Some((_, name)) = timers.pop_due(pass) {
             fired.push(name);
             if name == "again" {
-                timers.insert(at, name);
-                timers.move_to(moved, at);
+                timers.insert(base, name);
+                timers.move_to(moved, base);
             }
         }
         assert_eq!(fired, ["again", "a"]);
         assert!(timers.next() <= Some(now), "the rest is due at once");
         // A pass that is cut short after one timer: the one that comes again does not always come first.
         let pass = timers.begin(now);
-        assert_eq!(timers.pop_due(pass), Some((base, "again")), "with the deadline that was asked for");
+        assert_eq!(timers.pop_due(pass).map(|(_, name)| name), Some("again"));
         timers.insert(base, "again");
         assert_eq!(fire(&mut timers, now), ["moved", "again"]);
     }

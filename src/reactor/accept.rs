@@ -80,7 +80,7 @@ impl<S> Reactor<S> {
         // A new socket takes bytes: a greeting need not wait for the event that says so.
         connection.note(Readiness { writable: true, ..Readiness::default() });
         self.net.sockets.slots[slot as usize].source =
-            Source::Connection(Peer { connection, dial: None, closing: None });
+            Source::Connection(Peer::new(connection, self.net.sockets.shared.options.idle_timeout));
         let stats = &mut self.net.sockets.shared.stats;
         stats.open += 1;
         let Some(session) = session else {

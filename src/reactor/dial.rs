@@ -13,7 +13,7 @@ impl<S> Reactor<S> {
         loop {
             let Some((peer, head, shared)) = self.net.sockets.parts(slot) else { return false };
             let connection = &mut peer.connection;
-            let Some(dial) = peer.dial.as_mut() else { return true };
+            let Some(dial) = peer.extra.as_mut().and_then(|extra| extra.dial.as_mut()) else { return true };
             if connection.phase() > Phase::Flushing {
                 return false;
             }
@@ -29,6 +29,7 @@ impl<S> Reactor<S> {
                 dial.under_way = false;
                 // Dropping it closes it, but a poll forgets only the last copy of a descriptor, epoll(7).
                 let _ = connection.stream_mut().deregister(&shared.registry);
+                connection.replace_stream(Stream::Unconnected);
             }
             let Some(address) = dial.to.socket_addrs().get(dial.next).copied() else {
                 connection.end(CloseReason::ConnectFailed(last_error), Phase::Dropping);
@@ -50,7 +51,8 @@ impl<S> Reactor<S> {
             }
         }
         let Some((peer, _, shared)) = self.net.sockets.parts(slot) else { return false };
-        peer.dial = None;
+        peer.extra().dial = None;
+        peer.idle.set(shared.options.idle_timeout);
         shared.stats.connected += 1;
         if peer.connection.phase() == Phase::Open {
             self.call(slot, |conn: &mut Conn<'_, S>| handler.on_open(conn));

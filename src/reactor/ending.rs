@@ -1,16 +1,15 @@
 //! How a connection ends, and how everything does.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::{
     close::CloseReason,
-    conn::ConnId,
     handler::Handler,
     shared::{Alarm, Ending},
-    source::{Closing, Source, connection::Phase},
+    source::{Source, connection::Phase},
 };
 
-use super::Reactor;
+use super::{Reactor, alarms::later};
 
 impl<S> Reactor<S> {
     /// Gives the session back. The socket goes, or lingers until the peer has ended too.
@@ -26,6 +25,9 @@ impl<S> Reactor<S> {
             connection.phase() == Phase::Flushing && !connection.is_eof() && !shared.options.linger.is_zero();
         if lingers {
             connection.linger();
+            for timer in peer.take_timers() {
+                shared.timers.cancel(timer);
+            }
             self.begin_closing(slot);
         } else {
             self.net.sockets.vacate(slot);
@@ -34,50 +36,6 @@ impl<S> Reactor<S> {
         self.net.sockets.shared.stats.closed += 1;
         log::debug!("{id:?} has ended: {why}");
         handler.on_close(&mut self.net, id, session, why);
-    }
-
-    /// Sets the timer that bounds a close; a second call, when lingering begins, moves it.
-    pub(super) fn begin_closing(&mut self, slot: u32) {
-        let Some((peer, head, shared)) = self.net.sockets.parts(slot) else { return };
-        let now = shared.now.expect("connections end in a turn");
-        let by = match &peer.closing {
-            Some(closing) => closing.by,
-            None => later(now, shared.options.close_timeout),
-        };
-        let lingers = peer.connection.phase() == Phase::Lingering;
-        let at = if lingers { by.min(later(now, shared.options.linger)) } else { by };
-        match &mut peer.closing {
-            Some(closing) => {
-                closing.heard = now;
-                shared.timers.move_to(closing.timer, at);
-            }
-            None => {
-                let timer = shared.timers.insert(at, Alarm::Closing(head.id()));
-                peer.closing = Some(Box::new(Closing { by, heard: now, timer }));
-            }
-        }
-    }
-
-    /// Linger or close timeout. Input only notes when it came; the timer is set anew here, if it has to be.
-    pub(super) fn closing_is_due(&mut self, id: ConnId, now: Instant) {
-        let Some((peer, head, shared)) = self.net.sockets.parts(id.slot) else { return };
-        let Some(closing) = peer.closing.as_mut().filter(|_| head.id() == id) else { return };
-        if now >= closing.by {
-            if peer.connection.phase() == Phase::Lingering {
-                let _ = peer.connection.stream().reset_on_close();
-                self.net.sockets.vacate(id.slot);
-            } else {
-                peer.connection.end(CloseReason::Closed, Phase::Resetting);
-                shared.queue(head);
-            }
-            return;
-        }
-        let at = later(closing.heard, shared.options.linger);
-        if now >= at {
-            self.net.sockets.vacate(id.slot);
-        } else {
-            closing.timer = shared.timers.insert(at.min(closing.by), Alarm::Closing(id));
-        }
     }
 
     /// Begins a drain that was asked for, or cuts off one whose grace is over.
@@ -146,10 +104,4 @@ impl<S> Reactor<S> {
             }
         }
     }
-}
-
-/// Centuries ahead is never, and never is far enough.
-fn later(now: Instant, by: Duration) -> Instant {
-    const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-    now.checked_add(by).unwrap_or_else(|| now + FAR)
 }

@@ -20,7 +20,7 @@ impl<S> Reactor<S> {
         let Some((peer, _, shared)) = self.net.sockets.parts(slot) else { return };
         peer.connection.enter_turn(shared.turn);
         let held_back = peer.connection.has_held_back();
-        if peer.dial.is_none() || self.dial(handler, slot) {
+        if !peer.is_dialing() || self.dial(handler, slot) {
             if held_back {
                 self.send(handler, slot);
                 self.show_held(handler, slot);
@@ -33,7 +33,11 @@ impl<S> Reactor<S> {
     }
 
     fn is_quiet(&mut self, slot: u32) -> bool {
-        self.net.sockets.parts(slot).is_none_or(|(peer, ..)| peer.connection.is_quiet())
+        let Some((peer, _, shared)) = self.net.sockets.parts(slot) else { return true };
+        if peer.connection.take_moved() {
+            peer.idle.since = shared.tick;
+        }
+        peer.connection.is_quiet() & !peer.idle.is_new
     }
 
     /// Makes a callback; what it sends goes out when it has returned.
@@ -65,7 +69,7 @@ impl<S> Reactor<S> {
                     let drained = !connection.is_readable();
                     if shown {
                         self.show(handler, slot, n);
-                    } else if let Some(closing) = &mut peer.closing {
+                    } else if let Some(closing) = peer.closing() {
                         closing.heard = shared.now.unwrap_or(closing.heard);
                     }
                     if drained {
@@ -131,13 +135,14 @@ impl<S> Reactor<S> {
     /// What is left to do when the callbacks of a connection's turn have been made: end it, or plan its next turn.
     pub(super) fn conclude(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32) {
         let Some((peer, head, shared)) = self.net.sockets.parts(slot) else { return };
+        let is_dialing = peer.is_dialing();
         let connection = &mut peer.connection;
         if connection.take_unseen_error()
             && let Ok(Some(error)) = connection.stream().take_error()
         {
             connection.fail(error);
         }
-        if peer.dial.is_some() {
+        if is_dialing {
             // Nothing was sent, so there is nothing to wait for.
             if connection.phase() == Phase::Flushing && connection.queued() == 0 {
                 connection.end(CloseReason::Closed, Phase::Dropping);
@@ -155,9 +160,10 @@ impl<S> Reactor<S> {
         if connection.is_over() {
             return self.finish(handler, slot);
         }
-        if connection.phase() >= Phase::Flushing && peer.closing.is_none() {
+        if connection.phase() >= Phase::Flushing && !peer.is_closing() {
             self.begin_closing(slot);
         }
+        self.arm_idle(slot);
         let Some((peer, head, shared)) = self.net.sockets.parts(slot) else { return };
         if peer.connection.is_due(&shared.options) {
             shared.queue(head);

@@ -83,6 +83,8 @@ pub(crate) struct Connection<T> {
     fin_sent: bool,
     /// ENOBUFS: no edge will follow, a timer has to try again.
     out_of_buffers: bool,
+    /// Bytes went one way or the other since this was asked last.
+    moved: bool,
     turn: u32,
     /// Bytes the kernel took in this turn.
     spent: usize,
@@ -112,6 +114,7 @@ impl<T: Read + Write> Connection<T> {
             shutdown: false,
             fin_sent: false,
             out_of_buffers: false,
+            moved: false,
             turn: 0,
             spent: 0,
         }
@@ -147,6 +150,7 @@ impl<T: Read + Write> Connection<T> {
                     if n < buffer.len() && self.short_read_drains && !self.short_reads_lie {
                         self.readable = false;
                     }
+                    self.moved = true;
                     stats.receives += 1;
                     stats.bytes_received += n as u64;
                     return Received::Data(n);
@@ -203,6 +207,13 @@ impl<T: Read + Write> Connection<T> {
         if self.phase >= Phase::Flushing {
             self.inbox.clear();
         }
+    }
+
+    /// The end that a limit or a timeout forces: without flush and linger, and with a reset if that leaves something
+    /// unsent, which the peer could otherwise not tell from a whole answer.
+    pub(crate) fn cut(&mut self, reason: CloseReason) {
+        let phase = if self.outbox.is_empty() { Phase::Dropping } else { Phase::Resetting };
+        self.end(reason, phase);
     }
 
     /// `close()`, with the reason that it has.
@@ -282,6 +293,11 @@ impl<T: Read + Write> Connection<T> {
         std::mem::take(&mut self.out_of_buffers)
     }
 
+    /// Whether bytes moved since this was asked last.
+    pub(crate) fn take_moved(&mut self) -> bool {
+        std::mem::take(&mut self.moved)
+    }
+
     /// Lends the inbox out for the length of a callback.
     pub(crate) fn take_inbox(&mut self) -> Inbox {
         self.held = false;
@@ -314,6 +330,10 @@ impl<T: Read + Write> Connection<T> {
 
     pub(crate) fn queued(&self) -> usize {
         self.outbox.len()
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused
     }
 
     pub(crate) fn is_eof(&self) -> bool {

@@ -4,7 +4,7 @@ pub(crate) mod connection;
 pub(crate) mod listener;
 pub(crate) mod socket;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::{address::Address, shared::Head, stream::Stream, timers::TimerId};
 
@@ -30,10 +30,32 @@ pub(crate) enum Source {
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) connection: Connection<Stream>,
-    /// While it is being connected. Boxed, like `closing`: most connections never have one.
-    pub(crate) dial: Option<Box<Dial>>,
+    pub(crate) idle: Idle,
+    /// What few connections have, and not for long: the others do not pay for the room.
+    pub(crate) extra: Option<Box<Extra>>,
+}
+
+/// The idle timeout of a connection. Traffic only notes the time; the timer finds out when it fires.
+#[derive(Debug, Default)]
+pub(crate) struct Idle {
+    /// In milliseconds; 0 is never.
+    pub(crate) after: u32,
+    /// The tick at which bytes moved last.
+    pub(crate) since: u32,
+    pub(crate) timer: Option<TimerId>,
+    /// `after` was set and the timer was not, yet: a time asked for between turns counts from the next one.
+    pub(crate) is_new: bool,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Extra {
+    /// While it is being connected.
+    pub(crate) dial: Option<Dial>,
     /// Once a close takes longer than one turn.
-    pub(crate) closing: Option<Box<Closing>>,
+    pub(crate) closing: Option<Closing>,
+    pub(crate) deadline: Option<TimerId>,
+    /// The handler's own, of `set_timeout`.
+    pub(crate) timeouts: Vec<TimerId>,
 }
 
 /// An outgoing connection that is not established yet.
@@ -53,6 +75,51 @@ pub(crate) struct Closing {
     /// When the peer was last heard while it lingers.
     pub(crate) heard: Instant,
     pub(crate) timer: TimerId,
+}
+
+impl Peer {
+    pub(crate) fn new(connection: Connection<Stream>, idle_timeout: Option<Duration>) -> Self {
+        let mut peer = Self { connection, idle: Idle::default(), extra: None };
+        if idle_timeout.is_some() {
+            peer.idle.set(idle_timeout);
+        }
+        peer
+    }
+
+    pub(crate) fn closing(&mut self) -> Option<&mut Closing> {
+        self.extra.as_mut()?.closing.as_mut()
+    }
+
+    pub(crate) fn is_dialing(&self) -> bool {
+        self.extra.as_ref().is_some_and(|extra| extra.dial.is_some())
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.extra.as_ref().is_some_and(|extra| extra.closing.is_some())
+    }
+
+    pub(crate) fn extra(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
+    }
+
+    /// The timers that end with the session.
+    pub(crate) fn take_timers(&mut self) -> impl Iterator<Item = TimerId> {
+        let extra = self.extra.as_mut();
+        let (deadline, timeouts) = match extra {
+            Some(extra) => (extra.deadline.take(), std::mem::take(&mut extra.timeouts)),
+            None => (None, Vec::new()),
+        };
+        self.idle.timer.take().into_iter().chain(deadline).chain(timeouts)
+    }
+}
+
+impl Idle {
+    /// Rounded up to milliseconds; what is too long for them, 49 days, is as good as never.
+    pub(crate) fn set(&mut self, after: Option<Duration>) {
+        let milliseconds = after.map_or(0, |after| after.as_nanos().div_ceil(1_000_000).max(1));
+        self.after = u32::try_from(milliseconds).unwrap_or(0);
+        self.is_new = true;
+    }
 }
 
 impl Slot {

@@ -121,6 +121,7 @@ impl<T: Read + Write> Connection<T> {
                 stats.bytes_sent += n as u64;
                 stats.partial_sends += u64::from(n < asked);
                 self.spent += n;
+                self.moved = true;
                 Some(n)
             }
             Ok(_) => self.send_stopped(ErrorKind::WriteZero.into(), stats),

@@ -1,0 +1,151 @@
+//! What happens when a timer fires.
+
+use std::time::{Duration, Instant};
+
+use crate::{
+    close::CloseReason,
+    handler::Handler,
+    shared::{Alarm, Ending},
+    source::{
+        Closing, Source,
+        connection::{Phase, Readiness},
+    },
+    timers::TimerId,
+};
+
+use super::Reactor;
+
+impl<S> Reactor<S> {
+    /// Fires what was due when the turn began; what the callbacks set waits for the next turn.
+    pub(super) fn ring_alarms(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), now: Instant) {
+        let due = self.net.sockets.shared.timers.begin(now);
+        while let Some((id, alarm)) = self.net.sockets.shared.timers.pop_due(due) {
+            match alarm {
+                Alarm::Timer(tag) => handler.on_timer(&mut self.net, tag),
+                Alarm::Timeout { slot, tag } => self.timeout_is_due(handler, slot, id, tag),
+                Alarm::Idle(slot) => self.idle_is_due(slot),
+                Alarm::Deadline(slot) => {
+                    let Some((peer, head, shared)) = self.net.sockets.parts(slot) else { continue };
+                    peer.extra().deadline = None;
+                    peer.connection.cut(CloseReason::Deadline);
+                    shared.queue(head);
+                }
+                Alarm::Closing(slot) => self.closing_is_due(slot, now),
+                Alarm::Send(id) => {
+                    let Some((peer, head, shared)) = self.net.sockets.parts(id.slot) else { continue };
+                    if head.id() == id {
+                        peer.connection.note(Readiness { writable: true, ..Readiness::default() });
+                        shared.queue(head);
+                    }
+                }
+                Alarm::Accept(slot) => {
+                    let Some(place) = self.net.sockets.slots.get_mut(slot as usize) else { continue };
+                    if let Source::Listener(listener) = &mut place.source {
+                        listener.readable = true;
+                        self.net.sockets.shared.queue(&mut place.head);
+                    }
+                }
+                Alarm::Drain => self.net.sockets.shared.ending = Ending::CutOff,
+            }
+        }
+    }
+
+    fn timeout_is_due(
+        &mut self,
+        handler: &mut (impl Handler<Session = S> + ?Sized),
+        slot: u32,
+        id: TimerId,
+        tag: u64,
+    ) {
+        let Some((peer, ..)) = self.net.sockets.parts(slot) else { return };
+        peer.extra().timeouts.retain(|timer| *timer != id);
+        if peer.connection.phase() <= Phase::Failing {
+            self.call(slot, |conn| handler.on_timeout(conn, tag));
+            self.conclude(handler, slot);
+        }
+    }
+
+    /// Sets the idle timer anew if the handler has changed it.
+    pub(super) fn arm_idle(&mut self, slot: u32) {
+        let Some((peer, _, shared)) = self.net.sockets.parts(slot) else { return };
+        if !std::mem::take(&mut peer.idle.is_new) {
+            return;
+        }
+        if let Some(timer) = peer.idle.timer.take() {
+            shared.timers.cancel(timer);
+        }
+        if peer.idle.after > 0 {
+            peer.idle.since = shared.tick;
+            let now = shared.now.expect("timers are armed in a turn");
+            let at = later(now, Duration::from_millis(peer.idle.after.into()));
+            peer.idle.timer = Some(shared.timers.insert(at, Alarm::Idle(slot)));
+        }
+    }
+
+    fn idle_is_due(&mut self, slot: u32) {
+        let Some((peer, head, shared)) = self.net.sockets.parts(slot) else { return };
+        peer.idle.timer = None;
+        if peer.connection.phase() >= Phase::Flushing {
+            return; // a close has bounds of its own
+        }
+        if peer.connection.is_paused() {
+            peer.idle.since = shared.tick; // the handler keeps the peer waiting, not the other way round
+        }
+        let left = peer.idle.after.saturating_sub(shared.tick.wrapping_sub(peer.idle.since));
+        if left == 0 {
+            peer.connection.cut(CloseReason::IdleTimeout);
+            shared.queue(head);
+            return;
+        }
+        let now = shared.now.expect("timers fire in a turn");
+        let at = later(now, Duration::from_millis(left.into()));
+        peer.idle.timer = Some(shared.timers.insert(at, Alarm::Idle(slot)));
+    }
+
+    /// Sets the timer that bounds a close; a second call, when lingering begins, moves it.
+    pub(super) fn begin_closing(&mut self, slot: u32) {
+        let Some((peer, _, shared)) = self.net.sockets.parts(slot) else { return };
+        let now = shared.now.expect("connections end in a turn");
+        let lingers = peer.connection.phase() == Phase::Lingering;
+        let linger_ends = later(now, shared.options.linger);
+        if let Some(closing) = peer.closing() {
+            closing.heard = now;
+            let at = if lingers { closing.by.min(linger_ends) } else { closing.by };
+            shared.timers.move_to(closing.timer, at);
+            return;
+        }
+        let by = later(now, shared.options.close_timeout);
+        let timer =
+            shared.timers.insert(if lingers { by.min(linger_ends) } else { by }, Alarm::Closing(slot));
+        peer.extra().closing = Some(Closing { by, heard: now, timer });
+    }
+
+    /// Linger or close timeout. Input only notes when it came; the timer is set anew here, if it has to be.
+    fn closing_is_due(&mut self, slot: u32, now: Instant) {
+        let Some((peer, head, shared)) = self.net.sockets.parts(slot) else { return };
+        let lingers = peer.connection.phase() == Phase::Lingering;
+        let Some(closing) = peer.closing() else { return };
+        let linger_ends = later(closing.heard, shared.options.linger);
+        if now < closing.by && now < linger_ends {
+            closing.timer = shared.timers.insert(linger_ends.min(closing.by), Alarm::Closing(slot));
+            return;
+        }
+        let out_of_time = now >= closing.by;
+        if !lingers {
+            peer.connection.end(CloseReason::Closed, Phase::Resetting);
+            shared.queue(head);
+            return;
+        }
+        if out_of_time {
+            // It fails only if the peer's reset came first, which is as good.
+            let _ = peer.connection.stream().reset_on_close();
+        }
+        self.net.sockets.vacate(slot);
+    }
+}
+
+/// Centuries ahead is never, and never is far enough.
+pub(super) fn later(now: Instant, by: Duration) -> Instant {
+    const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+    now.checked_add(by).unwrap_or_else(|| now + FAR)
+}
