@@ -40,7 +40,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::address::{Address, ToAddress};
-use crate::source::socket::{NODELAY_IS_INHERITED, explain, listen_socket};
+use crate::source::socket::{OPTIONS_ARE_INHERITED, explain, listen_socket};
 
 mod options;
 mod stopper;
@@ -333,7 +333,7 @@ fn connect(address: &Address) -> io::Result<TcpStream> {
 /// One client, from after its accept to its close.
 fn serve(client: Client<'_>, buffer: &mut [u8]) {
     let stream = client.stream();
-    if !NODELAY_IS_INHERITED && let Err(error) = stream.set_nodelay(true) {
+    if !OPTIONS_ARE_INHERITED && let Err(error) = stream.set_nodelay(true) {
         log::debug!("{client}: no TCP_NODELAY: {error}");
     }
     match echo_connection(stream, buffer) {

@@ -28,6 +28,8 @@ pub enum CloseReason {
     OutboxLimit,
     /// A message was not whole within `max_inbox` bytes.
     InboxLimit,
+    /// All buffers together passed `memory_budget`, and this connection's held the most.
+    MemoryLimit,
 }
 
 /// [`CloseReason`] without the errors: to count by, to compare, to use as a key.
@@ -56,6 +58,8 @@ pub enum CloseKind {
     OutboxLimit,
     /// See [`CloseReason::InboxLimit`].
     InboxLimit,
+    /// See [`CloseReason::MemoryLimit`].
+    MemoryLimit,
 }
 
 impl CloseReason {
@@ -79,6 +83,7 @@ impl CloseReason {
             Self::Deadline => CloseKind::Deadline,
             Self::OutboxLimit => CloseKind::OutboxLimit,
             Self::InboxLimit => CloseKind::InboxLimit,
+            Self::MemoryLimit => CloseKind::MemoryLimit,
         }
     }
 
@@ -116,6 +121,7 @@ impl fmt::Display for CloseReason {
             Self::Deadline => f.write_str("not done by its deadline"),
             Self::OutboxLimit => f.write_str("too many unsent bytes"),
             Self::InboxLimit => f.write_str("message too long"),
+            Self::MemoryLimit => f.write_str("too much memory in use"),
         }
     }
 }

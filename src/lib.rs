@@ -84,7 +84,7 @@ pub use conn::{Conn, ConnId, Output};
 pub use event_loop::EventLoop;
 pub use handler::{Accepted, Handler};
 pub use net::{Flow, Net};
-pub use options::{ListenOptions, Options};
+pub use options::{Keepalive, ListenOptions, Options, WhenFull};
 pub use reactor::{Reactor, Turn};
 pub use remote::Remote;
 pub use source::listener::ListenerId;

@@ -6,17 +6,19 @@ use std::{
     time::{Duration, Instant},
 };
 
+use socket2::SockRef;
+
 use crate::{
     address::{Address, ToAddress},
     conn::{Conn, ConnId},
     options::ListenOptions,
-    shared::{Alarm, Ending, Shared},
+    shared::{Alarm, Ending, Head, Shared},
     sockets::Sockets,
     source::{
         Dial, Peer, Slot, Source,
         connection::Connection,
         listener::{Listener, ListenerId},
-        socket,
+        socket::{self, OPTIONS_ARE_INHERITED},
     },
     stats::Stats,
     stream::{self, Stream},
@@ -83,7 +85,11 @@ impl<S> Net<S> {
             .sockets
             .reserve()
             .ok_or_else(|| io::Error::other(format!("cannot listen on {address}: no token left")))?;
-        match Listener::register(socket, &self.sockets.shared.registry, self.sockets.shared.token(slot)) {
+        let shared = &self.sockets.shared;
+        if OPTIONS_ARE_INHERITED && let Some(wish) = &shared.options.keepalive {
+            stream::set_keepalive(&SockRef::from(&socket), wish)?;
+        }
+        match Listener::register(socket, options, &shared.registry, shared.token(slot)) {
             Ok(listener) => {
                 let place = &mut self.sockets.slots[slot as usize];
                 place.source = Source::Listener(Box::new(listener));
@@ -114,9 +120,24 @@ impl<S> Net<S> {
 
     /// Stops listening. Clients that wait in the backlog are reset by the system.
     pub fn close_listener(&mut self, listener: ListenerId) {
-        let Some(slot) = self.sockets.slots.get_mut(listener.slot as usize) else { return };
-        if slot.head.generation == listener.generation && slot.listener_mut().is_some() {
+        if self.listener(listener).is_some() {
             self.sockets.vacate(listener.slot);
+        }
+    }
+
+    /// Leaves further clients in the backlog until [`resume_listener`](Self::resume_listener).
+    pub fn pause_listener(&mut self, listener: ListenerId) {
+        if let Some((listener, _)) = self.listener(listener) {
+            listener.paused = true;
+        }
+    }
+
+    /// Accepts again, in the next turn.
+    pub fn resume_listener(&mut self, listener: ListenerId) {
+        if let Some((listener, head)) = self.listener(listener) {
+            listener.paused = false;
+            let slot = head.slot;
+            self.sockets.queue(slot);
         }
     }
 
@@ -132,7 +153,7 @@ impl<S> Net<S> {
         };
         let place = &mut self.sockets.slots[slot as usize];
         let connection = Connection::new(Stream::Unconnected, stream::SHORT_READ_DRAINS);
-        let mut peer = Peer::new(connection, None); // being connected is not being idle
+        let mut peer = Peer::new(connection, None, None); // being connected is not being idle
         peer.extra().dial = Some(Dial { to: to.clone(), next: 0, under_way: false });
         place.source = Source::Connection(peer);
         self.sockets.shared.stats.open += 1;
@@ -272,6 +293,15 @@ impl<S> Net<S> {
     /// What has happened so far.
     pub fn stats(&self) -> &Stats {
         &self.sockets.shared.stats
+    }
+
+    fn listener(&mut self, id: ListenerId) -> Option<(&mut Listener, &mut Head)> {
+        match self.sockets.slots.get_mut(id.slot as usize)? {
+            Slot { head, source: Source::Listener(listener) } if head.generation == id.generation => {
+                Some((listener, head))
+            }
+            _ => None,
+        }
     }
 
     pub(crate) fn put_session(&mut self, slot: u32, session: S) {

@@ -51,6 +51,10 @@ options! {
         /// A message that is not whole within this many bytes ends the connection with
         /// [`CloseReason::InboxLimit`](crate::CloseReason::InboxLimit). Bytes; default 256 KiB, at least 1.
         max_inbox: usize = 256 << 10,
+        /// How much all outboxes and inboxes may hold together, counted by their capacity. Beyond it the connection
+        /// that holds the most is reset with [`CloseReason::MemoryLimit`](crate::CloseReason::MemoryLimit), until it
+        /// is kept. Bytes; default 1 GiB.
+        memory_budget: usize = 1 << 30,
         /// The size of the one buffer that every `recv` goes into; all connections share it. Bytes; default
         /// 256 KiB, at least 1.
         read_buffer: usize = 256 << 10,
@@ -68,12 +72,46 @@ options! {
         /// [`CloseReason::IdleTimeout`](crate::CloseReason::IdleTimeout); see
         /// [`Conn::set_idle_timeout`](crate::Conn::set_idle_timeout). Milliseconds count, up to 49 days; default none.
         idle_timeout: Option<Duration> = None,
+        /// Keepalive for TCP, so that a peer that has vanished is found out without the help of a protocol. Default off.
+        keepalive: Option<Keepalive> = None,
         /// How long a closed connection waits, without hearing anything, for the peer's end of file, so that
         /// what was sent last is not destroyed by a reset. Default 2 s.
         linger: Duration = Duration::from_secs(2),
         /// How long `close()` may take in all, flushing and lingering together, before the connection is
         /// reset. Default 30 s.
         close_timeout: Duration = Duration::from_secs(30),
+    }
+}
+
+/// What happens to a client for whom there is no place: [`ListenOptions::when_full`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum WhenFull {
+    /// It waits in the backlog until a connection ends; beyond the backlog, the system lets it wait or refuses it.
+    Wait,
+    /// It is accepted and closed at once, so that it knows and can go elsewhere.
+    Close,
+}
+
+options! {
+    /// When and how often TCP asks a silent peer whether it is still there, tcp(7). What was not answered `retries`
+    /// times in a row ends the connection with an error.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidegate::{Keepalive, Options};
+    ///
+    /// let twice_a_minute = Keepalive::default().after(Duration::from_secs(30)).retries(3);
+    /// let options = Options::default().keepalive(Some(twice_a_minute));
+    /// # assert_eq!(options.keepalive.unwrap().retries, 3);
+    /// ```
+    Keepalive {
+        /// How long nothing was heard before it first asks; whole seconds. Default 60 s.
+        after: Duration = Duration::from_secs(60),
+        /// How long it waits for an answer before it asks again; whole seconds. Default 10 s.
+        interval: Duration = Duration::from_secs(10),
+        /// How often it asks before it gives up. Default 6.
+        retries: u32 = 6,
     }
 }
 
@@ -88,6 +126,11 @@ options! {
         /// How many connections the kernel keeps until they are accepted, see listen(2); Linux silently caps
         /// it at `net.core.somaxconn`. Default 1024.
         backlog: u32 = 1024,
+        /// How many connections that came in here may be open at once, those that linger included. Default: only
+        /// [`Options::max_connections`] counts.
+        max_connections: usize = usize::MAX,
+        /// What happens to further clients while there are as many as there may be. Default [`WhenFull::Wait`].
+        when_full: WhenFull = WhenFull::Wait,
         /// Sets SO_REUSEPORT, so that several reactors can each have a listener on one address and the kernel
         /// spreads the connections. Unix only; elsewhere listening fails. Default false.
         reuse_port: bool = false,

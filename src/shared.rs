@@ -54,6 +54,9 @@ pub(crate) struct Shared {
     pub(crate) stop: bool,
     /// The connection whose callback runs: what it sends is gathered.
     pub(crate) current: Option<u32>,
+    /// A descriptor to give up when there is no other: what it is of does not matter.
+    pub(crate) reserve: Option<Registry>,
+    warned: Option<Instant>,
     /// Listeners that are ready and found every place taken.
     pub(crate) listeners_waiting: Vec<u32>,
     /// Slots whose source is gone; they are reused only after the pass.
@@ -119,6 +122,8 @@ impl Shared {
             ending: Ending::No,
             stop: false,
             current: None,
+            reserve: None,
+            warned: None,
             listeners_waiting: Vec::new(),
             vacated: Vec::new(),
             gathered: Vec::new(),
@@ -155,6 +160,16 @@ impl Shared {
 
     pub(crate) fn is_draining(&self) -> bool {
         matches!(self.ending, Ending::Draining(_) | Ending::CutOff)
+    }
+
+    /// Warns at most once a second: what a crowd of clients brings about must not fill the disk as well.
+    pub(crate) fn warn_rarely(&mut self, text: std::fmt::Arguments<'_>) {
+        const PAUSE: Duration = Duration::from_secs(1);
+        let is_due = |last: Instant| self.now.is_none_or(|now| now.saturating_duration_since(last) >= PAUSE);
+        if self.warned.is_none_or(is_due) {
+            self.warned = self.now;
+            log::warn!("{text}");
+        }
     }
 
     /// Puts a source into the queue, once.

@@ -37,6 +37,7 @@ impl Sockets {
     /// Closes whatever is in a slot. The slot itself is reused only after the pass, so that a late event for the
     /// old source cannot reach a new one.
     pub(crate) fn vacate(&mut self, slot: u32) {
+        self.count_for_listener(slot, -1);
         let place = &mut self.slots[slot as usize];
         let (registry, shared) = (&self.shared.registry, &mut self.shared.stats);
         // An error here would mean that the poll has gone; the socket closes either way.
@@ -59,6 +60,25 @@ impl Sockets {
         }
         place.source = Source::Empty;
         self.shared.vacated.push(slot);
+    }
+
+    /// Puts the source in a slot into the queue.
+    pub(crate) fn queue(&mut self, slot: u32) {
+        self.shared.queue(&mut self.slots[slot as usize].head);
+    }
+
+    /// Notes with its listener that a connection has come or gone.
+    pub(crate) fn count_for_listener(&mut self, slot: u32, change: isize) {
+        let place = &self.slots[slot as usize];
+        let generation = place.head.generation;
+        let Source::Connection(Peer { listener, .. }) = place.source else { return };
+        // Whatever stands in the slot now: it is the listener only if it is older than the connection.
+        if let Some(place) = self.slots.get_mut(listener as usize)
+            && !place.head.is_newer_than(generation)
+            && let Some(listener) = place.listener_mut()
+        {
+            listener.open = listener.open.saturating_add_signed(change);
+        }
     }
 
     /// Frees the slots whose sources are gone; one that still stands in the queue has to wait until it has left.

@@ -6,9 +6,15 @@
 pub struct Stats {
     /// Connections taken from a listener and given a session.
     pub accepted: u64,
-    /// Connections accepted and closed at once: `on_accept` returned `None`, or the socket could not be registered.
-    pub refused: u64,
-    /// `accept` calls that failed for want of something, descriptors for instance.
+    /// Clients accepted and closed at once: `on_accept` returned `None`.
+    pub refused_handler: u64,
+    /// The same, since there were as many connections as may be ([`WhenFull::Close`](crate::WhenFull::Close)).
+    pub refused_full: u64,
+    /// The same, since the process or the system was out of descriptors.
+    pub refused_descriptors: u64,
+    /// The same, since the socket could not be registered with the poll.
+    pub refused_error: u64,
+    /// How often accepting had to pause for want of something.
     pub accept_errors: u64,
     /// Outgoing connections that were established.
     pub connected: u64,

@@ -7,7 +7,9 @@ use std::{
 };
 
 use mio::{Interest, Registry, Token, event::Source, net::TcpStream};
-use socket2::SockRef;
+use socket2::{SockRef, TcpKeepalive};
+
+use crate::options::{Keepalive, Options};
 
 /// Whether a `recv` that returned less than it was asked for has emptied the socket. True for TCP on Linux and
 /// Android as long as neither an urgent mark nor a hang-up is waiting, which the priority interest tells.
@@ -47,11 +49,23 @@ impl Stream {
         }
     }
 
+    /// The options that every connection has. What cannot be set makes it slower, or slower to notice that the peer is
+    /// gone, and not wrong.
+    pub(crate) fn configure(&self, options: &Options) {
+        let Ok(stream) = self.tcp() else { return };
+        let nodelay = stream.set_nodelay(true);
+        let keepalive =
+            options.keepalive.as_ref().map_or(Ok(()), |wish| set_keepalive(&SockRef::from(stream), wish));
+        if let Err(error) = nodelay.and(keepalive) {
+            log::debug!("a socket option cannot be set: {error}");
+        }
+    }
+
     /// What became of a connect: `None` while it is still under way. See connect(2) on EINPROGRESS.
     pub(crate) fn connected(&self) -> Option<io::Result<()>> {
         let checked = self.tcp().and_then(|stream| match stream.take_error()? {
             Some(error) => Err(error),
-            None => stream.peer_addr().and_then(|_| stream.set_nodelay(true)),
+            None => stream.peer_addr().map(drop),
         });
         match checked {
             Err(error) if error.kind() == io::ErrorKind::NotConnected => None,
@@ -121,6 +135,16 @@ impl Write for Stream {
     fn flush(&mut self) -> io::Result<()> {
         Ok(()) // the kernel is handed everything at once: there is no buffer in between
     }
+}
+
+/// For a stream, or for a listener whose streams inherit it.
+pub(crate) fn set_keepalive(socket: &SockRef<'_>, wish: &Keepalive) -> io::Result<()> {
+    let times = TcpKeepalive::new().with_time(wish.after);
+    #[cfg(any(unix, windows))]
+    let times = times.with_interval(wish.interval);
+    #[cfg(unix)]
+    let times = times.with_retries(wish.retries);
+    socket.set_tcp_keepalive(&times)
 }
 
 /// ENOBUFS: the interface's queue is full, send(2). No readiness event will say when it is not.

@@ -1,17 +1,20 @@
 //! A listener's turn.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use crate::{
-    conn::Conn,
+    address::Address,
+    conn::{Conn, ConnId},
     handler::{Accepted, Handler},
+    options::WhenFull,
     shared::Alarm,
     source::{
         Peer, Source,
         connection::{Connection, Readiness},
-        listener::{Accept, ListenerId},
+        listener::{Accept, Listener, ListenerId},
+        socket::OPTIONS_ARE_INHERITED,
     },
-    stream,
+    stream::{self, Stream},
 };
 
 use super::Reactor;
@@ -23,29 +26,27 @@ impl<S> Reactor<S> {
     /// Accepts until the backlog is empty or the listener has had its share of this turn.
     pub(super) fn accept(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32) {
         for _ in 0..self.net.sockets.shared.options.accept_budget {
-            // Closed by the callback of the connection before?
-            let Some(listener) = self.net.sockets.slots[slot as usize].listener_mut() else { return };
-            if !listener.readable {
+            let is_full = self.is_full(slot);
+            // `None`: closed by the callback for the client before.
+            let Some(listener) = self.ready_listener(slot) else { return };
+            let when_full = listener.options.when_full;
+            if is_full && when_full == WhenFull::Wait {
+                self.wait_for_an_end(slot);
                 return;
             }
-            if self.is_full() {
-                self.net.sockets.shared.listeners_waiting.push(slot);
-                return;
-            }
-            let listener = self.net.sockets.slots[slot as usize].listener_mut().expect("looked at above");
             match listener.accept() {
-                Accept::Stream(stream, peer) => self.admit(handler, slot, stream, peer),
+                Accept::Stream(stream, _) if is_full => {
+                    drop(stream);
+                    self.net.sockets.shared.stats.refused_full += 1;
+                }
+                Accept::Stream(stream, peer) => {
+                    let ConnId { slot, generation } = self.net.sockets.slot(slot).head.id();
+                    self.admit(handler, ListenerId { slot, generation }, stream, peer);
+                }
                 Accept::WouldBlock => return,
                 Accept::Again => {}
-                Accept::Exhausted(error) => {
-                    listener.readable = false;
-                    let shared = &mut self.net.sockets.shared;
-                    shared.stats.accept_errors += 1;
-                    log::warn!("accepting pauses for {} ms: {error}", RETRY.as_millis());
-                    let now = shared.now.expect("accept is called in a turn");
-                    shared.timers.insert(now + RETRY, Alarm::Accept(slot));
-                    return;
-                }
+                Accept::NoDescriptor(error) => return self.shed(slot, &error),
+                Accept::Exhausted(error) => return self.pause_accepting(slot, &error),
             }
         }
         let place = &mut self.net.sockets.slots[slot as usize];
@@ -54,48 +55,116 @@ impl<S> Reactor<S> {
         }
     }
 
-    fn admit(
+    /// Makes a connection of a client. Returns its id unless the handler, or the system, did not want it.
+    pub(crate) fn admit(
         &mut self,
         handler: &mut (impl Handler<Session = S> + ?Sized),
-        listener: u32,
-        mut stream: stream::Stream,
-        peer: crate::Address,
-    ) {
-        let slot = self.net.sockets.reserve().expect("is_full was asked before");
+        listener: ListenerId,
+        mut stream: Stream,
+        peer: Address,
+    ) -> Option<ConnId> {
+        let slot = self.net.sockets.reserve()?;
+        let shared = &mut self.net.sockets.shared;
+        if !OPTIONS_ARE_INHERITED {
+            stream.configure(&shared.options);
+        }
         // Before on_accept, so that no session is made for a socket that cannot be served.
-        if let Err(error) =
-            stream.register(&self.net.sockets.shared.registry, self.net.sockets.shared.token(slot))
-        {
-            self.net.sockets.shared.stats.refused += 1;
+        if let Err(error) = stream.register(&shared.registry, shared.token(slot)) {
+            shared.stats.refused_error += 1;
             log::warn!("a client was refused, its socket cannot be registered: {error}");
             self.net.sockets.vacate(slot);
-            return;
+            return None;
         }
-        let listener = self.net.sockets.slots[listener as usize].head.id();
-        let id = self.net.sockets.slots[slot as usize].head.id();
-        let listener = ListenerId { slot: listener.slot, generation: listener.generation };
+        let id = self.net.sockets.slot(slot).head.id();
         let session = handler.on_accept(&mut self.net, &Accepted { id, listener, peer });
 
+        let shared = &mut self.net.sockets.shared;
         let mut connection = Connection::new(stream, stream::SHORT_READ_DRAINS);
         // A new socket takes bytes: a greeting need not wait for the event that says so.
         connection.note(Readiness { writable: true, ..Readiness::default() });
-        self.net.sockets.slots[slot as usize].source =
-            Source::Connection(Peer::new(connection, self.net.sockets.shared.options.idle_timeout));
-        let stats = &mut self.net.sockets.shared.stats;
-        stats.open += 1;
+        let peer = Peer::new(connection, Some(listener.slot), shared.options.idle_timeout);
+        shared.stats.open += 1;
+        self.net.sockets.slots[slot as usize].source = Source::Connection(peer);
+        self.net.sockets.count_for_listener(slot, 1);
         let Some(session) = session else {
-            stats.refused += 1;
+            self.net.sockets.shared.stats.refused_handler += 1;
             self.net.sockets.vacate(slot);
-            return;
+            return None;
         };
-        stats.accepted += 1;
+        self.net.sockets.shared.stats.accepted += 1;
         self.net.put_session(slot, session);
         self.call(slot, |conn: &mut Conn<'_, S>| handler.on_open(conn));
         self.conclude(handler, slot);
+        Some(id)
     }
 
-    fn is_full(&self) -> bool {
-        let shared = &self.net.sockets.shared;
-        shared.stats.open >= shared.options.max_connections || self.net.sockets.slots.len() >= shared.capacity
+    fn ready_listener(&mut self, slot: u32) -> Option<&mut Listener> {
+        let listener = self.net.sockets.slots[slot as usize].listener_mut()?;
+        (listener.readable && !listener.paused).then_some(listener)
+    }
+
+    fn is_full(&mut self, slot: u32) -> bool {
+        let sockets = &mut self.net.sockets;
+        let (slots, shared) = (sockets.slots.len(), &sockets.shared);
+        let listener = sockets.slots[slot as usize].listener_mut();
+        listener.is_some_and(|listener| listener.open >= listener.options.max_connections)
+            || shared.stats.open >= shared.options.max_connections
+            || slots >= shared.capacity
+    }
+
+    /// Out of descriptors: the reserve is given up so that those who wait can be told, by a close, that there is no
+    /// place for them. Left in the backlog they would wait for nothing, and no event would ever speak of them again.
+    fn shed(&mut self, slot: u32, error: &io::Error) {
+        let sockets = &mut self.net.sockets;
+        drop(sockets.shared.reserve.take());
+        let mut shed = 0;
+        let mut is_over = false;
+        for _ in 0..sockets.shared.options.accept_budget {
+            let Some(listener) = sockets.slots[slot as usize].listener_mut() else { break };
+            match listener.accept() {
+                Accept::Stream(stream, _) => {
+                    drop(stream);
+                    shed += 1;
+                }
+                Accept::Again => {}
+                Accept::WouldBlock => {
+                    is_over = true;
+                    break;
+                }
+                // Someone else took the descriptor.
+                Accept::NoDescriptor(_) | Accept::Exhausted(_) => break,
+            }
+        }
+        let shared = &mut sockets.shared;
+        shared.stats.refused_descriptors += shed;
+        shared.reserve = shared.registry.try_clone().ok();
+        if shed > 0 {
+            shared.warn_rarely(format_args!("{shed} clients were turned away: {error}"));
+        }
+        if shared.reserve.is_none() {
+            self.pause_accepting(slot, error);
+        } else if !is_over {
+            sockets.queue(slot);
+        }
+    }
+
+    /// Accepting goes on when a source closes, or after a while.
+    fn pause_accepting(&mut self, slot: u32, error: &io::Error) {
+        let shared = &mut self.net.sockets.shared;
+        shared.stats.accept_errors += 1;
+        shared.warn_rarely(format_args!("accepting pauses for {} ms: {error}", RETRY.as_millis()));
+        let at = shared.now.expect("accept is called in a turn") + RETRY;
+        self.wait_for_an_end(slot);
+        let Some(listener) = self.net.sockets.slots[slot as usize].listener_mut() else { return };
+        if listener.retry.is_none() {
+            listener.retry = Some(self.net.sockets.shared.timers.insert(at, Alarm::Accept(slot)));
+        }
+    }
+
+    fn wait_for_an_end(&mut self, slot: u32) {
+        let waiting = &mut self.net.sockets.shared.listeners_waiting;
+        if !waiting.contains(&slot) {
+            waiting.push(slot);
+        }
     }
 }

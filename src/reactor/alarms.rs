@@ -41,7 +41,7 @@ impl<S> Reactor<S> {
                 Alarm::Accept(slot) => {
                     let Some(place) = self.net.sockets.slots.get_mut(slot as usize) else { continue };
                     if let Source::Listener(listener) = &mut place.source {
-                        listener.readable = true;
+                        listener.retry = None;
                         self.net.sockets.shared.queue(&mut place.head);
                     }
                 }

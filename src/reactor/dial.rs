@@ -52,6 +52,7 @@ impl<S> Reactor<S> {
         }
         let Some((peer, _, shared)) = self.net.sockets.parts(slot) else { return false };
         peer.extra().dial = None;
+        peer.connection.stream().configure(&shared.options);
         peer.idle.set(shared.options.idle_timeout);
         shared.stats.connected += 1;
         if peer.connection.phase() == Phase::Open {

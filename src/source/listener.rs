@@ -4,9 +4,7 @@ use std::io;
 
 use mio::{Interest, Registry, Token, event::Source, net::TcpListener};
 
-use crate::{address::Address, stream::Stream};
-
-use super::socket::NODELAY_IS_INHERITED;
+use crate::{address::Address, options::ListenOptions, stream::Stream, timers::TimerId};
 
 /// A listener in a [`Net`](crate::Net). Ids are not reused: that of a closed listener names nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -18,8 +16,15 @@ pub struct ListenerId {
 #[derive(Debug)]
 pub(crate) struct Listener {
     socket: TcpListener,
+    pub(crate) options: ListenOptions,
     /// An event said so, and no `accept` has said otherwise since.
     pub(crate) readable: bool,
+    /// The host asked for no more clients.
+    pub(crate) paused: bool,
+    /// How many connections that came in here are open.
+    pub(crate) open: usize,
+    /// Accepting was exhausted and is tried again then.
+    pub(crate) retry: Option<TimerId>,
 }
 
 /// The result of one `accept`.
@@ -30,19 +35,22 @@ pub(crate) enum Accept {
     WouldBlock,
     /// That one is gone or was interrupted, the next may be well.
     Again,
-    /// Something is used up, descriptors for instance: it makes no sense to go on at once.
+    /// There is no descriptor left for it.
+    NoDescriptor(io::Error),
+    /// Something else is used up: it makes no sense to go on at once.
     Exhausted(io::Error),
 }
 
 impl Listener {
     pub(crate) fn register(
         socket: std::net::TcpListener,
+        options: ListenOptions,
         registry: &Registry,
         token: Token,
     ) -> io::Result<Self> {
         let mut socket = TcpListener::from_std(socket);
         socket.register(registry, token, Interest::READABLE)?;
-        Ok(Self { socket, readable: false })
+        Ok(Self { socket, options, readable: false, paused: false, open: 0, retry: None })
     }
 
     pub(crate) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
@@ -50,25 +58,32 @@ impl Listener {
     }
 
     pub(crate) fn accept(&mut self) -> Accept {
-        match self.socket.accept() {
-            Ok((stream, peer)) => {
-                if !NODELAY_IS_INHERITED && let Err(error) = stream.set_nodelay(true) {
-                    log::debug!("TCP_NODELAY cannot be set: {error}"); // slower, not wrong
-                }
-                Accept::Stream(stream.into(), peer.into())
+        let error = match self.socket.accept() {
+            Ok((stream, peer)) => return Accept::Stream(stream.into(), peer.into()),
+            Err(error) => error,
+        };
+        match error.kind() {
+            io::ErrorKind::WouldBlock => {
+                self.readable = false;
+                Accept::WouldBlock
             }
-            Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock => {
-                    self.readable = false;
-                    Accept::WouldBlock
-                }
-                io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => Accept::Again,
-                _ => Accept::Exhausted(error),
-            },
+            io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => Accept::Again,
+            _ if is_out_of_descriptors(&error) => Accept::NoDescriptor(error),
+            _ => Accept::Exhausted(error),
         }
     }
 
     pub(crate) fn local_address(&self) -> io::Result<Address> {
         self.socket.local_addr().map(Address::from)
+    }
+}
+
+/// ENFILE and EMFILE, accept(2); they have the same numbers on every Unix.
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    const WSAEMFILE: i32 = 10024;
+    match error.raw_os_error() {
+        Some(23 | 24) => cfg!(unix),
+        Some(WSAEMFILE) => cfg!(windows),
+        _ => false,
     }
 }

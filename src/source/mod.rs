@@ -31,9 +31,14 @@ pub(crate) enum Source {
 pub(crate) struct Peer {
     pub(crate) connection: Connection<Stream>,
     pub(crate) idle: Idle,
+    /// The slot of the listener it came in by; [`NO_LISTENER`] if none.
+    pub(crate) listener: u32,
     /// What few connections have, and not for long: the others do not pay for the room.
     pub(crate) extra: Option<Box<Extra>>,
 }
+
+/// No slot has this number: one less is the most there can be. An `Option` would cost each connection four bytes.
+pub(crate) const NO_LISTENER: u32 = u32::MAX;
 
 /// The idle timeout of a connection. Traffic only notes the time; the timer finds out when it fires.
 #[derive(Debug, Default)]
@@ -78,8 +83,13 @@ pub(crate) struct Closing {
 }
 
 impl Peer {
-    pub(crate) fn new(connection: Connection<Stream>, idle_timeout: Option<Duration>) -> Self {
-        let mut peer = Self { connection, idle: Idle::default(), extra: None };
+    pub(crate) fn new(
+        connection: Connection<Stream>,
+        listener: Option<u32>,
+        idle_timeout: Option<Duration>,
+    ) -> Self {
+        let listener = listener.unwrap_or(NO_LISTENER);
+        let mut peer = Self { connection, idle: Idle::default(), listener, extra: None };
         if idle_timeout.is_some() {
             peer.idle.set(idle_timeout);
         }

@@ -11,7 +11,7 @@ use crate::address::Address;
 
 /// Whether a socket from `accept()` has the listener's `TCP_NODELAY`. It does on Linux, where one `setsockopt` on the
 /// listener saves one for each connection; tcp(7) does not promise it elsewhere.
-pub(crate) const NODELAY_IS_INHERITED: bool = cfg!(any(target_os = "linux", target_os = "android"));
+pub(crate) const OPTIONS_ARE_INHERITED: bool = cfg!(any(target_os = "linux", target_os = "android"));
 
 /// Opens a socket that listens: nonblocking, close-on-exec, with `TCP_NODELAY`, and `SO_REUSEADDR` on Unix.
 ///
@@ -189,7 +189,7 @@ mod tests {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     #[test]
     fn a_connection_inherits_nodelay_from_the_listener() {
-        const { assert!(NODELAY_IS_INHERITED) }
+        const { assert!(OPTIONS_ARE_INHERITED) }
         let listener = listen("127.0.0.1:0").expect("loopback");
         let _client = TcpStream::connect(listener.local_addr().expect("it is bound")).expect("it listens");
         assert!(accept(&listener).nodelay().expect("an option of an open socket"));
