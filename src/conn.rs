@@ -236,7 +236,13 @@ impl Output<'_> {
     #[inline]
     pub fn send_all(&mut self, bytes: &[u8]) -> Flow {
         let (peer, head, shared) = parts(self.sockets, self.slot);
-        shared.send(&mut peer.connection, head, bytes)
+        let flow = shared.send(&mut peer.connection, head, bytes);
+        if !peer.connection.owns_buffers() {
+            return flow;
+        }
+        self.sockets.check_memory(self.slot);
+        let is_gone = parts(self.sockets, self.slot).0.connection.phase() == Phase::Resetting;
+        if is_gone { Flow::Gone } else { flow }
     }
 
     /// See [`Conn::send_shared`].

@@ -134,6 +134,7 @@ impl<S> Reactor<S> {
             head.left_touched();
             peer.connection.enter_turn(shared.turn);
             peer.connection.flush(&shared.options, &mut shared.stats);
+            shared.count_memory(&mut peer.connection); // can only have become less
             if peer.connection.take_moved() {
                 peer.idle.since = shared.tick;
             }

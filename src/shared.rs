@@ -290,6 +290,13 @@ impl Shared {
         }
     }
 
+    /// Brings the books up to date after the buffers of a connection may have changed; `true` if all of them together
+    /// are now too much.
+    pub(crate) fn count_memory(&mut self, connection: &mut Connection<Stream>) -> bool {
+        connection.count_memory(&mut self.stats.buffered);
+        self.stats.buffered > self.options.memory_budget
+    }
+
     /// How many bytes a connection has in hand: the outbox, and what it is gathering.
     pub(crate) fn queued(&self, connection: &Connection<Stream>, head: &Head) -> usize {
         let gathered = if self.current == Some(head.slot) { self.gathered.len() } else { 0 };

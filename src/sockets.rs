@@ -3,6 +3,7 @@
 use slab::Slab;
 
 use crate::{
+    close::CloseReason,
     conn::ConnId,
     shared::{Head, Shared},
     source::{Peer, Slot, Source, connection::Phase},
@@ -46,6 +47,7 @@ impl Sockets {
             Source::Listener(listener) => listener.deregister(registry),
             Source::Connection(peer) => {
                 shared.open -= 1;
+                shared.buffered -= peer.connection.memory();
                 peer.connection.stream_mut().deregister(registry)
             }
         };
@@ -60,6 +62,32 @@ impl Sockets {
         }
         place.source = Source::Empty;
         self.shared.vacated.push(slot);
+    }
+
+    /// Counts what the buffers of a connection own, and keeps the memory budget: while all together are above it, the
+    /// connection that holds the most is reset.
+    #[inline]
+    pub(crate) fn check_memory(&mut self, slot: u32) {
+        if let Some((peer, _, shared)) = self.parts(slot)
+            && shared.count_memory(&mut peer.connection)
+        {
+            self.keep_memory_budget();
+        }
+    }
+
+    #[cold]
+    fn keep_memory_budget(&mut self) {
+        while self.shared.stats.buffered > self.shared.options.memory_budget {
+            let peers = self.slots.iter().filter_map(|(slot, place)| match &place.source {
+                Source::Connection(peer) => Some((peer.connection.memory(), slot)),
+                _ => None,
+            });
+            let Some((_, slot)) = peers.max().filter(|(memory, _)| *memory > 0) else { return };
+            let Some((peer, head, shared)) = self.parts(slot as u32) else { return };
+            peer.connection.end(CloseReason::MemoryLimit, Phase::Resetting);
+            shared.count_memory(&mut peer.connection);
+            shared.queue(head);
+        }
     }
 
     /// Puts the source in a slot into the queue.

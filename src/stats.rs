@@ -38,6 +38,8 @@ pub struct Stats {
     pub sends_discarded: u64,
     /// Connections cut off when the grace of a drain ran out.
     pub drain_resets: u64,
+    /// How much storage all outboxes and inboxes own now, in bytes.
+    pub buffered: usize,
     /// Calls of `settle`.
     pub turns: u64,
 }

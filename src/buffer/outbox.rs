@@ -50,6 +50,11 @@ impl Outbox {
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_none()
     }
+
+    /// How much storage it owns.
+    pub(crate) fn capacity(&self) -> usize {
+        self.0.as_ref().map_or(0, |queue| queue.bytes.capacity())
+    }
 }
 
 impl Queue {
@@ -76,10 +81,6 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn capacity(outbox: &Outbox) -> usize {
-        outbox.0.as_ref().map_or(0, |queue| queue.bytes.capacity())
-    }
 
     #[test]
     fn order_is_kept_across_pushes_and_partial_takes() {
@@ -117,7 +118,7 @@ mod tests {
             outbox.advance(700);
         }
         assert_eq!(outbox.len(), 1000);
-        assert!(capacity(&outbox) <= 8192, "{}", capacity(&outbox));
+        assert!(outbox.capacity() <= 8192, "{}", outbox.capacity());
     }
 
     #[test]
@@ -127,7 +128,7 @@ mod tests {
         outbox.advance((1 << 20) - 10);
         outbox.push(&vec![0; 1 << 20]); // no room behind: the rest moves to the front
         outbox.advance(1 << 20);
-        while capacity(&outbox) >= 1 << 20 {
+        while outbox.capacity() >= 1 << 20 {
             outbox.push(&[0; 10_000]);
             outbox.advance(10_000);
         }

@@ -157,6 +157,12 @@ impl<S> Reactor<S> {
             let now = shared.now.expect("conclude is called in a turn");
             shared.timers.insert(now + SEND_RETRY, Alarm::Send(head.id()));
         }
+        let owns_buffers = connection.owns_buffers();
+        if owns_buffers {
+            self.net.sockets.check_memory(slot);
+        }
+        let Some((peer, ..)) = self.net.sockets.parts(slot) else { return };
+        let connection = &mut peer.connection;
         if connection.is_over() {
             return self.finish(handler, slot);
         }

@@ -86,6 +86,8 @@ pub(crate) struct Connection<T> {
     /// Bytes went one way or the other since this was asked last.
     moved: bool,
     turn: u32,
+    /// What its buffers owned when that was counted last.
+    counted: usize,
     /// Bytes the kernel took in this turn.
     spent: usize,
 }
@@ -116,6 +118,7 @@ impl<T: Read + Write> Connection<T> {
             out_of_buffers: false,
             moved: false,
             turn: 0,
+            counted: 0,
             spent: 0,
         }
     }
@@ -293,6 +296,22 @@ impl<T: Read + Write> Connection<T> {
         std::mem::take(&mut self.out_of_buffers)
     }
 
+    /// Brings a total up to date with what the buffers own now.
+    pub(crate) fn count_memory(&mut self, total: &mut usize) {
+        let memory = self.outbox.capacity() + self.inbox.capacity();
+        *total = *total - self.counted + memory;
+        self.counted = memory;
+    }
+
+    /// Whether there is anything to count.
+    pub(crate) fn owns_buffers(&self) -> bool {
+        (self.counted > 0) | !self.outbox.is_empty() | !self.inbox.is_empty()
+    }
+
+    pub(crate) fn memory(&self) -> usize {
+        self.counted
+    }
+
     /// Whether bytes moved since this was asked last.
     pub(crate) fn take_moved(&mut self) -> bool {
         std::mem::take(&mut self.moved)
@@ -399,6 +418,7 @@ impl<T: Read + Write> Connection<T> {
             | self.error_event
             | self.out_of_buffers
             | self.has_held_back()
+            | self.owns_buffers()
             | (self.phase != Phase::Open);
         !busy
     }
