@@ -99,29 +99,60 @@ impl CloseReason {
 
     /// What an error of a read or a write says about the connection.
     pub(crate) fn from_error(error: io::Error) -> Self {
-        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected};
         match error.kind() {
-            BrokenPipe | ConnectionAborted | ConnectionReset => Self::Reset,
+            // NotConnected is what shutdown(2) says when a reset has come before it.
+            BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected => Self::Reset,
             _ => Self::Io(error),
         }
+    }
+}
+
+impl CloseKind {
+    pub(crate) const ALL: [Self; 12] = [
+        Self::Eof,
+        Self::Closed,
+        Self::Drained,
+        Self::Aborted,
+        Self::Reset,
+        Self::Io,
+        Self::ConnectFailed,
+        Self::IdleTimeout,
+        Self::Deadline,
+        Self::OutboxLimit,
+        Self::InboxLimit,
+        Self::MemoryLimit,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Eof => "end of file",
+            Self::Closed => "closed",
+            Self::Drained => "closed by a drain",
+            Self::Aborted => "aborted",
+            Self::Reset => "reset by the peer",
+            Self::Io => "failed",
+            Self::ConnectFailed => "could not connect",
+            Self::IdleTimeout => "idle for too long",
+            Self::Deadline => "not done by its deadline",
+            Self::OutboxLimit => "too many unsent bytes",
+            Self::InboxLimit => "message too long",
+            Self::MemoryLimit => "too much memory in use",
+        }
+    }
+}
+
+impl fmt::Display for CloseKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
 impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Eof => f.write_str("end of file"),
-            Self::Closed => f.write_str("closed"),
-            Self::Drained => f.write_str("closed by a drain"),
-            Self::Aborted => f.write_str("aborted"),
-            Self::Reset => f.write_str("reset by the peer"),
-            Self::Io(error) => write!(f, "failed: {error}"),
-            Self::ConnectFailed(error) => write!(f, "could not connect: {error}"),
-            Self::IdleTimeout => f.write_str("idle for too long"),
-            Self::Deadline => f.write_str("not done by its deadline"),
-            Self::OutboxLimit => f.write_str("too many unsent bytes"),
-            Self::InboxLimit => f.write_str("message too long"),
-            Self::MemoryLimit => f.write_str("too much memory in use"),
+            Self::Io(error) | Self::ConnectFailed(error) => write!(f, "{}: {error}", self.kind()),
+            _ => self.kind().fmt(f),
         }
     }
 }

@@ -76,6 +76,7 @@ mod sockets;
 mod source;
 mod stats;
 mod stream;
+pub mod testing;
 mod timers;
 
 pub use address::{Address, ToAddress};

@@ -16,12 +16,15 @@ use std::{
 use mio::{Registry, Waker, event::Event};
 
 use crate::{
+    close::CloseReason,
+    conn::ConnId,
     handler::Handler,
     net::Net,
     options::Options,
     remote::{Remote, Signals},
     shared::Shared,
     source::{Source, connection::Readiness},
+    testing::Wire,
 };
 
 /// A turn with an end looks at the clock after this much work: so many bytes, or so many sources.
@@ -161,6 +164,15 @@ impl<S> Reactor<S> {
         self.net.sockets.shared.timers.next().map(|at| at.saturating_duration_since(now))
     }
 
+    /// What an event would say of a connection that has no socket.
+    pub(crate) fn note_memory(&mut self, id: ConnId, wire: &Wire) {
+        let Some((peer, head, shared)) = self.net.sockets.parts(id.slot) else { return };
+        if head.id() == id {
+            peer.connection.note(wire.readiness());
+            shared.queue(head);
+        }
+    }
+
     fn has_work(&self) -> bool {
         self.net.sockets.shared.has_work() || !self.net.unplaced.is_empty() || self.signals.is_set()
     }
@@ -204,8 +216,9 @@ impl<S> Reactor<S> {
         let (max_bytes, max_sources) = WORK_BETWEEN_CLOCK_READS;
         let (mut bytes, mut sources) = (self.bytes_moved(), 0);
         for (id, session) in std::mem::take(&mut self.net.unplaced) {
-            let error = io::Error::other("no token is left for it");
-            handler.on_close(&mut self.net, id, session, crate::CloseReason::ConnectFailed(error));
+            let why = CloseReason::ConnectFailed(io::Error::other("no token is left for it"));
+            self.net.sockets.shared.stats.count_close(why.kind());
+            handler.on_close(&mut self.net, id, session, why);
         }
         for _ in 0..self.net.sockets.shared.queue_len() {
             let Some(slot) = self.net.sockets.shared.pop_queue() else { break };

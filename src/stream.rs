@@ -9,7 +9,10 @@ use std::{
 use mio::{Interest, Registry, Token, event::Source, net::TcpStream};
 use socket2::{SockRef, TcpKeepalive};
 
-use crate::options::{Keepalive, Options};
+use crate::{
+    options::{Keepalive, Options},
+    testing::Wire,
+};
 
 /// Whether a `recv` that returned less than it was asked for has emptied the socket. True for TCP on Linux and
 /// Android as long as neither an urgent mark nor a hang-up is waiting, which the priority interest tells.
@@ -27,6 +30,8 @@ pub(crate) enum Stream {
     /// Not even being connected yet.
     Unconnected,
     Tcp(TcpStream),
+    /// No socket at all: see [`testing`](crate::testing).
+    Memory(Wire),
 }
 
 impl Stream {
@@ -37,14 +42,14 @@ impl Stream {
 
     pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         match self {
-            Self::Unconnected => Ok(()),
+            Self::Unconnected | Self::Memory(_) => Ok(()),
             Self::Tcp(stream) => stream.register(registry, token, INTERESTS),
         }
     }
 
     pub(crate) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
         match self {
-            Self::Unconnected => Ok(()),
+            Self::Unconnected | Self::Memory(_) => Ok(()),
             Self::Tcp(stream) => stream.deregister(registry),
         }
     }
@@ -74,16 +79,25 @@ impl Stream {
     }
 
     pub(crate) fn shutdown_write(&self) -> io::Result<()> {
-        self.tcp()?.shutdown(Shutdown::Write)
+        match self {
+            Self::Memory(wire) => wire.shutdown_write(),
+            _ => self.tcp()?.shutdown(Shutdown::Write),
+        }
     }
 
     /// Makes the coming close a reset: socket(7), SO_LINGER with a time of zero.
     pub(crate) fn reset_on_close(&self) -> io::Result<()> {
-        SockRef::from(self.tcp()?).set_linger(Some(Duration::ZERO))
+        match self {
+            Self::Memory(wire) => wire.reset_on_close(),
+            _ => SockRef::from(self.tcp()?).set_linger(Some(Duration::ZERO)),
+        }
     }
 
     pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
-        self.tcp()?.take_error()
+        match self {
+            Self::Memory(wire) => Ok(wire.take_error()),
+            _ => self.tcp()?.take_error(),
+        }
     }
 
     pub(crate) fn peer(&self) -> io::Result<SocketAddr> {
@@ -92,7 +106,7 @@ impl Stream {
 
     fn tcp(&self) -> io::Result<&TcpStream> {
         match self {
-            Self::Unconnected => Err(io::ErrorKind::NotConnected.into()),
+            Self::Unconnected | Self::Memory(_) => Err(io::ErrorKind::NotConnected.into()),
             Self::Tcp(stream) => Ok(stream),
         }
     }
@@ -106,13 +120,19 @@ impl From<TcpStream> for Stream {
 
 impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.tcp()?.read(buffer)
+        match self {
+            Self::Memory(wire) => wire.read(buffer),
+            _ => self.tcp()?.read(buffer),
+        }
     }
 }
 
 impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.tcp()?.write(bytes)
+        match self {
+            Self::Memory(wire) => wire.write(bytes),
+            _ => self.tcp()?.write(bytes),
+        }
     }
 
     /// Several slices in one system call where that cannot raise SIGPIPE: std's is `writev`, which takes no
@@ -120,6 +140,9 @@ impl Write for Stream {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         const MSG_NOSIGNAL: i32 = 0x4000; // linux/socket.h
+        if let Self::Memory(wire) = self {
+            return wire.write_vectored(slices);
+        }
         let stream = self.tcp()?;
         stream.try_io(|| SockRef::from(stream).send_vectored_with_flags(slices, MSG_NOSIGNAL))
     }

@@ -33,7 +33,7 @@ impl<S> Reactor<S> {
             self.net.sockets.vacate(slot);
         }
         let Some(session) = self.net.take_session(slot) else { return };
-        self.net.sockets.shared.stats.closed += 1;
+        self.net.sockets.shared.stats.count_close(why.kind());
         log::debug!("{id:?} has ended: {why}");
         handler.on_close(&mut self.net, id, session, why);
     }

@@ -245,7 +245,7 @@ impl<T: Read + Write> Connection<T> {
     /// Reading goes on; what is in the inbox is shown again, even with no new byte.
     pub(crate) fn resume(&mut self) {
         self.paused = false;
-        self.held = !self.inbox.is_empty();
+        self.held = !self.eof && !self.inbox.is_empty(); // on_eof was the last to see it
     }
 
     pub(crate) fn pause_when_full(&mut self, on: bool) {
@@ -271,7 +271,7 @@ impl<T: Read + Write> Connection<T> {
         }
         self.full = false;
         self.writable_must_be_ready = false;
-        std::mem::take(&mut self.writable_owed)
+        std::mem::take(&mut self.writable_owed) && !self.shutdown
     }
 
     /// Whether an error was announced that no read is going to meet; true once for an event.

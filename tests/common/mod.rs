@@ -1,14 +1,18 @@
 //! A server in a thread, and the few handlers and clients that several tests share.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub mod script;
+pub mod stepped;
+
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
-    sync::mpsc,
+    sync::mpsc::{self, Receiver},
     thread::JoinHandle,
     time::Duration,
 };
 
+use socket2::{Domain, SockRef, Socket, Type};
 use tidegate::{Accepted, Conn, EventLoop, Handler, ListenOptions, Net, Options, Remote, Stats};
 
 /// Longer than anything here takes, short enough that a test which hangs is seen to fail.
@@ -48,10 +52,7 @@ impl<H: Handler + Send + 'static> Server<H> {
 
     /// A blocking client that fails rather than hangs.
     pub fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        stream
+        connect(self.address)
     }
 
     /// Ends the loop, leaving everything in place, and gives back what the test wants to look at.
@@ -75,6 +76,52 @@ impl<H: Send + 'static> Drop for Server<H> {
     fn drop(&mut self) {
         self.remote.stop();
     }
+}
+
+pub fn connect(to: SocketAddr) -> TcpStream {
+    patient(TcpStream::connect(to).unwrap())
+}
+
+/// A client that takes and holds little, so that what the server sends has to wait in the server.
+pub fn connect_narrow(to: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::for_address(to), Type::STREAM, None).unwrap();
+    // Before `connect`, which announces how far the window can be scaled, tcp(7).
+    socket.set_recv_buffer_size(32 << 10).unwrap();
+    socket.set_send_buffer_size(32 << 10).unwrap();
+    socket.connect(&to.into()).unwrap();
+    patient(socket.into())
+}
+
+fn patient(stream: TcpStream) -> TcpStream {
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    // Or a small message could wait for an acknowledgement and be lost if the client resets meanwhile.
+    stream.set_nodelay(true).unwrap();
+    stream
+}
+
+/// Closes with a reset in place of an end of file.
+pub fn reset(stream: TcpStream) {
+    SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+}
+
+/// Waits for what a handler tells.
+pub fn next<T>(told: &Receiver<T>) -> T {
+    told.recv_timeout(PATIENCE).expect("a callback tells it")
+}
+
+pub fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+/// `assert_eq!` that does not print megabytes.
+#[track_caller]
+pub fn assert_same(found: &[u8], expected: &[u8]) {
+    let differs = found.iter().zip(expected).position(|(found, expected)| found != expected);
+    assert_eq!(differs, None, "the first byte that differs");
+    assert_eq!(found.len(), expected.len(), "all before it is right");
 }
 
 /// Sends back what it receives.

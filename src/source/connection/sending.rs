@@ -33,9 +33,10 @@ impl<T: Read + Write> Connection<T> {
             return;
         }
         let result = self.stream.write(gathered);
-        let taken = self.account(result, gathered.len(), stats).unwrap_or(0);
-        if taken < gathered.len() {
-            self.send(&gathered[taken..], &[], limits, stats);
+        match self.account(result, gathered.len(), stats) {
+            Some(taken) if taken == gathered.len() => {}
+            Some(taken) => _ = self.send(&gathered[taken..], &[], limits, stats),
+            None => _ = self.keep(gathered, limits, stats),
         }
     }
 
@@ -54,6 +55,7 @@ impl<T: Read + Write> Connection<T> {
         if self.outbox.len() < limits.high_water && self.has_budget(limits) {
             return Flow::Open;
         }
+        stats.reads_paused += u64::from(!self.full && self.pause_when_full);
         self.full = true;
         self.writable_owed = true;
         Flow::Full

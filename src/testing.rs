@@ -1,0 +1,254 @@
+//! Trying out a handler without sockets and with a clock that is moved by hand.
+//!
+//! ```
+//! use std::time::Duration;
+//! use tidegate::{Accepted, CloseKind, Conn, Handler, Net, Options, framing, testing::Rehearsal};
+//!
+//! /// Answers each line with its length.
+//! struct Lengths;
+//!
+//! impl Handler for Lengths {
+//!     type Session = ();
+//!
+//!     fn on_accept(&mut self, _net: &mut Net, _from: &Accepted) -> Option<()> {
+//!         Some(())
+//!     }
+//!
+//!     fn on_data(&mut self, conn: &mut Conn<'_>, input: &[u8]) -> usize {
+//!         let mut lines = framing::lines(input, 64);
+//!         for line in lines.by_ref().flatten() {
+//!             writeln!(conn, "{}", line.len());
+//!         }
+//!         lines.used()
+//!     }
+//! }
+//!
+//! let options = Options::default().idle_timeout(Some(Duration::from_secs(60)));
+//! let (mut handler, mut rehearsal) = (Lengths, Rehearsal::new(options));
+//! let client = rehearsal.accept(&mut handler).expect("it takes everyone");
+//!
+//! rehearsal.receive(&mut handler, client, b"hel");
+//! assert_eq!(rehearsal.sent(client), b"");
+//! rehearsal.receive(&mut handler, client, b"lo\n");
+//! assert_eq!(rehearsal.sent(client), b"5\n");
+//!
+//! rehearsal.advance(&mut handler, Duration::from_secs(60));
+//! assert_eq!(rehearsal.why(client), Some(CloseKind::IdleTimeout));
+//! ```
+
+mod wire;
+
+use std::{
+    collections::HashMap,
+    fmt,
+    net::{Ipv4Addr, SocketAddr},
+    time::{Duration, Instant},
+};
+
+use mio::Poll;
+
+pub(crate) use wire::Wire;
+
+use crate::{
+    close::{CloseKind, CloseReason},
+    conn::{Conn, ConnId},
+    handler::{Accepted, Handler},
+    net::Net,
+    options::Options,
+    reactor::Reactor,
+    source::listener::ListenerId,
+    stream::Stream,
+};
+
+/// A reactor whose connections are in memory, whose peers do what they are told, and whose time stands still until
+/// [`advance`](Self::advance).
+///
+/// Each call that takes the handler does all the work that follows from it before it returns, so a test needs no
+/// waiting. It is the same reactor and the same connections as with sockets; only the streams differ.
+///
+/// # Panics
+/// [`new`](Self::new) panics if the system gives no more descriptors: a test has nothing better to do then. The other
+/// calls panic if the handler never comes to rest, for instance by asking for `on_writable` in each `on_writable`.
+pub struct Rehearsal<S = ()> {
+    reactor: Reactor<S>,
+    now: Instant,
+    wires: HashMap<ConnId, Wire>,
+    ended: HashMap<ConnId, CloseKind>,
+    // The reactor wants a registry; nothing is ever registered.
+    _poll: Poll,
+}
+
+impl<S> Rehearsal<S> {
+    /// A reactor with these options and no connection.
+    pub fn new(options: Options) -> Self {
+        let poll = Poll::new().expect("the system has a descriptor left");
+        let reactor = Reactor::new(poll.registry(), .., options).expect("the system has descriptors left");
+        Self { reactor, now: Instant::now(), wires: HashMap::new(), ended: HashMap::new(), _poll: poll }
+    }
+
+    /// The connections, as between turns.
+    pub fn net(&mut self) -> &mut Net<S> {
+        self.reactor.net()
+    }
+
+    /// A client connects. Its id, or `None` if `on_accept` does not want it.
+    pub fn accept<H: Handler<Session = S> + ?Sized>(&mut self, handler: &mut H) -> Option<ConnId> {
+        let wire = Wire::default();
+        let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1 + self.wires.len() as u16));
+        let listener = ListenerId { slot: u32::MAX, generation: 0 };
+        let stream = Stream::Memory(wire.clone());
+        let mut watched = Watched { handler: &mut *handler, ended: &mut self.ended };
+        self.reactor.settle(&mut watched, self.now); // so that the callbacks come in a turn
+        let id = self.reactor.admit(&mut watched, listener, stream, peer.into())?;
+        self.wires.insert(id, wire);
+        self.settle(handler);
+        Some(id)
+    }
+
+    /// The peer sends these bytes; they come in one piece unless an option says otherwise.
+    pub fn receive<H>(&mut self, handler: &mut H, to: ConnId, bytes: &[u8])
+    where
+        H: Handler<Session = S> + ?Sized,
+    {
+        self.act(handler, to, |wire| wire.feed(bytes));
+    }
+
+    /// The peer ends its sending direction.
+    pub fn eof<H: Handler<Session = S> + ?Sized>(&mut self, handler: &mut H, to: ConnId) {
+        self.act(handler, to, Wire::end);
+    }
+
+    /// The peer resets the connection. What it sent before and was not read yet stays readable, as with TCP on Linux.
+    pub fn reset<H: Handler<Session = S> + ?Sized>(&mut self, handler: &mut H, to: ConnId) {
+        self.act(handler, to, Wire::reset);
+    }
+
+    /// Lets so much time pass, from one deadline to the next.
+    pub fn advance<H: Handler<Session = S> + ?Sized>(&mut self, handler: &mut H, by: Duration) {
+        let end = self.now + by;
+        loop {
+            let next = self.reactor.next_deadline().filter(|at| *at < end);
+            self.now = next.map_or(end, |at| at.max(self.now));
+            self.settle(handler);
+            if next.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Makes the peer take only so many further bytes: 0 is one that does not read, `usize::MAX` (as at first) one
+    /// that takes everything. It works at the next call that takes the handler.
+    pub fn capacity(&mut self, of: ConnId, bytes: usize) {
+        if let Some(wire) = self.wires.get(&of) {
+            wire.set_capacity(bytes);
+            self.reactor.note_memory(of, wire);
+        }
+    }
+
+    /// What was sent to the peer since this was asked last; also after the connection has ended.
+    pub fn sent(&mut self, by: ConnId) -> Vec<u8> {
+        self.wires.get(&by).map(Wire::take_sent).unwrap_or_default()
+    }
+
+    /// Whether the peer has been sent the end of file, or the connection was closed.
+    pub fn is_ended(&self, by: ConnId) -> bool {
+        self.wires.get(&by).is_none_or(Wire::is_ended)
+    }
+
+    /// Whether the connection was ended by a reset.
+    pub fn is_reset(&self, by: ConnId) -> bool {
+        self.wires.get(&by).is_some_and(Wire::was_reset_by_us)
+    }
+
+    /// Whether `on_close` has still to come for this connection.
+    pub fn is_open(&self, id: ConnId) -> bool {
+        self.wires.contains_key(&id) && !self.ended.contains_key(&id)
+    }
+
+    /// Why the connection has ended; `None` if it has not.
+    pub fn why(&self, id: ConnId) -> Option<CloseKind> {
+        self.ended.get(&id).copied()
+    }
+
+    /// Does what is left to do now, for instance what was asked for through [`net`](Self::net).
+    pub fn settle<H: Handler<Session = S> + ?Sized>(&mut self, handler: &mut H) {
+        const TURNS: usize = 100_000;
+        let mut handler = Watched { handler, ended: &mut self.ended };
+        for _ in 0..TURNS {
+            if !self.reactor.settle(&mut handler, self.now).more {
+                return;
+            }
+        }
+        panic!("the handler does not come to rest");
+    }
+
+    fn act<H: Handler<Session = S> + ?Sized>(
+        &mut self,
+        handler: &mut H,
+        to: ConnId,
+        act: impl FnOnce(&Wire),
+    ) {
+        if let Some(wire) = self.wires.get(&to) {
+            act(wire);
+            self.reactor.note_memory(to, wire);
+        }
+        self.settle(handler);
+    }
+}
+
+impl<S> fmt::Debug for Rehearsal<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rehearsal").field("reactor", &self.reactor).finish_non_exhaustive()
+    }
+}
+
+/// Passes everything on and remembers why connections ended.
+struct Watched<'a, H: ?Sized> {
+    handler: &'a mut H,
+    ended: &'a mut HashMap<ConnId, CloseKind>,
+}
+
+impl<H: Handler + ?Sized> Handler for Watched<'_, H> {
+    type Session = H::Session;
+
+    fn on_accept(&mut self, net: &mut Net<H::Session>, from: &Accepted) -> Option<H::Session> {
+        self.handler.on_accept(net, from)
+    }
+
+    fn on_data(&mut self, conn: &mut Conn<'_, H::Session>, input: &[u8]) -> usize {
+        self.handler.on_data(conn, input)
+    }
+
+    fn on_open(&mut self, conn: &mut Conn<'_, H::Session>) {
+        self.handler.on_open(conn);
+    }
+
+    fn on_eof(&mut self, conn: &mut Conn<'_, H::Session>) {
+        self.handler.on_eof(conn);
+    }
+
+    fn on_writable(&mut self, conn: &mut Conn<'_, H::Session>) {
+        self.handler.on_writable(conn);
+    }
+
+    fn on_timeout(&mut self, conn: &mut Conn<'_, H::Session>, tag: u64) {
+        self.handler.on_timeout(conn, tag);
+    }
+
+    fn on_drain(&mut self, conn: &mut Conn<'_, H::Session>) {
+        self.handler.on_drain(conn);
+    }
+
+    fn on_close(&mut self, net: &mut Net<H::Session>, id: ConnId, session: H::Session, why: CloseReason) {
+        self.ended.insert(id, why.kind());
+        self.handler.on_close(net, id, session, why);
+    }
+
+    fn on_timer(&mut self, net: &mut Net<H::Session>, tag: u64) {
+        self.handler.on_timer(net, tag);
+    }
+
+    fn on_wake(&mut self, net: &mut Net<H::Session>) {
+        self.handler.on_wake(net);
+    }
+}
