@@ -10,8 +10,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use log::{debug, info};
-use tidegate::{Accepted, CloseReason, Conn, ConnId, EventLoop, Handler, ListenOptions, Net, Options};
+use log::{debug, info, warn};
+#[cfg(unix)]
+use signal_hook::{consts::SIGUSR1, iterator::Signals};
+use tidegate::{
+    Accepted, CloseReason, Conn, ConnId, EventLoop, Handler, ListenOptions, Net, Options, WhenFull,
+};
 
 /// Sends back to every client what it sends, until SIGINT or SIGTERM.
 #[derive(Parser)]
@@ -27,6 +31,18 @@ struct Args {
     /// How many clients are served at a time, others wait in the backlog [default: what the system allows]
     #[arg(long, value_name = "N")]
     max_connections: Option<NonZeroUsize>,
+
+    /// Close a client that neither sends nor takes a byte for so long; 0 is never
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
+    idle_timeout: Duration,
+
+    /// Turn clients away when there are as many as may be, rather than leave them in the backlog
+    #[arg(long)]
+    turn_away: bool,
+
+    /// How much the buffers of all clients may hold together [default: the library's, 1 GiB]
+    #[arg(long, value_name = "BYTES")]
+    memory_budget: Option<NonZeroUsize>,
 
     /// Stop reading from a client while it has so many bytes still to take [default: the library's, 65536]
     #[arg(long, value_name = "BYTES")]
@@ -54,6 +70,9 @@ fn serve(args: &Args) -> Result<(), Box<dyn Error>> {
     let mut server = EventLoop::new(options(args))?;
 
     let mut listen = ListenOptions::default();
+    if args.turn_away {
+        listen = listen.when_full(WhenFull::Close);
+    }
     if let Some(backlog) = args.backlog {
         listen = listen.backlog(backlog);
     }
@@ -69,20 +88,45 @@ fn serve(args: &Args) -> Result<(), Box<dyn Error>> {
         remote.drain(grace);
     })?;
 
+    #[cfg(unix)]
+    statistics_at_a_signal(server.remote())?;
+
     // For whoever started this and waits for the address. That it may be gone by now is no reason to end.
     let mut stdout = io::stdout();
     let _ = writeln!(stdout, "listening on {address}").and_then(|()| stdout.flush());
     info!("serving on {address}, Ctrl-C ends it");
 
     let ended = server.run(&mut Echo);
-    info!("stopped: {:?}", server.net().stats());
+    let stats = server.net().stats();
+    if stats.drain_resets > 0 {
+        warn!("{} clients did not take what they were owed in time", stats.drain_resets);
+    }
+    info!("stopped\n{stats}");
     Ok(ended?)
+}
+
+/// SIGUSR1 prints the statistics. The loop is woken for it: they are its own.
+#[cfg(unix)]
+fn statistics_at_a_signal(remote: tidegate::Remote) -> io::Result<()> {
+    let mut signals = Signals::new([SIGUSR1])?;
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        for _ in signals.forever() {
+            remote.wake();
+        }
+    })?;
+    Ok(())
 }
 
 fn options(args: &Args) -> Options {
     let mut options = Options::default();
+    if !args.idle_timeout.is_zero() {
+        options = options.idle_timeout(Some(args.idle_timeout));
+    }
     if let Some(limit) = args.max_connections {
         options = options.max_connections(limit.get());
+    }
+    if let Some(budget) = args.memory_budget {
+        options = options.memory_budget(budget.get());
     }
     if let Some(mark) = args.high_water.map(NonZeroUsize::get) {
         // Reading goes on below half of it, rounded up, as nothing is below 0. The hard limit moves up, too:
@@ -108,6 +152,10 @@ impl Handler for Echo {
         // One that never reads cannot fill the memory: above high water its connection is not read further.
         conn.send_all(input);
         input.len() // consumed: what a handler leaves is shown again, with more behind it
+    }
+
+    fn on_wake(&mut self, net: &mut Net) {
+        info!("asked for statistics\n{}", net.stats());
     }
 
     // on_eof and on_drain are left as they are: both close the connection, and closing first delivers what
