@@ -97,6 +97,33 @@ impl CloseReason {
         matches!(self, Self::Eof | Self::Closed | Self::Drained)
     }
 
+    /// The inverse of [`kind`](Self::kind) and [`into_error`](Self::into_error).
+    pub(crate) fn new(kind: CloseKind, error: Option<io::Error>) -> Self {
+        let error = || error.unwrap_or_else(|| io::ErrorKind::Other.into());
+        match kind {
+            CloseKind::Eof => Self::Eof,
+            CloseKind::Closed => Self::Closed,
+            CloseKind::Drained => Self::Drained,
+            CloseKind::Aborted => Self::Aborted,
+            CloseKind::Reset => Self::Reset,
+            CloseKind::Io => Self::Io(error()),
+            CloseKind::ConnectFailed => Self::ConnectFailed(error()),
+            CloseKind::IdleTimeout => Self::IdleTimeout,
+            CloseKind::Deadline => Self::Deadline,
+            CloseKind::OutboxLimit => Self::OutboxLimit,
+            CloseKind::InboxLimit => Self::InboxLimit,
+            CloseKind::MemoryLimit => Self::MemoryLimit,
+        }
+    }
+
+    /// The error it carries, if any.
+    pub(crate) fn into_error(self) -> Option<io::Error> {
+        match self {
+            Self::Io(error) | Self::ConnectFailed(error) => Some(error),
+            _ => None,
+        }
+    }
+
     /// What an error of a read or a write says about the connection.
     pub(crate) fn from_error(error: io::Error) -> Self {
         use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected};

@@ -153,7 +153,7 @@ impl<'a, S> Conn<'a, S> {
     /// deadline.
     pub fn set_idle_timeout(&mut self, after: Option<Duration>) {
         let (peer, head, shared) = self.parts();
-        peer.idle.set(after);
+        peer.idle.set(head, after);
         shared.plan(head);
     }
 

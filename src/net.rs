@@ -153,7 +153,7 @@ impl<S> Net<S> {
         };
         let place = &mut self.sockets.slots[slot as usize];
         let connection = Connection::new(Stream::Unconnected, stream::SHORT_READ_DRAINS);
-        let mut peer = Peer::new(connection, None, None); // being connected is not being idle
+        let mut peer = Peer::new(connection); // being connected is not being idle
         peer.extra().dial = Some(Dial { to: to.clone(), next: 0, under_way: false });
         place.source = Source::Connection(peer);
         self.sockets.shared.stats.open += 1;

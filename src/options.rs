@@ -46,10 +46,10 @@ options! {
         /// above the high water mark, and 0 means "once nothing is left".
         low_water: usize = 32 << 10,
         /// A send that would leave more than this many bytes unsent ends the connection with
-        /// [`CloseReason::OutboxLimit`](crate::CloseReason::OutboxLimit). Bytes; default 16 MiB.
+        /// [`CloseReason::OutboxLimit`](crate::CloseReason::OutboxLimit). Bytes; default 16 MiB, at most 1 GiB.
         max_outbox: usize = 16 << 20,
         /// A message that is not whole within this many bytes ends the connection with
-        /// [`CloseReason::InboxLimit`](crate::CloseReason::InboxLimit). Bytes; default 256 KiB, at least 1.
+        /// [`CloseReason::InboxLimit`](crate::CloseReason::InboxLimit). Bytes; default 256 KiB, at least 1, at most 1 GiB.
         max_inbox: usize = 256 << 10,
         /// How much all outboxes and inboxes may hold together, counted by their capacity. Beyond it the connection
         /// that holds the most is reset with [`CloseReason::MemoryLimit`](crate::CloseReason::MemoryLimit), until it
@@ -61,7 +61,7 @@ options! {
         /// How much one connection may read in a turn before the others have theirs; the last `recv` may
         /// pass it. Bytes; default 256 KiB, one read buffer.
         read_budget: usize = 256 << 10,
-        /// How much the kernel is handed for one connection in a turn. Bytes; default 1 MiB, at least 1.
+        /// How much the kernel is handed for one connection in a turn. Bytes; default 1 MiB, at least 1, at most 1 GiB.
         write_budget: usize = 1 << 20,
         /// How many connections one listener accepts in a turn. Default 256, at least 1.
         accept_budget: usize = 256,
@@ -149,6 +149,11 @@ impl Options {
             &mut self.accept_budget,
         ] {
             *at_least_one = (*at_least_one).max(1);
+        }
+        // A connection counts these in 32 bits: there may be very many connections. An outbox may own twice its limit.
+        const GIB: usize = 1 << 30;
+        for at_most_a_gib in [&mut self.max_outbox, &mut self.max_inbox, &mut self.write_budget] {
+            *at_most_a_gib = (*at_most_a_gib).min(GIB);
         }
         // "Below low water" has to be reachable: an empty outbox is below 1.
         self.low_water = self.low_water.clamp(1, self.high_water);

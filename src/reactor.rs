@@ -75,7 +75,7 @@ impl<S> Reactor<S> {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the range of tokens is empty"));
         }
         let capacity = (end - first).min(u32::MAX as usize);
-        let mut shared = Shared::new(registry.try_clone()?, first, capacity, options);
+        let mut shared = Shared::new(registry.try_clone()?, first, capacity, options, Instant::now());
         shared.reserve = Some(registry.try_clone()?);
         let scratch = vec![0; shared.options.read_buffer].into_boxed_slice();
         Ok(Self { net: Net::new(shared), scratch, signals: Arc::default() })

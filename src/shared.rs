@@ -30,9 +30,16 @@ const GATHER: usize = 64 << 10;
 pub(crate) struct Head {
     pub(crate) slot: u32,
     pub(crate) generation: u32,
+    /// The slot of the listener it came in by; [`NO_LISTENER`] if none.
+    pub(crate) listener: u32,
     queued: bool,
     touched: bool,
+    /// The idle timeout was set and its timer was not, yet: a time asked for between turns counts from the next one.
+    pub(crate) arm_idle: bool,
 }
+
+/// No slot has this number: one less is the most there can be. An `Option` would cost each connection four bytes.
+const NO_LISTENER: u32 = u32::MAX;
 
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -46,9 +53,9 @@ pub(crate) struct Shared {
     /// The time of the present turn, or of the last one; `None` before the first.
     pub(crate) now: Option<Instant>,
     pub(crate) turn: u32,
-    /// `now` in milliseconds since the first turn, for what happens too often to note an `Instant`; it wraps.
+    /// `now` in milliseconds since `base`, for what happens too often to note an `Instant`; it wraps.
     pub(crate) tick: u32,
-    first_turn: Option<Instant>,
+    base: Instant,
     pub(crate) ending: Ending,
     /// `run` is to return, and everything stays.
     pub(crate) stop: bool,
@@ -105,7 +112,14 @@ pub(crate) enum Ending {
 }
 
 impl Shared {
-    pub(crate) fn new(registry: Registry, first_token: usize, capacity: usize, options: Options) -> Self {
+    /// `base`: the time from which all others count.
+    pub(crate) fn new(
+        registry: Registry,
+        first_token: usize,
+        capacity: usize,
+        options: Options,
+        base: Instant,
+    ) -> Self {
         let options = options.checked();
         Self {
             gather_limit: GATHER.min(options.high_water).min(options.max_outbox),
@@ -114,11 +128,11 @@ impl Shared {
             registry,
             first_token,
             capacity,
-            timers: Timers::default(),
+            timers: Timers::new(base),
             now: None,
             turn: 0,
             tick: 0,
-            first_turn: None,
+            base,
             ending: Ending::No,
             stop: false,
             current: None,
@@ -136,7 +150,7 @@ impl Shared {
     /// What a callback that panicked has left behind must not reach another connection.
     pub(crate) fn begin_turn(&mut self, now: Instant) {
         self.now = Some(now);
-        let since = now.saturating_duration_since(*self.first_turn.get_or_insert(now));
+        let since = now.saturating_duration_since(self.base);
         self.tick = (since.as_secs() as u32).wrapping_mul(1000).wrapping_add(since.subsec_millis());
         self.turn = self.turn.wrapping_add(1);
         self.stats.turns += 1;
@@ -147,7 +161,14 @@ impl Shared {
     pub(crate) fn new_head(&mut self, slot: usize) -> Head {
         self.generation = self.generation.wrapping_add(1);
         let slot = u32::try_from(slot).expect("the capacity fits a u32");
-        Head { slot, generation: self.generation, queued: false, touched: false }
+        Head {
+            slot,
+            generation: self.generation,
+            listener: NO_LISTENER,
+            queued: false,
+            touched: false,
+            arm_idle: false,
+        }
     }
 
     pub(crate) fn generation(&self) -> u32 {

@@ -97,9 +97,7 @@ impl Sockets {
 
     /// Notes with its listener that a connection has come or gone.
     pub(crate) fn count_for_listener(&mut self, slot: u32, change: isize) {
-        let place = &self.slots[slot as usize];
-        let generation = place.head.generation;
-        let Source::Connection(Peer { listener, .. }) = place.source else { return };
+        let Head { listener, generation, .. } = self.slots[slot as usize].head;
         // Whatever stands in the slot now: it is the listener only if it is older than the connection.
         if let Some(place) = self.slots.get_mut(listener as usize)
             && !place.head.is_newer_than(generation)

@@ -6,7 +6,10 @@
 //!
 //! Nothing here reads a clock or computes with an `Instant`. The caller passes instants in, and they are only compared.
 
-use std::{num::NonZeroU32, time::Instant};
+use std::{
+    num::NonZeroU32,
+    time::{Duration, Instant},
+};
 
 use slab::Slab;
 
@@ -23,13 +26,15 @@ pub struct TimerId {
 /// All timers of a reactor; `K` says what is to happen when one fires.
 #[derive(Debug)]
 pub(crate) struct Timers<K> {
-    heap: Vec<Timer<K>>,
-    /// Where in `heap` each timer is. A `TimerId` points here, because places here do not move.
-    slots: Slab<Slot>,
+    heap: Vec<Node>,
+    /// Where in `heap` each timer is, and what it is for. A `TimerId` points here, because places here do not move.
+    slots: Slab<Slot<K>>,
     /// Counts every insert and every move, so it tells older from newer.
     sequence: u64,
+    /// What `due` counts from.
+    base: Instant,
     /// The time of the latest pass. A deadline that is set to before it counts as due at it.
-    floor: Option<Instant>,
+    floor: u64,
     /// Timers that left since `slots` was last asked to shrink.
     vacated: usize,
 }
@@ -37,13 +42,14 @@ pub(crate) struct Timers<K> {
 /// One look at the clock: fires what was due at `now`, and nothing that is set while it lasts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pass {
-    now: Instant,
+    now: u64,
     before: u64,
 }
 
 impl<K> Timers<K> {
-    pub(crate) fn new() -> Self {
-        Self { heap: Vec::new(), slots: Slab::new(), sequence: 0, floor: None, vacated: 0 }
+    /// `base`: no time that is passed in later is before this one; if it is, it counts as this one.
+    pub(crate) fn new(base: Instant) -> Self {
+        Self { heap: Vec::new(), slots: Slab::new(), sequence: 0, base, floor: 0, vacated: 0 }
     }
 
     /// Sets a timer. A deadline in the past counts as the time of the latest pass, so it comes after what that left.
@@ -52,16 +58,16 @@ impl<K> Timers<K> {
         // The low half is enough to tell the users of one slot apart.
         let generation = NonZeroU32::new(sequence as u32).unwrap_or(NonZeroU32::MAX);
         let position = self.heap.len();
-        let slot = self.slots.insert(Slot { position: position as u32, generation });
+        let slot = self.slots.insert(Slot { position: position as u32, generation, what });
         let slot = u32::try_from(slot).expect("memory ends long before four thousand million timers");
-        self.heap.push(Timer { due, sequence, slot, what });
+        self.heap.push(Node { due, sequence, slot });
         self.sift(position);
         TimerId { slot, generation }
     }
 
     /// Takes a timer out before it fires, or returns `None` if it fired or was cancelled before.
     pub(crate) fn cancel(&mut self, id: TimerId) -> Option<K> {
-        self.position(id).map(|position| self.remove(position).what)
+        self.position(id).map(|position| self.remove(position))
     }
 
     /// Gives a timer another deadline, as if it had been set only now, but under its old id. `false`: it is gone.
@@ -76,7 +82,8 @@ impl<K> Timers<K> {
 
     /// Begins a pass: see [`pop_due`](Self::pop_due).
     pub(crate) fn begin(&mut self, now: Instant) -> Pass {
-        self.floor = Some(now);
+        let now = self.nanoseconds(now);
+        self.floor = now;
         Pass { now, before: self.sequence }
     }
 
@@ -93,12 +100,14 @@ impl<K> Timers<K> {
             return None;
         }
         let id = TimerId { slot: first.slot, generation: self.slots[first.slot as usize].generation };
-        Some((id, self.remove(0).what))
+        Some((id, self.remove(0)))
     }
 
     /// When the next pass has something to do. In the past if it has already.
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.heap.first().map(|timer| timer.due)
+        let due = Duration::from_nanos(self.heap.first()?.due);
+        // It came from an instant, or from one so far ahead that this cannot matter.
+        Some(self.base.checked_add(due).unwrap_or(self.base))
     }
 
     #[cfg(test)]
@@ -107,25 +116,20 @@ impl<K> Timers<K> {
     }
 }
 
-impl<K> Default for Timers<K> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 #[derive(Debug)]
-struct Timer<K> {
-    /// What was asked for, but not before the pass in or after which it was set.
-    due: Instant,
+struct Node {
+    /// What was asked for, but not before the pass in or after which it was set. Nanoseconds, since an `Instant` is
+    /// twice as large and there may be one of these for each connection.
+    due: u64,
     sequence: u64,
     slot: u32,
-    what: K,
 }
 
 #[derive(Debug)]
-struct Slot {
+struct Slot<K> {
     position: u32,
     generation: NonZeroU32,
+    what: K,
 }
 
 /// Room for this many timers is kept: it is too little to be worth a reallocation.
@@ -133,12 +137,17 @@ const KEPT: usize = 64;
 
 impl<K> Timers<K> {
     /// The place in the order for a timer that is set now.
-    fn order(&mut self, at: Instant) -> (Instant, u64) {
+    fn order(&mut self, at: Instant) -> (u64, u64) {
         let sequence = self.sequence;
         self.sequence += 1;
         // Without the floor a timer that sets itself again in the far past would stand first in every pass, and if
         // passes are cut short, as by a turn with an end, it would be the only one to fire.
-        (self.floor.map_or(at, |floor| at.max(floor)), sequence)
+        (self.nanoseconds(at).max(self.floor), sequence)
+    }
+
+    /// They last for 584 years.
+    fn nanoseconds(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.base).as_nanos()).unwrap_or(u64::MAX)
     }
 
     fn position(&self, id: TimerId) -> Option<usize> {
@@ -146,14 +155,14 @@ impl<K> Timers<K> {
         (slot.generation == id.generation).then_some(slot.position as usize)
     }
 
-    fn remove(&mut self, position: usize) -> Timer<K> {
-        let timer = self.heap.swap_remove(position);
-        self.slots.remove(timer.slot as usize);
+    fn remove(&mut self, position: usize) -> K {
+        let node = self.heap.swap_remove(position);
+        let what = self.slots.remove(node.slot as usize).what;
         if position < self.heap.len() {
             self.sift(position); // the last one, which took the place
         }
         self.give_back();
-        timer
+        what
     }
 
     /// Returns memory after a wave of timers has passed. Each step is paid for by the removals since the one before.
@@ -212,7 +221,12 @@ impl<K> Timers<K> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{collections::BTreeMap, time::Duration};
+    use std::collections::BTreeMap;
+
+    fn fresh<K>() -> (Instant, Timers<K>) {
+        let base = Instant::now();
+        (base, Timers::new(base))
+    }
 
     fn seconds(n: u64) -> Duration {
         Duration::from_secs(n)
@@ -226,7 +240,7 @@ mod tests {
 
     #[test]
     fn timers_fire_by_deadline_and_equal_ones_in_the_order_they_were_set() {
-        let (base, mut timers) = (Instant::now(), Timers::new());
+        let (base, mut timers) = fresh();
         let century = 36_525 * 86_400;
         for timer in [(3 * century, 'a'), (1, 'b'), (4, 'c'), (1, 'd'), (0, 'e'), (3, 'f'), (1, 'g')] {
             timers.insert(base + seconds(timer.0), timer);
@@ -241,7 +255,7 @@ mod tests {
 
     #[test]
     fn a_cancelled_timer_never_fires_and_a_moved_one_fires_once() {
-        let (base, mut timers) = (Instant::now(), Timers::default());
+        let (base, mut timers) = fresh();
         let [a, b, c] = ["a", "b", "c"].map(|name| timers.insert(base + seconds(5), name));
         assert_eq!((timers.cancel(b), timers.cancel(b), timers.len()), (Some("b"), None, 2));
         assert!(!timers.move_to(b, base) && timers.move_to(a, base + seconds(9)) && timers.move_to(c, base));
@@ -254,7 +268,7 @@ mod tests {
 
     #[test]
     fn a_stale_id_does_not_reach_the_timer_that_took_its_slot() {
-        let (base, mut timers) = (Instant::now(), Timers::new());
+        let (base, mut timers) = fresh();
         let old = timers.insert(base, "old");
         let pass = timers.begin(base);
         assert_eq!(timers.pop_due(pass), Some((old, "old")));
@@ -266,7 +280,7 @@ mod tests {
 
     #[test]
     fn a_timer_set_again_in_the_past_fires_once_a_pass_and_after_the_others() {
-        let (base, mut timers) = (Instant::now(), Timers::new());
+        let (base, mut timers) = fresh();
         let now = base + seconds(10);
         let [_, _, moved] = ["again", "a", "moved"].map(|name| timers.insert(base, name));
         let mut fired = Vec::new();
@@ -289,7 +303,7 @@ mod tests {
 
     #[test]
     fn memory_is_given_back_after_a_wave_of_timers() {
-        let (base, mut timers) = (Instant::now(), Timers::new());
+        let (base, mut timers) = fresh();
         let first = timers.insert(base + seconds(1_000_000), 0);
         let wave: Vec<_> = (0..100_000).map(|n| timers.insert(base + seconds(n), n)).collect();
         wave.into_iter().rev().for_each(|id| assert!(timers.cancel(id).is_some()));
@@ -309,7 +323,7 @@ mod tests {
             seed ^= seed << 17;
             seed % below
         };
-        let (base, mut timers, mut model) = (Instant::now(), Timers::new(), BTreeMap::new());
+        let ((base, mut timers), mut model) = (fresh(), BTreeMap::new());
         let (mut now, mut ids, mut peak, mut set) = (base, Vec::new(), KEPT, 0);
         for step in 0..260_000 {
             let at = base + Duration::from_millis(step / 100 + random(200)); // coarse: many are equal

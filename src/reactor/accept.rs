@@ -82,9 +82,15 @@ impl<S> Reactor<S> {
         let mut connection = Connection::new(stream, stream::SHORT_READ_DRAINS);
         // A new socket takes bytes: a greeting need not wait for the event that says so.
         connection.note(Readiness { writable: true, ..Readiness::default() });
-        let peer = Peer::new(connection, Some(listener.slot), shared.options.idle_timeout);
         shared.stats.open += 1;
-        self.net.sockets.slots[slot as usize].source = Source::Connection(peer);
+        let idle_timeout = shared.options.idle_timeout;
+        let place = &mut self.net.sockets.slots[slot as usize];
+        let mut peer = Peer::new(connection);
+        if idle_timeout.is_some() {
+            peer.idle.set(&mut place.head, idle_timeout);
+        }
+        place.head.listener = listener.slot;
+        place.source = Source::Connection(peer);
         self.net.sockets.count_for_listener(slot, 1);
         let Some(session) = session else {
             self.net.sockets.shared.stats.refused_handler += 1;

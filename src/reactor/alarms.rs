@@ -67,8 +67,8 @@ impl<S> Reactor<S> {
 
     /// Sets the idle timer anew if the handler has changed it.
     pub(super) fn arm_idle(&mut self, slot: u32) {
-        let Some((peer, _, shared)) = self.net.sockets.parts(slot) else { return };
-        if !std::mem::take(&mut peer.idle.is_new) {
+        let Some((peer, head, shared)) = self.net.sockets.parts(slot) else { return };
+        if !std::mem::take(&mut head.arm_idle) {
             return;
         }
         if let Some(timer) = peer.idle.timer.take() {

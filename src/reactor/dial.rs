@@ -50,10 +50,10 @@ impl<S> Reactor<S> {
                 Err(error) => last_error = error,
             }
         }
-        let Some((peer, _, shared)) = self.net.sockets.parts(slot) else { return false };
+        let Some((peer, head, shared)) = self.net.sockets.parts(slot) else { return false };
         peer.extra().dial = None;
         peer.connection.stream().configure(&shared.options);
-        peer.idle.set(shared.options.idle_timeout);
+        peer.idle.set(head, shared.options.idle_timeout);
         shared.stats.connected += 1;
         if peer.connection.phase() == Phase::Open {
             self.call(slot, |conn: &mut Conn<'_, S>| handler.on_open(conn));

@@ -20,7 +20,7 @@ impl<S> Reactor<S> {
             // It fails only if the peer's reset came first, which is as good.
             let _ = connection.stream().reset_on_close();
         }
-        let why = connection.take_reason().unwrap_or(CloseReason::Eof);
+        let why = connection.take_reason();
         let lingers =
             connection.phase() == Phase::Flushing && !connection.is_eof() && !shared.options.linger.is_zero();
         if lingers {

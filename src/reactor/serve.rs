@@ -33,11 +33,11 @@ impl<S> Reactor<S> {
     }
 
     fn is_quiet(&mut self, slot: u32) -> bool {
-        let Some((peer, _, shared)) = self.net.sockets.parts(slot) else { return true };
+        let Some((peer, head, shared)) = self.net.sockets.parts(slot) else { return true };
         if peer.connection.take_moved() {
             peer.idle.since = shared.tick;
         }
-        peer.connection.is_quiet() & !peer.idle.is_new
+        peer.connection.is_quiet() & !head.arm_idle
     }
 
     /// Makes a callback; what it sends goes out when it has returned.

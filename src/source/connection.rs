@@ -11,7 +11,7 @@ use std::io::{self, ErrorKind, Read, Write};
 
 use crate::{
     buffer::{Inbox, Outbox},
-    close::CloseReason,
+    close::{CloseKind, CloseReason},
     options::Options,
     stats::Stats,
 };
@@ -58,8 +58,9 @@ pub(crate) struct Connection<T> {
     stream: T,
     outbox: Outbox,
     inbox: Inbox,
-    /// The first one wins.
-    reason: Option<CloseReason>,
+    /// Why it ends, in two parts, since that takes half the room: the first reason wins.
+    reason: Option<CloseKind>,
+    error: Option<io::Error>,
     phase: Phase,
     readable: bool,
     writable: bool,
@@ -87,9 +88,9 @@ pub(crate) struct Connection<T> {
     moved: bool,
     turn: u32,
     /// What its buffers owned when that was counted last.
-    counted: usize,
+    counted: u32,
     /// Bytes the kernel took in this turn.
-    spent: usize,
+    spent: u32,
 }
 
 impl<T: Read + Write> Connection<T> {
@@ -100,6 +101,7 @@ impl<T: Read + Write> Connection<T> {
             outbox: Outbox::default(),
             inbox: Inbox::default(),
             reason: None,
+            error: None,
             phase: Phase::Open,
             readable: false,
             writable: false,
@@ -199,7 +201,10 @@ impl<T: Read + Write> Connection<T> {
         if self.phase >= phase {
             return;
         }
-        self.reason.get_or_insert(reason);
+        if self.reason.is_none() {
+            self.reason = Some(reason.kind());
+            self.error = reason.into_error();
+        }
         // After a failure there is nothing left to flush.
         self.phase = if self.phase == Phase::Failing { phase.max(Phase::Dropping) } else { phase };
         self.full = false;
@@ -234,8 +239,9 @@ impl<T: Read + Write> Connection<T> {
         self.phase = Phase::Lingering;
     }
 
-    pub(crate) fn take_reason(&mut self) -> Option<CloseReason> {
-        self.reason.take()
+    /// Why it ended; if nothing made it, both directions just have.
+    pub(crate) fn take_reason(&mut self) -> CloseReason {
+        CloseReason::new(self.reason.unwrap_or(CloseKind::Eof), self.error.take())
     }
 
     pub(crate) fn pause(&mut self) {
@@ -299,8 +305,8 @@ impl<T: Read + Write> Connection<T> {
     /// Brings a total up to date with what the buffers own now.
     pub(crate) fn count_memory(&mut self, total: &mut usize) {
         let memory = self.outbox.capacity() + self.inbox.capacity();
-        *total = *total - self.counted + memory;
-        self.counted = memory;
+        *total = *total - self.memory() + memory;
+        self.counted = memory as u32; // the options' limits see to it that it fits
     }
 
     /// Whether there is anything to count.
@@ -309,7 +315,7 @@ impl<T: Read + Write> Connection<T> {
     }
 
     pub(crate) fn memory(&self) -> usize {
-        self.counted
+        self.counted as usize
     }
 
     /// Whether bytes moved since this was asked last.
@@ -372,8 +378,13 @@ impl<T: Read + Write> Connection<T> {
         self.phase == Phase::Open && !self.shutdown
     }
 
+    /// How much the kernel may still be handed in this turn.
+    fn budget(&self, limits: &Options) -> usize {
+        limits.write_budget.saturating_sub(self.spent as usize)
+    }
+
     pub(crate) fn has_budget(&self, limits: &Options) -> bool {
-        self.spent < limits.write_budget
+        self.budget(limits) > 0
     }
 
     /// Whether the handler is to be shown input.

@@ -31,14 +31,9 @@ pub(crate) enum Source {
 pub(crate) struct Peer {
     pub(crate) connection: Connection<Stream>,
     pub(crate) idle: Idle,
-    /// The slot of the listener it came in by; [`NO_LISTENER`] if none.
-    pub(crate) listener: u32,
     /// What few connections have, and not for long: the others do not pay for the room.
     pub(crate) extra: Option<Box<Extra>>,
 }
-
-/// No slot has this number: one less is the most there can be. An `Option` would cost each connection four bytes.
-pub(crate) const NO_LISTENER: u32 = u32::MAX;
 
 /// The idle timeout of a connection. Traffic only notes the time; the timer finds out when it fires.
 #[derive(Debug, Default)]
@@ -48,8 +43,6 @@ pub(crate) struct Idle {
     /// The tick at which bytes moved last.
     pub(crate) since: u32,
     pub(crate) timer: Option<TimerId>,
-    /// `after` was set and the timer was not, yet: a time asked for between turns counts from the next one.
-    pub(crate) is_new: bool,
 }
 
 #[derive(Debug, Default)]
@@ -83,17 +76,8 @@ pub(crate) struct Closing {
 }
 
 impl Peer {
-    pub(crate) fn new(
-        connection: Connection<Stream>,
-        listener: Option<u32>,
-        idle_timeout: Option<Duration>,
-    ) -> Self {
-        let listener = listener.unwrap_or(NO_LISTENER);
-        let mut peer = Self { connection, idle: Idle::default(), listener, extra: None };
-        if idle_timeout.is_some() {
-            peer.idle.set(idle_timeout);
-        }
-        peer
+    pub(crate) fn new(connection: Connection<Stream>) -> Self {
+        Self { connection, idle: Idle::default(), extra: None }
     }
 
     pub(crate) fn closing(&mut self) -> Option<&mut Closing> {
@@ -125,10 +109,10 @@ impl Peer {
 
 impl Idle {
     /// Rounded up to milliseconds; what is too long for them, 49 days, is as good as never.
-    pub(crate) fn set(&mut self, after: Option<Duration>) {
+    pub(crate) fn set(&mut self, head: &mut Head, after: Option<Duration>) {
         let milliseconds = after.map_or(0, |after| after.as_nanos().div_ceil(1_000_000).max(1));
         self.after = u32::try_from(milliseconds).unwrap_or(0);
-        self.is_new = true;
+        head.arm_idle = true;
     }
 }
 

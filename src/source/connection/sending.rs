@@ -27,7 +27,7 @@ impl<T: Read + Write> Connection<T> {
     /// The same for what one callback gathered. Nearly always nothing waits and one `send` takes all of it: that
     /// has a path of its own.
     pub(crate) fn send_gathered(&mut self, gathered: &[u8], limits: &Options, stats: &mut Stats) {
-        let within_budget = self.spent + gathered.len() < limits.write_budget;
+        let within_budget = gathered.len() < self.budget(limits);
         if !(self.writable & self.outbox.is_empty() & within_budget) {
             self.send(gathered, &[], limits, stats);
             return;
@@ -92,7 +92,7 @@ impl<T: Read + Write> Connection<T> {
     fn offer(&mut self, gathered: &[u8], bytes: &[u8], limits: &Options, stats: &mut Stats) -> usize {
         let mut taken = 0;
         loop {
-            let budget = limits.write_budget.saturating_sub(self.spent);
+            let budget = self.budget(limits);
             if !self.writable || budget == 0 {
                 return taken;
             }
@@ -122,7 +122,7 @@ impl<T: Read + Write> Connection<T> {
                 stats.sends += 1;
                 stats.bytes_sent += n as u64;
                 stats.partial_sends += u64::from(n < asked);
-                self.spent += n;
+                self.spent += n as u32; // n is within the budget, which fits
                 self.moved = true;
                 Some(n)
             }
