@@ -141,7 +141,7 @@ impl<S> Reactor<S> {
             if peer.connection.take_moved() {
                 peer.idle.since = shared.tick;
             }
-            if peer.connection.is_due(&shared.options) {
+            if peer.is_due(&shared.options) {
                 shared.queue(head);
             }
         }

@@ -1,87 +1,15 @@
 //! The two blocking example programs as a user meets them: what they print, and what they exit with.
 
+mod common;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
-use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// An example of this package. Cargo names the paths of binaries only; examples stand beside the tests.
-fn example(name: &str) -> Command {
-    let test = std::env::current_exe().expect("a test has a path");
-    let profile = test.ancestors().nth(2).expect("target/PROFILE/deps/TEST");
-    let mut path = PathBuf::from(profile);
-    path.push("examples");
-    path.push(format!("{name}{}", std::env::consts::EXE_SUFFIX));
-    assert!(
-        path.exists(),
-        "no {path:?}: `cargo test` as a whole builds it, so does `cargo build --examples`"
-    );
-    let mut command = Command::new(path);
-    command.env_remove("RUST_LOG").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-/// Runs to the end, or fails the test if there is none.
-fn finish(mut command: Command) -> Output {
-    let mut child = Killed(Some(command.spawn().expect("it is executable")));
-    child.finish()
-}
-
-/// A child that does not outlive its test.
-struct Killed(Option<Child>);
-
-impl Killed {
-    fn child(&mut self) -> &mut Child {
-        self.0.as_mut().expect("taken only by finish")
-    }
-
-    /// Its output to the end. A program that does not end keeps its pipes open: hence a thread, and a kill.
-    fn finish(&mut self) -> Output {
-        let pipes = (self.child().stdout.take(), self.child().stderr.take());
-        let (done, outputs) = mpsc::channel();
-        thread::spawn(move || done.send((read_all(pipes.0), read_all(pipes.1))));
-        let (stdout, stderr) = outputs.recv_timeout(PATIENCE).expect("it ends, and in time");
-        let status = self.0.take().expect("taken only here").wait().expect("it is our child");
-        Output { status, stdout, stderr }
-    }
-}
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        if let Some(mut child) = self.0.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-}
-
-fn read_all(pipe: Option<impl Read>) -> Vec<u8> {
-    let mut all = Vec::new();
-    if let Some(mut pipe) = pipe {
-        pipe.read_to_end(&mut all).expect("a pipe");
-    }
-    all
-}
-
-/// The server, once it has said where it listens.
-fn start_server(mut command: Command) -> (Killed, BufReader<std::process::ChildStdout>, String) {
-    let mut server = Killed(Some(command.spawn().expect("it is executable")));
-    let mut stdout = BufReader::new(server.child().stdout.take().expect("piped"));
-    let (done, first_line) = mpsc::channel();
-    thread::spawn(move || {
-        let mut line = String::new();
-        let _ = stdout.read_line(&mut line);
-        done.send((stdout, line))
-    });
-    let (stdout, line) = first_line.recv_timeout(PATIENCE).expect("it says that it listens, and in time");
-    let at = line.strip_prefix("listening on ").and_then(|rest| rest.strip_suffix('\n')).map(str::to_owned);
-    (server, stdout, at.unwrap_or_else(|| panic!("{line:?} is not where it listens")))
-}
+use common::PATIENCE;
+use common::programs::{Killed, example, finish, line, start_server};
 
 fn server(arguments: &[&str]) -> Command {
     let mut command = example("blocking_echo_server");
@@ -93,14 +21,6 @@ fn client(at: &str, message: &str) -> Output {
     let mut command = example("blocking_echo_client");
     command.args([at, message]);
     finish(command)
-}
-
-/// The one line of an error.
-fn line(output: &Output) -> &str {
-    let text = str::from_utf8(&output.stderr).expect("text");
-    let line = text.strip_suffix('\n').expect("a whole line");
-    assert!(!line.contains('\n'), "{text}");
-    line
 }
 
 #[test]
@@ -193,10 +113,7 @@ mod unix {
                 let (mut server, mut stdout, at) = start_server(command);
                 // One who is connected and says nothing does not hold it up.
                 let _silent = TcpStream::connect(&at).expect("it listens");
-                let pid = server.child().id().to_string();
-                let sent =
-                    Command::new("kill").args([signal, &pid]).status().expect("every Unix has kill(1)");
-                assert!(sent.success());
+                server.signal(signal);
                 let output = server.finish();
                 assert!(output.status.success(), "{output:?}");
                 let mut rest = String::new();
@@ -211,7 +128,7 @@ mod unix {
         let (_server, _stdout, at) = start_server(server(&["--threads", "--listen", "127.0.0.1:0"]));
         let mut command = example("blocking_echo_client");
         command.args([&at, &"x".repeat(100_000)]);
-        let mut child = Killed(Some(command.spawn().expect("it is executable")));
+        let mut child = Killed::start(&mut command);
         drop(child.child().stdout.take());
         let output = child.finish();
         assert_eq!(output.status.code(), Some(1));
@@ -219,7 +136,7 @@ mod unix {
 
         let mut silent = server(&["--listen", "127.0.0.1"]);
         silent.stderr(Stdio::piped());
-        let mut child = Killed(Some(silent.spawn().expect("it is executable")));
+        let mut child = Killed::start(&mut silent);
         drop(child.child().stderr.take());
         assert_eq!(child.finish().status.code(), Some(1));
     }

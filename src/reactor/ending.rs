@@ -25,6 +25,9 @@ impl<S> Reactor<S> {
             connection.phase() == Phase::Flushing && !connection.is_eof() && !shared.options.linger.is_zero();
         if lingers {
             connection.linger();
+            if connection.can_receive() {
+                shared.queue(head); // input that no further event will announce
+            }
             for timer in peer.take_timers() {
                 shared.timers.cancel(timer);
             }

@@ -171,7 +171,7 @@ impl<S> Reactor<S> {
         }
         self.arm_idle(slot);
         let Some((peer, head, shared)) = self.net.sockets.parts(slot) else { return };
-        if peer.connection.is_due(&shared.options) {
+        if peer.is_due(&shared.options) {
             shared.queue(head);
         }
     }

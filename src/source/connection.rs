@@ -444,6 +444,7 @@ impl<T: Read + Write> Connection<T> {
         self.is_over()
             || self.can_receive()
             || self.owes_fin()
+            || self.out_of_buffers
             || (self.writable && !self.outbox.is_empty())
             || ((self.full || self.writable_owed) && self.writable_is_due(limits))
             || (self.held && self.wants_input())

@@ -6,7 +6,7 @@ pub(crate) mod socket;
 
 use std::time::{Duration, Instant};
 
-use crate::{address::Address, shared::Head, stream::Stream, timers::TimerId};
+use crate::{address::Address, options::Options, shared::Head, stream::Stream, timers::TimerId};
 
 use connection::Connection;
 use listener::Listener;
@@ -86,6 +86,12 @@ impl Peer {
 
     pub(crate) fn is_dialing(&self) -> bool {
         self.extra.as_ref().is_some_and(|extra| extra.dial.is_some())
+    }
+
+    /// Whether there is work that no further event will announce.
+    pub(crate) fn is_due(&self, limits: &Options) -> bool {
+        // What is asked of a connection that is not there yet has to wait for it.
+        if self.is_dialing() { self.connection.is_over() } else { self.connection.is_due(limits) }
     }
 
     pub(crate) fn is_closing(&self) -> bool {

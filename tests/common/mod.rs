@@ -1,6 +1,8 @@
 //! A server in a thread, and the few handlers and clients that several tests share.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub mod programs;
+mod recorder;
 pub mod script;
 pub mod stepped;
 
@@ -12,6 +14,8 @@ use std::{
     time::Duration,
 };
 
+#[allow(unused_imports, reason = "each test file uses a part of it")]
+pub use recorder::*;
 use socket2::{Domain, SockRef, Socket, Type};
 use tidegate::{Accepted, Conn, EventLoop, Handler, ListenOptions, Net, Options, Remote, Stats};
 
@@ -56,19 +60,20 @@ impl<H: Handler + Send + 'static> Server<H> {
     }
 
     /// Ends the loop, leaving everything in place, and gives back what the test wants to look at.
-    pub fn stop(mut self) -> (H, Stats) {
+    pub fn stop(self) -> (H, Stats) {
         self.remote.stop();
         self.join()
     }
 
-    pub fn drain(mut self, grace: Duration) -> (H, Stats) {
+    pub fn drain(self, grace: Duration) -> (H, Stats) {
         self.remote.drain(grace);
         self.join()
     }
 
-    fn join(&mut self) -> (H, Stats) {
+    /// Waits for an end that was asked for.
+    pub fn join(mut self) -> (H, Stats) {
         let thread = self.thread.take().expect("joined once");
-        thread.join().expect("the server does not panic")
+        within(|| thread.join()).expect("the server does not panic")
     }
 }
 
@@ -78,6 +83,7 @@ impl<H: Send + 'static> Drop for Server<H> {
     }
 }
 
+/// A blocking client that fails rather than hangs.
 pub fn connect(to: SocketAddr) -> TcpStream {
     patient(TcpStream::connect(to).unwrap())
 }
@@ -139,6 +145,13 @@ impl Handler for Echo {
         conn.send_all(input);
         input.len()
     }
+}
+
+/// What `work` returns, or a failed test if it takes for ever.
+pub fn within<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (done, result) = mpsc::channel();
+    std::thread::spawn(move || done.send(work()));
+    result.recv_timeout(PATIENCE).expect("it ends, in time and without a panic")
 }
 
 /// Bytes in which every place can be told from its neighbours, and from the same place of another seed.

@@ -28,7 +28,7 @@ impl<T: Read + Write> Connection<T> {
     /// has a path of its own.
     pub(crate) fn send_gathered(&mut self, gathered: &[u8], limits: &Options, stats: &mut Stats) {
         let within_budget = gathered.len() < self.budget(limits);
-        if !(self.writable & self.outbox.is_empty() & within_budget) {
+        if !(self.can_write() & self.outbox.is_empty() & within_budget) {
             self.send(gathered, &[], limits, stats);
             return;
         }
@@ -93,7 +93,7 @@ impl<T: Read + Write> Connection<T> {
         let mut taken = 0;
         loop {
             let budget = self.budget(limits);
-            if !self.writable || budget == 0 {
+            if !self.can_write() || budget == 0 {
                 return taken;
             }
             let queued = self.outbox.len();
@@ -112,6 +112,11 @@ impl<T: Read + Write> Connection<T> {
             self.outbox.advance(from_outbox);
             taken += n - from_outbox;
         }
+    }
+
+    /// Whether the kernel takes bytes, as far as is known, and is to get any: not after a failure or an abort.
+    fn can_write(&self) -> bool {
+        self.writable & matches!(self.phase, Phase::Open | Phase::Flushing)
     }
 
     /// Notes what one `send` of `asked` bytes did; `None` if there is no point in another one now.

@@ -1,0 +1,103 @@
+//! Programs of this package as child processes: found, started, listened to, and ended with their test.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    path::PathBuf,
+    process::{Child, ChildStdout, Command, Output, Stdio},
+    sync::mpsc,
+    thread,
+};
+
+use super::PATIENCE;
+
+/// An example of this package. Cargo names the paths of binaries only; examples stand beside the tests.
+pub fn example(name: &str) -> Command {
+    let test = std::env::current_exe().expect("a test has a path");
+    let profile = test.ancestors().nth(2).expect("target/PROFILE/deps/TEST");
+    let mut path = PathBuf::from(profile);
+    path.push("examples");
+    path.push(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    assert!(
+        path.exists(),
+        "no {path:?}: `cargo test` as a whole builds it, so does `cargo build --examples`"
+    );
+    let mut command = Command::new(path);
+    command.env_remove("RUST_LOG").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs to the end, or fails the test if there is none.
+pub fn finish(mut command: Command) -> Output {
+    Killed::start(&mut command).finish()
+}
+
+/// A child that does not outlive its test.
+pub struct Killed(Option<Child>);
+
+impl Killed {
+    pub fn start(command: &mut Command) -> Self {
+        Killed(Some(command.spawn().expect("it is executable")))
+    }
+
+    pub fn child(&mut self) -> &mut Child {
+        self.0.as_mut().expect("taken only by finish")
+    }
+
+    /// Sends it a signal: `"-TERM"`.
+    #[cfg(unix)]
+    pub fn signal(&mut self, signal: &str) {
+        let pid = self.child().id().to_string();
+        let sent = Command::new("kill").args([signal, &pid]).status().expect("every Unix has kill(1)");
+        assert!(sent.success());
+    }
+
+    /// Its output to the end. A program that does not end keeps its pipes open: hence a thread, and a kill.
+    pub fn finish(&mut self) -> Output {
+        let pipes = (self.child().stdout.take(), self.child().stderr.take());
+        let (done, outputs) = mpsc::channel();
+        thread::spawn(move || done.send((read_all(pipes.0), read_all(pipes.1))));
+        let (stdout, stderr) = outputs.recv_timeout(PATIENCE).expect("it ends, and in time");
+        let status = self.0.take().expect("taken only here").wait().expect("it is our child");
+        Output { status, stdout, stderr }
+    }
+}
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn read_all(pipe: Option<impl Read>) -> Vec<u8> {
+    let mut all = Vec::new();
+    if let Some(mut pipe) = pipe {
+        pipe.read_to_end(&mut all).expect("a pipe");
+    }
+    all
+}
+
+/// The server, once it has said where it listens.
+pub fn start_server(mut command: Command) -> (Killed, BufReader<ChildStdout>, String) {
+    let mut server = Killed::start(&mut command);
+    let mut stdout = BufReader::new(server.child().stdout.take().expect("piped"));
+    let (done, first_line) = mpsc::channel();
+    thread::spawn(move || {
+        let mut line = String::new();
+        let _ = stdout.read_line(&mut line);
+        done.send((stdout, line))
+    });
+    let (stdout, line) = first_line.recv_timeout(PATIENCE).expect("it says that it listens, and in time");
+    let at = line.strip_prefix("listening on ").and_then(|rest| rest.strip_suffix('\n')).map(str::to_owned);
+    (server, stdout, at.unwrap_or_else(|| panic!("{line:?} is not where it listens")))
+}
+
+/// The one line of an error.
+pub fn line(output: &Output) -> &str {
+    let text = str::from_utf8(&output.stderr).expect("text");
+    let line = text.strip_suffix('\n').expect("a whole line");
+    assert!(!line.contains('\n'), "{text}");
+    line
+}
