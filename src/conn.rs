@@ -236,18 +236,24 @@ impl Output<'_> {
     #[inline]
     pub fn send_all(&mut self, bytes: &[u8]) -> Flow {
         let (peer, head, shared) = parts(self.sockets, self.slot);
-        let flow = shared.send(&mut peer.connection, head, bytes);
-        if !peer.connection.owns_buffers() {
-            return flow;
+        if shared.gather(&peer.connection, head, bytes) {
+            return Flow::Open;
         }
-        self.sockets.check_memory(self.slot);
-        let is_gone = parts(self.sockets, self.slot).0.connection.phase() == Phase::Resetting;
-        if is_gone { Flow::Gone } else { flow }
+        self.send_now(bytes)
     }
 
     /// See [`Conn::send_shared`].
     pub fn send_shared(&mut self, bytes: &Arc<[u8]>) -> Flow {
         self.send_all(bytes)
+    }
+
+    fn send_now(&mut self, bytes: &[u8]) -> Flow {
+        let (peer, head, shared) = parts(self.sockets, self.slot);
+        let flow = shared.send(&mut peer.connection, head, bytes);
+        self.sockets.check_memory(self.slot);
+        // The budget may have been kept at this connection's expense.
+        let is_gone = parts(self.sockets, self.slot).0.connection.phase() == Phase::Resetting;
+        if is_gone { Flow::Gone } else { flow }
     }
 
     /// See [`Conn::write_fmt`].

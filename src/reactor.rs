@@ -131,6 +131,9 @@ impl<S> Reactor<S> {
 
     /// Sends what was sent outside of callbacks, now and not in the next turn. Makes no callback.
     pub fn flush(&mut self) {
+        if !self.net.sockets.shared.has_touched() {
+            return;
+        }
         let mut touched = self.net.sockets.shared.take_touched();
         for slot in touched.drain(..) {
             let Some((peer, head, shared)) = self.net.sockets.parts(slot) else { continue };
@@ -186,6 +189,7 @@ impl<S> Reactor<S> {
         self.net.sockets.shared.begin_turn(now);
         self.take_signals(handler);
         self.ring_alarms(handler, now);
+        self.give_back_unplaced(handler);
         self.serve_queue(handler, end);
         self.advance_ending(handler, now);
         self.flush();
@@ -211,15 +215,21 @@ impl<S> Reactor<S> {
         }
     }
 
-    /// One pass over what the queue holds at its start; what joins it meanwhile waits for the next turn.
-    fn serve_queue(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), end: Option<Instant>) {
-        let (max_bytes, max_sources) = WORK_BETWEEN_CLOCK_READS;
-        let (mut bytes, mut sources) = (self.bytes_moved(), 0);
+    fn give_back_unplaced(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized)) {
+        if self.net.unplaced.is_empty() {
+            return;
+        }
         for (id, session) in std::mem::take(&mut self.net.unplaced) {
             let why = CloseReason::ConnectFailed(io::Error::other("no token is left for it"));
             self.net.sockets.shared.stats.count_close(why.kind());
             handler.on_close(&mut self.net, id, session, why);
         }
+    }
+
+    /// One pass over what the queue holds at its start; what joins it meanwhile waits for the next turn.
+    fn serve_queue(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), end: Option<Instant>) {
+        let (max_bytes, max_sources) = WORK_BETWEEN_CLOCK_READS;
+        let (mut bytes, mut sources) = (self.bytes_moved(), 0);
         for _ in 0..self.net.sockets.shared.queue_len() {
             let Some(slot) = self.net.sockets.shared.pop_queue() else { break };
             let Some(place) = self.net.sockets.slots.get_mut(slot as usize) else { continue };

@@ -150,12 +150,19 @@ impl Shared {
     /// What a callback that panicked has left behind must not reach another connection.
     pub(crate) fn begin_turn(&mut self, now: Instant) {
         self.now = Some(now);
-        let since = now.saturating_duration_since(self.base);
-        self.tick = (since.as_secs() as u32).wrapping_mul(1000).wrapping_add(since.subsec_millis());
+        if !self.timers.is_empty() {
+            self.set_tick(now);
+        }
         self.turn = self.turn.wrapping_add(1);
         self.stats.turns += 1;
         self.current = None;
         self.gathered.clear();
+    }
+
+    /// Only idle timeouts look at the tick, so it stands still until there is one.
+    pub(crate) fn set_tick(&mut self, now: Instant) {
+        let since = now.saturating_duration_since(self.base);
+        self.tick = (since.as_secs() as u32).wrapping_mul(1000).wrapping_add(since.subsec_millis());
     }
 
     pub(crate) fn new_head(&mut self, slot: usize) -> Head {
@@ -224,6 +231,10 @@ impl Shared {
         }
     }
 
+    pub(crate) fn has_touched(&self) -> bool {
+        !self.touched.is_empty()
+    }
+
     pub(crate) fn take_touched(&mut self) -> Vec<u32> {
         std::mem::take(&mut self.touched)
     }
@@ -243,8 +254,23 @@ impl Shared {
             || !matches!(self.ending, Ending::No | Ending::Draining(_))
     }
 
-    /// Sends to a connection, in the way that fits who asks.
+    /// Takes what the present callback's own connection is sent, to go out when the callback has returned. `false`:
+    /// that is not what this is, or something stands against it.
     #[inline]
+    pub(crate) fn gather(&mut self, connection: &Connection<Stream>, head: &Head, bytes: &[u8]) -> bool {
+        let gathers = self.current == Some(head.slot)
+            && bytes.len() < LARGE_SEND
+            && self.gathered.len() + bytes.len() < self.gather_limit
+            && connection.takes_sends()
+            && connection.queued() == 0
+            && connection.has_budget(&self.options);
+        if gathers {
+            self.gathered.extend_from_slice(bytes);
+        }
+        gathers
+    }
+
+    /// Sends what is not gathered.
     pub(crate) fn send(
         &mut self,
         connection: &mut Connection<Stream>,
@@ -257,14 +283,6 @@ impl Shared {
         }
         if self.current != Some(head.slot) {
             return self.send_to_other(connection, head, bytes);
-        }
-        let gather = bytes.len() < LARGE_SEND
-            && self.gathered.len() + bytes.len() < self.gather_limit
-            && connection.queued() == 0
-            && connection.has_budget(&self.options);
-        if gather {
-            self.gathered.extend_from_slice(bytes);
-            return Flow::Open;
         }
         let flow = connection.send(&self.gathered, bytes, &self.options, &mut self.stats);
         self.gathered.clear();

@@ -104,6 +104,7 @@ impl Stream {
         self.tcp()?.peer_addr()
     }
 
+    #[inline]
     fn tcp(&self) -> io::Result<&TcpStream> {
         match self {
             Self::Unconnected | Self::Memory(_) => Err(io::ErrorKind::NotConnected.into()),
@@ -119,19 +120,23 @@ impl From<TcpStream> for Stream {
 }
 
 impl Read for Stream {
+    #[inline]
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
+            Self::Tcp(stream) => stream.read(buffer),
             Self::Memory(wire) => wire.read(buffer),
-            _ => self.tcp()?.read(buffer),
+            Self::Unconnected => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 }
 
 impl Write for Stream {
+    #[inline]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
+            Self::Tcp(stream) => stream.write(bytes),
             Self::Memory(wire) => wire.write(bytes),
-            _ => self.tcp()?.write(bytes),
+            Self::Unconnected => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 

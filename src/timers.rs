@@ -110,6 +110,10 @@ impl<K> Timers<K> {
         Some(self.base.checked_add(due).unwrap_or(self.base))
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.heap.is_empty()
+    }
+
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.heap.len()

@@ -18,6 +18,9 @@ use super::Reactor;
 impl<S> Reactor<S> {
     /// Fires what was due when the turn began; what the callbacks set waits for the next turn.
     pub(super) fn ring_alarms(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), now: Instant) {
+        if self.net.sockets.shared.timers.is_empty() {
+            return;
+        }
         let due = self.net.sockets.shared.timers.begin(now);
         while let Some((id, alarm)) = self.net.sockets.shared.timers.pop_due(due) {
             match alarm {
@@ -75,8 +78,9 @@ impl<S> Reactor<S> {
             shared.timers.cancel(timer);
         }
         if peer.idle.after > 0 {
-            peer.idle.since = shared.tick;
             let now = shared.now.expect("timers are armed in a turn");
+            shared.set_tick(now);
+            peer.idle.since = shared.tick;
             let at = later(now, Duration::from_millis(peer.idle.after.into()));
             peer.idle.timer = Some(shared.timers.insert(at, Alarm::Idle(slot)));
         }

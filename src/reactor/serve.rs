@@ -19,17 +19,25 @@ impl<S> Reactor<S> {
     pub(super) fn serve(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32) {
         let Some((peer, _, shared)) = self.net.sockets.parts(slot) else { return };
         peer.connection.enter_turn(shared.turn);
-        let held_back = peer.connection.has_held_back();
-        if !peer.is_dialing() || self.dial(handler, slot) {
-            if held_back {
-                self.send(handler, slot);
-                self.show_held(handler, slot);
-            }
+        let only_reads = !(peer.is_dialing() | peer.connection.has_held_back());
+        if only_reads || self.catch_up(handler, slot) {
             self.receive(handler, slot);
         }
         if !self.is_quiet(slot) {
             self.conclude(handler, slot);
         }
+    }
+
+    /// What comes before new input: to be connected, to send, to announce room, to show what was kept back. `false` if
+    /// it is not connected yet.
+    fn catch_up(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32) -> bool {
+        let Some((peer, ..)) = self.net.sockets.parts(slot) else { return false };
+        if peer.is_dialing() && !self.dial(handler, slot) {
+            return false;
+        }
+        self.send(handler, slot);
+        self.show_held(handler, slot);
+        true
     }
 
     fn is_quiet(&mut self, slot: u32) -> bool {
@@ -62,13 +70,16 @@ impl<S> Reactor<S> {
                 return;
             }
             let shown = connection.wants_input();
+            let is_new = connection.inbox().is_empty();
             let limit = if shown { connection.receive_limit(&shared.options) } else { self.scratch.len() };
             match connection.receive(&mut self.scratch[..limit], &mut shared.stats) {
                 Received::Data(n) => {
                     budget = budget.saturating_sub(n);
                     let drained = !connection.is_readable();
-                    if shown {
+                    if shown && is_new {
                         self.show(handler, slot, n);
+                    } else if shown {
+                        self.show_inbox(handler, slot, n);
                     } else if let Some(closing) = peer.closing() {
                         closing.heard = shared.now.unwrap_or(closing.heard);
                     }
@@ -95,12 +106,8 @@ impl<S> Reactor<S> {
         }
     }
 
-    /// Shows the `received` bytes that stand in the scratch buffer, behind what the inbox holds.
+    /// Shows the `received` bytes where they stand, in the scratch buffer.
     fn show(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32, received: usize) {
-        let Some((peer, ..)) = self.net.sockets.parts(slot) else { return };
-        if !peer.connection.inbox().is_empty() {
-            return self.show_inbox(handler, slot, received);
-        }
         let input = &self.scratch[..received];
         let (used, held) = offer(&mut self.net, handler, slot, input);
         if used < received {
@@ -112,6 +119,7 @@ impl<S> Reactor<S> {
         }
     }
 
+    /// Shows what the inbox holds, with the `received` bytes behind it.
     fn show_inbox(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32, received: usize) {
         let Some((peer, ..)) = self.net.sockets.parts(slot) else { return };
         let mut inbox = peer.connection.take_inbox();

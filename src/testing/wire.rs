@@ -107,6 +107,7 @@ impl Wire {
 }
 
 impl Read for Wire {
+    #[cold]
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut ends = self.ends();
         match ends.to_us.read(buffer)? {
@@ -119,6 +120,7 @@ impl Read for Wire {
 }
 
 impl Write for Wire {
+    #[cold]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut ends = self.ends();
         if ends.reset {

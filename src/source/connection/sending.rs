@@ -26,6 +26,7 @@ impl<T: Read + Write> Connection<T> {
 
     /// The same for what one callback gathered. Nearly always nothing waits and one `send` takes all of it: that
     /// has a path of its own.
+    #[inline]
     pub(crate) fn send_gathered(&mut self, gathered: &[u8], limits: &Options, stats: &mut Stats) {
         let within_budget = gathered.len() < self.budget(limits);
         if !(self.can_write() & self.outbox.is_empty() & within_budget) {
