@@ -230,14 +230,20 @@ impl<S> Reactor<S> {
     fn serve_queue(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), end: Option<Instant>) {
         let (max_bytes, max_sources) = WORK_BETWEEN_CLOCK_READS;
         let (mut bytes, mut sources) = (self.bytes_moved(), 0);
-        for _ in 0..self.net.sockets.shared.queue_len() {
-            let Some(slot) = self.net.sockets.shared.pop_queue() else { break };
+        let queue = self.net.sockets.shared.take_queue();
+        let mut served = 0;
+        for &slot in &queue {
+            served += 1;
             let Some(place) = self.net.sockets.slots.get_mut(slot as usize) else { continue };
             place.head.left_queue();
-            match &place.source {
+            match &mut place.source {
                 Source::Empty => {}
                 Source::Listener(_) => self.accept(handler, slot),
-                Source::Connection(_) => self.serve(handler, slot),
+                Source::Connection(peer) => {
+                    peer.connection.enter_turn(self.net.sockets.shared.turn);
+                    let only_reads = !(peer.is_dialing() | peer.connection.has_held_back());
+                    self.serve(handler, slot, only_reads);
+                }
             }
             sources += 1;
             if let Some(end) = end
@@ -249,6 +255,7 @@ impl<S> Reactor<S> {
                 (bytes, sources) = (self.bytes_moved(), 0);
             }
         }
+        self.net.sockets.shared.put_queue(queue, served);
     }
 
     fn bytes_moved(&self) -> u64 {

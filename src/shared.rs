@@ -1,7 +1,6 @@
 //! What all sources of one reactor share, whatever the type of their sessions.
 
 use std::{
-    collections::VecDeque,
     io,
     time::{Duration, Instant},
 };
@@ -71,7 +70,9 @@ pub(crate) struct Shared {
     gathered: Vec<u8>,
     gather_limit: usize,
     /// What has work to do, in the order in which it was learned.
-    queue: VecDeque<u32>,
+    queue: Vec<u32>,
+    /// The storage of the queue of the turn before: two take turns, since a pass ends where it found the end.
+    served: Vec<u32>,
     /// Connections that were sent to, other than from their own callback.
     touched: Vec<u32>,
     generation: u32,
@@ -141,7 +142,8 @@ impl Shared {
             listeners_waiting: Vec::new(),
             vacated: Vec::new(),
             gathered: Vec::new(),
-            queue: VecDeque::new(),
+            queue: Vec::new(),
+            served: Vec::new(),
             touched: Vec::new(),
             generation: 0,
         }
@@ -204,7 +206,7 @@ impl Shared {
     pub(crate) fn queue(&mut self, head: &mut Head) {
         if !head.queued {
             head.queued = true;
-            self.queue.push_back(head.slot);
+            self.queue.push(head.slot);
         }
     }
 
@@ -215,12 +217,20 @@ impl Shared {
         }
     }
 
-    pub(crate) fn queue_len(&self) -> usize {
-        self.queue.len()
+    /// Takes what the queue holds, for one pass; what is queued meanwhile waits for the next.
+    pub(crate) fn take_queue(&mut self) -> Vec<u32> {
+        std::mem::replace(&mut self.queue, std::mem::take(&mut self.served))
     }
 
-    pub(crate) fn pop_queue(&mut self) -> Option<u32> {
-        self.queue.pop_front()
+    /// Gives the list back after the first `served` of it: the others stay in front of what was queued meanwhile.
+    pub(crate) fn put_queue(&mut self, mut list: Vec<u32>, served: usize) {
+        if served < list.len() {
+            list.drain(..served);
+            list.append(&mut self.queue);
+            std::mem::swap(&mut self.queue, &mut list);
+        }
+        list.clear();
+        self.served = list;
     }
 
     /// Notes that a connection has something to send when the pass is over.

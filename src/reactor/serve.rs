@@ -15,11 +15,13 @@ use super::Reactor;
 const SEND_RETRY: std::time::Duration = std::time::Duration::from_millis(10);
 
 impl<S> Reactor<S> {
-    /// Everything that can be done for one connection now, within its budgets.
-    pub(super) fn serve(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32) {
-        let Some((peer, _, shared)) = self.net.sockets.parts(slot) else { return };
-        peer.connection.enter_turn(shared.turn);
-        let only_reads = !(peer.is_dialing() | peer.connection.has_held_back());
+    /// Everything that can be done for one connection now, within its budgets. `only_reads`: nothing comes before input.
+    pub(super) fn serve(
+        &mut self,
+        handler: &mut (impl Handler<Session = S> + ?Sized),
+        slot: u32,
+        only_reads: bool,
+    ) {
         if only_reads || self.catch_up(handler, slot) {
             self.receive(handler, slot);
         }
