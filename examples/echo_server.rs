@@ -139,29 +139,57 @@ fn options(args: &Args) -> Options {
 
 struct Echo;
 
-impl Handler for Echo {
-    type Session = (); // what to remember of each client: nothing
+/// What to remember of each client: how often it was heard, and how often that was when a drain looked last.
+#[derive(Default)]
+struct Client {
+    heard: u64,
+    seen: u64,
+}
 
-    fn on_accept(&mut self, _net: &mut Net, from: &Accepted) -> Option<()> {
+/// How long a client must have been silent, in a drain, to have been answered everything.
+const SILENCE: Duration = Duration::from_millis(100);
+
+impl Handler for Echo {
+    type Session = Client;
+
+    fn on_accept(&mut self, _net: &mut Net<Client>, from: &Accepted) -> Option<Client> {
         debug!("{:?} opened by {}", from.id, from.peer);
-        Some(()) // None would turn the client away
+        Some(Client::default()) // None would turn the client away
     }
 
-    fn on_data(&mut self, conn: &mut Conn<'_>, input: &[u8]) -> usize {
+    fn on_data(&mut self, conn: &mut Conn<'_, Client>, input: &[u8]) -> usize {
+        conn.session().heard += 1;
         // All of it, however little the kernel takes now: the rest is kept, and goes out as the client reads.
         // One that never reads cannot fill the memory: above high water its connection is not read further.
         conn.send_all(input);
         input.len() // consumed: what a handler leaves is shown again, with more behind it
     }
 
-    fn on_wake(&mut self, net: &mut Net) {
+    fn on_wake(&mut self, net: &mut Net<Client>) {
         info!("asked for statistics\n{}", net.stats());
     }
 
-    // on_eof and on_drain are left as they are: both close the connection, and closing first delivers what
-    // was sent. For an echo, that is all the client is owed.
+    // on_eof is left as it is: it closes the connection, and closing first delivers what was sent.
 
-    fn on_close(&mut self, _net: &mut Net, id: ConnId, _session: (), why: CloseReason) {
+    fn on_drain(&mut self, conn: &mut Conn<'_, Client>) {
+        // By default this would close it, too. But an echo owes a client what it has sent, and some of that may still
+        // be on its way or wait in the kernel: it goes on until nothing has come for a moment and nothing is left.
+        let at = conn.net().now() + SILENCE;
+        conn.set_timeout(at, 0);
+        let client = conn.session();
+        client.seen = client.heard;
+    }
+
+    fn on_timeout(&mut self, conn: &mut Conn<'_, Client>, _tag: u64) {
+        let is_silent = conn.session().heard == conn.session().seen;
+        if is_silent && conn.queued() == 0 {
+            conn.close();
+        } else {
+            self.on_drain(conn);
+        }
+    }
+
+    fn on_close(&mut self, _net: &mut Net<Client>, id: ConnId, _session: Client, why: CloseReason) {
         debug!("{id:?} closed: {why}");
     }
 }
