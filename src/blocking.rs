@@ -40,7 +40,8 @@ use std::thread;
 use std::time::Duration;
 
 use crate::address::{Address, ToAddress};
-use crate::source::socket::{OPTIONS_ARE_INHERITED, explain, listen_socket};
+use crate::platform::OPTIONS_ARE_INHERITED;
+use crate::source::socket::{explain, listen_socket};
 
 mod options;
 mod stopper;

@@ -12,7 +12,7 @@ pub enum CloseReason {
     Closed,
     /// It was closed because a drain had begun.
     Drained,
-    /// `abort()` was called, or the grace of a drain ran out.
+    /// `abort()` was called, or the grace of a drain ran out before it was closed.
     Aborted,
     /// The peer reset the connection, or stopped reading what was sent to it (ECONNRESET, EPIPE).
     Reset,
@@ -87,7 +87,10 @@ impl CloseReason {
         }
     }
 
-    /// Whether it ended as one of the two sides wished: no error, no limit, not cut off.
+    /// Whether it ended as one of the two sides wished: no error and no limit made it.
+    ///
+    /// The first reason wins, so a `close()` that could not be carried out in time is as clean as one that was;
+    /// [`Stats::undelivered`](crate::Stats::undelivered) counts what was lost.
     ///
     /// ```
     /// assert!(tidegate::CloseReason::Eof.is_clean());

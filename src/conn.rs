@@ -10,7 +10,8 @@ use std::{
 use crate::{
     address::Address,
     close::CloseReason,
-    net::{Flow, Net},
+    flow::Flow,
+    net::Net,
     shared::{Alarm, Head, Shared},
     sockets::Sockets,
     source::{Peer, connection::Phase},
@@ -133,6 +134,8 @@ impl<'a, S> Conn<'a, S> {
     /// Reading goes on. What `on_data` left unused is shown again, even if no new byte has come.
     pub fn resume_reading(&mut self) {
         let (peer, head, shared) = self.parts();
+        // The pause was not the peer's: its idle time begins again.
+        head.arm_idle |= peer.connection.is_paused() && peer.idle.after > 0 && !peer.is_dialing();
         peer.connection.resume();
         shared.plan(head);
     }
@@ -154,6 +157,7 @@ impl<'a, S> Conn<'a, S> {
     pub fn set_idle_timeout(&mut self, after: Option<Duration>) {
         let (peer, head, shared) = self.parts();
         peer.idle.set(head, after);
+        head.arm_idle = !peer.is_dialing(); // being connected is not being idle
         shared.plan(head);
     }
 

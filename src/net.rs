@@ -11,34 +11,21 @@ use socket2::SockRef;
 use crate::{
     address::{Address, ToAddress},
     conn::{Conn, ConnId},
+    flow::Flow,
     options::ListenOptions,
+    platform::{self, OPTIONS_ARE_INHERITED},
     shared::{Alarm, Ending, Head, Shared},
     sockets::Sockets,
     source::{
         Dial, Peer, Slot, Source,
         connection::Connection,
         listener::{Listener, ListenerId},
-        socket::{self, OPTIONS_ARE_INHERITED},
+        socket,
     },
     stats::Stats,
     stream::{self, Stream},
     timers::TimerId,
 };
-
-/// What became of a send.
-///
-/// Never an error to handle on the spot: why a connection ended is told once, by
-/// [`on_close`](crate::Handler::on_close).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Flow {
-    /// Taken; go on.
-    Open,
-    /// Taken, but stop producing: the outbox is above high water or this turn's write budget is spent.
-    /// [`on_writable`](crate::Handler::on_writable) follows.
-    Full,
-    /// Not taken: the connection is closing or gone.
-    Gone,
-}
 
 /// The connections and listeners of a reactor.
 ///
@@ -81,14 +68,16 @@ impl<S> Net<S> {
     pub fn listen_with(&mut self, at: impl ToAddress, options: ListenOptions) -> io::Result<ListenerId> {
         let address = at.to_address()?;
         let socket = socket::listen_socket(&address, options.backlog, options.reuse_port)?;
+        if OPTIONS_ARE_INHERITED && let Some(wish) = &self.sockets.shared.options.keepalive {
+            stream::set_keepalive(&SockRef::from(&socket), wish).map_err(|error| {
+                socket::explain(format_args!("cannot set keepalive for {address}"), &error)
+            })?;
+        }
         let slot = self
             .sockets
             .reserve()
             .ok_or_else(|| io::Error::other(format!("cannot listen on {address}: no token left")))?;
         let shared = &self.sockets.shared;
-        if OPTIONS_ARE_INHERITED && let Some(wish) = &shared.options.keepalive {
-            stream::set_keepalive(&SockRef::from(&socket), wish)?;
-        }
         match Listener::register(socket, options, &shared.registry, shared.token(slot)) {
             Ok(listener) => {
                 let place = &mut self.sockets.slots[slot as usize];
@@ -152,8 +141,11 @@ impl<S> Net<S> {
             return id;
         };
         let place = &mut self.sockets.slots[slot as usize];
-        let connection = Connection::new(Stream::Unconnected, stream::SHORT_READ_DRAINS);
-        let mut peer = Peer::new(connection); // being connected is not being idle
+        let connection = Connection::new(Stream::Unconnected, platform::SHORT_READ_DRAINS);
+        let mut peer = Peer::new(connection);
+        // Being connected is not being idle: the timer is set when that is over.
+        peer.idle.set(&mut place.head, self.sockets.shared.options.idle_timeout);
+        place.head.arm_idle = false;
         peer.extra().dial = Some(Dial { to: to.clone(), next: 0, under_way: false });
         place.source = Source::Connection(peer);
         self.sockets.shared.stats.open += 1;
@@ -188,7 +180,7 @@ impl<S> Net<S> {
     pub fn for_each(&mut self, mut f: impl FnMut(&mut Conn<'_, S>)) {
         let (end, newest) = (self.sockets.slots_end, self.sockets.shared.generation());
         for slot in 0..end {
-            if self.sockets.has_session(slot) && !self.sockets.slot(slot).head.is_newer_than(newest) {
+            if self.sockets.has_session(slot) && !self.is_born_since(slot, newest) {
                 f(&mut Conn::at(self, slot));
             }
         }
@@ -293,6 +285,12 @@ impl<S> Net<S> {
     /// What has happened so far.
     pub fn stats(&self) -> &Stats {
         &self.sockets.shared.stats
+    }
+
+    /// Whether what is in a slot came after the given generation.
+    pub(crate) fn is_born_since(&self, slot: u32, generation: u32) -> bool {
+        let Some(place) = self.sockets.slots.get(slot as usize) else { return false };
+        place.head.is_between(generation, self.sockets.shared.generation())
     }
 
     fn listener(&mut self, id: ListenerId) -> Option<(&mut Listener, &mut Head)> {

@@ -150,11 +150,13 @@ impl Options {
         ] {
             *at_least_one = (*at_least_one).max(1);
         }
-        // A connection counts these in 32 bits: there may be very many connections. An outbox may own twice its limit.
+        // A connection counts these in 32 bits: there may be very many connections. An outbox may own some times its limit.
         const GIB: usize = 1 << 30;
         for at_most_a_gib in [&mut self.max_outbox, &mut self.max_inbox, &mut self.write_budget] {
             *at_most_a_gib = (*at_most_a_gib).min(GIB);
         }
+        // `Full` has to come before the end.
+        self.high_water = self.high_water.min(self.max_outbox).max(1);
         // "Below low water" has to be reachable: an empty outbox is below 1.
         self.low_water = self.low_water.clamp(1, self.high_water);
         self

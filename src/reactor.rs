@@ -76,7 +76,7 @@ impl<S> Reactor<S> {
         }
         let capacity = (end - first).min(u32::MAX as usize);
         let mut shared = Shared::new(registry.try_clone()?, first, capacity, options, Instant::now());
-        shared.reserve = Some(registry.try_clone()?);
+        shared.keep_reserve();
         let scratch = vec![0; shared.options.read_buffer].into_boxed_slice();
         Ok(Self { net: Net::new(shared), scratch, signals: Arc::default() })
     }
@@ -104,6 +104,8 @@ impl<S> Reactor<S> {
         match &mut place.source {
             Source::Empty => return true,
             Source::Listener(listener) => listener.readable = true,
+            // It may as well say that it could not be connected: `dial` finds out.
+            Source::Connection(peer) if peer.is_dialing() => {}
             Source::Connection(peer) => peer.connection.note(readiness(event)),
         }
         self.net.sockets.shared.queue(&mut place.head);

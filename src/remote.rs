@@ -80,6 +80,7 @@ impl Remote {
         let was_set = self.signals.any.swap(true, Ordering::AcqRel);
         // A wake that is still on its way brings this one along.
         if !was_set && let Err(error) = self.waker.wake() {
+            self.signals.any.store(false, Ordering::Release); // so that the next call tries again
             log::error!("the loop cannot be woken: {error}");
         }
     }

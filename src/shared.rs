@@ -6,10 +6,11 @@ use std::{
 };
 
 use mio::{Registry, Token};
+use socket2::{Domain, Socket, Type};
 
 use crate::{
     conn::ConnId,
-    net::Flow,
+    flow::Flow,
     options::Options,
     source::connection::Connection,
     stats::Stats,
@@ -38,7 +39,7 @@ pub(crate) struct Head {
 }
 
 /// No slot has this number: one less is the most there can be. An `Option` would cost each connection four bytes.
-const NO_LISTENER: u32 = u32::MAX;
+pub(crate) const NO_LISTENER: u32 = u32::MAX;
 
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -60,8 +61,9 @@ pub(crate) struct Shared {
     pub(crate) stop: bool,
     /// The connection whose callback runs: what it sends is gathered.
     pub(crate) current: Option<u32>,
-    /// A descriptor to give up when there is no other: what it is of does not matter.
-    pub(crate) reserve: Option<Registry>,
+    /// A descriptor to give up when there is no other. A socket, since a duplicate of something would have a descriptor
+    /// but no open file of its own, and at ENFILE it is files that are missing.
+    pub(crate) reserve: Option<Socket>,
     warned: Option<Instant>,
     /// Listeners that are ready and found every place taken.
     pub(crate) listeners_waiting: Vec<u32>,
@@ -192,13 +194,25 @@ impl Shared {
         matches!(self.ending, Ending::Draining(_) | Ending::CutOff)
     }
 
+    /// Takes the reserve, if it was given up and can be had again.
+    pub(crate) fn keep_reserve(&mut self) {
+        if self.reserve.is_none() {
+            self.reserve = Socket::new(Domain::IPV4, Type::DGRAM, None).ok();
+        }
+    }
+
+    /// The time of the turn, for what happens only in one.
+    pub(crate) fn turn_time(&self) -> Instant {
+        self.now.expect("a turn begins with its time")
+    }
+
     /// Warns at most once a second: what a crowd of clients brings about must not fill the disk as well.
     pub(crate) fn warn_rarely(&mut self, text: std::fmt::Arguments<'_>) {
         const PAUSE: Duration = Duration::from_secs(1);
         let is_due = |last: Instant| self.now.is_none_or(|now| now.saturating_duration_since(last) >= PAUSE);
         if self.warned.is_none_or(is_due) {
             self.warned = self.now;
-            log::warn!("{text}");
+            log::warn!(target: "tidegate", "{text}");
         }
     }
 
@@ -358,9 +372,10 @@ impl Head {
         ConnId { slot: self.slot, generation: self.generation }
     }
 
-    /// Generations count up and may wrap: older is what lies less than half the way round behind.
-    pub(crate) fn is_newer_than(&self, generation: u32) -> bool {
-        (self.generation.wrapping_sub(generation) as i32) > 0
+    /// Whether it was made between two readings of [`Shared::generation`], which may have wrapped.
+    pub(crate) fn is_between(&self, before: u32, after: u32) -> bool {
+        let age = self.generation.wrapping_sub(before);
+        age > 0 && age <= after.wrapping_sub(before)
     }
 
     pub(crate) fn is_queued(&self) -> bool {

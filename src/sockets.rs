@@ -5,7 +5,7 @@ use slab::Slab;
 use crate::{
     close::CloseReason,
     conn::ConnId,
-    shared::{Head, Shared},
+    shared::{Head, NO_LISTENER, Shared},
     source::{Peer, Slot, Source, connection::Phase},
 };
 
@@ -40,28 +40,46 @@ impl Sockets {
     pub(crate) fn vacate(&mut self, slot: u32) {
         self.count_for_listener(slot, -1);
         let place = &mut self.slots[slot as usize];
-        let (registry, shared) = (&self.shared.registry, &mut self.shared.stats);
+        let (registry, stats) = (&self.shared.registry, &mut self.shared.stats);
         // An error here would mean that the poll has gone; the socket closes either way.
         let deregistered = match &mut place.source {
             Source::Empty => Ok(()),
             Source::Listener(listener) => listener.deregister(registry),
             Source::Connection(peer) => {
-                shared.open -= 1;
-                shared.buffered -= peer.connection.memory();
+                stats.open -= 1;
+                stats.buffered -= peer.connection.memory();
                 peer.connection.stream_mut().deregister(registry)
             }
         };
         if let Err(error) = deregistered {
             log::debug!("deregistering failed: {error}");
         }
-        if let Source::Connection(peer) = &mut place.source {
-            let closing = peer.closing().map(|closing| closing.timer);
-            for timer in peer.take_timers().chain(closing) {
-                self.shared.timers.cancel(timer);
+        match &mut place.source {
+            Source::Empty => {}
+            Source::Listener(listener) => {
+                if let Some(timer) = listener.retry {
+                    self.shared.timers.cancel(timer);
+                }
+                self.forget_listener(slot);
+            }
+            Source::Connection(peer) => {
+                let closing = peer.closing().map(|closing| closing.timer);
+                for timer in peer.take_timers().chain(closing) {
+                    self.shared.timers.cancel(timer);
+                }
             }
         }
-        place.source = Source::Empty;
+        self.slots[slot as usize].source = Source::Empty;
         self.shared.vacated.push(slot);
+    }
+
+    /// Its slot may become another listener's.
+    fn forget_listener(&mut self, slot: u32) {
+        for (_, place) in &mut self.slots {
+            if place.head.listener == slot {
+                place.head.listener = NO_LISTENER;
+            }
+        }
     }
 
     /// Counts what the buffers of a connection own, and keeps the memory budget: while all together are above it, the
@@ -97,12 +115,8 @@ impl Sockets {
 
     /// Notes with its listener that a connection has come or gone.
     pub(crate) fn count_for_listener(&mut self, slot: u32, change: isize) {
-        let Head { listener, generation, .. } = self.slots[slot as usize].head;
-        // Whatever stands in the slot now: it is the listener only if it is older than the connection.
-        if let Some(place) = self.slots.get_mut(listener as usize)
-            && !place.head.is_newer_than(generation)
-            && let Some(listener) = place.listener_mut()
-        {
+        let listener = self.slots[slot as usize].head.listener;
+        if let Some(listener) = self.slots.get_mut(listener as usize).and_then(Slot::listener_mut) {
             listener.open = listener.open.saturating_add_signed(change);
         }
     }
@@ -152,5 +166,20 @@ impl Sockets {
 
     pub(crate) fn is_open(&self, id: ConnId) -> bool {
         self.has_session(id.slot) && self.slot(id.slot).head.id() == id
+    }
+}
+
+/// A host's poll may outlive the reactor: it must not be left with sources that are gone.
+impl Drop for Sockets {
+    fn drop(&mut self) {
+        let registry = &self.shared.registry;
+        for (_, place) in &mut self.slots {
+            // If the poll has gone, so has the registration.
+            let _ = match &mut place.source {
+                Source::Empty => Ok(()),
+                Source::Listener(listener) => listener.deregister(registry),
+                Source::Connection(peer) => peer.connection.stream_mut().deregister(registry),
+            };
+        }
     }
 }

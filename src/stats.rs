@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::close::CloseKind;
 
-/// What a reactor has done since it was made. Counts never go down, but for `open`.
+/// What a reactor has done since it was made. Counts never go down, but for `open` and `buffered`.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Stats {
@@ -42,7 +42,10 @@ pub struct Stats {
     pub reads_paused: u64,
     /// Sends that were not taken, since the connection was closing or closed.
     pub sends_discarded: u64,
-    /// Connections cut off when the grace of a drain ran out.
+    /// Sessions that ended while the kernel had not taken all that was sent: by a reset of either side, a limit, a
+    /// timeout, or the end of a drain's grace. Their `on_close` tells the reason that came first.
+    pub undelivered: u64,
+    /// Connections that were still open when the grace of a drain ran out.
     pub drain_resets: u64,
     /// How much storage all outboxes and inboxes own now, in bytes.
     pub buffered: usize,
@@ -84,14 +87,14 @@ impl fmt::Display for Stats {
         list(f, refused)?;
         write!(f, "\nclosed: {}", self.closed)?;
         list(f, CloseKind::ALL.map(|kind| (kind.name(), self.closed_by(kind))))?;
-        list(f, [("cut off by a drain", self.drain_resets)])?;
+        list(f, [("cut off by a drain", self.drain_resets), ("undelivered", self.undelivered)])?;
         write!(f, "\nreceived: {} bytes in {} calls", self.bytes_received, self.receives)?;
         write!(f, "\nsent: {} bytes in {} calls", self.bytes_sent, self.sends)?;
         let trouble = [
             ("partial", self.partial_sends),
-            ("would have blocked, either way", self.would_blocks),
+            ("calls that would have blocked, either way", self.would_blocks),
             ("pauses of reading", self.reads_paused),
-            ("after the end", self.sends_discarded),
+            ("sends after the end", self.sends_discarded),
         ];
         list(f, trouble)?;
         write!(f, "\nin buffers: {} bytes\nturns: {}", self.buffered, self.turns)

@@ -6,23 +6,14 @@ use std::{
     time::Duration,
 };
 
-use mio::{Interest, Registry, Token, event::Source, net::TcpStream};
+use mio::{Registry, Token, event::Source, net::TcpStream};
 use socket2::{SockRef, TcpKeepalive};
 
 use crate::{
     options::{Keepalive, Options},
+    platform,
     testing::Wire,
 };
-
-/// Whether a `recv` that returned less than it was asked for has emptied the socket. True for TCP on Linux and
-/// Android as long as neither an urgent mark nor a hang-up is waiting, which the priority interest tells.
-pub(crate) const SHORT_READ_DRAINS: bool = cfg!(any(target_os = "linux", target_os = "android"));
-
-/// What a stream is registered for, once: no `epoll_ctl` between accept and close.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-const INTERESTS: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-const INTERESTS: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
 /// A nonblocking stream.
 #[derive(Debug)]
@@ -43,7 +34,7 @@ impl Stream {
     pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         match self {
             Self::Unconnected | Self::Memory(_) => Ok(()),
-            Self::Tcp(stream) => stream.register(registry, token, INTERESTS),
+            Self::Tcp(stream) => stream.register(registry, token, platform::INTERESTS),
         }
     }
 
@@ -140,23 +131,11 @@ impl Write for Stream {
         }
     }
 
-    /// Several slices in one system call where that cannot raise SIGPIPE: std's is `writev`, which takes no
-    /// MSG_NOSIGNAL, and a host may have left SIGPIPE at its default, which kills it.
-    #[cfg(any(target_os = "linux", target_os = "android"))]
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        const MSG_NOSIGNAL: i32 = 0x4000; // linux/socket.h
-        if let Self::Memory(wire) = self {
-            return wire.write_vectored(slices);
-        }
-        let stream = self.tcp()?;
-        stream.try_io(|| SockRef::from(stream).send_vectored_with_flags(slices, MSG_NOSIGNAL))
-    }
-
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match slices.iter().find(|slice| !slice.is_empty()) {
-            Some(first) => self.write(first),
-            None => Ok(0),
+        match self {
+            Self::Tcp(stream) => platform::send_vectored(stream, slices),
+            Self::Memory(wire) => wire.write_vectored(slices),
+            Self::Unconnected => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 
@@ -168,21 +147,8 @@ impl Write for Stream {
 /// For a stream, or for a listener whose streams inherit it.
 pub(crate) fn set_keepalive(socket: &SockRef<'_>, wish: &Keepalive) -> io::Result<()> {
     let times = TcpKeepalive::new().with_time(wish.after);
-    #[cfg(any(unix, windows))]
-    let times = times.with_interval(wish.interval);
-    #[cfg(unix)]
-    let times = times.with_retries(wish.retries);
+    // These have one time for the whole system.
+    #[cfg(not(any(target_os = "openbsd", target_os = "haiku", target_os = "aix", target_os = "solaris")))]
+    let times = times.with_interval(wish.interval).with_retries(wish.retries);
     socket.set_tcp_keepalive(&times)
-}
-
-/// ENOBUFS: the interface's queue is full, send(2). No readiness event will say when it is not.
-pub(crate) fn is_out_of_buffers(error: &io::Error) -> bool {
-    const ENOBUFS: i32 = if cfg!(any(target_os = "linux", target_os = "android")) {
-        105
-    } else if cfg!(windows) {
-        10055
-    } else {
-        55
-    };
-    error.raw_os_error() == Some(ENOBUFS)
 }

@@ -60,11 +60,16 @@ use crate::{
     stream::Stream,
 };
 
+/// How many turns a handler is given to come to rest.
+const TURNS: usize = 100_000;
+
 /// A reactor whose connections are in memory, whose peers do what they are told, and whose time stands still until
 /// [`advance`](Self::advance).
 ///
 /// Each call that takes the handler does all the work that follows from it before it returns, so a test needs no
-/// waiting. It is the same reactor and the same connections as with sockets; only the streams differ.
+/// waiting. It is the same reactor and the same connections as with sockets; only the streams of
+/// [`accept`](Self::accept) differ. What the handler itself listens on or connects to is real, and no event of it is
+/// ever seen here.
 ///
 /// # Panics
 /// [`new`](Self::new) panics if the system gives no more descriptors: a test has nothing better to do then. The other
@@ -94,7 +99,8 @@ impl<S> Rehearsal<S> {
     /// A client connects. Its id, or `None` if `on_accept` does not want it.
     pub fn accept<H: Handler<Session = S> + ?Sized>(&mut self, handler: &mut H) -> Option<ConnId> {
         let wire = Wire::default();
-        let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1 + self.wires.len() as u16));
+        let port = 1 + self.wires.len() % 65_535;
+        let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, port as u16));
         let listener = ListenerId { slot: u32::MAX, generation: 0 };
         let stream = Stream::Memory(wire.clone());
         let mut watched = Watched { handler: &mut *handler, ended: &mut self.ended };
@@ -126,7 +132,7 @@ impl<S> Rehearsal<S> {
     /// Lets so much time pass, from one deadline to the next.
     pub fn advance<H: Handler<Session = S> + ?Sized>(&mut self, handler: &mut H, by: Duration) {
         let end = self.now + by;
-        loop {
+        for _ in 0..TURNS {
             let next = self.reactor.next_deadline().filter(|at| *at < end);
             self.now = next.map_or(end, |at| at.max(self.now));
             self.settle(handler);
@@ -134,6 +140,7 @@ impl<S> Rehearsal<S> {
                 return;
             }
         }
+        panic!("the handler does not come to rest");
     }
 
     /// Makes the peer take only so many further bytes: 0 is one that does not read, `usize::MAX` (as at first) one
@@ -172,7 +179,6 @@ impl<S> Rehearsal<S> {
 
     /// Does what is left to do now, for instance what was asked for through [`net`](Self::net).
     pub fn settle<H: Handler<Session = S> + ?Sized>(&mut self, handler: &mut H) {
-        const TURNS: usize = 100_000;
         let mut handler = Watched { handler, ended: &mut self.ended };
         for _ in 0..TURNS {
             if !self.reactor.settle(&mut handler, self.now).more {

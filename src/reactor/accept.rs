@@ -7,14 +7,14 @@ use crate::{
     conn::{Conn, ConnId},
     handler::{Accepted, Handler},
     options::WhenFull,
+    platform::{self, OPTIONS_ARE_INHERITED},
     shared::Alarm,
     source::{
         Peer, Source,
         connection::{Connection, Readiness},
         listener::{Accept, Listener, ListenerId},
-        socket::OPTIONS_ARE_INHERITED,
     },
-    stream::{self, Stream},
+    stream::Stream,
 };
 
 use super::Reactor;
@@ -25,6 +25,7 @@ const RETRY: Duration = Duration::from_millis(100);
 impl<S> Reactor<S> {
     /// Accepts until the backlog is empty or the listener has had its share of this turn.
     pub(super) fn accept(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32) {
+        self.net.sockets.shared.keep_reserve();
         for _ in 0..self.net.sockets.shared.options.accept_budget {
             let is_full = self.is_full(slot);
             // `None`: closed by the callback for the client before.
@@ -71,7 +72,8 @@ impl<S> Reactor<S> {
         // Before on_accept, so that no session is made for a socket that cannot be served.
         if let Err(error) = stream.register(&shared.registry, shared.token(slot)) {
             shared.stats.refused_error += 1;
-            log::warn!("a client was refused, its socket cannot be registered: {error}");
+            shared
+                .warn_rarely(format_args!("a client was refused, its socket cannot be registered: {error}"));
             self.net.sockets.vacate(slot);
             return None;
         }
@@ -79,7 +81,7 @@ impl<S> Reactor<S> {
         let session = handler.on_accept(&mut self.net, &Accepted { id, listener, peer });
 
         let shared = &mut self.net.sockets.shared;
-        let mut connection = Connection::new(stream, stream::SHORT_READ_DRAINS);
+        let mut connection = Connection::new(stream, platform::SHORT_READ_DRAINS);
         // A new socket takes bytes: a greeting need not wait for the event that says so.
         connection.note(Readiness { writable: true, ..Readiness::default() });
         shared.stats.open += 1;
@@ -143,11 +145,11 @@ impl<S> Reactor<S> {
         }
         let shared = &mut sockets.shared;
         shared.stats.refused_descriptors += shed;
-        shared.reserve = shared.registry.try_clone().ok();
+        shared.keep_reserve();
         if shed > 0 {
             shared.warn_rarely(format_args!("{shed} clients were turned away: {error}"));
         }
-        if shared.reserve.is_none() {
+        if shared.reserve.is_none() || (shed == 0 && !is_over) {
             self.pause_accepting(slot, error);
         } else if !is_over {
             sockets.queue(slot);
@@ -159,7 +161,7 @@ impl<S> Reactor<S> {
         let shared = &mut self.net.sockets.shared;
         shared.stats.accept_errors += 1;
         shared.warn_rarely(format_args!("accepting pauses for {} ms: {error}", RETRY.as_millis()));
-        let at = shared.now.expect("accept is called in a turn") + RETRY;
+        let at = shared.turn_time() + RETRY;
         self.wait_for_an_end(slot);
         let Some(listener) = self.net.sockets.slots[slot as usize].listener_mut() else { return };
         if listener.retry.is_none() {

@@ -26,7 +26,7 @@ impl<S> Reactor<S> {
             match alarm {
                 Alarm::Timer(tag) => handler.on_timer(&mut self.net, tag),
                 Alarm::Timeout { slot, tag } => self.timeout_is_due(handler, slot, id, tag),
-                Alarm::Idle(slot) => self.idle_is_due(slot),
+                Alarm::Idle(slot) => self.idle_is_due(slot, now),
                 Alarm::Deadline(slot) => {
                     let Some((peer, head, shared)) = self.net.sockets.parts(slot) else { continue };
                     peer.extra().deadline = None;
@@ -60,8 +60,9 @@ impl<S> Reactor<S> {
         id: TimerId,
         tag: u64,
     ) {
-        let Some((peer, ..)) = self.net.sockets.parts(slot) else { return };
+        let Some((peer, _, shared)) = self.net.sockets.parts(slot) else { return };
         peer.extra().timeouts.retain(|timer| *timer != id);
+        peer.connection.enter_turn(shared.turn);
         if peer.connection.phase() <= Phase::Failing {
             self.call(slot, |conn| handler.on_timeout(conn, tag));
             self.conclude(handler, slot);
@@ -78,7 +79,7 @@ impl<S> Reactor<S> {
             shared.timers.cancel(timer);
         }
         if peer.idle.after > 0 {
-            let now = shared.now.expect("timers are armed in a turn");
+            let now = shared.turn_time();
             shared.set_tick(now);
             peer.idle.since = shared.tick;
             let at = later(now, Duration::from_millis(peer.idle.after.into()));
@@ -86,9 +87,14 @@ impl<S> Reactor<S> {
         }
     }
 
-    fn idle_is_due(&mut self, slot: u32) {
+    fn idle_is_due(&mut self, slot: u32, now: Instant) {
         let Some((peer, head, shared)) = self.net.sockets.parts(slot) else { return };
         peer.idle.timer = None;
+        if head.is_queued() {
+            // An event of this very turn may be what was waited for: it is looked at first.
+            peer.idle.timer = Some(shared.timers.insert(now, Alarm::Idle(slot)));
+            return;
+        }
         if peer.connection.phase() >= Phase::Flushing {
             return; // a close has bounds of its own
         }
@@ -101,7 +107,6 @@ impl<S> Reactor<S> {
             shared.queue(head);
             return;
         }
-        let now = shared.now.expect("timers fire in a turn");
         let at = later(now, Duration::from_millis(left.into()));
         peer.idle.timer = Some(shared.timers.insert(at, Alarm::Idle(slot)));
     }
@@ -109,7 +114,7 @@ impl<S> Reactor<S> {
     /// Sets the timer that bounds a close; a second call, when lingering begins, moves it.
     pub(super) fn begin_closing(&mut self, slot: u32) {
         let Some((peer, _, shared)) = self.net.sockets.parts(slot) else { return };
-        let now = shared.now.expect("connections end in a turn");
+        let now = shared.turn_time();
         let lingers = peer.connection.phase() == Phase::Lingering;
         let linger_ends = later(now, shared.options.linger);
         if let Some(closing) = peer.closing() {
@@ -130,8 +135,10 @@ impl<S> Reactor<S> {
         let lingers = peer.connection.phase() == Phase::Lingering;
         let Some(closing) = peer.closing() else { return };
         let linger_ends = later(closing.heard, shared.options.linger);
-        if now < closing.by && now < linger_ends {
-            closing.timer = shared.timers.insert(linger_ends.min(closing.by), Alarm::Closing(slot));
+        let silent = now >= linger_ends && !head.is_queued(); // else an event of this very turn is looked at first
+        if now < closing.by && !(lingers && silent) {
+            let again = linger_ends.max(now).min(closing.by);
+            closing.timer = shared.timers.insert(again, Alarm::Closing(slot));
             return;
         }
         let out_of_time = now >= closing.by;

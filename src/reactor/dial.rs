@@ -2,7 +2,13 @@
 
 use std::io;
 
-use crate::{close::CloseReason, conn::Conn, handler::Handler, source::connection::Phase, stream::Stream};
+use crate::{
+    close::CloseReason,
+    conn::Conn,
+    handler::Handler,
+    source::connection::{Phase, Readiness},
+    stream::Stream,
+};
 
 use super::Reactor;
 
@@ -53,7 +59,10 @@ impl<S> Reactor<S> {
         let Some((peer, head, shared)) = self.net.sockets.parts(slot) else { return false };
         peer.extra().dial = None;
         peer.connection.stream().configure(&shared.options);
-        peer.idle.set(head, shared.options.idle_timeout);
+        // Whatever the event said: it was about the socket, and now there is a connection.
+        let readiness = Readiness { readable: true, writable: true, short_reads_lie: true, error: false };
+        peer.connection.note(readiness);
+        head.arm_idle = true;
         shared.stats.connected += 1;
         if peer.connection.phase() == Phase::Open {
             self.call(slot, |conn: &mut Conn<'_, S>| handler.on_open(conn));

@@ -6,7 +6,10 @@ use crate::{
     close::CloseReason,
     handler::Handler,
     shared::{Alarm, Ending},
-    source::{Source, connection::Phase},
+    source::{
+        connection::{Phase, Readiness},
+        listener::Listener,
+    },
 };
 
 use super::{Reactor, alarms::later};
@@ -16,7 +19,8 @@ impl<S> Reactor<S> {
     pub(super) fn finish(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32) {
         let Some((peer, head, shared)) = self.net.sockets.parts(slot) else { return };
         let (id, connection) = (head.id(), &mut peer.connection);
-        if connection.phase() == Phase::Resetting {
+        let lost = connection.has_lost();
+        if lost || connection.phase() == Phase::Resetting {
             // It fails only if the peer's reset came first, which is as good.
             let _ = connection.stream().reset_on_close();
         }
@@ -36,8 +40,9 @@ impl<S> Reactor<S> {
             self.net.sockets.vacate(slot);
         }
         let Some(session) = self.net.take_session(slot) else { return };
-        self.net.sockets.shared.stats.count_close(why.kind());
-        log::debug!("{id:?} has ended: {why}");
+        let stats = &mut self.net.sockets.shared.stats;
+        stats.count_close(why.kind());
+        stats.undelivered += u64::from(lost);
         handler.on_close(&mut self.net, id, session, why);
     }
 
@@ -95,16 +100,35 @@ impl<S> Reactor<S> {
         std::mem::take(&mut shared.stop) || drained
     }
 
-    /// What waits in the backlog was promised service by the kernel: it is accepted first.
+    /// What waits in the backlog was promised service by the kernel: it is accepted first, as much as there is room
+    /// for in a backlog, and what those clients have sent already is read before they are asked to finish.
     fn close_listeners(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized)) {
+        let before = self.net.sockets.shared.generation();
+        let accept_budget = self.net.sockets.shared.options.accept_budget;
         for slot in 0..self.net.sockets.slots_end {
-            let Some(place) = self.net.sockets.slots.get_mut(slot as usize) else { continue };
-            let Some(listener) = place.listener_mut() else { continue };
+            let Some(listener) = self.listener(slot) else { continue };
             listener.readable = true;
-            self.accept(handler, slot);
-            if let Source::Listener(_) = self.net.sockets.slots[slot as usize].source {
+            for _ in 0..=listener.options.backlog as usize / accept_budget {
+                self.accept(handler, slot);
+                if !self.listener(slot).is_some_and(|listener| listener.readable) {
+                    break;
+                }
+            }
+            if self.listener(slot).is_some() {
                 self.net.sockets.vacate(slot);
             }
         }
+        for slot in 0..self.net.sockets.slots_end {
+            if self.net.is_born_since(slot, before)
+                && let Some((peer, ..)) = self.net.sockets.parts(slot)
+            {
+                peer.connection.note(Readiness { readable: true, ..Readiness::default() });
+                self.serve(handler, slot, true);
+            }
+        }
+    }
+
+    fn listener(&mut self, slot: u32) -> Option<&mut Listener> {
+        self.net.sockets.slots.get_mut(slot as usize)?.listener_mut()
     }
 }

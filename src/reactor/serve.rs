@@ -145,6 +145,9 @@ impl<S> Reactor<S> {
     /// What is left to do when the callbacks of a connection's turn have been made: end it, or plan its next turn.
     pub(super) fn conclude(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32) {
         let Some((peer, head, shared)) = self.net.sockets.parts(slot) else { return };
+        if peer.connection.take_moved() {
+            peer.idle.since = shared.tick;
+        }
         let is_dialing = peer.is_dialing();
         let connection = &mut peer.connection;
         if connection.take_unseen_error()
@@ -164,8 +167,7 @@ impl<S> Reactor<S> {
             }
         }
         if connection.take_out_of_buffers() {
-            let now = shared.now.expect("conclude is called in a turn");
-            shared.timers.insert(now + SEND_RETRY, Alarm::Send(head.id()));
+            shared.timers.insert(shared.turn_time() + SEND_RETRY, Alarm::Send(head.id()));
         }
         let owns_buffers = connection.owns_buffers();
         if owns_buffers {

@@ -85,6 +85,8 @@ pub(crate) struct Connection<T> {
     fin_sent: bool,
     /// ENOBUFS: no edge will follow, a timer has to try again.
     out_of_buffers: bool,
+    /// Something that was taken from the handler was not delivered: the peer must not take what it has for the whole.
+    lost: bool,
     /// Bytes went one way or the other since this was asked last.
     moved: bool,
     turn: u32,
@@ -119,6 +121,7 @@ impl<T: Read + Write> Connection<T> {
             shutdown: false,
             fin_sent: false,
             out_of_buffers: false,
+            lost: false,
             moved: false,
             turn: 0,
             counted: 0,
@@ -211,6 +214,7 @@ impl<T: Read + Write> Connection<T> {
         self.full = false;
         self.writable_owed = false;
         if self.phase != Phase::Flushing {
+            self.lost |= !self.outbox.is_empty();
             self.outbox.clear();
         }
         if self.phase >= Phase::Flushing {
@@ -279,8 +283,9 @@ impl<T: Read + Write> Connection<T> {
     /// Brings a total up to date with what the buffers own now.
     pub(crate) fn count_memory(&mut self, total: &mut usize) {
         let memory = self.outbox.capacity() + self.inbox.capacity();
-        *total = *total - self.memory() + memory;
-        self.counted = memory as u32; // the options' limits see to it that it fits
+        let counted = u32::try_from(memory).unwrap_or(u32::MAX);
+        *total = *total - self.memory() + counted as usize;
+        self.counted = counted;
     }
 
     /// Whether there is anything to count.
@@ -329,6 +334,11 @@ impl<T: Read + Write> Connection<T> {
 
     pub(crate) fn queued(&self) -> usize {
         self.outbox.len()
+    }
+
+    /// Whether something that was taken from the handler did not reach the kernel.
+    pub(crate) fn has_lost(&self) -> bool {
+        self.lost
     }
 
     pub(crate) fn is_paused(&self) -> bool {

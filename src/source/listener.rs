@@ -4,7 +4,7 @@ use std::io;
 
 use mio::{Interest, Registry, Token, event::Source, net::TcpListener};
 
-use crate::{address::Address, options::ListenOptions, stream::Stream, timers::TimerId};
+use crate::{address::Address, options::ListenOptions, platform, stream::Stream, timers::TimerId};
 
 /// A listener in a [`Net`](crate::Net). Ids are not reused: that of a closed listener names nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -67,8 +67,8 @@ impl Listener {
                 self.readable = false;
                 Accept::WouldBlock
             }
-            io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => Accept::Again,
-            _ if is_out_of_descriptors(&error) => Accept::NoDescriptor(error),
+            kind if concerns_one_client(kind) => Accept::Again,
+            _ if platform::is_out_of_descriptors(&error) => Accept::NoDescriptor(error),
             _ => Accept::Exhausted(error),
         }
     }
@@ -78,12 +78,21 @@ impl Listener {
     }
 }
 
-/// ENFILE and EMFILE, accept(2); they have the same numbers on every Unix.
-fn is_out_of_descriptors(error: &io::Error) -> bool {
-    const WSAEMFILE: i32 = 10024;
-    match error.raw_os_error() {
-        Some(23 | 24) => cfg!(unix),
-        Some(WSAEMFILE) => cfg!(windows),
-        _ => false,
-    }
+/// Errors that were waiting with that one connection: accept(2), "Error handling".
+fn concerns_one_client(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{
+        ConnectionAborted, ConnectionReset, HostUnreachable, Interrupted, NetworkDown, NetworkUnreachable,
+        PermissionDenied, TimedOut,
+    };
+    matches!(
+        kind,
+        Interrupted
+            | ConnectionAborted
+            | ConnectionReset
+            | HostUnreachable
+            | NetworkDown
+            | NetworkUnreachable
+            | PermissionDenied
+            | TimedOut
+    )
 }

@@ -9,10 +9,6 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::address::Address;
 
-/// Whether a socket from `accept()` has the listener's `TCP_NODELAY`. It does on Linux, where one `setsockopt` on the
-/// listener saves one for each connection; tcp(7) does not promise it elsewhere.
-pub(crate) const OPTIONS_ARE_INHERITED: bool = cfg!(any(target_os = "linux", target_os = "android"));
-
 /// Opens a socket that listens: nonblocking, close-on-exec, with `TCP_NODELAY`, and `SO_REUSEADDR` on Unix.
 ///
 /// Of several addresses, the first that this machine has is taken. An address in use or forbidden ends the search: what
@@ -103,6 +99,7 @@ mod tests {
     use std::net::TcpStream;
 
     use super::*;
+    use crate::platform::OPTIONS_ARE_INHERITED;
 
     fn listen(text: &str) -> io::Result<TcpListener> {
         listen_socket(&Address::resolve(text)?, 16, false)

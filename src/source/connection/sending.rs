@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 
-use crate::{close::CloseReason, net::Flow, options::Options, stats::Stats, stream};
+use crate::{close::CloseReason, flow::Flow, options::Options, platform, stats::Stats};
 
 use super::{Connection, Phase};
 
@@ -145,11 +145,14 @@ impl<T: Read + Write> Connection<T> {
                 stats.would_blocks += 1;
                 self.writable = false;
             }
-            _ if stream::is_out_of_buffers(&error) => {
+            _ if platform::is_out_of_buffers(&error) => {
                 self.writable = false;
                 self.out_of_buffers = true;
             }
-            _ => self.fail(error),
+            _ => {
+                self.lost = true;
+                self.fail(error);
+            }
         }
         None
     }

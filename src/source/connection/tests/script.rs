@@ -5,7 +5,7 @@ use std::{
     io::{self, ErrorKind, IoSlice, Read, Write},
 };
 
-use crate::{close::CloseReason, source::connection::Readiness, stream};
+use crate::{close::CloseReason, source::connection::Readiness};
 
 /// What one call of `read` or `write` meets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -237,7 +237,7 @@ impl Write for Script {
 /// ENOBUFS has no kind, and another number on each platform; the code under test knows which.
 fn out_of_buffers() -> io::Error {
     let numbers = [105, 55, 10055].map(io::Error::from_raw_os_error);
-    numbers.into_iter().find(stream::is_out_of_buffers).expect("one of them is this platform's")
+    numbers.into_iter().find(crate::platform::is_out_of_buffers).expect("one of them is this platform's")
 }
 
 /// The byte at this place of what the peer sends. Neighbours and periods differ, so a byte that was lost, doubled or

@@ -225,7 +225,11 @@ fn reading_pauses_above_high_water_unless_that_is_switched_off() {
 #[test]
 fn a_send_over_the_limit_frees_the_outbox_and_ends_the_connection() {
     let mut bench = Bench::writing([WouldBlock]).limits(|limits| limits.max_outbox(5));
-    assert_eq!(bench.send(b"abcde"), Flow::Open, "the limit itself is allowed");
+    assert_eq!(
+        bench.send(b"abcde"),
+        Flow::Full,
+        "the limit itself is allowed, and high water is never above it"
+    );
     assert_eq!(bench.keep(b"f"), Flow::Gone);
     assert_eq!(bench.reason(), Some(CloseKind::OutboxLimit));
     assert_eq!((bench.connection.phase(), bench.connection.queued()), (Phase::Resetting, 0));
@@ -239,7 +243,7 @@ fn the_limit_counts_gathered_bytes_too() {
     assert_eq!(bench.send_behind(b"abc", b"defg"), Flow::Gone, "six are left");
     assert_eq!(bench.reason(), Some(CloseKind::OutboxLimit));
     let mut bench = Bench::writing([Bytes(2), WouldBlock]).limits(|limits| limits.max_outbox(5));
-    assert_eq!(bench.send_behind(b"abc", b"defg"), Flow::Open, "five are left");
+    assert_eq!(bench.send_behind(b"abc", b"defg"), Flow::Full, "five are left");
 }
 
 #[test]

@@ -1,0 +1,76 @@
+//! What differs between platforms, in one place.
+
+use std::io::{self, IoSlice};
+
+use mio::{Interest, net::TcpStream};
+
+/// Linux, with Android, which has its kernel.
+macro_rules! linux {
+    ($($item:item)*) => { $(#[cfg(any(target_os = "linux", target_os = "android"))] $item)* };
+}
+
+/// Every other platform.
+macro_rules! not_linux {
+    ($($item:item)*) => { $(#[cfg(not(any(target_os = "linux", target_os = "android")))] $item)* };
+}
+
+linux! {
+    use socket2::SockRef;
+
+    /// Whether a `recv` that returned less than it was asked for has emptied the socket, as long as neither an urgent
+    /// mark nor a hang-up is waiting, which the priority interest tells.
+    pub(crate) const SHORT_READ_DRAINS: bool = true;
+
+    /// Whether an accepted connection has the listener's TCP_NODELAY and keepalive, which saves system calls for each.
+    pub(crate) const OPTIONS_ARE_INHERITED: bool = true;
+
+    /// What a stream is registered for, once: no `epoll_ctl` between accept and close.
+    pub(crate) const INTERESTS: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
+
+    /// Several slices in one system call, without SIGPIPE: std's is `writev`, which takes no MSG_NOSIGNAL, and a host
+    /// may have left SIGPIPE at its default, which kills it.
+    pub(crate) fn send_vectored(stream: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        const MSG_NOSIGNAL: i32 = 0x4000; // linux/socket.h
+        stream.try_io(|| SockRef::from(stream).send_vectored_with_flags(slices, MSG_NOSIGNAL))
+    }
+}
+
+not_linux! {
+    pub(crate) const SHORT_READ_DRAINS: bool = false;
+
+    pub(crate) const OPTIONS_ARE_INHERITED: bool = false;
+
+    pub(crate) const INTERESTS: Interest = Interest::READABLE.add(Interest::WRITABLE);
+
+    /// One slice in a system call: where SIGPIPE is concerned, or mio has to see the call, that is the way that is safe.
+    pub(crate) fn send_vectored(stream: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match slices.iter().find(|slice| !slice.is_empty()) {
+            Some(first) => io::Write::write(&mut &*stream, first),
+            None => Ok(0),
+        }
+    }
+}
+
+/// ENOBUFS and ENOMEM: the interface's queue is full, or memory is short, send(2). No readiness event will say when it is not.
+pub(crate) fn is_out_of_buffers(error: &io::Error) -> bool {
+    const ENOBUFS: i32 = if cfg!(windows) {
+        10055
+    } else if !cfg!(any(target_os = "linux", target_os = "android")) {
+        55
+    } else if cfg!(any(target_arch = "mips", target_arch = "mips64")) {
+        132
+    } else {
+        105
+    };
+    error.raw_os_error() == Some(ENOBUFS) || error.kind() == io::ErrorKind::OutOfMemory
+}
+
+/// ENFILE and EMFILE, accept(2); they have the same numbers on every Unix.
+pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
+    const WSAEMFILE: i32 = 10024;
+    match error.raw_os_error() {
+        Some(23 | 24) => cfg!(unix),
+        Some(WSAEMFILE) => cfg!(windows),
+        _ => false,
+    }
+}
