@@ -21,8 +21,9 @@ struct Args {
     threads: bool,
 
     /// How many bytes are received before they are sent back
-    #[arg(long, value_name = "BYTES", default_value_t = ServerOptions::default().buffer)]
-    buffer: usize,
+    #[arg(long, value_name = "BYTES", default_value_t = ServerOptions::default().buffer as u32,
+          value_parser = clap::value_parser!(u32).range(1..=1 << 30))]
+    buffer: u32,
 }
 
 fn main() -> ExitCode {
@@ -39,7 +40,7 @@ fn main() -> ExitCode {
 }
 
 fn serve(args: &Args) -> io::Result<()> {
-    let server = Server::bind_with(&args.listen, ServerOptions::default().buffer(args.buffer))?;
+    let server = Server::bind_with(&args.listen, ServerOptions::default().buffer(args.buffer as usize))?;
     let address = server.local_addr()?;
 
     // Before the line below is printed: who waits for it may send the signal at once.

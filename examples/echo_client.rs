@@ -11,7 +11,7 @@ use std::sync::mpsc::{self, Receiver, SyncSender, TryRecvError};
 use std::thread;
 
 use clap::Parser;
-use log::info;
+use log::debug;
 use tidegate::{
     Accepted, Address, CloseReason, Conn, ConnId, EventLoop, Flow, Handler, Net, Options, Remote,
 };
@@ -68,7 +68,7 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
     if newline {
         print(b"\n")?;
     }
-    info!("all {} bytes came back", client.back.bytes);
+    debug!("all {} bytes came back", client.back.bytes);
     Ok(())
 }
 
@@ -169,7 +169,7 @@ impl Handler for Client {
     }
 
     fn on_open(&mut self, conn: &mut Conn<'_>) {
-        info!("connected");
+        debug!("connected");
         // By default a connection above high water is not read. Here that would be a deadlock: a server that
         // waits until we read its echo does not read what we send, so we would stay above high water forever.
         conn.pause_when_full(false);

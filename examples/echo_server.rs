@@ -5,7 +5,6 @@
 
 use std::error::Error;
 use std::io::{self, Write};
-use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use tidegate::{
     Accepted, CloseReason, Conn, ConnId, EventLoop, Handler, ListenOptions, Net, Options, WhenFull,
 };
 
-/// Sends back to every client what it sends, until SIGINT or SIGTERM.
+/// Sends back to every client what it sends, until SIGINT or SIGTERM. SIGUSR1 prints the statistics.
 #[derive(Parser)]
 struct Args {
     /// Where to listen; ":7007" is every interface, port 0 takes a free one
@@ -29,8 +28,8 @@ struct Args {
     drain: Duration,
 
     /// How many clients are served at a time, others wait in the backlog [default: what the system allows]
-    #[arg(long, value_name = "N")]
-    max_connections: Option<NonZeroUsize>,
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    max_connections: Option<usize>,
 
     /// Close a client that neither sends nor takes a byte for so long; 0 is never
     #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
@@ -41,12 +40,12 @@ struct Args {
     turn_away: bool,
 
     /// How much the buffers of all clients may hold together [default: the library's, 1 GiB]
-    #[arg(long, value_name = "BYTES")]
-    memory_budget: Option<NonZeroUsize>,
+    #[arg(long, value_name = "BYTES", value_parser = at_least_one)]
+    memory_budget: Option<usize>,
 
     /// Stop reading from a client while it has so many bytes still to take [default: the library's, 65536]
-    #[arg(long, value_name = "BYTES")]
-    high_water: Option<NonZeroUsize>,
+    #[arg(long, value_name = "BYTES", value_parser = at_least_one)]
+    high_water: Option<usize>,
 
     /// How many clients the system holds until they are accepted [default: the library's]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_535))]
@@ -98,8 +97,8 @@ fn serve(args: &Args) -> Result<(), Box<dyn Error>> {
 
     let ended = server.run(&mut Echo);
     let stats = server.net().stats();
-    if stats.drain_resets > 0 {
-        warn!("{} clients did not take what they were owed in time", stats.drain_resets);
+    if stats.undelivered > 0 {
+        warn!("{} clients did not get all that they were owed", stats.undelivered);
     }
     info!("stopped\n{stats}");
     Ok(ended?)
@@ -123,12 +122,12 @@ fn options(args: &Args) -> Options {
         options = options.idle_timeout(Some(args.idle_timeout));
     }
     if let Some(limit) = args.max_connections {
-        options = options.max_connections(limit.get());
+        options = options.max_connections(limit);
     }
     if let Some(budget) = args.memory_budget {
-        options = options.memory_budget(budget.get());
+        options = options.memory_budget(budget);
     }
-    if let Some(mark) = args.high_water.map(NonZeroUsize::get) {
+    if let Some(mark) = args.high_water {
         // Reading goes on below half of it, rounded up, as nothing is below 0. The hard limit moves up, too:
         // a client that may have so much waiting must not be cut off for it.
         options = options.high_water(mark).low_water(mark.div_ceil(2));
@@ -201,4 +200,8 @@ fn seconds(text: &str) -> Result<Duration, String> {
         Ok(Ok(time)) if time <= YEAR => Ok(time),
         _ => Err(format!("not a number of seconds from 0 to {}", YEAR.as_secs())),
     }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "not a whole number from 1 on".into())
 }

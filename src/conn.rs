@@ -149,7 +149,8 @@ impl<'a, S> Conn<'a, S> {
     }
 
     /// Ends the connection with [`CloseReason::IdleTimeout`] when for so long no byte was received and the kernel took
-    /// none; `None` is never. It counts from now, between turns from the next one, in milliseconds up to 49 days.
+    /// none; `None` is never. It counts from now, between turns from the next one, in milliseconds; what is longer than
+    /// 49 days is as good as never. The end is a reset only if something was left unsent.
     ///
     /// The time runs while reading pauses by itself, since then the peer is what it waits for; not while the handler
     /// has paused it, and not after [`close`](Self::close). Against a peer that sends a byte now and then, set a
@@ -161,8 +162,8 @@ impl<'a, S> Conn<'a, S> {
         shared.plan(head);
     }
 
-    /// Ends the connection with [`CloseReason::Deadline`] at this time, whatever it does until then; `None` takes that
-    /// back.
+    /// Ends the connection with [`CloseReason::Deadline`] at this time, whatever it does until then, with a reset if
+    /// something was left unsent; `None` takes that back.
     pub fn set_deadline(&mut self, at: Option<Instant>) {
         let slot = self.slot;
         let (peer, _, shared) = self.parts();

@@ -39,6 +39,9 @@
 //! * [`EventLoop`] owns a [`mio::Poll`] and runs; [`Reactor`] does the same work for a program that has a poll
 //!   already. [`Remote`] reaches either from another thread.
 //! * [`Options`] are the limits, [`Stats`] the counters, [`CloseReason`] is why a connection ended.
+//! * [`Address`] is where to listen or to connect to, [`ListenOptions`] and [`Keepalive`] say how. Deadlines are set by
+//!   [`Net::set_timer`], [`Conn::set_timeout`], [`Conn::set_idle_timeout`] and [`Conn::set_deadline`].
+//! * [`testing::Rehearsal`] drives a handler without sockets, in time that the test moves.
 //! * [`framing`] finds lines and length-prefixed frames in the input; [`blocking`] is the textbook version of it all.
 //!
 //! # What a handler can rely on

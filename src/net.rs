@@ -230,7 +230,8 @@ impl<S> Net<S> {
         }
     }
 
-    /// The time of this turn, the same for all its callbacks; between turns that of the last one.
+    /// The time of this turn, the same for all its callbacks. Between turns it is that of the last one, which may be
+    /// long ago: a host then takes its own.
     pub fn now(&self) -> Instant {
         self.sockets.shared.now.unwrap_or_else(Instant::now)
     }
@@ -240,7 +241,8 @@ impl<S> Net<S> {
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # fn f(net: &mut tidegate::Net) {
+    /// # fn on_something(net: &mut tidegate::Net) {
+    /// // In a callback; between turns it would be Instant::now() for net.now().
     /// let timer = net.set_timer(net.now() + Duration::from_secs(1), 7);
     /// assert!(net.cancel_timer(timer));
     /// # }

@@ -115,7 +115,7 @@ impl<S> Reactor<S> {
     /// Does the work of a turn; every callback is made here.
     ///
     /// Due timers come first, then one pass over what is ready, leftovers of the last turn in front, then what was
-    /// sent to other connections. `now` is the time of the whole turn.
+    /// sent to other connections. `now` is the time of the whole turn; times before the reactor was made count as then.
     pub fn settle(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), now: Instant) -> Turn {
         self.pass(handler, now, None)
     }

@@ -87,8 +87,11 @@ impl<S> Rehearsal<S> {
     /// A reactor with these options and no connection.
     pub fn new(options: Options) -> Self {
         let poll = Poll::new().expect("the system has a descriptor left");
-        let reactor = Reactor::new(poll.registry(), .., options).expect("the system has descriptors left");
-        Self { reactor, now: Instant::now(), wires: HashMap::new(), ended: HashMap::new(), _poll: poll }
+        let mut reactor =
+            Reactor::new(poll.registry(), .., options).expect("the system has descriptors left");
+        let now = Instant::now();
+        reactor.net().sockets.shared.now = Some(now);
+        Self { reactor, now, wires: HashMap::new(), ended: HashMap::new(), _poll: poll }
     }
 
     /// The connections, as between turns.

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::{
-    close::CloseReason,
+    close::{CloseKind, CloseReason},
     handler::Handler,
     shared::{Alarm, Ending},
     source::{
@@ -19,12 +19,13 @@ impl<S> Reactor<S> {
     pub(super) fn finish(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32) {
         let Some((peer, head, shared)) = self.net.sockets.parts(slot) else { return };
         let (id, connection) = (head.id(), &mut peer.connection);
+        let why = connection.take_reason();
         let lost = connection.has_lost();
-        if lost || connection.phase() == Phase::Resetting {
+        // A peer that has got a part must not take it for the whole; one that did the reset itself knows.
+        if connection.phase() == Phase::Resetting || (lost && why.kind() != CloseKind::Reset) {
             // It fails only if the peer's reset came first, which is as good.
             let _ = connection.stream().reset_on_close();
         }
-        let why = connection.take_reason();
         let lingers =
             connection.phase() == Phase::Flushing && !connection.is_eof() && !shared.options.linger.is_zero();
         if lingers {

@@ -1,6 +1,7 @@
 //! A server in a thread, and the few handlers and clients that several tests share.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub mod actor;
 pub mod programs;
 mod recorder;
 pub mod script;

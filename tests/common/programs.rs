@@ -1,11 +1,13 @@
 //! Programs of this package as child processes: found, started, listened to, and ended with their test.
 
 use std::{
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, ErrorKind, Read},
+    net::TcpStream,
     path::PathBuf,
     process::{Child, ChildStdout, Command, Output, Stdio},
     sync::mpsc,
     thread,
+    time::{Duration, Instant},
 };
 
 use super::PATIENCE;
@@ -100,4 +102,44 @@ pub fn line(output: &Output) -> &str {
     let line = text.strip_suffix('\n').expect("a whole line");
     assert!(!line.contains('\n'), "{text}");
     line
+}
+
+/// How many turns the echo server has made: more than there is to do, if it spins.
+#[cfg(unix)]
+pub struct Turns(mpsc::Receiver<u64>);
+
+#[cfg(unix)]
+impl Turns {
+    /// Reads the server's log from now on.
+    pub fn of(server: &mut Killed) -> Self {
+        let log = BufReader::new(server.child().stderr.take().expect("piped")).lines();
+        let (tell, told) = mpsc::channel();
+        thread::spawn(move || {
+            // All of it, or a full pipe would hold the server up.
+            for line in log.map_while(Result::ok) {
+                if let Some(turns) = line.trim_start().strip_prefix("turns: ") {
+                    let _ = tell.send(turns.parse().expect("a number"));
+                }
+            }
+        });
+        Self(told)
+    }
+
+    pub fn ask(&self, server: &mut Killed) -> u64 {
+        server.signal("-USR1");
+        self.0.recv_timeout(PATIENCE).expect("it prints its statistics")
+    }
+
+    /// Watches the server for a while in which `client` is told nothing. A turn now and then is all right, as for a
+    /// timer; a loop that does not sleep makes thousands.
+    pub fn assert_rest(&self, server: &mut Killed, client: &mut TcpStream) {
+        let (before, begin) = (self.ask(server), Instant::now());
+        client.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+        let nothing = client.read(&mut [0]).expect_err("it is told nothing");
+        assert!(matches!(nothing.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{nothing}");
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        let turns = self.ask(server) - before;
+        let enough = 20 + begin.elapsed().as_millis() as u64 / 20;
+        assert!(turns <= enough, "{turns} turns in {:?}", begin.elapsed());
+    }
 }
