@@ -3,8 +3,13 @@
 use std::time::Duration;
 
 /// Declares an options struct once: public fields to read, a chained setter of the same name to write.
+///
+/// The docs of a field are those of its setter as well, which also gets the example behind `=>`.
+/// The hidden part of the examples is indented as a `///` line is, since rustdoc takes the same indent from all.
 macro_rules! options {
-    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $field:ident: $kind:ty = $default:expr,)* }) => {
+    ($(#[$about:meta])* $name:ident {
+        $($(#[$doc:meta])* $field:ident: $kind:ty = $default:expr $(=> { $(#[$line:meta])* })?,)*
+    }) => {
         $(#[$about])*
         #[derive(Clone, Debug)]
         #[non_exhaustive]
@@ -19,6 +24,13 @@ macro_rules! options {
         impl $name {
             $(
                 $(#[$doc])*
+                $(
+                    ///
+                    /// ```
+                    #[doc = include_str!("options/example.md")]
+                    $(#[$line])*
+                    /// ```
+                )?
                 #[must_use]
                 pub fn $field(mut self, $field: $kind) -> Self {
                     self.$field = $field;
@@ -38,48 +50,169 @@ options! {
     /// let options = tidegate::Options::default().high_water(1 << 20).low_water(256 << 10);
     /// assert_eq!(options.high_water, 1_048_576);
     /// ```
+    ///
+    /// The example of each setter shows what the limit does. There, `echo` is a handler that sends whole lines back and
+    /// counts the calls of `on_writable`, and `run_until` makes turns until the [`Stats`](crate::Stats) are as asked.
     Options {
-        /// Above this many unsent bytes a connection's sends return [`Flow::Full`](crate::Flow::Full) and its
-        /// reading pauses by itself. Bytes; default 64 KiB, at least 1.
-        high_water: usize = 64 << 10,
+        /// From this many unsent bytes on, a connection's sends return [`Flow::Full`](crate::Flow::Full) and its
+        /// reading pauses by itself. Bytes; default 64 KiB, at least 1; never above [`max_outbox`](Self::max_outbox).
+        high_water: usize = 64 << 10 => {
+            /// let mut rehearsal = Rehearsal::new(Options::default().high_water(1000));
+            /// let client = rehearsal.accept(&mut echo).unwrap();
+            /// rehearsal.capacity(client, 0); // it does not read
+            /// assert_eq!(rehearsal.net().send_all(client, &[0; 999]), Flow::Open);
+            /// assert_eq!(rehearsal.net().send_all(client, &[0; 1]), Flow::Full);
+            /// rehearsal.receive(&mut echo, client, b"hello\n");
+            /// assert_eq!(rehearsal.net().stats().bytes_received, 0);
+        },
         /// Below this many unsent bytes reading goes on and `on_writable` comes. Bytes; default 32 KiB; never
         /// above the high water mark, and 0 means "once nothing is left".
-        low_water: usize = 32 << 10,
+        low_water: usize = 32 << 10 => {
+            /// let mut rehearsal = Rehearsal::new(Options::default().high_water(1000).low_water(400));
+            /// let client = rehearsal.accept(&mut echo).unwrap();
+            /// rehearsal.capacity(client, 0);
+            /// rehearsal.receive(&mut echo, client, &[b'\n'; 1000]); // the answer is `Flow::Full`
+            /// for (reads, writable) in [(600, 0), (1, 1)] { // 400 bytes stay unsent, then 399
+            ///     rehearsal.capacity(client, reads);
+            ///     rehearsal.settle(&mut echo);
+            ///     assert_eq!(echo.writable, writable);
+            /// }
+        },
         /// A send that would leave more than this many bytes unsent ends the connection with
-        /// [`CloseReason::OutboxLimit`](crate::CloseReason::OutboxLimit). Bytes; default 16 MiB, at most 1 GiB.
-        max_outbox: usize = 16 << 20,
+        /// [`CloseReason::OutboxLimit`](crate::CloseReason::OutboxLimit) and a reset. Bytes; default 16 MiB, at most
+        /// 1 GiB.
+        max_outbox: usize = 16 << 20 => {
+            /// let mut rehearsal = Rehearsal::new(Options::default().max_outbox(1000));
+            /// let client = rehearsal.accept(&mut echo).unwrap();
+            /// rehearsal.capacity(client, 0); // it does not read
+            /// assert_ne!(rehearsal.net().send_all(client, &[0; 1000]), Flow::Gone);
+            /// assert_eq!(rehearsal.net().send_all(client, &[0; 1]), Flow::Gone);
+            /// rehearsal.settle(&mut echo);
+            /// assert_eq!(rehearsal.why(client), Some(CloseKind::OutboxLimit));
+        },
         /// A message that is not whole within this many bytes ends the connection with
-        /// [`CloseReason::InboxLimit`](crate::CloseReason::InboxLimit). Bytes; default 256 KiB, at least 1, at most 1 GiB.
-        max_inbox: usize = 256 << 10,
+        /// [`CloseReason::InboxLimit`](crate::CloseReason::InboxLimit) and a reset. Bytes; default 256 KiB, at least 1,
+        /// at most 1 GiB.
+        max_inbox: usize = 256 << 10 => {
+            /// let mut rehearsal = Rehearsal::new(Options::default().max_inbox(10));
+            /// let client = rehearsal.accept(&mut echo).unwrap();
+            /// rehearsal.receive(&mut echo, client, b"123456789");
+            /// assert!(rehearsal.is_open(client), "the end of the line may still come");
+            /// rehearsal.receive(&mut echo, client, b"0");
+            /// assert_eq!(rehearsal.why(client), Some(CloseKind::InboxLimit));
+        },
         /// How much all outboxes and inboxes may hold together, counted by their capacity. Beyond it the connection
         /// that holds the most is reset with [`CloseReason::MemoryLimit`](crate::CloseReason::MemoryLimit), until it
         /// is kept. Bytes; default 1 GiB.
-        memory_budget: usize = 1 << 30,
+        memory_budget: usize = 1 << 30 => {
+            /// let mut rehearsal = Rehearsal::new(Options::default().memory_budget(1000));
+            /// let [small, large] = [(); 2].map(|()| rehearsal.accept(&mut echo).unwrap());
+            /// for (client, bytes) in [(large, 600), (small, 500)] {
+            ///     rehearsal.capacity(client, 0); // it does not read
+            ///     rehearsal.net().send_all(client, &vec![0; bytes]);
+            ///     rehearsal.settle(&mut echo);
+            /// }
+            /// assert_eq!(rehearsal.why(large), Some(CloseKind::MemoryLimit));
+            /// assert!(rehearsal.is_open(small));
+        },
         /// The size of the one buffer that every `recv` goes into; all connections share it. Bytes; default
         /// 256 KiB, at least 1.
-        read_buffer: usize = 256 << 10,
+        read_buffer: usize = 256 << 10 => {
+            /// let mut rehearsal = Rehearsal::new(Options::default().read_buffer(1000));
+            /// let client = rehearsal.accept(&mut echo).unwrap();
+            /// rehearsal.receive(&mut echo, client, &[b'\n'; 2500]);
+            /// assert_eq!(rehearsal.net().stats().receives, 3); // 1000, 1000 and 500 bytes
+        },
         /// How much one connection may read in a turn before the others have theirs; the last `recv` may
-        /// pass it. Bytes; default 256 KiB, one read buffer.
-        read_budget: usize = 256 << 10,
+        /// pass it. Bytes; default 256 KiB, one read buffer; at least 1.
+        read_budget: usize = 256 << 10 => {
+            /// let mut rehearsal = Rehearsal::new(Options::default().read_buffer(500).read_budget(1000));
+            /// let client = rehearsal.accept(&mut echo).unwrap();
+            /// let before = rehearsal.net().stats().turns;
+            /// rehearsal.receive(&mut echo, client, &[b'\n'; 2300]);
+            /// assert_eq!(rehearsal.net().stats().receives, 5);
+            /// assert_eq!(rehearsal.net().stats().turns - before, 3); // 1000, 1000 and 300 bytes
+        },
         /// How much the kernel is handed for one connection in a turn. Bytes; default 1 MiB, at least 1, at most 1 GiB.
-        write_budget: usize = 1 << 20,
+        write_budget: usize = 1 << 20 => {
+            /// let mut rehearsal = Rehearsal::new(Options::default().write_budget(1000));
+            /// let client = rehearsal.accept(&mut echo).unwrap();
+            /// let before = rehearsal.net().stats().turns;
+            /// rehearsal.receive(&mut echo, client, &[b'\n'; 2500]);
+            /// assert_eq!(rehearsal.sent(client).len(), 2500);
+            /// assert_eq!(rehearsal.net().stats().turns - before, 3); // 1000, 1000 and 500 bytes
+        },
         /// How many connections one listener accepts in a turn. Default 256, at least 1.
-        accept_budget: usize = 256,
-        /// How many connections may be open at once, those that linger included. Further ones wait in the
-        /// backlog until one ends. Default: as many as there are tokens.
-        max_connections: usize = usize::MAX,
+        accept_budget: usize = 256 => {
+            /// let mut server = EventLoop::new(Options::default().accept_budget(2))?;
+            /// let listener = server.net().listen("127.0.0.1:0")?;
+            /// let at = server.net().local_address(listener)?.to_string();
+            /// let _clients = [(); 3].map(|()| TcpStream::connect(&at).unwrap());
+            /// server.turn(&mut echo, Some(Duration::ZERO))?;
+            /// assert!(server.net().stats().accepted <= 2);
+            /// run_until(&mut server, |stats| stats.accepted == 3);
+            /// # std::io::Result::Ok(())
+        },
+        /// How many connections may be open at once, those that linger included. Further clients wait in the
+        /// backlog until one ends. [`Net::connect`](crate::Net::connect) is not limited, but what it makes counts.
+        /// Default: as many as there are tokens.
+        max_connections: usize = usize::MAX => {
+            /// let mut server = EventLoop::new(Options::default().max_connections(1))?;
+            /// let listener = server.net().listen("127.0.0.1:0")?;
+            /// let at = server.net().local_address(listener)?.to_string();
+            /// let (first, _second) = (TcpStream::connect(&at)?, TcpStream::connect(&at)?);
+            /// run_until(&mut server, |stats| stats.accepted > 0 && stats.turns >= 1000);
+            /// assert_eq!(server.net().stats().accepted, 1);
+            /// drop(first);
+            /// run_until(&mut server, |stats| stats.accepted == 2);
+            /// # std::io::Result::Ok(())
+        },
         /// A connection on which no byte has moved for so long is ended with
-        /// [`CloseReason::IdleTimeout`](crate::CloseReason::IdleTimeout); see
-        /// [`Conn::set_idle_timeout`](crate::Conn::set_idle_timeout). Milliseconds count, up to 49 days; default none.
-        idle_timeout: Option<Duration> = None,
-        /// Keepalive for TCP, so that a peer that has vanished is found out without the help of a protocol. Default off.
-        keepalive: Option<Keepalive> = None,
+        /// [`CloseReason::IdleTimeout`](crate::CloseReason::IdleTimeout), by a reset if something was unsent and by a
+        /// close at once if not; see [`Conn::set_idle_timeout`](crate::Conn::set_idle_timeout). Rounded up to whole
+        /// milliseconds, at least 1; what is longer than 49 days is as good as none. Default none.
+        idle_timeout: Option<Duration> = None => {
+            /// let minute = Duration::from_secs(60);
+            /// let mut rehearsal = Rehearsal::new(Options::default().idle_timeout(Some(minute)));
+            /// let client = rehearsal.accept(&mut echo).unwrap();
+            /// rehearsal.advance(&mut echo, minute - Duration::from_millis(1));
+            /// assert!(rehearsal.is_open(client));
+            /// rehearsal.advance(&mut echo, Duration::from_millis(1));
+            /// assert_eq!(rehearsal.why(client), Some(CloseKind::IdleTimeout));
+            /// assert!(!rehearsal.is_reset(client), "nothing was unsent");
+        },
+        /// Keepalive for TCP, so that a peer that has vanished is found out without the help of a protocol.
+        /// Default off.
+        keepalive: Option<Keepalive> = None => {
+            /// let options = Options::default().keepalive(Some(Keepalive::default()));
+            /// let mut server = EventLoop::<()>::new(options)?;
+            /// server.net().listen("127.0.0.1:0")?; // its connections are probed after a minute of silence
+            /// # std::io::Result::Ok(())
+        },
         /// How long a closed connection waits, without hearing anything, for the peer's end of file, so that
-        /// what was sent last is not destroyed by a reset. Default 2 s.
-        linger: Duration = Duration::from_secs(2),
+        /// what was sent last is not destroyed by a reset. Default 2 s; zero means that it does not wait.
+        linger: Duration = Duration::from_secs(2) => {
+            /// let mut rehearsal = Rehearsal::new(Options::default().linger(Duration::from_secs(5)));
+            /// let client = rehearsal.accept(&mut echo).unwrap();
+            /// rehearsal.net().close(client); // and the client does not end its side
+            /// rehearsal.advance(&mut echo, Duration::from_secs(4));
+            /// assert_eq!(rehearsal.why(client), Some(CloseKind::Closed)); // `on_close` has come
+            /// assert_eq!(rehearsal.net().stats().open, 1); // but the socket is still there
+            /// rehearsal.advance(&mut echo, Duration::from_secs(1));
+            /// assert_eq!(rehearsal.net().stats().open, 0);
+        },
         /// How long `close()` may take in all, flushing and lingering together, before the connection is
         /// reset. Default 30 s.
-        close_timeout: Duration = Duration::from_secs(30),
+        close_timeout: Duration = Duration::from_secs(30) => {
+            /// let mut rehearsal = Rehearsal::new(Options::default().close_timeout(Duration::from_secs(5)));
+            /// let client = rehearsal.accept(&mut echo).unwrap();
+            /// rehearsal.capacity(client, 0); // it does not read
+            /// rehearsal.receive(&mut echo, client, b"hello\n");
+            /// rehearsal.net().close(client);
+            /// rehearsal.advance(&mut echo, Duration::from_secs(5));
+            /// assert_eq!(rehearsal.why(client), Some(CloseKind::Closed));
+            /// assert!(rehearsal.is_reset(client), "its answer was not delivered");
+        },
     }
 }
 
@@ -101,8 +234,9 @@ options! {
     /// use std::time::Duration;
     /// use tidegate::{Keepalive, Options};
     ///
-    /// let twice_a_minute = Keepalive::default().after(Duration::from_secs(30)).retries(3);
-    /// let options = Options::default().keepalive(Some(twice_a_minute));
+    /// let ten_seconds = Duration::from_secs(10);
+    /// let in_a_minute = Keepalive::default().after(3 * ten_seconds).interval(ten_seconds).retries(3);
+    /// let options = Options::default().keepalive(Some(in_a_minute)); // 30 s of silence, 3 × 10 s no answer
     /// # assert_eq!(options.keepalive.unwrap().retries, 3);
     /// ```
     Keepalive {
@@ -125,15 +259,46 @@ options! {
     ListenOptions {
         /// How many connections the kernel keeps until they are accepted, see listen(2); Linux silently caps
         /// it at `net.core.somaxconn`. Default 1024.
-        backlog: u32 = 1024,
+        backlog: u32 = 1024 => {
+            /// let mut server = EventLoop::<()>::new(Options::default())?;
+            /// server.net().listen_with("127.0.0.1:0", ListenOptions::default().backlog(16))?;
+            /// # std::io::Result::Ok(())
+        },
         /// How many connections that came in here may be open at once, those that linger included. Default: only
         /// [`Options::max_connections`] counts.
-        max_connections: usize = usize::MAX,
+        max_connections: usize = usize::MAX => {
+            /// let mut server = EventLoop::new(Options::default())?;
+            /// let one = server.net().listen_with("127.0.0.1:0", ListenOptions::default().max_connections(1))?;
+            /// let any = server.net().listen("127.0.0.1:0")?;
+            /// let at = [one, one, any, any].map(|listener| server.net().local_address(listener).unwrap());
+            /// let _clients = at.map(|at| TcpStream::connect(at.to_string()).unwrap());
+            /// run_until(&mut server, |stats| stats.accepted >= 3 && stats.turns >= 1000);
+            /// assert_eq!(server.net().stats().accepted, 3);
+            /// # std::io::Result::Ok(())
+        },
         /// What happens to further clients while there are as many as there may be. Default [`WhenFull::Wait`].
-        when_full: WhenFull = WhenFull::Wait,
+        when_full: WhenFull = WhenFull::Wait => {
+            /// let options = ListenOptions::default().max_connections(1).when_full(WhenFull::Close);
+            /// let mut server = EventLoop::new(Options::default())?;
+            /// let listener = server.net().listen_with("127.0.0.1:0", options)?;
+            /// let at = server.net().local_address(listener)?.to_string();
+            /// let (_first, mut second) = (TcpStream::connect(&at)?, TcpStream::connect(&at)?);
+            /// run_until(&mut server, |stats| (stats.accepted, stats.refused_full) == (1, 1));
+            /// assert_eq!(second.read(&mut [0])?, 0, "it was closed");
+            /// # std::io::Result::Ok(())
+        },
         /// Sets SO_REUSEPORT, so that several reactors can each have a listener on one address and the kernel
         /// spreads the connections. Unix only; elsewhere listening fails. Default false.
-        reuse_port: bool = false,
+        reuse_port: bool = false => {
+            /// # if cfg!(unix) {
+            /// let options = ListenOptions::default().reuse_port(true);
+            /// let [mut one, mut two] = [(); 2].map(|()| EventLoop::<()>::new(Options::default()).unwrap());
+            /// let listener = one.net().listen_with("127.0.0.1:0", options.clone())?;
+            /// let at = one.net().local_address(listener)?;
+            /// two.net().listen_with(at, options)?; // on the same port
+            /// # }
+            /// # std::io::Result::Ok(())
+        },
     }
 }
 
