@@ -85,7 +85,9 @@ impl Model {
         let moved_before = moved(self.script());
         self.apply(op);
         assert_eq!(self.bench.connection.take_moved(), moved(self.script()) > moved_before);
-        self.bench.connection.count_memory(&mut self.memory);
+        let connection = &mut self.bench.connection;
+        assert!(connection.owns_buffers() || connection.queued() + connection.inbox().len() == 0);
+        connection.count_memory(&mut self.memory);
         let sent = outgoing_bytes(written, self.bench.written().len() - written);
         assert_eq!(&self.bench.written()[written..], sent, "in order");
 
@@ -229,6 +231,7 @@ impl Model {
         let (limits, queued) = (&self.bench.limits, self.bench.connection.queued());
         if flow == Flow::Gone {
             assert!(self.phase() == Phase::Failing || self.phase() > Phase::Flushing);
+            self.reads_paused = self.bench.stats.reads_paused; // one may be counted before the end
             return;
         }
         self.taken += len;
@@ -348,6 +351,7 @@ impl Model {
             (script.written.len() as u64, script.given as u64)
         });
         assert_eq!(bench.stats.would_blocks, script.would_blocks as u64);
+        assert_eq!(bench.stats.reads_paused, self.reads_paused);
     }
 
     /// `close()`, and all the events that the script still has in it.

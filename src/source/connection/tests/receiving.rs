@@ -351,15 +351,19 @@ fn a_connection_at_rest_is_quiet_and_owns_nothing() {
 #[test]
 fn an_error_that_no_read_will_meet_is_asked_about_once() {
     let error = Readiness { readable: true, writable: true, error: true, ..Readiness::default() };
-    let mut bench = Bench::reading([Zero]);
+    let mut bench = Bench::reading([WouldBlock, Zero]);
     bench.note(error);
     bench.note(READABLE); // says nothing of the error, and does not take it back
     assert!(!bench.connection.take_unseen_error(), "a read is going to meet it");
+    assert_eq!(bench.receive(8).0, Received::WouldBlock, "or not, and then it stays announced");
     bench.connection.pause();
+    assert!(!bench.connection.is_quiet());
     assert!(bench.connection.take_unseen_error());
     assert!(!bench.connection.take_unseen_error());
     bench.connection.resume();
-    bench.receive(8);
+    bench.connection.stream_mut().let_read().unwrap();
+    bench.note(error);
+    assert_eq!(bench.receive(8).0, Received::Eof);
     bench.note(error);
     assert!(bench.connection.take_unseen_error(), "nothing is read after the end of file");
     bench.connection.fail(ErrorKind::ConnectionReset.into());

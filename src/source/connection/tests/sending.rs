@@ -78,6 +78,9 @@ fn what_a_callback_gathered_goes_out_in_order_whatever_the_kernel_takes() {
     bench.send_gathered(b"abcdef");
     assert_eq!((bench.written(), bench.connection.queued()), (&b"abcd"[..], 2));
     assert!(!bench.connection.wants_input(), "the budget of this turn is spent");
+    let mut bench = Bench::writing([]).limits(|limits| limits.write_budget(6));
+    bench.send_gathered(b"abcdef");
+    assert!(bench.connection.queued() == 0 && !bench.connection.wants_input(), "to the last byte");
     let mut bench = Bench::writing([OutOfBuffers]);
     bench.send_gathered(b"abcdef");
     assert!(bench.connection.take_out_of_buffers() && bench.connection.queued() == 6);

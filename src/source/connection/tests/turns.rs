@@ -182,7 +182,7 @@ impl Loop {
         let connection = &mut self.bench.connection;
         if lingers {
             connection.linger();
-            // `Reactor::finish` leaves this to the event that the acknowledged end of file makes; here is none.
+            // What was announced before and not read yet is announced to nobody again.
             self.queued |= self.bench.is_due();
         } else {
             self.dropped = true;
