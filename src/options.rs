@@ -5,7 +5,7 @@ use std::time::Duration;
 /// Declares an options struct once: public fields to read, a chained setter of the same name to write.
 ///
 /// The docs of a field are those of its setter as well, which also gets the example behind `=>`.
-/// The hidden part of the examples is indented as a `///` line is, since rustdoc takes the same indent from all.
+/// Every line of it begins with a space, as after `///`: that is the indent that rustdoc takes from all of them.
 macro_rules! options {
     ($(#[$about:meta])* $name:ident {
         $($(#[$doc:meta])* $field:ident: $kind:ty = $default:expr $(=> { $(#[$line:meta])* })?,)*
@@ -25,11 +25,11 @@ macro_rules! options {
             $(
                 $(#[$doc])*
                 $(
-                    ///
-                    /// ```
+                    #[doc = ""]
+                    #[doc = " ```"]
                     #[doc = include_str!("options/example.md")]
                     $(#[$line])*
-                    /// ```
+                    #[doc = " ```"]
                 )?
                 #[must_use]
                 pub fn $field(mut self, $field: $kind) -> Self {
