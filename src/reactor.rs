@@ -16,6 +16,7 @@ use std::{
 use mio::{Registry, Waker, event::Event};
 
 use crate::{
+    buffer::Scratch,
     close::CloseReason,
     conn::ConnId,
     handler::Handler,
@@ -38,7 +39,7 @@ const WORK_BETWEEN_CLOCK_READS: (u64, u32) = (64 << 10, 32);
 pub struct Reactor<S = ()> {
     net: Net<S>,
     /// Every `recv` goes here; a connection owns a buffer only while a message is incomplete.
-    scratch: Box<[u8]>,
+    scratch: Scratch,
     signals: Arc<Signals>,
 }
 
@@ -77,7 +78,7 @@ impl<S> Reactor<S> {
         let capacity = (end - first).min(u32::MAX as usize);
         let mut shared = Shared::new(registry.try_clone()?, first, capacity, options, Instant::now());
         shared.keep_reserve();
-        let scratch = vec![0; shared.options.read_buffer].into_boxed_slice();
+        let scratch = Scratch::new(shared.options.read_buffer);
         Ok(Self { net: Net::new(shared), scratch, signals: Arc::default() })
     }
 

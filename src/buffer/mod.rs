@@ -1,9 +1,10 @@
-//! The two buffers that a connection owns only while it has something to keep in them.
+//! The two buffers that a connection owns only while it has something to keep in them, and the one that all share.
 
 mod inbox;
 mod outbox;
+mod scratch;
 
-pub(crate) use {inbox::Inbox, outbox::Outbox};
+pub(crate) use {inbox::Inbox, outbox::Outbox, scratch::Scratch};
 
 /// Storage is given back when less than a quarter of it is used, and only if there is something to win.
 fn is_oversized(capacity: usize, len: usize) -> bool {

@@ -1,0 +1,50 @@
+//! The one buffer that every `recv` goes into.
+
+use std::ops::{Deref, DerefMut};
+
+/// What the kernel copies fastest to: a buffer that begins with a page. An allocation this large begins sixteen bytes
+/// behind one, where its header ends.
+const ALIGNMENT: usize = 4096;
+
+#[derive(Debug)]
+pub(crate) struct Scratch {
+    storage: Box<[u8]>,
+    start: usize,
+    len: usize,
+}
+
+impl Scratch {
+    pub(crate) fn new(len: usize) -> Self {
+        let storage = vec![0; len + ALIGNMENT - 1].into_boxed_slice();
+        // The box is never given away, so what is aligned once stays so.
+        let start = storage.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT - 1);
+        Self { storage, start, len }
+    }
+}
+
+impl Deref for Scratch {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.storage[self.start..self.start + self.len]
+    }
+}
+
+impl DerefMut for Scratch {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.storage[self.start..self.start + self.len]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_begins_with_a_page_and_has_the_length_that_was_asked_for() {
+        for len in [1, 4095, 4096, 256 << 10] {
+            let scratch = Scratch::new(len);
+            assert_eq!((scratch.len(), scratch.as_ptr().align_offset(ALIGNMENT)), (len, 0));
+        }
+    }
+}
