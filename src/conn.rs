@@ -14,7 +14,7 @@ use crate::{
     net::Net,
     shared::{Alarm, Head, Shared},
     sockets::Sockets,
-    source::{Peer, connection::Phase},
+    source::{Link, connection::Phase},
     timers::TimerId,
 };
 
@@ -112,8 +112,8 @@ impl<'a, S> Conn<'a, S> {
 
     /// Asks for one [`on_writable`](crate::Handler::on_writable) when there is room.
     pub fn notify_writable(&mut self) {
-        let (peer, head, shared) = self.parts();
-        peer.connection.notify_writable();
+        let (link, head, shared) = self.parts();
+        link.connection.notify_writable();
         shared.plan(head);
     }
 
@@ -126,25 +126,25 @@ impl<'a, S> Conn<'a, S> {
     ///
     /// The peer's end of file is not met while reading is paused; its reset ends the connection.
     pub fn pause_reading(&mut self) {
-        let (peer, head, shared) = self.parts();
-        peer.connection.pause();
+        let (link, head, shared) = self.parts();
+        link.connection.pause();
         shared.plan(head);
     }
 
     /// Reading goes on. What `on_data` left unused is shown again, even if no new byte has come.
     pub fn resume_reading(&mut self) {
-        let (peer, head, shared) = self.parts();
+        let (link, head, shared) = self.parts();
         // The pause was not the peer's: its idle time begins again.
-        head.arm_idle |= peer.connection.is_paused() && peer.idle.after > 0 && !peer.is_dialing();
-        peer.connection.resume();
+        head.arm_idle |= link.connection.is_paused() && link.idle.after > 0 && !link.is_dialing();
+        link.connection.resume();
         shared.plan(head);
     }
 
     /// Whether reading pauses by itself while the outbox is above high water. On at first; off where the two
     /// directions are independent of each other, as in a proxy.
     pub fn pause_when_full(&mut self, on: bool) {
-        let (peer, head, shared) = self.parts();
-        peer.connection.pause_when_full(on);
+        let (link, head, shared) = self.parts();
+        link.connection.pause_when_full(on);
         shared.plan(head);
     }
 
@@ -156,9 +156,9 @@ impl<'a, S> Conn<'a, S> {
     /// has paused it, and not after [`close`](Self::close). Against a peer that sends a byte now and then, set a
     /// deadline.
     pub fn set_idle_timeout(&mut self, after: Option<Duration>) {
-        let (peer, head, shared) = self.parts();
-        peer.idle.set(head, after);
-        head.arm_idle = !peer.is_dialing(); // being connected is not being idle
+        let (link, head, shared) = self.parts();
+        link.idle.set(head, after);
+        head.arm_idle = !link.is_dialing(); // being connected is not being idle
         shared.plan(head);
     }
 
@@ -166,12 +166,12 @@ impl<'a, S> Conn<'a, S> {
     /// something was left unsent; `None` takes that back.
     pub fn set_deadline(&mut self, at: Option<Instant>) {
         let slot = self.slot;
-        let (peer, _, shared) = self.parts();
-        if let Some(timer) = peer.extra.as_mut().and_then(|extra| extra.deadline.take()) {
+        let (link, _, shared) = self.parts();
+        if let Some(timer) = link.extra.as_mut().and_then(|extra| extra.deadline.take()) {
             shared.timers.cancel(timer);
         }
         if let Some(at) = at {
-            peer.extra().deadline = Some(shared.timers.insert(at, Alarm::Deadline(slot)));
+            link.extra().deadline = Some(shared.timers.insert(at, Alarm::Deadline(slot)));
         }
     }
 
@@ -179,17 +179,17 @@ impl<'a, S> Conn<'a, S> {
     /// connection; [`Net::cancel_timer`] ends it before.
     pub fn set_timeout(&mut self, at: Instant, tag: u64) -> TimerId {
         let slot = self.slot;
-        let (peer, _, shared) = self.parts();
+        let (link, _, shared) = self.parts();
         let timer = shared.timers.insert(at, Alarm::Timeout { slot, tag });
-        peer.extra().timeouts.push(timer);
+        link.extra().timeouts.push(timer);
         timer
     }
 
     /// Ends the sending direction once everything before is sent: the peer reads an end of file, shutdown(2).
     /// Receiving goes on; when the peer has ended as well, so has the connection.
     pub fn shutdown_write(&mut self) {
-        let (peer, head, shared) = self.parts();
-        peer.connection.shutdown_write();
+        let (link, head, shared) = self.parts();
+        link.connection.shutdown_write();
         shared.plan(head);
     }
 
@@ -226,13 +226,13 @@ impl<'a, S> Conn<'a, S> {
         Output { sockets: &mut self.net.sockets, slot: self.slot }
     }
 
-    fn parts(&mut self) -> (&mut Peer, &mut Head, &mut Shared) {
+    fn parts(&mut self) -> (&mut Link, &mut Head, &mut Shared) {
         parts(&mut self.net.sockets, self.slot)
     }
 }
 
 #[inline]
-fn parts(sockets: &mut Sockets, slot: u32) -> (&mut Peer, &mut Head, &mut Shared) {
+fn parts(sockets: &mut Sockets, slot: u32) -> (&mut Link, &mut Head, &mut Shared) {
     sockets.parts(slot).expect("a Conn is made only for a connection")
 }
 
@@ -240,8 +240,8 @@ impl Output<'_> {
     /// See [`Conn::send_all`].
     #[inline]
     pub fn send_all(&mut self, bytes: &[u8]) -> Flow {
-        let (peer, head, shared) = parts(self.sockets, self.slot);
-        if shared.gather(&peer.connection, head, bytes) {
+        let (link, head, shared) = parts(self.sockets, self.slot);
+        if shared.gather(&link.connection, head, bytes) {
             return Flow::Open;
         }
         self.send_now(bytes)
@@ -253,8 +253,8 @@ impl Output<'_> {
     }
 
     fn send_now(&mut self, bytes: &[u8]) -> Flow {
-        let (peer, head, shared) = parts(self.sockets, self.slot);
-        let flow = shared.send(&mut peer.connection, head, bytes);
+        let (link, head, shared) = parts(self.sockets, self.slot);
+        let flow = shared.send(&mut link.connection, head, bytes);
         self.sockets.check_memory(self.slot);
         // The budget may have been kept at this connection's expense.
         let is_gone = parts(self.sockets, self.slot).0.connection.phase() == Phase::Resetting;
@@ -279,27 +279,27 @@ impl Output<'_> {
 
     /// See [`Conn::try_send`].
     pub fn try_send(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let (peer, head, shared) = parts(self.sockets, self.slot);
-        shared.try_send(&mut peer.connection, head, bytes)
+        let (link, head, shared) = parts(self.sockets, self.slot);
+        shared.try_send(&mut link.connection, head, bytes)
     }
 
     /// See [`Conn::queued`].
     pub fn queued(&mut self) -> usize {
-        let (peer, head, shared) = parts(self.sockets, self.slot);
-        shared.queued(&peer.connection, head)
+        let (link, head, shared) = parts(self.sockets, self.slot);
+        shared.queued(&link.connection, head)
     }
 
     /// See [`Conn::close`].
     pub fn close(&mut self) {
-        let (peer, head, shared) = parts(self.sockets, self.slot);
-        peer.connection.close(shared.is_draining());
+        let (link, head, shared) = parts(self.sockets, self.slot);
+        link.connection.close(shared.is_draining());
         shared.plan(head);
     }
 
     /// See [`Conn::abort`].
     pub fn abort(&mut self) {
-        let (peer, head, shared) = parts(self.sockets, self.slot);
-        peer.connection.end(CloseReason::Aborted, Phase::Resetting);
+        let (link, head, shared) = parts(self.sockets, self.slot);
+        link.connection.end(CloseReason::Aborted, Phase::Resetting);
         shared.plan(head);
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     shared::{Alarm, Ending, Head, Shared},
     sockets::Sockets,
     source::{
-        Dial, Peer, Slot, Source,
+        Dial, Link, Slot, Source,
         connection::Connection,
         listener::{Listener, ListenerId},
         socket,
@@ -142,12 +142,12 @@ impl<S> Net<S> {
         };
         let place = &mut self.sockets.slots[slot as usize];
         let connection = Connection::new(Stream::Unconnected, platform::SHORT_READ_DRAINS);
-        let mut peer = Peer::new(connection);
+        let mut link = Link::new(connection);
         // Being connected is not being idle: the timer is set when that is over.
-        peer.idle.set(&mut place.head, self.sockets.shared.options.idle_timeout);
+        link.idle.set(&mut place.head, self.sockets.shared.options.idle_timeout);
         place.head.arm_idle = false;
-        peer.extra().dial = Some(Dial { to: to.clone(), next: 0, under_way: false });
-        place.source = Source::Connection(peer);
+        link.extra().dial = Some(Dial { to: to.clone(), next: 0, under_way: false });
+        place.source = Source::Connection(link);
         self.sockets.shared.stats.open += 1;
         self.sockets.shared.queue(&mut place.head);
         let id = place.head.id();
@@ -255,9 +255,9 @@ impl<S> Net<S> {
     pub fn cancel_timer(&mut self, timer: TimerId) -> bool {
         let Some(alarm) = self.sockets.shared.timers.cancel(timer) else { return false };
         if let Alarm::Timeout { slot, .. } = alarm
-            && let Some((peer, ..)) = self.sockets.parts(slot)
+            && let Some((link, ..)) = self.sockets.parts(slot)
         {
-            peer.extra().timeouts.retain(|other| *other != timer);
+            link.extra().timeouts.retain(|other| *other != timer);
         }
         true
     }

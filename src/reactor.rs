@@ -106,8 +106,8 @@ impl<S> Reactor<S> {
             Source::Empty => return true,
             Source::Listener(listener) => listener.readable = true,
             // It may as well say that it could not be connected: `dial` finds out.
-            Source::Connection(peer) if peer.is_dialing() => {}
-            Source::Connection(peer) => peer.connection.note(readiness(event)),
+            Source::Connection(link) if link.is_dialing() => {}
+            Source::Connection(link) => link.connection.note(readiness(event)),
         }
         self.net.sockets.shared.queue(&mut place.head);
         true
@@ -139,15 +139,15 @@ impl<S> Reactor<S> {
         }
         let mut touched = self.net.sockets.shared.take_touched();
         for slot in touched.drain(..) {
-            let Some((peer, head, shared)) = self.net.sockets.parts(slot) else { continue };
+            let Some((link, head, shared)) = self.net.sockets.parts(slot) else { continue };
             head.left_touched();
-            peer.connection.enter_turn(shared.turn);
-            peer.connection.flush(&shared.options, &mut shared.stats);
-            shared.count_memory(&mut peer.connection); // can only have become less
-            if peer.connection.take_moved() {
-                peer.idle.since = shared.tick;
+            link.connection.enter_turn(shared.turn);
+            link.connection.flush(&shared.options, &mut shared.stats);
+            shared.count_memory(&mut link.connection); // can only have become less
+            if link.connection.take_moved() {
+                link.idle.since = shared.tick;
             }
-            if peer.is_due(&shared.options) {
+            if link.is_due(&shared.options) {
                 shared.queue(head);
             }
         }
@@ -172,9 +172,9 @@ impl<S> Reactor<S> {
 
     /// What an event would say of a connection that has no socket.
     pub(crate) fn note_memory(&mut self, id: ConnId, wire: &Wire) {
-        let Some((peer, head, shared)) = self.net.sockets.parts(id.slot) else { return };
+        let Some((link, head, shared)) = self.net.sockets.parts(id.slot) else { return };
         if head.id() == id {
-            peer.connection.note(wire.readiness());
+            link.connection.note(wire.readiness());
             shared.queue(head);
         }
     }
@@ -242,9 +242,9 @@ impl<S> Reactor<S> {
             match &mut place.source {
                 Source::Empty => {}
                 Source::Listener(_) => self.accept(handler, slot),
-                Source::Connection(peer) => {
-                    peer.connection.enter_turn(self.net.sockets.shared.turn);
-                    let only_reads = !(peer.is_dialing() | peer.connection.has_held_back());
+                Source::Connection(link) => {
+                    link.connection.enter_turn(self.net.sockets.shared.turn);
+                    let only_reads = !(link.is_dialing() | link.connection.has_held_back());
                     self.serve(handler, slot, only_reads);
                 }
             }

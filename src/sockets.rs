@@ -6,7 +6,7 @@ use crate::{
     close::CloseReason,
     conn::ConnId,
     shared::{Head, NO_LISTENER, Shared},
-    source::{Peer, Slot, Source, connection::Phase},
+    source::{Link, Slot, Source, connection::Phase},
 };
 
 #[derive(Debug)]
@@ -45,10 +45,10 @@ impl Sockets {
         let deregistered = match &mut place.source {
             Source::Empty => Ok(()),
             Source::Listener(listener) => listener.deregister(registry),
-            Source::Connection(peer) => {
+            Source::Connection(link) => {
                 stats.open -= 1;
-                stats.buffered -= peer.connection.memory();
-                peer.connection.stream_mut().deregister(registry)
+                stats.buffered -= link.connection.memory();
+                link.connection.stream_mut().deregister(registry)
             }
         };
         if let Err(error) = deregistered {
@@ -62,9 +62,9 @@ impl Sockets {
                 }
                 self.forget_listener(slot);
             }
-            Source::Connection(peer) => {
-                let closing = peer.closing().map(|closing| closing.timer);
-                for timer in peer.take_timers().chain(closing) {
+            Source::Connection(link) => {
+                let closing = link.closing().map(|closing| closing.timer);
+                for timer in link.take_timers().chain(closing) {
                     self.shared.timers.cancel(timer);
                 }
             }
@@ -86,8 +86,8 @@ impl Sockets {
     /// connection that holds the most is reset.
     #[inline]
     pub(crate) fn check_memory(&mut self, slot: u32) {
-        if let Some((peer, _, shared)) = self.parts(slot)
-            && shared.count_memory(&mut peer.connection)
+        if let Some((link, _, shared)) = self.parts(slot)
+            && shared.count_memory(&mut link.connection)
         {
             self.keep_memory_budget();
         }
@@ -97,13 +97,13 @@ impl Sockets {
     fn keep_memory_budget(&mut self) {
         while self.shared.stats.buffered > self.shared.options.memory_budget {
             let peers = self.slots.iter().filter_map(|(slot, place)| match &place.source {
-                Source::Connection(peer) => Some((peer.connection.memory(), slot)),
+                Source::Connection(link) => Some((link.connection.memory(), slot)),
                 _ => None,
             });
             let Some((_, slot)) = peers.max().filter(|(memory, _)| *memory > 0) else { return };
-            let Some((peer, head, shared)) = self.parts(slot as u32) else { return };
-            peer.connection.end(CloseReason::MemoryLimit, Phase::Resetting);
-            shared.count_memory(&mut peer.connection);
+            let Some((link, head, shared)) = self.parts(slot as u32) else { return };
+            link.connection.end(CloseReason::MemoryLimit, Phase::Resetting);
+            shared.count_memory(&mut link.connection);
             shared.queue(head);
         }
     }
@@ -143,9 +143,9 @@ impl Sockets {
     }
 
     /// The connection in a slot, its head, and what is shared, to be used side by side.
-    pub(crate) fn parts(&mut self, slot: u32) -> Option<(&mut Peer, &mut Head, &mut Shared)> {
+    pub(crate) fn parts(&mut self, slot: u32) -> Option<(&mut Link, &mut Head, &mut Shared)> {
         match self.slots.get_mut(slot as usize)? {
-            Slot { head, source: Source::Connection(peer) } => Some((peer, head, &mut self.shared)),
+            Slot { head, source: Source::Connection(link) } => Some((link, head, &mut self.shared)),
             _ => None,
         }
     }
@@ -157,8 +157,8 @@ impl Sockets {
     /// Whether a slot holds a connection whose session is still there: it goes when lingering begins.
     pub(crate) fn has_session(&self, slot: u32) -> bool {
         match self.slots.get(slot as usize) {
-            Some(Slot { source: Source::Connection(peer), .. }) => {
-                peer.connection.phase() != Phase::Lingering
+            Some(Slot { source: Source::Connection(link), .. }) => {
+                link.connection.phase() != Phase::Lingering
             }
             _ => false,
         }
@@ -178,7 +178,7 @@ impl Drop for Sockets {
             let _ = match &mut place.source {
                 Source::Empty => Ok(()),
                 Source::Listener(listener) => listener.deregister(registry),
-                Source::Connection(peer) => peer.connection.stream_mut().deregister(registry),
+                Source::Connection(link) => link.connection.stream_mut().deregister(registry),
             };
         }
     }

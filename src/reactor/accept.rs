@@ -10,7 +10,7 @@ use crate::{
     platform::{self, OPTIONS_ARE_INHERITED},
     shared::Alarm,
     source::{
-        Peer, Source,
+        Link, Source,
         connection::{Connection, Readiness},
         listener::{Accept, Listener, ListenerId},
     },
@@ -87,12 +87,12 @@ impl<S> Reactor<S> {
         shared.stats.open += 1;
         let idle_timeout = shared.options.idle_timeout;
         let place = &mut self.net.sockets.slots[slot as usize];
-        let mut peer = Peer::new(connection);
+        let mut link = Link::new(connection);
         if idle_timeout.is_some() {
-            peer.idle.set(&mut place.head, idle_timeout);
+            link.idle.set(&mut place.head, idle_timeout);
         }
         place.head.listener = listener.slot;
-        place.source = Source::Connection(peer);
+        place.source = Source::Connection(link);
         self.net.sockets.count_for_listener(slot, 1);
         let Some(session) = session else {
             self.net.sockets.shared.stats.refused_handler += 1;

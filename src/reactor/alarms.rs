@@ -28,16 +28,16 @@ impl<S> Reactor<S> {
                 Alarm::Timeout { slot, tag } => self.timeout_is_due(handler, slot, id, tag),
                 Alarm::Idle(slot) => self.idle_is_due(slot, now),
                 Alarm::Deadline(slot) => {
-                    let Some((peer, head, shared)) = self.net.sockets.parts(slot) else { continue };
-                    peer.extra().deadline = None;
-                    peer.connection.cut(CloseReason::Deadline);
+                    let Some((link, head, shared)) = self.net.sockets.parts(slot) else { continue };
+                    link.extra().deadline = None;
+                    link.connection.cut(CloseReason::Deadline);
                     shared.queue(head);
                 }
                 Alarm::Closing(slot) => self.closing_is_due(slot, now),
                 Alarm::Send(id) => {
-                    let Some((peer, head, shared)) = self.net.sockets.parts(id.slot) else { continue };
+                    let Some((link, head, shared)) = self.net.sockets.parts(id.slot) else { continue };
                     if head.id() == id {
-                        peer.connection.note(Readiness { writable: true, ..Readiness::default() });
+                        link.connection.note(Readiness { writable: true, ..Readiness::default() });
                         shared.queue(head);
                     }
                 }
@@ -60,10 +60,10 @@ impl<S> Reactor<S> {
         id: TimerId,
         tag: u64,
     ) {
-        let Some((peer, _, shared)) = self.net.sockets.parts(slot) else { return };
-        peer.extra().timeouts.retain(|timer| *timer != id);
-        peer.connection.enter_turn(shared.turn);
-        if peer.connection.phase() <= Phase::Failing {
+        let Some((link, _, shared)) = self.net.sockets.parts(slot) else { return };
+        link.extra().timeouts.retain(|timer| *timer != id);
+        link.connection.enter_turn(shared.turn);
+        if link.connection.phase() <= Phase::Failing {
             self.call(slot, |conn| handler.on_timeout(conn, tag));
             self.conclude(handler, slot);
         }
@@ -71,53 +71,53 @@ impl<S> Reactor<S> {
 
     /// Sets the idle timer anew if the handler has changed it.
     pub(super) fn arm_idle(&mut self, slot: u32) {
-        let Some((peer, head, shared)) = self.net.sockets.parts(slot) else { return };
+        let Some((link, head, shared)) = self.net.sockets.parts(slot) else { return };
         if !std::mem::take(&mut head.arm_idle) {
             return;
         }
-        if let Some(timer) = peer.idle.timer.take() {
+        if let Some(timer) = link.idle.timer.take() {
             shared.timers.cancel(timer);
         }
-        if peer.idle.after > 0 {
+        if link.idle.after > 0 {
             let now = shared.turn_time();
             shared.set_tick(now);
-            peer.idle.since = shared.tick;
-            let at = later(now, Duration::from_millis(peer.idle.after.into()));
-            peer.idle.timer = Some(shared.timers.insert(at, Alarm::Idle(slot)));
+            link.idle.since = shared.tick;
+            let at = later(now, Duration::from_millis(link.idle.after.into()));
+            link.idle.timer = Some(shared.timers.insert(at, Alarm::Idle(slot)));
         }
     }
 
     fn idle_is_due(&mut self, slot: u32, now: Instant) {
-        let Some((peer, head, shared)) = self.net.sockets.parts(slot) else { return };
-        peer.idle.timer = None;
+        let Some((link, head, shared)) = self.net.sockets.parts(slot) else { return };
+        link.idle.timer = None;
         if head.is_queued() {
             // An event of this very turn may be what was waited for: it is looked at first.
-            peer.idle.timer = Some(shared.timers.insert(now, Alarm::Idle(slot)));
+            link.idle.timer = Some(shared.timers.insert(now, Alarm::Idle(slot)));
             return;
         }
-        if peer.connection.phase() >= Phase::Flushing {
+        if link.connection.phase() >= Phase::Flushing {
             return; // a close has bounds of its own
         }
-        if peer.connection.is_paused() {
-            peer.idle.since = shared.tick; // the handler keeps the peer waiting, not the other way round
+        if link.connection.is_paused() {
+            link.idle.since = shared.tick; // the handler keeps the peer waiting, not the other way round
         }
-        let left = peer.idle.after.saturating_sub(shared.tick.wrapping_sub(peer.idle.since));
+        let left = link.idle.after.saturating_sub(shared.tick.wrapping_sub(link.idle.since));
         if left == 0 {
-            peer.connection.cut(CloseReason::IdleTimeout);
+            link.connection.cut(CloseReason::IdleTimeout);
             shared.queue(head);
             return;
         }
         let at = later(now, Duration::from_millis(left.into()));
-        peer.idle.timer = Some(shared.timers.insert(at, Alarm::Idle(slot)));
+        link.idle.timer = Some(shared.timers.insert(at, Alarm::Idle(slot)));
     }
 
     /// Sets the timer that bounds a close; a second call, when lingering begins, moves it.
     pub(super) fn begin_closing(&mut self, slot: u32) {
-        let Some((peer, _, shared)) = self.net.sockets.parts(slot) else { return };
+        let Some((link, _, shared)) = self.net.sockets.parts(slot) else { return };
         let now = shared.turn_time();
-        let lingers = peer.connection.phase() == Phase::Lingering;
+        let lingers = link.connection.phase() == Phase::Lingering;
         let linger_ends = later(now, shared.options.linger);
-        if let Some(closing) = peer.closing() {
+        if let Some(closing) = link.closing() {
             closing.heard = now;
             let at = if lingers { closing.by.min(linger_ends) } else { closing.by };
             shared.timers.move_to(closing.timer, at);
@@ -126,14 +126,14 @@ impl<S> Reactor<S> {
         let by = later(now, shared.options.close_timeout);
         let timer =
             shared.timers.insert(if lingers { by.min(linger_ends) } else { by }, Alarm::Closing(slot));
-        peer.extra().closing = Some(Closing { by, heard: now, timer });
+        link.extra().closing = Some(Closing { by, heard: now, timer });
     }
 
     /// Linger or close timeout. Input only notes when it came; the timer is set anew here, if it has to be.
     fn closing_is_due(&mut self, slot: u32, now: Instant) {
-        let Some((peer, head, shared)) = self.net.sockets.parts(slot) else { return };
-        let lingers = peer.connection.phase() == Phase::Lingering;
-        let Some(closing) = peer.closing() else { return };
+        let Some((link, head, shared)) = self.net.sockets.parts(slot) else { return };
+        let lingers = link.connection.phase() == Phase::Lingering;
+        let Some(closing) = link.closing() else { return };
         let linger_ends = later(closing.heard, shared.options.linger);
         let silent = now >= linger_ends && !head.is_queued(); // else an event of this very turn is looked at first
         if now < closing.by && !(lingers && silent) {
@@ -143,13 +143,13 @@ impl<S> Reactor<S> {
         }
         let out_of_time = now >= closing.by;
         if !lingers {
-            peer.connection.end(CloseReason::Closed, Phase::Resetting);
+            link.connection.end(CloseReason::Closed, Phase::Resetting);
             shared.queue(head);
             return;
         }
         if out_of_time {
             // It fails only if the peer's reset came first, which is as good.
-            let _ = peer.connection.stream().reset_on_close();
+            let _ = link.connection.stream().reset_on_close();
         }
         self.net.sockets.vacate(slot);
     }

@@ -17,9 +17,9 @@ impl<S> Reactor<S> {
     pub(super) fn dial(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32) -> bool {
         let mut last_error = io::Error::new(io::ErrorKind::InvalidInput, "there is no address");
         loop {
-            let Some((peer, head, shared)) = self.net.sockets.parts(slot) else { return false };
-            let connection = &mut peer.connection;
-            let Some(dial) = peer.extra.as_mut().and_then(|extra| extra.dial.as_mut()) else { return true };
+            let Some((link, head, shared)) = self.net.sockets.parts(slot) else { return false };
+            let connection = &mut link.connection;
+            let Some(dial) = link.extra.as_mut().and_then(|extra| extra.dial.as_mut()) else { return true };
             if connection.phase() > Phase::Flushing {
                 return false;
             }
@@ -56,15 +56,15 @@ impl<S> Reactor<S> {
                 Err(error) => last_error = error,
             }
         }
-        let Some((peer, head, shared)) = self.net.sockets.parts(slot) else { return false };
-        peer.extra().dial = None;
-        peer.connection.stream().configure(&shared.options);
+        let Some((link, head, shared)) = self.net.sockets.parts(slot) else { return false };
+        link.end_dialing();
+        link.connection.stream().configure(&shared.options);
         // Whatever the event said: it was about the socket, and now there is a connection.
         let readiness = Readiness { readable: true, writable: true, short_reads_lie: true, error: false };
-        peer.connection.note(readiness);
+        link.connection.note(readiness);
         head.arm_idle = true;
         shared.stats.connected += 1;
-        if peer.connection.phase() == Phase::Open {
+        if link.connection.phase() == Phase::Open {
             self.call(slot, |conn: &mut Conn<'_, S>| handler.on_open(conn));
         }
         true

@@ -17,8 +17,8 @@ use super::{Reactor, alarms::later};
 impl<S> Reactor<S> {
     /// Gives the session back. The socket goes, or lingers until the peer has ended too.
     pub(super) fn finish(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32) {
-        let Some((peer, head, shared)) = self.net.sockets.parts(slot) else { return };
-        let (id, connection) = (head.id(), &mut peer.connection);
+        let Some((link, head, shared)) = self.net.sockets.parts(slot) else { return };
+        let (id, connection) = (head.id(), &mut link.connection);
         let why = connection.take_reason();
         let lost = connection.has_lost();
         // A peer that has got a part must not take it for the whole; one that did the reset itself knows.
@@ -33,7 +33,7 @@ impl<S> Reactor<S> {
             if connection.can_receive() {
                 shared.queue(head); // input that no further event will announce
             }
-            for timer in peer.take_timers() {
+            for timer in link.take_timers() {
                 shared.timers.cancel(timer);
             }
             self.begin_closing(slot);
@@ -58,12 +58,9 @@ impl<S> Reactor<S> {
             self.net.sockets.shared.ending = Ending::Draining(timer);
             self.close_listeners(handler);
             for slot in 0..self.net.sockets.slots_end {
-                let open = self
-                    .net
-                    .sockets
-                    .parts(slot)
-                    .is_some_and(|(peer, ..)| peer.connection.phase() == Phase::Open);
-                if open {
+                let Some((link, _, shared)) = self.net.sockets.parts(slot) else { continue };
+                link.connection.enter_turn(shared.turn);
+                if link.connection.phase() == Phase::Open {
                     self.call(slot, |conn| handler.on_drain(conn));
                     self.conclude(handler, slot);
                 }
@@ -72,12 +69,12 @@ impl<S> Reactor<S> {
         if self.net.sockets.shared.ending == Ending::CutOff {
             self.close_listeners(handler);
             for slot in 0..self.net.sockets.slots_end {
-                let Some((peer, ..)) = self.net.sockets.parts(slot) else { continue };
-                if peer.connection.phase() == Phase::Lingering {
+                let Some((link, ..)) = self.net.sockets.parts(slot) else { continue };
+                if link.connection.phase() == Phase::Lingering {
                     self.net.sockets.vacate(slot);
                     continue;
                 }
-                peer.connection.end(CloseReason::Aborted, Phase::Resetting);
+                link.connection.end(CloseReason::Aborted, Phase::Resetting);
                 self.net.sockets.shared.stats.drain_resets += 1;
                 self.conclude(handler, slot);
             }
@@ -121,9 +118,9 @@ impl<S> Reactor<S> {
         }
         for slot in 0..self.net.sockets.slots_end {
             if self.net.is_born_since(slot, before)
-                && let Some((peer, ..)) = self.net.sockets.parts(slot)
+                && let Some((link, ..)) = self.net.sockets.parts(slot)
             {
-                peer.connection.note(Readiness { readable: true, ..Readiness::default() });
+                link.connection.note(Readiness { readable: true, ..Readiness::default() });
                 self.serve(handler, slot, true);
             }
         }

@@ -33,8 +33,8 @@ impl<S> Reactor<S> {
     /// What comes before new input: to be connected, to send, to announce room, to show what was kept back. `false` if
     /// it is not connected yet.
     fn catch_up(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32) -> bool {
-        let Some((peer, ..)) = self.net.sockets.parts(slot) else { return false };
-        if peer.is_dialing() && !self.dial(handler, slot) {
+        let Some((link, ..)) = self.net.sockets.parts(slot) else { return false };
+        if link.is_dialing() && !self.dial(handler, slot) {
             return false;
         }
         self.send(handler, slot);
@@ -43,11 +43,11 @@ impl<S> Reactor<S> {
     }
 
     fn is_quiet(&mut self, slot: u32) -> bool {
-        let Some((peer, head, shared)) = self.net.sockets.parts(slot) else { return true };
-        if peer.connection.take_moved() {
-            peer.idle.since = shared.tick;
+        let Some((link, head, shared)) = self.net.sockets.parts(slot) else { return true };
+        if link.connection.take_moved() {
+            link.idle.since = shared.tick;
         }
-        peer.connection.is_quiet() & !head.arm_idle
+        link.connection.is_quiet() & !head.arm_idle
     }
 
     /// Makes a callback; what it sends goes out when it has returned.
@@ -56,9 +56,9 @@ impl<S> Reactor<S> {
     }
 
     fn send(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32) {
-        let Some((peer, _, shared)) = self.net.sockets.parts(slot) else { return };
-        peer.connection.flush(&shared.options, &mut shared.stats);
-        if peer.connection.take_writable(&shared.options) {
+        let Some((link, _, shared)) = self.net.sockets.parts(slot) else { return };
+        link.connection.flush(&shared.options, &mut shared.stats);
+        if link.connection.take_writable(&shared.options) {
             self.call(slot, |conn| handler.on_writable(conn));
         }
     }
@@ -66,8 +66,8 @@ impl<S> Reactor<S> {
     fn receive(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32) {
         let mut budget = self.net.sockets.shared.options.read_budget;
         while budget > 0 {
-            let Some((peer, _, shared)) = self.net.sockets.parts(slot) else { return };
-            let connection = &mut peer.connection;
+            let Some((link, _, shared)) = self.net.sockets.parts(slot) else { return };
+            let connection = &mut link.connection;
             if !connection.can_receive() {
                 return;
             }
@@ -82,7 +82,7 @@ impl<S> Reactor<S> {
                         self.show(handler, slot, n);
                     } else if shown {
                         self.show_inbox(handler, slot, n);
-                    } else if let Some(closing) = peer.closing() {
+                    } else if let Some(closing) = link.closing() {
                         closing.heard = shared.now.unwrap_or(closing.heard);
                     }
                     if drained {
@@ -102,8 +102,8 @@ impl<S> Reactor<S> {
 
     /// Shows what was kept back by a pause or by high water, without a new byte.
     fn show_held(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32) {
-        let Some((peer, ..)) = self.net.sockets.parts(slot) else { return };
-        if peer.connection.is_held() && peer.connection.wants_input() {
+        let Some((link, ..)) = self.net.sockets.parts(slot) else { return };
+        if link.connection.is_held() && link.connection.wants_input() {
             self.show_inbox(handler, slot, 0);
         }
     }
@@ -111,32 +111,32 @@ impl<S> Reactor<S> {
     /// Shows the `received` bytes where they stand, in the scratch buffer.
     fn show(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32, received: usize) {
         let input = &self.scratch[..received];
-        let (used, held) = offer(&mut self.net, handler, slot, input);
+        let (used, held) = show_all(&mut self.net, handler, slot, input);
         if used < received {
-            let Some((peer, ..)) = self.net.sockets.parts(slot) else { return };
-            let mut inbox = peer.connection.take_inbox();
+            let Some((link, ..)) = self.net.sockets.parts(slot) else { return };
+            let mut inbox = link.connection.take_inbox();
             inbox.push(&input[used..]);
-            peer.connection.put_inbox(inbox, held);
+            link.connection.put_inbox(inbox, held);
             self.check_inbox(slot);
         }
     }
 
     /// Shows what the inbox holds, with the `received` bytes behind it.
     fn show_inbox(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32, received: usize) {
-        let Some((peer, ..)) = self.net.sockets.parts(slot) else { return };
-        let mut inbox = peer.connection.take_inbox();
+        let Some((link, ..)) = self.net.sockets.parts(slot) else { return };
+        let mut inbox = link.connection.take_inbox();
         inbox.push(&self.scratch[..received]);
-        let (used, held) = offer(&mut self.net, handler, slot, inbox.unconsumed());
+        let (used, held) = show_all(&mut self.net, handler, slot, inbox.unconsumed());
         inbox.consume(used);
-        let Some((peer, ..)) = self.net.sockets.parts(slot) else { return };
-        peer.connection.put_inbox(inbox, held);
+        let Some((link, ..)) = self.net.sockets.parts(slot) else { return };
+        link.connection.put_inbox(inbox, held);
         self.check_inbox(slot);
     }
 
     /// An inbox that is full of a message that is still not whole will never take the rest of it.
     fn check_inbox(&mut self, slot: u32) {
-        let Some((peer, _, shared)) = self.net.sockets.parts(slot) else { return };
-        let connection = &mut peer.connection;
+        let Some((link, _, shared)) = self.net.sockets.parts(slot) else { return };
+        let connection = &mut link.connection;
         if !connection.is_held() && connection.inbox().len() >= shared.options.max_inbox {
             connection.end(CloseReason::InboxLimit, Phase::Resetting);
         }
@@ -144,12 +144,12 @@ impl<S> Reactor<S> {
 
     /// What is left to do when the callbacks of a connection's turn have been made: end it, or plan its next turn.
     pub(super) fn conclude(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32) {
-        let Some((peer, head, shared)) = self.net.sockets.parts(slot) else { return };
-        if peer.connection.take_moved() {
-            peer.idle.since = shared.tick;
+        let Some((link, head, shared)) = self.net.sockets.parts(slot) else { return };
+        if link.connection.take_moved() {
+            link.idle.since = shared.tick;
         }
-        let is_dialing = peer.is_dialing();
-        let connection = &mut peer.connection;
+        let is_dialing = link.is_dialing();
+        let connection = &mut link.connection;
         if connection.take_unseen_error()
             && let Ok(Some(error)) = connection.stream().take_error()
         {
@@ -173,17 +173,17 @@ impl<S> Reactor<S> {
         if owns_buffers {
             self.net.sockets.check_memory(slot);
         }
-        let Some((peer, ..)) = self.net.sockets.parts(slot) else { return };
-        let connection = &mut peer.connection;
+        let Some((link, ..)) = self.net.sockets.parts(slot) else { return };
+        let connection = &mut link.connection;
         if connection.is_over() {
             return self.finish(handler, slot);
         }
-        if connection.phase() >= Phase::Flushing && !peer.is_closing() {
+        if connection.phase() >= Phase::Flushing && !link.is_closing() {
             self.begin_closing(slot);
         }
         self.arm_idle(slot);
-        let Some((peer, head, shared)) = self.net.sockets.parts(slot) else { return };
-        if peer.is_due(&shared.options) {
+        let Some((link, head, shared)) = self.net.sockets.parts(slot) else { return };
+        if link.is_due(&shared.options) {
             shared.queue(head);
         }
     }
@@ -193,14 +193,14 @@ fn call<S>(net: &mut Net<S>, slot: u32, callback: impl FnOnce(&mut Conn<'_, S>))
     net.sockets.shared.current = Some(slot);
     callback(&mut Conn::at(net, slot));
     net.sockets.shared.current = None;
-    if let Some((peer, _, shared)) = net.sockets.parts(slot) {
-        shared.send_gathered(&mut peer.connection);
+    if let Some((link, _, shared)) = net.sockets.parts(slot) {
+        shared.send_gathered(&mut link.connection);
     }
 }
 
 /// Shows `input` for as long as it is being used and more of it is wanted. Returns how much was used, and whether
 /// the rest was kept back rather than declined.
-fn offer<S>(
+fn show_all<S>(
     net: &mut Net<S>,
     handler: &mut (impl Handler<Session = S> + ?Sized),
     slot: u32,
@@ -215,7 +215,7 @@ fn offer<S>(
         if used == input.len() {
             return (used, false);
         }
-        if !net.sockets.parts(slot).is_some_and(|(peer, ..)| peer.connection.wants_input()) {
+        if !net.sockets.parts(slot).is_some_and(|(link, ..)| link.connection.wants_input()) {
             return (used, true);
         }
         if n == 0 {

@@ -23,12 +23,12 @@ pub(crate) enum Source {
     /// An id that is promised and not yet, or no longer, in use: a late event meets nothing here.
     Empty,
     Listener(Box<Listener>),
-    Connection(Peer),
+    Connection(Link),
 }
 
 /// A connection with what the reactor knows about it beyond bytes.
 #[derive(Debug)]
-pub(crate) struct Peer {
+pub(crate) struct Link {
     pub(crate) connection: Connection<Stream>,
     pub(crate) idle: Idle,
     /// What few connections have, and not for long: the others do not pay for the room.
@@ -75,7 +75,7 @@ pub(crate) struct Closing {
     pub(crate) timer: TimerId,
 }
 
-impl Peer {
+impl Link {
     pub(crate) fn new(connection: Connection<Stream>) -> Self {
         Self { connection, idle: Idle::default(), extra: None }
     }
@@ -96,6 +96,16 @@ impl Peer {
 
     pub(crate) fn is_closing(&self) -> bool {
         self.extra.as_ref().is_some_and(|extra| extra.closing.is_some())
+    }
+
+    /// The connection is established: most need no more room for what they are not.
+    pub(crate) fn end_dialing(&mut self) {
+        if let Some(extra) = &mut self.extra {
+            extra.dial = None;
+            if extra.closing.is_none() && extra.deadline.is_none() && extra.timeouts.is_empty() {
+                self.extra = None;
+            }
+        }
     }
 
     pub(crate) fn extra(&mut self) -> &mut Extra {
