@@ -157,10 +157,11 @@ impl Handler for Echo {
     }
 
     fn on_data(&mut self, conn: &mut Conn<'_, Client>, input: &[u8]) -> usize {
-        conn.session().heard += 1;
+        let (client, mut out) = conn.split(); // its session in one hand, the pen in the other
+        client.heard += 1;
         // All of it, however little the kernel takes now: the rest is kept, and goes out as the client reads.
         // One that never reads cannot fill the memory: above high water its connection is not read further.
-        conn.send_all(input);
+        out.send_all(input);
         input.len() // consumed: what a handler leaves is shown again, with more behind it
     }
 

@@ -78,7 +78,8 @@ impl<S> Reactor<S> {
         let capacity = (end - first).min(u32::MAX as usize);
         let mut shared = Shared::new(registry.try_clone()?, first, capacity, options, Instant::now());
         shared.keep_reserve();
-        let scratch = Scratch::new(shared.options.read_buffer);
+        // No more than an empty inbox could take.
+        let scratch = Scratch::new(shared.options.read_buffer.min(shared.options.max_inbox));
         Ok(Self { net: Net::new(shared), scratch, signals: Arc::default() })
     }
 

@@ -1,7 +1,5 @@
 //! The one buffer that every `recv` goes into.
 
-use std::ops::{Deref, DerefMut};
-
 /// What the kernel copies fastest to: a buffer that begins with a page. An allocation this large begins sixteen bytes
 /// behind one, where its header ends.
 const ALIGNMENT: usize = 4096;
@@ -20,19 +18,22 @@ impl Scratch {
         let start = storage.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT - 1);
         Self { storage, start, len }
     }
-}
 
-impl Deref for Scratch {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.storage[self.start..self.start + self.len]
+    pub(crate) fn len(&self) -> usize {
+        self.len
     }
-}
 
-impl DerefMut for Scratch {
-    fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.storage[self.start..self.start + self.len]
+    /// The first `n` bytes, to read into.
+    ///
+    /// # Panics
+    /// If there are fewer; likewise [`first`](Self::first).
+    pub(crate) fn first_mut(&mut self, n: usize) -> &mut [u8] {
+        &mut self.storage[self.start..self.start + n]
+    }
+
+    /// The first `n` bytes, which were read.
+    pub(crate) fn first(&self, n: usize) -> &[u8] {
+        &self.storage[self.start..self.start + n]
     }
 }
 
@@ -43,8 +44,9 @@ mod tests {
     #[test]
     fn it_begins_with_a_page_and_has_the_length_that_was_asked_for() {
         for len in [1, 4095, 4096, 256 << 10] {
-            let scratch = Scratch::new(len);
-            assert_eq!((scratch.len(), scratch.as_ptr().align_offset(ALIGNMENT)), (len, 0));
+            let mut scratch = Scratch::new(len);
+            assert_eq!(scratch.first_mut(len).len(), scratch.len());
+            assert_eq!(scratch.first(len).as_ptr().align_offset(ALIGNMENT), 0);
         }
     }
 }

@@ -118,12 +118,13 @@ impl<S> Reactor<S> {
         }
         for slot in 0..self.net.sockets.slots_end {
             if self.net.is_born_since(slot, before)
-                && let Some((link, ..)) = self.net.sockets.parts(slot)
+                && let Some((link, head, shared)) = self.net.sockets.parts(slot)
             {
                 link.connection.note(Readiness { readable: true, ..Readiness::default() });
-                self.serve(handler, slot, true);
+                shared.queue(head);
             }
         }
+        self.serve_queue(handler, None);
     }
 
     fn listener(&mut self, slot: u32) -> Option<&mut Listener> {

@@ -16,6 +16,7 @@ const SEND_RETRY: std::time::Duration = std::time::Duration::from_millis(10);
 
 impl<S> Reactor<S> {
     /// Everything that can be done for one connection now, within its budgets. `only_reads`: nothing comes before input.
+    #[inline]
     pub(super) fn serve(
         &mut self,
         handler: &mut (impl Handler<Session = S> + ?Sized),
@@ -73,8 +74,8 @@ impl<S> Reactor<S> {
             }
             let shown = connection.wants_input();
             let is_new = connection.inbox().is_empty();
-            let limit = if shown { connection.receive_limit(&shared.options) } else { self.scratch.len() };
-            match connection.receive(&mut self.scratch[..limit], &mut shared.stats) {
+            let limit = if is_new { self.scratch.len() } else { connection.receive_limit(&shared.options) };
+            match connection.receive(self.scratch.first_mut(limit), &mut shared.stats) {
                 Received::Data(n) => {
                     budget = budget.saturating_sub(n);
                     let drained = !connection.is_readable();
@@ -110,7 +111,7 @@ impl<S> Reactor<S> {
 
     /// Shows the `received` bytes where they stand, in the scratch buffer.
     fn show(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32, received: usize) {
-        let input = &self.scratch[..received];
+        let input = self.scratch.first(received);
         let (used, held) = show_all(&mut self.net, handler, slot, input);
         if used < received {
             let Some((link, ..)) = self.net.sockets.parts(slot) else { return };
@@ -125,7 +126,7 @@ impl<S> Reactor<S> {
     fn show_inbox(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32, received: usize) {
         let Some((link, ..)) = self.net.sockets.parts(slot) else { return };
         let mut inbox = link.connection.take_inbox();
-        inbox.push(&self.scratch[..received]);
+        inbox.push(self.scratch.first(received));
         let (used, held) = show_all(&mut self.net, handler, slot, inbox.unconsumed());
         inbox.consume(used);
         let Some((link, ..)) = self.net.sockets.parts(slot) else { return };
@@ -200,6 +201,7 @@ fn call<S>(net: &mut Net<S>, slot: u32, callback: impl FnOnce(&mut Conn<'_, S>))
 
 /// Shows `input` for as long as it is being used and more of it is wanted. Returns how much was used, and whether
 /// the rest was kept back rather than declined.
+#[inline]
 fn show_all<S>(
     net: &mut Net<S>,
     handler: &mut (impl Handler<Session = S> + ?Sized),
