@@ -138,50 +138,41 @@ fn options(args: &Args) -> Options {
 
 struct Echo;
 
-/// What to remember of each client: how often it was heard, and how often that was when a drain looked last.
-#[derive(Default)]
-struct Client {
-    heard: u64,
-    seen: u64,
-}
-
 /// How long a client must have been silent, in a drain, to have been answered everything.
 const SILENCE: Duration = Duration::from_millis(100);
 
 impl Handler for Echo {
-    type Session = Client;
+    type Session = u32; // what to remember of each client: how often it was heard
 
-    fn on_accept(&mut self, _net: &mut Net<Client>, from: &Accepted) -> Option<Client> {
+    fn on_accept(&mut self, _net: &mut Net<u32>, from: &Accepted) -> Option<u32> {
         debug!("{:?} opened by {}", from.id, from.peer);
-        Some(Client::default()) // None would turn the client away
+        Some(0) // None would turn the client away
     }
 
-    fn on_data(&mut self, conn: &mut Conn<'_, Client>, input: &[u8]) -> usize {
-        let (client, mut out) = conn.split(); // its session in one hand, the pen in the other
-        client.heard += 1;
+    fn on_data(&mut self, conn: &mut Conn<'_, u32>, input: &[u8]) -> usize {
+        let (heard, mut out) = conn.split(); // its session in one hand, the pen in the other
+        *heard = heard.wrapping_add(1);
         // All of it, however little the kernel takes now: the rest is kept, and goes out as the client reads.
         // One that never reads cannot fill the memory: above high water its connection is not read further.
         out.send_all(input);
         input.len() // consumed: what a handler leaves is shown again, with more behind it
     }
 
-    fn on_wake(&mut self, net: &mut Net<Client>) {
+    fn on_wake(&mut self, net: &mut Net<u32>) {
         info!("asked for statistics\n{}", net.stats());
     }
 
     // on_eof is left as it is: it closes the connection, and closing first delivers what was sent.
 
-    fn on_drain(&mut self, conn: &mut Conn<'_, Client>) {
+    fn on_drain(&mut self, conn: &mut Conn<'_, u32>) {
         // By default this would close it, too. But an echo owes a client what it has sent, and some of that may still
         // be on its way or wait in the kernel: it goes on until nothing has come for a moment and nothing is left.
-        let at = conn.net().now() + SILENCE;
-        conn.set_timeout(at, 0);
-        let client = conn.session();
-        client.seen = client.heard;
+        let (at, heard) = (conn.net().now() + SILENCE, *conn.session());
+        conn.set_timeout(at, heard.into());
     }
 
-    fn on_timeout(&mut self, conn: &mut Conn<'_, Client>, _tag: u64) {
-        let is_silent = conn.session().heard == conn.session().seen;
+    fn on_timeout(&mut self, conn: &mut Conn<'_, u32>, heard: u64) {
+        let is_silent = u64::from(*conn.session()) == heard;
         if is_silent && conn.queued() == 0 {
             conn.close();
         } else {
@@ -189,7 +180,7 @@ impl Handler for Echo {
         }
     }
 
-    fn on_close(&mut self, _net: &mut Net<Client>, id: ConnId, _session: Client, why: CloseReason) {
+    fn on_close(&mut self, _net: &mut Net<u32>, id: ConnId, _session: u32, why: CloseReason) {
         debug!("{id:?} closed: {why}");
     }
 }
