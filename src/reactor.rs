@@ -95,14 +95,12 @@ impl<S> Reactor<S> {
 
     /// Notes what an event says and calls nothing. `false`: the event is not for this reactor.
     pub fn handle(&mut self, event: &Event) -> bool {
-        let Some(slot) = event.token().0.checked_sub(self.net.sockets.shared.first_token) else {
-            return false;
+        // A token before the range wraps to one far behind it.
+        let slot = event.token().0.wrapping_sub(self.net.sockets.shared.first_token);
+        let Some(place) = self.net.sockets.slots.get_mut(slot) else {
+            // The source may have been closed while its event was on the way.
+            return slot < self.net.sockets.shared.capacity;
         };
-        if slot >= self.net.sockets.shared.capacity {
-            return false;
-        }
-        // An empty slot: the source was closed while its event was on the way.
-        let Some(place) = self.net.sockets.slots.get_mut(slot) else { return true };
         match &mut place.source {
             Source::Empty => return true,
             Source::Listener(listener) => listener.readable = true,

@@ -152,6 +152,7 @@ impl Shared {
     }
 
     /// What a callback that panicked has left behind must not reach another connection.
+    #[inline]
     pub(crate) fn begin_turn(&mut self, now: Instant) {
         self.now = Some(now);
         if !self.timers.is_empty() {
@@ -237,14 +238,16 @@ impl Shared {
     }
 
     /// Gives the list back after the first `served` of it: the others stay in front of what was queued meanwhile.
-    pub(crate) fn put_queue(&mut self, mut list: Vec<u32>, served: usize) {
-        if served < list.len() {
-            list.drain(..served);
-            list.append(&mut self.queue);
-            std::mem::swap(&mut self.queue, &mut list);
-        }
-        list.clear();
+    #[inline]
+    pub(crate) fn put_queue(&mut self, list: Vec<u32>, served: usize) {
+        let is_done = served == list.len();
         self.served = list;
+        if !is_done {
+            self.served.drain(..served);
+            self.served.append(&mut self.queue);
+            std::mem::swap(&mut self.queue, &mut self.served);
+        }
+        self.served.clear();
     }
 
     /// Notes that a connection has something to send when the pass is over.

@@ -33,6 +33,7 @@ impl<S> Reactor<S> {
 
     /// What comes before new input: to be connected, to send, to announce room, to show what was kept back. `false` if
     /// it is not connected yet.
+    #[inline(never)]
     fn catch_up(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32) -> bool {
         let Some((link, ..)) = self.net.sockets.parts(slot) else { return false };
         if link.is_dialing() && !self.dial(handler, slot) {
@@ -123,6 +124,7 @@ impl<S> Reactor<S> {
     }
 
     /// Shows what the inbox holds, with the `received` bytes behind it.
+    #[inline(never)]
     fn show_inbox(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32, received: usize) {
         let Some((link, ..)) = self.net.sockets.parts(slot) else { return };
         let mut inbox = link.connection.take_inbox();
