@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use log::{debug, info, warn};
+use log::{debug, info};
 #[cfg(unix)]
 use signal_hook::{consts::SIGUSR1, iterator::Signals};
 use tidegate::{
@@ -97,9 +97,6 @@ fn serve(args: &Args) -> Result<(), Box<dyn Error>> {
 
     let ended = server.run(&mut Echo);
     let stats = server.net().stats();
-    if stats.undelivered > 0 {
-        warn!("{} clients did not get all that they were owed", stats.undelivered);
-    }
     info!("stopped\n{stats}");
     Ok(ended?)
 }

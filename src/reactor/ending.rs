@@ -68,6 +68,7 @@ impl<S> Reactor<S> {
         }
         if self.net.sockets.shared.ending == Ending::CutOff {
             self.close_listeners(handler);
+            let undelivered = self.net.sockets.shared.stats.undelivered;
             for slot in 0..self.net.sockets.slots_end {
                 let Some((link, ..)) = self.net.sockets.parts(slot) else { continue };
                 if link.connection.phase() == Phase::Lingering {
@@ -77,6 +78,10 @@ impl<S> Reactor<S> {
                 link.connection.end(CloseReason::Aborted, Phase::Resetting);
                 self.net.sockets.shared.stats.drain_resets += 1;
                 self.conclude(handler, slot);
+            }
+            let undelivered = self.net.sockets.shared.stats.undelivered - undelivered;
+            if undelivered > 0 {
+                log::warn!(target: "tidegate", "the drain ended before {undelivered} clients had all they were sent");
             }
         }
     }
