@@ -75,7 +75,11 @@ impl<S> Reactor<S> {
             }
             let shown = connection.wants_input();
             let is_new = connection.inbox().is_empty();
-            let limit = if is_new { self.scratch.len() } else { connection.receive_limit(&shared.options) };
+            let limit = if is_new {
+                self.portion
+            } else {
+                connection.receive_limit(&shared.options).min(self.portion)
+            };
             match connection.receive(self.scratch.first_mut(limit), &mut shared.stats) {
                 Received::Data(n) => {
                     budget = budget.saturating_sub(n);
