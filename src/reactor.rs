@@ -151,9 +151,7 @@ impl<S> Reactor<S> {
             link.connection.enter_turn(shared.turn);
             link.connection.flush(&shared.options, &mut shared.stats);
             shared.count_memory(&mut link.connection); // can only have become less
-            if link.connection.take_moved() {
-                link.idle.since = shared.tick;
-            }
+            link.note_activity(shared.tick);
             if link.is_due(&shared.options) {
                 shared.queue(head);
             }

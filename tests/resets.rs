@@ -25,6 +25,13 @@ fn generous() -> Options {
     Options::default().write_budget(64 << 20)
 }
 
+fn assert_reset_is_told_once(server: Server<Script>, told: &mpsc::Receiver<Told>) {
+    assert_eq!(next(told), Told::Close(CloseKind::Reset));
+    let (_, stats) = server.stop();
+    assert_eq!((stats.open, stats.closed), (0, 1));
+    assert_eq!(told.try_iter().count(), 0);
+}
+
 #[test]
 fn a_reset_between_messages_is_told_once() {
     let (tell, told) = mpsc::channel();
@@ -34,10 +41,7 @@ fn a_reset_between_messages_is_told_once() {
     next(&told).open();
     assert_eq!(next(&told), Told::Data(b"hello".to_vec()));
     reset(client);
-    assert_eq!(next(&told), Told::Close(CloseKind::Reset));
-    let (_, stats) = server.stop();
-    assert_eq!((stats.open, stats.closed), (0, 1));
-    assert_eq!(told.try_iter().count(), 0);
+    assert_reset_is_told_once(server, &told);
 }
 
 #[test]
@@ -58,10 +62,7 @@ fn a_reset_in_the_middle_of_an_answer_is_told_once() {
     next(&told).open();
     client.read_exact(&mut [0; 100_000]).unwrap();
     reset(client);
-    assert_eq!(next(&told), Told::Close(CloseKind::Reset));
-    let (_, stats) = server.stop();
-    assert_eq!((stats.open, stats.closed), (0, 1));
-    assert_eq!(told.try_iter().count(), 0);
+    assert_reset_is_told_once(server, &told);
 }
 
 #[test]

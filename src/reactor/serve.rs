@@ -46,9 +46,7 @@ impl<S> Reactor<S> {
 
     fn is_quiet(&mut self, slot: u32) -> bool {
         let Some((link, head, shared)) = self.net.sockets.parts(slot) else { return true };
-        if link.connection.take_moved() {
-            link.idle.since = shared.tick;
-        }
+        link.note_activity(shared.tick);
         link.connection.is_quiet() & !head.arm_idle
     }
 
@@ -152,9 +150,7 @@ impl<S> Reactor<S> {
     /// What is left to do when the callbacks of a connection's turn have been made: end it, or plan its next turn.
     pub(super) fn conclude(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32) {
         let Some((link, head, shared)) = self.net.sockets.parts(slot) else { return };
-        if link.connection.take_moved() {
-            link.idle.since = shared.tick;
-        }
+        link.note_activity(shared.tick);
         let is_dialing = link.is_dialing();
         let connection = &mut link.connection;
         if connection.take_unseen_error()

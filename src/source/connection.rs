@@ -137,6 +137,16 @@ impl<T: Read + Write> Connection<T> {
         self.error_event |= readiness.error;
     }
 
+    /// Another stream in place of one that could not be connected: what was known of the old one is void.
+    pub(crate) fn replace_stream(&mut self, stream: T) {
+        self.stream = stream;
+        self.forget_readiness();
+    }
+
+    pub(crate) fn forget_readiness(&mut self) {
+        (self.readable, self.writable, self.short_reads_lie, self.error_event) = (false, false, false, false);
+    }
+
     /// A new turn brings a new write budget.
     pub(crate) fn enter_turn(&mut self, turn: u32) {
         if self.turn != turn {

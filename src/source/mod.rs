@@ -88,6 +88,14 @@ impl Link {
         self.extra.as_ref().is_some_and(|extra| extra.dial.is_some())
     }
 
+    /// Notes that bytes moved, if they did: all that traffic costs an idle timeout.
+    #[inline]
+    pub(crate) fn note_activity(&mut self, tick: u32) {
+        if self.connection.take_moved() {
+            self.idle.since = tick;
+        }
+    }
+
     /// Whether there is work that no further event will announce.
     pub(crate) fn is_due(&self, limits: &Options) -> bool {
         // What is asked of a connection that is not there yet has to wait for it.

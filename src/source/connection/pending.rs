@@ -24,16 +24,6 @@ impl<T: Read + Write> Connection<T> {
         unseen
     }
 
-    /// Another stream in place of one that could not be connected: what was known of the old one is void.
-    pub(crate) fn replace_stream(&mut self, stream: T) {
-        self.stream = stream;
-        self.forget_readiness();
-    }
-
-    pub(crate) fn forget_readiness(&mut self) {
-        (self.readable, self.writable, self.short_reads_lie, self.error_event) = (false, false, false, false);
-    }
-
     /// Whether bytes may still be handed to it.
     pub(crate) fn takes_sends(&self) -> bool {
         self.phase == Phase::Open && !self.shutdown
