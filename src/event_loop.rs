@@ -1,5 +1,7 @@
 //! The own loop: the simplest host of a reactor.
 
+#[cfg(unix)]
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::{
     fmt, io,
     sync::Arc,
@@ -17,7 +19,6 @@ use crate::{
 };
 
 const WAKE: Token = Token(0);
-const EVENTS: usize = 1024;
 
 /// A [`Reactor`] with a [`mio::Poll`] of its own.
 ///
@@ -52,6 +53,9 @@ pub struct EventLoop<S = ()> {
     reactor: Reactor<S>,
     poll: Poll,
     events: Events,
+    /// The last turn had its share of events and may have left some: nothing announces them again.
+    events_left: bool,
+    event_budget: usize,
     waker: Arc<Waker>,
 }
 
@@ -60,10 +64,13 @@ impl<S> EventLoop<S> {
     /// If the system gives no more polls or descriptors.
     pub fn new(options: Options) -> io::Result<Self> {
         let poll = Poll::new()?;
+        let events = Events::with_capacity(options.event_capacity.max(1));
         Ok(Self {
+            event_budget: options.event_budget.max(1),
             reactor: Reactor::new(poll.registry(), WAKE.0 + 1.., options)?,
             waker: Arc::new(Waker::new(poll.registry(), WAKE)?),
-            events: Events::with_capacity(EVENTS),
+            events,
+            events_left: false,
             poll,
         })
     }
@@ -100,10 +107,11 @@ impl<S> EventLoop<S> {
     ) -> io::Result<Turn> {
         let events = self.poll(wait)?;
         let turn = self.reactor.settle(handler, Instant::now());
-        Ok(Turn { events, ..turn })
+        Ok(Turn { events, more: turn.more || self.events_left, ..turn })
     }
 
-    /// The same, but what is not done by `end` is left for the next turn; see [`Reactor::settle_until`].
+    /// The same, but it neither waits beyond `end` nor begins work after it: what is not done by then is left for the
+    /// next turn; see [`Reactor::settle_until`].
     ///
     /// # Errors
     /// As [`run`](Self::run).
@@ -113,18 +121,32 @@ impl<S> EventLoop<S> {
         wait: Option<Duration>,
         end: Instant,
     ) -> io::Result<Turn> {
-        let events = self.poll(wait)?;
+        let wait = match wait {
+            Some(Duration::ZERO) => Duration::ZERO,
+            wait => {
+                let left = end.saturating_duration_since(Instant::now());
+                wait.map_or(left, |wait| wait.min(left))
+            }
+        };
+        let events = self.poll(Some(wait))?;
         let turn = self.reactor.settle_until(handler, Instant::now(), end);
-        Ok(Turn { events, ..turn })
+        Ok(Turn { events, more: turn.more || self.events_left, ..turn })
     }
 
     /// Sends what was sent between turns, now and not in the next one; see [`Reactor::flush`].
-    pub fn flush(&mut self) {
-        self.reactor.flush();
+    pub fn flush(&mut self) -> Turn {
+        let turn = self.reactor.flush();
+        Turn { more: turn.more || self.events_left, ..turn }
     }
 
     /// When [`turn`](Self::turn) has to be called next even if no event comes; in the past while work is left.
+    ///
+    /// Whatever is asked of [`net`](Self::net) between turns may bring it forward: what was sent is due at once, until
+    /// it is flushed, and a timer at its time. So a host that sleeps asks right before.
     pub fn next_deadline(&self) -> Option<Instant> {
+        if self.events_left {
+            return Some(Instant::now());
+        }
         self.reactor.next_deadline()
     }
 
@@ -133,6 +155,7 @@ impl<S> EventLoop<S> {
     fn poll(&mut self, wait: Option<Duration>) -> io::Result<usize> {
         let mut wait = match wait {
             Some(Duration::ZERO) => wait,
+            _ if self.events_left => Some(Duration::ZERO),
             _ => match self.reactor.next_deadline() {
                 None => wait,
                 Some(_) => {
@@ -155,11 +178,29 @@ impl<S> EventLoop<S> {
                 self.reactor.handle(event);
             }
             total += count;
-            if count < EVENTS {
+            self.events_left = count >= self.events.capacity();
+            if !self.events_left || total >= self.event_budget {
                 return Ok(total);
             }
             wait = Some(Duration::ZERO);
         }
+    }
+}
+
+/// The descriptor of its poll: readable while an event waits, so that another poller can watch it, whether for levels
+/// or for edges. It must not be used for anything else. See [`embedding`](crate::embedding).
+#[cfg(unix)]
+impl<S> AsFd for EventLoop<S> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.poll.registry().as_fd()
+    }
+}
+
+/// As [`AsFd`].
+#[cfg(unix)]
+impl<S> AsRawFd for EventLoop<S> {
+    fn as_raw_fd(&self) -> RawFd {
+        self.poll.registry().as_raw_fd()
     }
 }
 

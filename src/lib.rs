@@ -63,10 +63,12 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
 mod address;
+mod adopt;
 pub mod blocking;
 mod buffer;
 mod close;
 mod conn;
+pub mod embedding;
 mod event_loop;
 mod flow;
 pub mod framing;
@@ -85,6 +87,7 @@ pub mod testing;
 mod timers;
 
 pub use address::{Address, ToAddress};
+pub use adopt::Refused;
 pub use close::{CloseKind, CloseReason};
 pub use conn::{Conn, ConnId, Output};
 pub use event_loop::EventLoop;

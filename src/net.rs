@@ -1,8 +1,9 @@
 //! Everything a callback can reach: the connections, the listeners, the end.
 
-use std::sync::Arc;
 use std::{
     fmt, io,
+    net::TcpListener,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -10,6 +11,7 @@ use socket2::SockRef;
 
 use crate::{
     address::{Address, ToAddress},
+    adopt::Refused,
     conn::{Conn, ConnId},
     flow::Flow,
     options::ListenOptions,
@@ -17,7 +19,7 @@ use crate::{
     shared::{Alarm, Ending, Head, Shared},
     sockets::Sockets,
     source::{
-        Dial, Link, Slot, Source,
+        Dial, DialState, Link, Slot, Source,
         connection::Connection,
         listener::{Listener, ListenerId},
         socket,
@@ -73,10 +75,19 @@ impl<S> Net<S> {
                 socket::explain(format_args!("cannot set keepalive for {address}"), &error)
             })?;
         }
-        let slot = self
-            .sockets
-            .reserve()
-            .ok_or_else(|| io::Error::other(format!("cannot listen on {address}: no token left")))?;
+        self.place_listener(socket, options)
+            .map_err(|refused| socket::explain(format_args!("cannot listen on {address}"), &refused.error))
+    }
+
+    /// Registers a socket that listens and does not block.
+    pub(crate) fn place_listener(
+        &mut self,
+        socket: TcpListener,
+        options: ListenOptions,
+    ) -> Result<ListenerId, Refused<TcpListener>> {
+        let Some(slot) = self.sockets.reserve() else {
+            return Err(Refused { error: no_token(), back: socket });
+        };
         let shared = &self.sockets.shared;
         match Listener::register(socket, options, &shared.registry, shared.token(slot)) {
             Ok(listener) => {
@@ -85,9 +96,9 @@ impl<S> Net<S> {
                 let ConnId { slot, generation } = place.head.id();
                 Ok(ListenerId { slot, generation })
             }
-            Err(error) => {
+            Err(refused) => {
                 self.sockets.shared.vacated.push(slot);
-                Err(io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
+                Err(refused)
             }
         }
     }
@@ -140,13 +151,18 @@ impl<S> Net<S> {
             self.unplaced.push((id, session));
             return id;
         };
+        let dial = Dial { to: to.clone(), next: 0, state: DialState::NotBegun };
+        self.place_connection(slot, Stream::Unconnected, dial, session)
+    }
+
+    /// What is not accepted but brought in from this side: it opens in the next turn, or later.
+    pub(crate) fn place_connection(&mut self, slot: u32, stream: Stream, dial: Dial, session: S) -> ConnId {
         let place = &mut self.sockets.slots[slot as usize];
-        let connection = Connection::new(Stream::Unconnected, platform::SHORT_READ_DRAINS);
-        let mut link = Link::new(connection);
+        let mut link = Link::new(Connection::new(stream, platform::SHORT_READ_DRAINS));
         // Being connected is not being idle: the timer is set when that is over.
         link.idle.set(&mut place.head, self.sockets.shared.options.idle_timeout);
         place.head.arm_idle = false;
-        link.extra().dial = Some(Dial { to: to.clone(), next: 0, under_way: false });
+        link.extra().dial = Some(dial);
         place.source = Source::Connection(link);
         self.sockets.shared.stats.open += 1;
         self.sockets.shared.queue(&mut place.head);
@@ -321,6 +337,10 @@ impl<S> Net<S> {
         let session = self.sessions[slot as usize].as_mut();
         (session.expect("a connection that is not lingering has a session"), &mut self.sockets)
     }
+}
+
+pub(crate) fn no_token() -> io::Error {
+    io::Error::other("no token is left for it")
 }
 
 impl<S> fmt::Debug for Net<S> {

@@ -143,6 +143,40 @@ options! {
             /// assert_eq!(rehearsal.sent(client).len(), 2500);
             /// assert_eq!(rehearsal.net().stats().turns - before, 3); // 1000, 1000 and 500 bytes
         },
+        /// How much all connections together may receive and send in a turn; what is left has the next one. It is
+        /// looked at after each connection, so the last of them may pass it by its own budgets. Bytes; default
+        /// `usize::MAX`, no limit; at least 1.
+        turn_budget: usize = usize::MAX => {
+            /// let mut rehearsal = Rehearsal::new(Options::default().turn_budget(1000));
+            /// let clients = [(); 3].map(|()| rehearsal.accept(&mut echo).unwrap());
+            /// clients.map(|client| rehearsal.net().conn(client).unwrap().pause_reading());
+            /// clients.map(|client| rehearsal.receive(&mut echo, client, &[b'\n'; 600]));
+            /// clients.map(|client| rehearsal.net().resume_reading(client));
+            /// let before = rehearsal.net().stats().turns;
+            /// rehearsal.settle(&mut echo);
+            /// assert_eq!(rehearsal.net().stats().turns - before, 3); // 600 bytes in and 600 out, each
+        },
+        /// How many events [`EventLoop`](crate::EventLoop) takes from the system at a time. It polls again, without
+        /// waiting, until fewer come. Default 1024, at least 1; each has room for as long as the loop lives.
+        event_capacity: usize = 1024 => {
+            /// let mut server = EventLoop::new(Options::default().event_capacity(1))?;
+            /// let listeners = [(); 2].map(|()| server.net().listen("127.0.0.1:0").unwrap());
+            /// let at = listeners.map(|listener| server.net().local_address(listener).unwrap().to_string());
+            /// let _clients = at.map(|at| TcpStream::connect(at).unwrap());
+            /// assert_eq!(server.turn(&mut echo, Some(Duration::ZERO))?.events, 2);
+            /// # std::io::Result::Ok(())
+        },
+        /// From how many events on [`EventLoop`](crate::EventLoop) polls no further in a turn; the rest is due in the
+        /// next one. Default 16,384, at least 1.
+        event_budget: usize = 16 << 10 => {
+            /// let mut server = EventLoop::new(Options::default().event_capacity(1).event_budget(1))?;
+            /// let listeners = [(); 2].map(|()| server.net().listen("127.0.0.1:0").unwrap());
+            /// let at = listeners.map(|listener| server.net().local_address(listener).unwrap().to_string());
+            /// let _clients = at.map(|at| TcpStream::connect(at).unwrap());
+            /// let turn = server.turn(&mut echo, Some(Duration::ZERO))?;
+            /// assert_eq!((turn.events, turn.more), (1, true));
+            /// # std::io::Result::Ok(())
+        },
         /// How many connections one listener accepts in a turn. Default 256, at least 1.
         accept_budget: usize = 256 => {
             /// let mut server = EventLoop::new(Options::default().accept_budget(2))?;
@@ -313,6 +347,9 @@ impl Options {
             &mut self.read_budget,
             &mut self.write_budget,
             &mut self.accept_budget,
+            &mut self.turn_budget,
+            &mut self.event_capacity,
+            &mut self.event_budget,
         ] {
             *at_least_one = (*at_least_one).max(1);
         }

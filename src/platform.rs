@@ -3,6 +3,7 @@
 use std::io::{self, IoSlice};
 
 use mio::{Interest, net::TcpStream};
+use socket2::SockRef;
 
 /// Linux, with Android, which has its kernel.
 macro_rules! linux {
@@ -15,14 +16,17 @@ macro_rules! not_linux {
 }
 
 linux! {
-    use socket2::SockRef;
-
     /// Whether a `recv` that returned less than it was asked for has emptied the socket, as long as neither an urgent
     /// mark nor a hang-up is waiting, which the priority interest tells.
     pub(crate) const SHORT_READ_DRAINS: bool = true;
 
     /// Whether an accepted connection has the listener's TCP_NODELAY and keepalive, which saves system calls for each.
     pub(crate) const OPTIONS_ARE_INHERITED: bool = true;
+
+    /// `false` if a socket is known not to listen.
+    pub(crate) fn may_listen(socket: &SockRef<'_>) -> bool {
+        socket.is_listener().unwrap_or(true)
+    }
 
     /// What a stream is registered for, once: no `epoll_ctl` between accept and close.
     pub(crate) const INTERESTS: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
@@ -40,6 +44,10 @@ not_linux! {
 
     pub(crate) const OPTIONS_ARE_INHERITED: bool = false;
 
+    pub(crate) fn may_listen(_: &SockRef<'_>) -> bool {
+        true
+    }
+
     pub(crate) const INTERESTS: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
     /// One slice in a system call: where SIGPIPE is concerned, or mio has to see the call, that is the way that is safe.
@@ -49,6 +57,15 @@ not_linux! {
             None => Ok(0),
         }
     }
+}
+
+/// Whether a socket is in nonblocking mode. Windows does not tell, and a socket begins in blocking mode.
+pub(crate) fn is_nonblocking(socket: &SockRef<'_>) -> io::Result<bool> {
+    #[cfg(unix)]
+    let known = socket.nonblocking();
+    #[cfg(not(unix))]
+    let known = socket.take_error().map(|_| false);
+    known
 }
 
 /// ENOBUFS and ENOMEM: the interface's queue is full, or memory is short, send(2). No readiness event will say when it is not.

@@ -2,6 +2,7 @@
 
 mod accept;
 mod alarms;
+mod allowance;
 mod dial;
 mod ending;
 mod serve;
@@ -20,7 +21,7 @@ use crate::{
     close::CloseReason,
     conn::ConnId,
     handler::Handler,
-    net::Net,
+    net::{Net, no_token},
     options::Options,
     remote::{Remote, Signals},
     shared::Shared,
@@ -28,13 +29,12 @@ use crate::{
     testing::Wire,
 };
 
+use allowance::{Allowance, Reminders};
+
 /// What one `recv` of a connection that is alone in a pass may fill. With several at work, large portions save system
 /// calls; a single stream is faster in smaller ones, since its peer sends the next while it is given the last (measured
 /// on a loopback echo: 1.1 against 0.83 of the rate of a loop that reads 64 KiB).
 const PORTION_ALONE: usize = 64 << 10;
-
-/// A turn with an end looks at the clock after this much work: so many bytes, or so many sources.
-const WORK_BETWEEN_CLOCK_READS: (u64, u32) = (64 << 10, 32);
 
 /// Serves sockets through a poll that someone else owns.
 ///
@@ -47,6 +47,10 @@ pub struct Reactor<S = ()> {
     scratch: Scratch,
     /// How much of it one `recv` may fill in this pass.
     portion: usize,
+    /// How much may be done in this turn.
+    allowance: Allowance,
+    /// How often the host asked, since the last turn, when it has to make the next, and was told: now.
+    reminders: Reminders,
     signals: Arc<Signals>,
 }
 
@@ -88,7 +92,14 @@ impl<S> Reactor<S> {
         // No more than an empty inbox could take.
         let scratch = Scratch::new(shared.options.read_buffer.min(shared.options.max_inbox));
         let portion = scratch.len();
-        Ok(Self { net: Net::new(shared), scratch, portion, signals: Arc::default() })
+        Ok(Self {
+            net: Net::new(shared),
+            scratch,
+            portion,
+            allowance: Allowance::unlimited(),
+            reminders: Reminders::default(),
+            signals: Arc::default(),
+        })
     }
 
     /// The connections and listeners.
@@ -128,8 +139,11 @@ impl<S> Reactor<S> {
         self.pass(handler, now, None)
     }
 
-    /// The same, but what is not done by `end` is left for the next turn. The clock is read after every 64 KiB of
-    /// work, so `end` is passed by as much as that takes, and by what the handler takes.
+    /// The same, but what is not done by `end` is left for the next turn.
+    ///
+    /// The clock is read after every 64 KiB that were moved and every 32 connections that were served or accepted, so
+    /// `end` is passed by as much as that takes, by what the handler takes, and by timers: all that are due fire. So much
+    /// is done even if `end` has passed before, so that every turn gets on.
     pub fn settle_until(
         &mut self,
         handler: &mut (impl Handler<Session = S> + ?Sized),
@@ -139,13 +153,23 @@ impl<S> Reactor<S> {
         self.pass(handler, now, Some(end))
     }
 
-    /// Sends what was sent outside of callbacks, now and not in the next turn. Makes no callback.
-    pub fn flush(&mut self) {
+    /// Sends what was sent outside of callbacks, now and not in the next turn. Makes no callback, so it finishes
+    /// nothing either.
+    pub fn flush(&mut self) -> Turn {
+        self.allowance = Allowance::unlimited();
+        self.flush_touched();
+        Turn { more: self.has_work(), ..Turn::default() }
+    }
+
+    fn flush_touched(&mut self) {
         if !self.net.sockets.shared.has_touched() {
             return;
         }
-        let mut touched = self.net.sockets.shared.take_touched();
-        for slot in touched.drain(..) {
+        self.allowance.begin_stage(self.bytes_moved());
+        let touched = self.net.sockets.shared.take_touched();
+        let mut flushed = 0;
+        for &slot in &touched {
+            flushed += 1;
             let Some((link, head, shared)) = self.net.sockets.parts(slot) else { continue };
             head.left_touched();
             link.connection.enter_turn(shared.turn);
@@ -155,8 +179,11 @@ impl<S> Reactor<S> {
             if link.is_due(&shared.options) {
                 shared.queue(head);
             }
+            if self.allowance.is_spent(self.bytes_moved()) {
+                break;
+            }
         }
-        self.net.sockets.shared.put_touched(touched);
+        self.net.sockets.shared.put_touched(touched, flushed);
     }
 
     /// When [`settle`](Self::settle) has to be called next even if no event comes; in the past while work is left.
@@ -168,8 +195,13 @@ impl<S> Reactor<S> {
     }
 
     /// How long the next poll may sleep: zero while work is left, `None` for as long as it likes.
+    ///
+    /// # Panics
+    /// In builds with debug assertions, if it has said zero a hundred times and [`settle`](Self::settle) was not called:
+    /// a host that forgets it would spin, and serve nobody. Without these assertions it spins, and nothing is lost.
     pub fn timeout(&self, now: Instant) -> Option<Duration> {
         if self.has_work() {
+            self.reminders.count();
             return Some(Duration::ZERO);
         }
         self.net.sockets.shared.timers.next().map(|at| at.saturating_duration_since(now))
@@ -194,13 +226,15 @@ impl<S> Reactor<S> {
         now: Instant,
         end: Option<Instant>,
     ) -> Turn {
+        self.reminders.forget();
         self.net.sockets.shared.begin_turn(now);
+        self.allowance = Allowance::new(end, self.net.sockets.shared.options.turn_budget, self.bytes_moved());
         self.take_signals(handler);
         self.ring_alarms(handler, now);
         self.give_back_unplaced(handler);
-        self.serve_queue(handler, end);
+        self.serve_queue(handler);
         self.advance_ending(handler, now);
-        self.flush();
+        self.flush_touched();
         self.net.sockets.free_vacated();
 
         let finished = self.is_finished();
@@ -228,16 +262,15 @@ impl<S> Reactor<S> {
             return;
         }
         for (id, session) in std::mem::take(&mut self.net.unplaced) {
-            let why = CloseReason::ConnectFailed(io::Error::other("no token is left for it"));
+            let why = CloseReason::ConnectFailed(no_token());
             self.net.sockets.shared.stats.count_close(why.kind());
             handler.on_close(&mut self.net, id, session, why);
         }
     }
 
     /// One pass over what the queue holds at its start; what joins it meanwhile waits for the next turn.
-    fn serve_queue(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), end: Option<Instant>) {
-        let (max_bytes, max_sources) = WORK_BETWEEN_CLOCK_READS;
-        let (mut bytes, mut sources) = (self.bytes_moved(), 0);
+    fn serve_queue(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized)) {
+        self.allowance.begin_stage(self.bytes_moved());
         let queue = self.net.sockets.shared.take_queue();
         let is_alone = queue.len() == 1;
         self.portion = if is_alone { self.scratch.len().min(PORTION_ALONE) } else { self.scratch.len() };
@@ -255,14 +288,8 @@ impl<S> Reactor<S> {
                     self.serve(handler, slot, only_reads);
                 }
             }
-            sources += 1;
-            if let Some(end) = end
-                && (sources >= max_sources || self.bytes_moved() - bytes >= max_bytes)
-            {
-                if Instant::now() >= end {
-                    break;
-                }
-                (bytes, sources) = (self.bytes_moved(), 0);
+            if self.allowance.is_spent(self.bytes_moved()) {
+                break;
             }
         }
         self.net.sockets.shared.put_queue(queue, served);

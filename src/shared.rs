@@ -266,12 +266,11 @@ impl Shared {
         std::mem::take(&mut self.touched)
     }
 
-    /// Gives the list back, so that its storage serves again.
-    pub(crate) fn put_touched(&mut self, mut list: Vec<u32>) {
-        if self.touched.is_empty() {
-            list.clear();
-            self.touched = list;
-        }
+    /// Gives the list back, so that its storage serves again, without the first `done` of it.
+    pub(crate) fn put_touched(&mut self, mut list: Vec<u32>, done: usize) {
+        list.drain(..done);
+        list.append(&mut self.touched);
+        self.touched = list;
     }
 
     pub(crate) fn has_work(&self) -> bool {

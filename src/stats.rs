@@ -20,7 +20,7 @@ pub struct Stats {
     pub refused_error: u64,
     /// How often accepting had to pause for want of something.
     pub accept_errors: u64,
-    /// Outgoing connections that were established.
+    /// Outgoing connections that were established, and streams that were adopted.
     pub connected: u64,
     /// Connections that are open now, with those that linger after their `on_close`.
     pub open: usize,

@@ -10,6 +10,7 @@ use mio::{Registry, Token, event::Source, net::TcpStream};
 use socket2::{SockRef, TcpKeepalive};
 
 use crate::{
+    adopt::Refused,
     options::{Keepalive, Options},
     platform,
     testing::Wire,
@@ -31,6 +32,19 @@ impl Stream {
         TcpStream::connect(to).map(Self::Tcp)
     }
 
+    /// Takes over a nonblocking stream that someone else connected.
+    pub(crate) fn adopt(
+        stream: std::net::TcpStream,
+        registry: &Registry,
+        token: Token,
+    ) -> Result<Self, Refused<std::net::TcpStream>> {
+        let mut stream = TcpStream::from_std(stream);
+        match stream.register(registry, token, platform::INTERESTS) {
+            Ok(()) => Ok(Self::Tcp(stream)),
+            Err(error) => Err(Refused { error, back: stream.into() }),
+        }
+    }
+
     pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         match self {
             Self::Unconnected | Self::Memory(_) => Ok(()),
@@ -45,15 +59,9 @@ impl Stream {
         }
     }
 
-    /// The options that every connection has. What cannot be set makes it slower, or slower to notice that the peer is
-    /// gone, and not wrong.
     pub(crate) fn configure(&self, options: &Options) {
-        let Ok(stream) = self.tcp() else { return };
-        let nodelay = stream.set_nodelay(true);
-        let keepalive =
-            options.keepalive.as_ref().map_or(Ok(()), |wish| set_keepalive(&SockRef::from(stream), wish));
-        if let Err(error) = nodelay.and(keepalive) {
-            log::debug!("a socket option cannot be set: {error}");
+        if let Ok(stream) = self.tcp() {
+            configure(&SockRef::from(stream), options);
         }
     }
 
@@ -141,6 +149,16 @@ impl Write for Stream {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(()) // the kernel is handed everything at once: there is no buffer in between
+    }
+}
+
+/// The options that every connection has. What cannot be set makes it slower, or slower to notice that the peer is gone,
+/// and not wrong.
+pub(crate) fn configure(socket: &SockRef<'_>, options: &Options) {
+    let nodelay = socket.set_tcp_nodelay(true);
+    let keepalive = options.keepalive.as_ref().map_or(Ok(()), |wish| set_keepalive(socket, wish));
+    if let Err(error) = nodelay.and(keepalive) {
+        log::debug!("a socket option cannot be set: {error}");
     }
 }
 

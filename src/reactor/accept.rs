@@ -43,6 +43,9 @@ impl<S> Reactor<S> {
                 Accept::Stream(stream, peer) => {
                     let ConnId { slot, generation } = self.net.sockets.slot(slot).head.id();
                     self.admit(handler, ListenerId { slot, generation }, stream, peer);
+                    if self.allowance.is_spent(self.bytes_moved()) {
+                        break;
+                    }
                 }
                 Accept::WouldBlock => return,
                 Accept::Again => {}

@@ -6,7 +6,10 @@ use crate::{
     close::CloseReason,
     conn::Conn,
     handler::Handler,
-    source::connection::{Phase, Readiness},
+    source::{
+        DialState,
+        connection::{Phase, Readiness},
+    },
     stream::Stream,
 };
 
@@ -23,7 +26,10 @@ impl<S> Reactor<S> {
             if connection.phase() > Phase::Flushing {
                 return false;
             }
-            if dial.under_way {
+            if dial.state == DialState::Established {
+                break;
+            }
+            if dial.state == DialState::UnderWay {
                 match connection.stream().connected() {
                     None => {
                         connection.forget_readiness();
@@ -32,7 +38,7 @@ impl<S> Reactor<S> {
                     Some(Ok(())) => break,
                     Some(Err(error)) => last_error = error,
                 }
-                dial.under_way = false;
+                dial.state = DialState::NotBegun;
                 // Dropping it closes it, but a poll forgets only the last copy of a descriptor, epoll(7).
                 let _ = connection.stream_mut().deregister(&shared.registry);
                 connection.replace_stream(Stream::Unconnected);
@@ -50,7 +56,7 @@ impl<S> Reactor<S> {
             match next {
                 Ok(stream) => {
                     connection.replace_stream(stream);
-                    dial.under_way = true;
+                    dial.state = DialState::UnderWay;
                     return false;
                 }
                 Err(error) => last_error = error,

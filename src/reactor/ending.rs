@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-use super::{Reactor, alarms::later};
+use super::{Reactor, alarms::later, allowance::Allowance};
 
 impl<S> Reactor<S> {
     /// Gives the session back. The socket goes, or lingers until the peer has ended too.
@@ -107,6 +107,7 @@ impl<S> Reactor<S> {
     /// for in a backlog, and what those clients have sent already is read before they are asked to finish.
     fn close_listeners(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized)) {
         let before = self.net.sockets.shared.generation();
+        self.allowance = Allowance::unlimited(); // it happens once, and as a whole
         let accept_budget = self.net.sockets.shared.options.accept_budget;
         for slot in 0..self.net.sockets.slots_end {
             let Some(listener) = self.listener(slot) else { continue };
@@ -129,7 +130,7 @@ impl<S> Reactor<S> {
                 shared.queue(head);
             }
         }
-        self.serve_queue(handler, None);
+        self.serve_queue(handler);
     }
 
     fn listener(&mut self, slot: u32) -> Option<&mut Listener> {

@@ -3,8 +3,16 @@
 use std::io;
 
 use mio::{Interest, Registry, Token, event::Source, net::TcpListener};
+use socket2::SockRef;
 
-use crate::{address::Address, options::ListenOptions, platform, stream::Stream, timers::TimerId};
+use crate::{
+    address::Address,
+    adopt::Refused,
+    options::{ListenOptions, Options},
+    platform,
+    stream::{self, Stream},
+    timers::TimerId,
+};
 
 /// A listener in a [`Net`](crate::Net). Ids are not reused: that of a closed listener names nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -47,14 +55,21 @@ impl Listener {
         options: ListenOptions,
         registry: &Registry,
         token: Token,
-    ) -> io::Result<Self> {
+    ) -> Result<Self, Refused<std::net::TcpListener>> {
         let mut socket = TcpListener::from_std(socket);
-        socket.register(registry, token, Interest::READABLE)?;
-        Ok(Self { socket, options, readable: false, paused: false, open: 0, retry: None })
+        match socket.register(registry, token, Interest::READABLE) {
+            Ok(()) => Ok(Self { socket, options, readable: false, paused: false, open: 0, retry: None }),
+            Err(error) => Err(Refused { error, back: socket.into() }),
+        }
     }
 
     pub(crate) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
         self.socket.deregister(registry)
+    }
+
+    /// The options that its connections inherit.
+    pub(crate) fn configure(&self, options: &Options) {
+        stream::configure(&SockRef::from(&self.socket), options);
     }
 
     pub(crate) fn accept(&mut self) -> Accept {

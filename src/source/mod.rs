@@ -56,13 +56,21 @@ pub(crate) struct Extra {
     pub(crate) timeouts: Vec<TimerId>,
 }
 
-/// An outgoing connection that is not established yet.
+/// An outgoing connection that is not open yet.
 #[derive(Debug)]
 pub(crate) struct Dial {
     pub(crate) to: Address,
     /// The index of the address to try after the present one.
     pub(crate) next: usize,
-    pub(crate) under_way: bool,
+    pub(crate) state: DialState,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum DialState {
+    NotBegun,
+    UnderWay,
+    /// Someone else connected it: only the handler has still to be told.
+    Established,
 }
 
 /// The two bounds of a close.

@@ -1,0 +1,145 @@
+//! Sockets that the host made.
+
+use std::{
+    error::Error,
+    fmt, io,
+    net::{TcpListener, TcpStream},
+};
+
+use socket2::SockRef;
+
+use crate::{
+    conn::ConnId,
+    net::{Net, no_token},
+    options::ListenOptions,
+    platform::{self, OPTIONS_ARE_INHERITED},
+    source::{Dial, DialState, listener::ListenerId},
+    stream::Stream,
+};
+
+/// What could not be taken over, and why not. The socket is as it was before.
+///
+/// It turns into its [`io::Error`], so `?` works where the socket may go.
+#[derive(Debug)]
+pub struct Refused<T> {
+    /// The cause.
+    pub error: io::Error,
+    /// What was to be taken over.
+    pub back: T,
+}
+
+impl<S> Net<S> {
+    /// Serves a listener that the host made: bound and listening, for instance by whoever started the process.
+    ///
+    /// It is made nonblocking, and on Linux its TCP_NODELAY and keepalive are set as [`listen`](Self::listen) does, for
+    /// its connections to inherit.
+    ///
+    /// # Errors
+    /// With the listener: `InvalidInput` if it is not a TCP socket, or (where the system tells) does not listen; what
+    /// the poll said if it cannot be registered, as when a part of it is registered there already; no token left.
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// let made_elsewhere = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// let mut server = tidegate::EventLoop::<()>::new(tidegate::Options::default())?;
+    /// let listener = server.net().adopt_listener(made_elsewhere)?;
+    /// println!("listening on {}", server.net().local_address(listener)?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn adopt_listener(&mut self, listener: TcpListener) -> Result<ListenerId, Refused<TcpListener>> {
+        self.adopt_listener_with(listener, ListenOptions::default())
+    }
+
+    /// The same with options. Of these, `reuse_port` was its maker's to decide, and `backlog` only says how many clients
+    /// a drain still accepts.
+    ///
+    /// # Errors
+    /// As [`adopt_listener`](Self::adopt_listener).
+    pub fn adopt_listener_with(
+        &mut self,
+        listener: TcpListener,
+        options: ListenOptions,
+    ) -> Result<ListenerId, Refused<TcpListener>> {
+        let was_nonblocking = match check_listener(&listener).and_then(|()| unblock(&(&listener).into())) {
+            Ok(was) => was,
+            Err(error) => return Err(Refused { error, back: listener }),
+        };
+        let id = self.place_listener(listener, options).inspect_err(|refused| {
+            let _ = refused.back.set_nonblocking(was_nonblocking); // it could be changed, so it can be changed back
+        })?;
+        if OPTIONS_ARE_INHERITED && let Some(listener) = self.sockets.slots[id.slot as usize].listener_mut() {
+            listener.configure(&self.sockets.shared.options);
+        }
+        Ok(id)
+    }
+
+    /// Serves a stream that the host connected or accepted. Its [`on_open`](crate::Handler::on_open) comes in the next
+    /// turn, and then what it has received and nobody has read.
+    ///
+    /// It is made nonblocking and gets TCP_NODELAY and the keepalive of the options.
+    /// [`max_connections`](crate::Options::max_connections) does not limit this, but it counts.
+    ///
+    /// # Errors
+    /// With the stream and the session: `NotConnected` if it is not, or no longer; what the poll said if it cannot be
+    /// registered; no token left.
+    pub fn adopt_stream(&mut self, stream: TcpStream, session: S) -> Result<ConnId, Refused<(TcpStream, S)>> {
+        let checked = stream.peer_addr().and_then(|peer| Ok((peer, unblock(&SockRef::from(&stream))?)));
+        let (peer, was_nonblocking) = match checked {
+            Ok(checked) => checked,
+            Err(error) => return Err(Refused { error, back: (stream, session) }),
+        };
+        let give_back = |error, stream: TcpStream, session| {
+            let _ = stream.set_nonblocking(was_nonblocking); // as above
+            Err(Refused { error, back: (stream, session) })
+        };
+        let Some(slot) = self.sockets.reserve() else { return give_back(no_token(), stream, session) };
+        let shared = &mut self.sockets.shared;
+        match Stream::adopt(stream, &shared.registry, shared.token(slot)) {
+            Ok(stream) => {
+                let dial = Dial { to: peer.into(), next: 1, state: DialState::Established };
+                Ok(self.place_connection(slot, stream, dial, session))
+            }
+            Err(Refused { error, back }) => {
+                shared.vacated.push(slot);
+                give_back(error, back, session)
+            }
+        }
+    }
+}
+
+fn check_listener(listener: &TcpListener) -> io::Result<()> {
+    let invalid = |what| Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+    if listener.local_addr().is_err() {
+        return invalid("it is not a TCP socket");
+    }
+    if !platform::may_listen(&SockRef::from(listener)) {
+        return invalid("it does not listen");
+    }
+    Ok(())
+}
+
+/// Makes a socket nonblocking, and says whether it was.
+fn unblock(socket: &SockRef<'_>) -> io::Result<bool> {
+    let was = platform::is_nonblocking(socket)?;
+    socket.set_nonblocking(true)?;
+    Ok(was)
+}
+
+impl<T> From<Refused<T>> for io::Error {
+    fn from(refused: Refused<T>) -> Self {
+        refused.error
+    }
+}
+
+impl<T> fmt::Display for Refused<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the socket cannot be taken over: {}", self.error)
+    }
+}
+
+impl<T: fmt::Debug> Error for Refused<T> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.error)
+    }
+}
