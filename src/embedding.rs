@@ -4,7 +4,7 @@
 //!
 //! | the program has | it uses | it calls |
 //! |---|---|---|
-//! | nothing else to do | [`EventLoop`] | [`run`](EventLoop::run) |
+//! | nothing else to do | [`EventLoop`] | [`run`](crate::EventLoop::run) |
 //! | a [`mio::Poll`] | [`Reactor`], a guest in it | [`handle`] for each event, [`settle`] after each batch |
 //! | another poller: epoll, kqueue, calloop, tokio, GLib | [`EventLoop`], its descriptor nested in the poller | [`turn`] with no wait when it is readable or due |
 //! | frames or ticks | [`EventLoop`] | [`turn_until`] and [`flush`], once a frame |
@@ -97,7 +97,7 @@
 //! * **Edges.** A turn polls until fewer events come than there is room for, so that no event stays behind an edge that was
 //!   used up; and if [`event_budget`](crate::Options::event_budget) ends it before, that is a leftover as above. Who
 //!   watches for edges clears the readiness *before* the turn: an edge that comes during it must not be lost.
-//! * **Between turns.** What is asked of [`net`](EventLoop::net) outside of a turn can bring the deadline forward: bytes that
+//! * **Between turns.** What is asked of [`net`](crate::EventLoop::net) outside of a turn can bring the deadline forward: bytes that
 //!   were sent are due at once, until [`flush`] has handed them to the kernel; `close`, `stop` and `drain` are due at once;
 //!   a timer at its time. So a host asks for the deadline after the last such call and right before it sleeps.
 //! * **Who owns the descriptor.** It belongs to the loop; a poller that wants to own what it watches gets a copy, by
