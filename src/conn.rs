@@ -252,6 +252,7 @@ impl Output<'_> {
         self.send_all(bytes)
     }
 
+    #[inline(never)]
     fn send_now(&mut self, bytes: &[u8]) -> Flow {
         let (link, head, shared) = parts(self.sockets, self.slot);
         let flow = shared.send(&mut link.connection, head, bytes);

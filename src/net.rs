@@ -281,7 +281,7 @@ impl<S> Net<S> {
     /// Makes [`EventLoop::run`](crate::EventLoop::run) return after the present turn and leaves everything as it
     /// is; `run` can be called again.
     pub fn stop(&mut self) {
-        self.sockets.shared.stop = true;
+        self.sockets.shared.set_stop();
     }
 
     /// The orderly end. What waits in the backlog is accepted, the listeners close, every connection gets
@@ -290,14 +290,16 @@ impl<S> Net<S> {
     ///
     /// Called again while it goes on, it ends at once.
     pub fn drain(&mut self, grace: Duration) {
-        self.sockets.shared.ending = match self.sockets.shared.ending {
+        let shared = &mut self.sockets.shared;
+        let next = match shared.ending {
             Ending::No => Ending::Asked(grace),
             Ending::Asked(_) | Ending::CutOff => Ending::CutOff,
             Ending::Draining(timer) => {
-                self.sockets.shared.timers.cancel(timer);
+                shared.timers.cancel(timer);
                 Ending::CutOff
             }
         };
+        shared.set_ending(next);
     }
 
     /// What has happened so far.

@@ -120,12 +120,20 @@ impl<S> Reactor<S> {
             // The source may have been closed while its event was on the way.
             return slot < self.net.sockets.shared.capacity;
         };
-        match &mut place.source {
-            Source::Empty => return true,
-            Source::Listener(listener) => listener.readable = true,
-            // It may as well say that it could not be connected: `dial` finds out.
-            Source::Connection(link) if link.is_dialing() => {}
-            Source::Connection(link) => link.connection.note(readiness(event)),
+        if let Source::Connection(link) = &mut place.source {
+            // While it is being connected, it may as well be that it could not: `dial` finds out.
+            if !link.is_dialing() {
+                if is_plain(event) {
+                    let (readable, writable) = (event.is_readable(), event.is_writable());
+                    link.connection.note(Readiness { readable, writable, ..Readiness::default() });
+                } else {
+                    link.connection.note(trouble(event));
+                }
+            }
+        } else if let Source::Listener(listener) = &mut place.source {
+            listener.readable = true;
+        } else {
+            return true;
         }
         self.net.sockets.shared.queue(&mut place.head);
         true
@@ -228,20 +236,25 @@ impl<S> Reactor<S> {
     ) -> Turn {
         self.reminders.forget();
         self.net.sockets.shared.begin_turn(now);
-        self.allowance = Allowance::new(end, self.net.sockets.shared.options.turn_budget, self.bytes_moved());
+        self.allowance.begin(end, self.net.sockets.shared.options.turn_budget, self.bytes_moved());
         self.take_signals(handler);
         self.ring_alarms(handler, now);
         self.give_back_unplaced(handler);
         self.serve_queue(handler);
-        self.advance_ending(handler, now);
+        if self.net.sockets.shared.is_ending {
+            self.advance_ending(handler, now);
+        }
         self.flush_touched();
         self.net.sockets.free_vacated();
 
-        let finished = self.is_finished();
+        let finished = self.net.sockets.shared.is_ending && self.is_finished();
         Turn { events: 0, more: self.has_work(), finished }
     }
 
     fn take_signals(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized)) {
+        if !self.signals.is_set() {
+            return;
+        }
         let Some(asked) = self.signals.take() else { return };
         if asked.wake {
             handler.on_wake(&mut self.net);
@@ -271,28 +284,18 @@ impl<S> Reactor<S> {
     /// One pass over what the queue holds at its start; what joins it meanwhile waits for the next turn.
     fn serve_queue(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized)) {
         self.allowance.begin_stage(self.bytes_moved());
-        let queue = self.net.sockets.shared.take_queue();
-        let is_alone = queue.len() == 1;
-        self.portion = if is_alone { self.scratch.len().min(PORTION_ALONE) } else { self.scratch.len() };
+        let end = self.net.sockets.shared.queue.len();
+        self.portion = if end == 1 { self.scratch.len().min(PORTION_ALONE) } else { self.scratch.len() };
         let mut served = 0;
-        for &slot in &queue {
+        while served < end {
+            let slot = self.net.sockets.shared.queue[served];
             served += 1;
-            let Some(place) = self.net.sockets.slots.get_mut(slot as usize) else { continue };
-            place.head.left_queue();
-            match &mut place.source {
-                Source::Empty => {}
-                Source::Listener(_) => self.accept(handler, slot),
-                Source::Connection(link) => {
-                    link.connection.enter_turn(self.net.sockets.shared.turn);
-                    let only_reads = !(link.is_dialing() | link.connection.has_held_back());
-                    self.serve(handler, slot, only_reads);
-                }
-            }
+            self.serve(handler, slot);
             if self.allowance.is_spent(self.bytes_moved()) {
                 break;
             }
         }
-        self.net.sockets.shared.put_queue(queue, served);
+        self.net.sockets.shared.queue.drain(..served);
     }
 
     fn bytes_moved(&self) -> u64 {
@@ -306,8 +309,15 @@ impl<S> fmt::Debug for Reactor<S> {
     }
 }
 
-/// Sets both directions for anything but plain readiness: reading and writing will find out what it was.
-fn readiness(event: &Event) -> Readiness {
+/// Nearly every event: nothing but readiness to read, to write, or both.
+#[inline]
+fn is_plain(event: &Event) -> bool {
+    !(event.is_error() || event.is_priority() || event.is_read_closed() || event.is_write_closed())
+}
+
+/// Any other. It sets both directions unless it is merely urgent: reading and writing will find out what it was.
+#[cold]
+fn trouble(event: &Event) -> Readiness {
     let (read_closed, write_closed) = (event.is_read_closed(), event.is_write_closed());
     let trouble = event.is_error() || read_closed || write_closed;
     Readiness {

@@ -9,6 +9,7 @@ use mio::{Registry, Token};
 use socket2::{Domain, Socket, Type};
 
 use crate::{
+    buffer::Staging,
     conn::ConnId,
     flow::Flow,
     options::Options,
@@ -30,7 +31,7 @@ const GATHER: usize = 64 << 10;
 pub(crate) struct Head {
     pub(crate) slot: u32,
     pub(crate) generation: u32,
-    /// The slot of the listener it came in by; [`NO_LISTENER`] if none.
+    /// The slot of the listener it came in by; [`NO_SLOT`] if none.
     pub(crate) listener: u32,
     queued: bool,
     touched: bool,
@@ -39,7 +40,7 @@ pub(crate) struct Head {
 }
 
 /// No slot has this number: one less is the most there can be. An `Option` would cost each connection four bytes.
-pub(crate) const NO_LISTENER: u32 = u32::MAX;
+pub(crate) const NO_SLOT: u32 = u32::MAX;
 
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -59,8 +60,10 @@ pub(crate) struct Shared {
     pub(crate) ending: Ending,
     /// `run` is to return, and everything stays.
     pub(crate) stop: bool,
-    /// The connection whose callback runs: what it sends is gathered.
-    pub(crate) current: Option<u32>,
+    /// Whether one of the two has anything to say: looked at in every turn, so it has to be cheap.
+    pub(crate) is_ending: bool,
+    /// The slot of the connection whose callback runs, or [`NO_SLOT`]: what it sends is gathered.
+    pub(crate) current: u32,
     /// A descriptor to give up when there is no other. A socket, since a duplicate of something would have a descriptor
     /// but no open file of its own, and at ENFILE it is files that are missing.
     pub(crate) reserve: Option<Socket>,
@@ -69,12 +72,9 @@ pub(crate) struct Shared {
     pub(crate) listeners_waiting: Vec<u32>,
     /// Slots whose source is gone; they are reused only after the pass.
     pub(crate) vacated: Vec<u32>,
-    gathered: Vec<u8>,
-    gather_limit: usize,
+    gathered: Staging,
     /// What has work to do, in the order in which it was learned.
-    queue: Vec<u32>,
-    /// The storage of the queue of the turn before: two take turns, since a pass ends where it found the end.
-    served: Vec<u32>,
+    pub(crate) queue: Vec<u32>,
     /// Connections that were sent to, other than from their own callback.
     touched: Vec<u32>,
     generation: u32,
@@ -125,7 +125,8 @@ impl Shared {
     ) -> Self {
         let options = options.checked();
         Self {
-            gather_limit: GATHER.min(options.high_water).min(options.max_outbox),
+            // Less than high water: a handler has to be told when it gets there.
+            gathered: Staging::new(GATHER.min(options.high_water).min(options.max_outbox).saturating_sub(1)),
             options,
             stats: Stats::default(),
             registry,
@@ -138,14 +139,13 @@ impl Shared {
             base,
             ending: Ending::No,
             stop: false,
-            current: None,
+            is_ending: false,
+            current: NO_SLOT,
             reserve: None,
             warned: None,
             listeners_waiting: Vec::new(),
             vacated: Vec::new(),
-            gathered: Vec::new(),
             queue: Vec::new(),
-            served: Vec::new(),
             touched: Vec::new(),
             generation: 0,
         }
@@ -160,7 +160,7 @@ impl Shared {
         }
         self.turn = self.turn.wrapping_add(1);
         self.stats.turns += 1;
-        self.current = None;
+        self.current = NO_SLOT;
         self.gathered.clear();
     }
 
@@ -176,7 +176,7 @@ impl Shared {
         Head {
             slot,
             generation: self.generation,
-            listener: NO_LISTENER,
+            listener: NO_SLOT,
             queued: false,
             touched: false,
             arm_idle: false,
@@ -227,27 +227,9 @@ impl Shared {
 
     /// The same for what a handler asked for: the connection whose callback runs is being served as it is.
     pub(crate) fn plan(&mut self, head: &mut Head) {
-        if self.current != Some(head.slot) {
+        if self.current != head.slot {
             self.queue(head);
         }
-    }
-
-    /// Takes what the queue holds, for one pass; what is queued meanwhile waits for the next.
-    pub(crate) fn take_queue(&mut self) -> Vec<u32> {
-        std::mem::replace(&mut self.queue, std::mem::take(&mut self.served))
-    }
-
-    /// Gives the list back after the first `served` of it: the others stay in front of what was queued meanwhile.
-    #[inline]
-    pub(crate) fn put_queue(&mut self, list: Vec<u32>, served: usize) {
-        let is_done = served == list.len();
-        self.served = list;
-        if !is_done {
-            self.served.drain(..served);
-            self.served.append(&mut self.queue);
-            std::mem::swap(&mut self.queue, &mut self.served);
-        }
-        self.served.clear();
     }
 
     /// Notes that a connection has something to send when the pass is over.
@@ -274,26 +256,34 @@ impl Shared {
     }
 
     pub(crate) fn has_work(&self) -> bool {
-        !self.queue.is_empty()
-            || !self.touched.is_empty()
-            || self.stop
-            || !matches!(self.ending, Ending::No | Ending::Draining(_))
+        !self.queue.is_empty() || !self.touched.is_empty() || (self.is_ending && self.has_to_end())
+    }
+
+    fn has_to_end(&self) -> bool {
+        self.stop || !matches!(self.ending, Ending::No | Ending::Draining(_))
+    }
+
+    /// Takes the ending a step further.
+    pub(crate) fn set_ending(&mut self, ending: Ending) {
+        self.ending = ending;
+        self.is_ending = true;
+    }
+
+    pub(crate) fn set_stop(&mut self) {
+        self.stop = true;
+        self.is_ending = true;
     }
 
     /// Takes what the present callback's own connection is sent, to go out when the callback has returned. `false`:
     /// that is not what this is, or something stands against it.
     #[inline]
     pub(crate) fn gather(&mut self, connection: &Connection<Stream>, head: &Head, bytes: &[u8]) -> bool {
-        let gathers = self.current == Some(head.slot)
+        self.current == head.slot
             && bytes.len() < LARGE_SEND
-            && self.gathered.len() + bytes.len() < self.gather_limit
             && connection.takes_sends()
             && connection.queued() == 0
-            && connection.has_budget(&self.options);
-        if gathers {
-            self.gathered.extend_from_slice(bytes);
-        }
-        gathers
+            && connection.has_budget(&self.options)
+            && self.gathered.push(bytes)
     }
 
     /// Sends what is not gathered.
@@ -307,10 +297,10 @@ impl Shared {
             self.stats.sends_discarded += 1;
             return Flow::Gone;
         }
-        if self.current != Some(head.slot) {
+        if self.current != head.slot {
             return self.send_to_other(connection, head, bytes);
         }
-        let flow = connection.send(&self.gathered, bytes, &self.options, &mut self.stats);
+        let flow = connection.send(self.gathered.bytes(), bytes, &self.options, &mut self.stats);
         self.gathered.clear();
         flow
     }
@@ -339,7 +329,7 @@ impl Shared {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         connection.enter_turn(self.turn);
-        if self.current == Some(head.slot) {
+        if self.current == head.slot {
             self.send_gathered(connection);
         } else {
             self.touch(head);
@@ -348,9 +338,10 @@ impl Shared {
     }
 
     /// What the present connection gathered goes out: its callback has returned, or something must follow it.
+    #[inline(always)]
     pub(crate) fn send_gathered(&mut self, connection: &mut Connection<Stream>) {
         if !self.gathered.is_empty() {
-            connection.send_gathered(&self.gathered, &self.options, &mut self.stats);
+            connection.send_gathered(self.gathered.bytes(), &self.options, &mut self.stats);
             self.gathered.clear();
         }
     }
@@ -364,7 +355,7 @@ impl Shared {
 
     /// How many bytes a connection has in hand: the outbox, and what it is gathering.
     pub(crate) fn queued(&self, connection: &Connection<Stream>, head: &Head) -> usize {
-        let gathered = if self.current == Some(head.slot) { self.gathered.len() } else { 0 };
+        let gathered = if self.current == head.slot { self.gathered.len() } else { 0 };
         connection.queued() + gathered
     }
 }

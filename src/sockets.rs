@@ -5,7 +5,7 @@ use slab::Slab;
 use crate::{
     close::CloseReason,
     conn::ConnId,
-    shared::{Head, NO_LISTENER, Shared},
+    shared::{Head, NO_SLOT, Shared},
     source::{Link, Slot, Source, connection::Phase},
 };
 
@@ -77,7 +77,7 @@ impl Sockets {
     fn forget_listener(&mut self, slot: u32) {
         for (_, place) in &mut self.slots {
             if place.head.listener == slot {
-                place.head.listener = NO_LISTENER;
+                place.head.listener = NO_SLOT;
             }
         }
     }
@@ -122,10 +122,15 @@ impl Sockets {
     }
 
     /// Frees the slots whose sources are gone; one that still stands in the queue has to wait until it has left.
+    #[inline]
     pub(crate) fn free_vacated(&mut self) {
-        if self.shared.vacated.is_empty() {
-            return;
+        if !self.shared.vacated.is_empty() {
+            self.free_all_vacated();
         }
+    }
+
+    #[inline(never)]
+    fn free_all_vacated(&mut self) {
         for listener in std::mem::take(&mut self.shared.listeners_waiting) {
             if let Some(slot) = self.slots.get_mut(listener as usize) {
                 self.shared.queue(&mut slot.head);

@@ -23,8 +23,12 @@ use super::Reactor;
 const RETRY: Duration = Duration::from_millis(100);
 
 impl<S> Reactor<S> {
-    /// Accepts until the backlog is empty or the listener has had its share of this turn.
+    /// Accepts until the backlog is empty or the listener, if there is one in this slot, has had its share of this turn.
+    #[inline(never)]
     pub(super) fn accept(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32) {
+        if self.ready_listener(slot).is_none() {
+            return;
+        }
         self.net.sockets.shared.keep_reserve();
         for _ in 0..self.net.sockets.shared.options.accept_budget {
             let is_full = self.is_full(slot);

@@ -48,7 +48,7 @@ impl<S> Reactor<S> {
                         self.net.sockets.shared.queue(&mut place.head);
                     }
                 }
-                Alarm::Drain => self.net.sockets.shared.ending = Ending::CutOff,
+                Alarm::Drain => self.net.sockets.shared.set_ending(Ending::CutOff),
             }
         }
     }

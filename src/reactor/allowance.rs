@@ -11,40 +11,46 @@ const SOURCES_BETWEEN_LOOKS: u32 = 32;
 
 /// The time and the bytes that a turn may take. Every stage of a turn gets on, whatever the stages before it took: by one
 /// source when the bytes are spent, by as much as lies between two looks at the clock when the time is.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Allowance {
+    /// Whether any of the following matters.
+    limited: bool,
     end: Option<Instant>,
     /// The count of moved bytes at which the budget is spent.
     last_byte: u64,
     /// The count at which to look at the clock.
     next_look: u64,
+    /// How many sources have had a turn since the last look.
     sources: u32,
     spent: bool,
 }
 
 impl Allowance {
-    pub(super) fn new(end: Option<Instant>, budget: usize, moved: u64) -> Self {
-        let last_byte = moved.saturating_add(budget as u64);
-        Self { end, last_byte, next_look: last_byte, sources: 0, spent: false }
-    }
-
     pub(super) fn unlimited() -> Self {
-        Self::new(None, usize::MAX, 0)
+        Self::default()
     }
 
+    /// For a turn. `moved` is always the count of bytes that were received and sent so far.
+    #[inline]
+    pub(super) fn begin(&mut self, end: Option<Instant>, budget: usize, moved: u64) {
+        self.limited = end.is_some() || budget < usize::MAX;
+        if self.limited {
+            (self.end, self.last_byte) = (end, moved.saturating_add(budget as u64));
+        }
+    }
+
+    #[inline]
     pub(super) fn begin_stage(&mut self, moved: u64) {
-        self.spent = false;
-        self.sources = 0;
-        if self.end.is_some() {
+        if self.limited {
+            (self.spent, self.sources) = (false, 0);
             self.next_look = self.last_byte.min(moved.saturating_add(BYTES_BETWEEN_LOOKS));
         }
     }
 
-    /// Asked after each source: `moved` is the count of bytes that were received and sent so far. Once it is spent, it is
-    /// for the rest of the stage.
+    /// Asked after each source. Once it is spent, it is for the rest of the stage.
     #[inline]
     pub(super) fn is_spent(&mut self, moved: u64) -> bool {
-        (moved >= self.next_look || self.end.is_some()) && self.look(moved)
+        self.limited && self.look(moved)
     }
 
     #[cold]

@@ -55,7 +55,7 @@ impl<S> Reactor<S> {
     ) {
         if let Ending::Asked(grace) = self.net.sockets.shared.ending {
             let timer = self.net.sockets.shared.timers.insert(later(now, grace), Alarm::Drain);
-            self.net.sockets.shared.ending = Ending::Draining(timer);
+            self.net.sockets.shared.set_ending(Ending::Draining(timer));
             self.close_listeners(handler);
             for slot in 0..self.net.sockets.slots_end {
                 let Some((link, _, shared)) = self.net.sockets.parts(slot) else { continue };
@@ -100,6 +100,7 @@ impl<S> Reactor<S> {
         if drained {
             shared.ending = Ending::No;
         }
+        shared.is_ending = shared.ending != Ending::No;
         std::mem::take(&mut shared.stop) || drained
     }
 

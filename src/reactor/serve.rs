@@ -5,8 +5,11 @@ use crate::{
     conn::Conn,
     handler::Handler,
     net::Net,
-    shared::Alarm,
-    source::connection::{Phase, Received},
+    shared::{Alarm, Head, NO_SLOT, Shared},
+    source::{
+        Link, Source,
+        connection::{Phase, Received},
+    },
 };
 
 use super::Reactor;
@@ -15,39 +18,68 @@ use super::Reactor;
 const SEND_RETRY: std::time::Duration = std::time::Duration::from_millis(10);
 
 impl<S> Reactor<S> {
-    /// Everything that can be done for one connection now, within its budgets. `only_reads`: nothing comes before input.
+    /// Everything that can be done now for what is in a slot of the queue, within its budgets.
     #[inline]
-    pub(super) fn serve(
+    pub(super) fn serve(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32) {
+        let Some(place) = self.net.sockets.slots.get_mut(slot as usize) else { return };
+        place.head.left_queue();
+        let Source::Connection(link) = &mut place.source else {
+            return self.accept(handler, slot);
+        };
+        let shared = &mut self.net.sockets.shared;
+        link.connection.enter_turn(shared.turn);
+        if !link.has_only_input() {
+            return self.serve_all(handler, slot);
+        }
+        // Nearly every turn is this: one piece of input, all of it used, and nothing left to do.
+        let buffer = self.scratch.first_mut(self.portion);
+        match link.connection.receive(buffer, &mut shared.stats) {
+            Received::Data(n) => {
+                let input = &buffer[..n];
+                let mut used = 0;
+                let served = call(&mut self.net, slot, |conn| used = handler.on_data(conn, input));
+                if let Some((link, head, shared)) = served
+                    && used == n
+                    && link.connection.is_quiet()
+                    && !head.arm_idle
+                {
+                    link.note_moved(shared.tick);
+                    return;
+                }
+                self.go_on(handler, slot, n, used);
+            }
+            Received::Eof => self.end_of_file(handler, slot),
+            Received::WouldBlock | Received::Failed => {}
+        }
+        self.conclude(handler, slot);
+    }
+
+    /// The same for a connection that may have something to do before there is new input: to be connected, to send, to
+    /// announce room, to show what was kept back.
+    #[inline(never)]
+    fn serve_all(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32) {
+        let Some((link, ..)) = self.net.sockets.parts(slot) else { return };
+        if !link.is_dialing() || self.dial(handler, slot) {
+            self.send(handler, slot);
+            self.show_held(handler, slot);
+            let budget = self.net.sockets.shared.options.read_budget;
+            self.receive(handler, slot, budget);
+        }
+        self.conclude(handler, slot);
+    }
+
+    /// Goes on after the first `used` of the `received` bytes: with the others, and with what else there is to read.
+    #[inline(never)]
+    fn go_on(
         &mut self,
         handler: &mut (impl Handler<Session = S> + ?Sized),
         slot: u32,
-        only_reads: bool,
+        received: usize,
+        used: usize,
     ) {
-        if only_reads || self.catch_up(handler, slot) {
-            self.receive(handler, slot);
-        }
-        if !self.is_quiet(slot) {
-            self.conclude(handler, slot);
-        }
-    }
-
-    /// What comes before new input: to be connected, to send, to announce room, to show what was kept back. `false` if
-    /// it is not connected yet.
-    #[inline(never)]
-    fn catch_up(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32) -> bool {
-        let Some((link, ..)) = self.net.sockets.parts(slot) else { return false };
-        if link.is_dialing() && !self.dial(handler, slot) {
-            return false;
-        }
-        self.send(handler, slot);
-        self.show_held(handler, slot);
-        true
-    }
-
-    fn is_quiet(&mut self, slot: u32) -> bool {
-        let Some((link, head, shared)) = self.net.sockets.parts(slot) else { return true };
-        link.note_activity(shared.tick);
-        link.connection.is_quiet() & !head.arm_idle
+        self.show_rest(handler, slot, received, used);
+        let budget = self.net.sockets.shared.options.read_budget.saturating_sub(received);
+        self.receive(handler, slot, budget);
     }
 
     /// Makes a callback; what it sends goes out when it has returned.
@@ -63,8 +95,7 @@ impl<S> Reactor<S> {
         }
     }
 
-    fn receive(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32) {
-        let mut budget = self.net.sockets.shared.options.read_budget;
+    fn receive(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32, mut budget: usize) {
         while budget > 0 {
             let Some((link, _, shared)) = self.net.sockets.parts(slot) else { return };
             let connection = &mut link.connection;
@@ -73,15 +104,10 @@ impl<S> Reactor<S> {
             }
             let shown = connection.wants_input();
             let is_new = connection.inbox().is_empty();
-            let limit = if is_new {
-                self.portion
-            } else {
-                connection.receive_limit(&shared.options).min(self.portion)
-            };
+            let limit = connection.receive_limit(&shared.options).min(self.portion);
             match connection.receive(self.scratch.first_mut(limit), &mut shared.stats) {
                 Received::Data(n) => {
                     budget = budget.saturating_sub(n);
-                    let drained = !connection.is_readable();
                     if shown && is_new {
                         self.show(handler, slot, n);
                     } else if shown {
@@ -89,18 +115,18 @@ impl<S> Reactor<S> {
                     } else if let Some(closing) = link.closing() {
                         closing.heard = shared.now.unwrap_or(closing.heard);
                     }
-                    if drained {
-                        return;
-                    }
                 }
-                Received::Eof => {
-                    if connection.phase() == Phase::Open {
-                        self.call(slot, |conn| handler.on_eof(conn));
-                    }
-                    return;
-                }
+                Received::Eof => return self.end_of_file(handler, slot),
                 Received::WouldBlock | Received::Failed => return,
             }
+        }
+    }
+
+    fn end_of_file(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32) {
+        let is_open =
+            self.net.sockets.parts(slot).is_some_and(|(link, ..)| link.connection.phase() == Phase::Open);
+        if is_open {
+            self.call(slot, |conn| handler.on_eof(conn));
         }
     }
 
@@ -114,8 +140,20 @@ impl<S> Reactor<S> {
 
     /// Shows the `received` bytes where they stand, in the scratch buffer.
     fn show(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32, received: usize) {
+        let used = show_once(&mut self.net, handler, slot, self.scratch.first(received));
+        self.show_rest(handler, slot, received, used);
+    }
+
+    /// Shows them for as long as they are being used, after the first `used`, and keeps what is left.
+    fn show_rest(
+        &mut self,
+        handler: &mut (impl Handler<Session = S> + ?Sized),
+        slot: u32,
+        received: usize,
+        used: usize,
+    ) {
         let input = self.scratch.first(received);
-        let (used, held) = show_all(&mut self.net, handler, slot, input);
+        let (used, held) = show_all(&mut self.net, handler, slot, input, used);
         if used < received {
             let Some((link, ..)) = self.net.sockets.parts(slot) else { return };
             let mut inbox = link.connection.take_inbox();
@@ -131,7 +169,8 @@ impl<S> Reactor<S> {
         let Some((link, ..)) = self.net.sockets.parts(slot) else { return };
         let mut inbox = link.connection.take_inbox();
         inbox.push(self.scratch.first(received));
-        let (used, held) = show_all(&mut self.net, handler, slot, inbox.unconsumed());
+        let used = show_once(&mut self.net, handler, slot, inbox.unconsumed());
+        let (used, held) = show_all(&mut self.net, handler, slot, inbox.unconsumed(), used);
         inbox.consume(used);
         let Some((link, ..)) = self.net.sockets.parts(slot) else { return };
         link.connection.put_inbox(inbox, held);
@@ -192,30 +231,45 @@ impl<S> Reactor<S> {
     }
 }
 
-fn call<S>(net: &mut Net<S>, slot: u32, callback: impl FnOnce(&mut Conn<'_, S>)) {
-    net.sockets.shared.current = Some(slot);
+/// Makes a callback and sends what it gathered. Returns the connection as it is then.
+#[inline(always)]
+fn call<S>(
+    net: &mut Net<S>,
+    slot: u32,
+    callback: impl FnOnce(&mut Conn<'_, S>),
+) -> Option<(&mut Link, &mut Head, &mut Shared)> {
+    net.sockets.shared.current = slot;
     callback(&mut Conn::at(net, slot));
-    net.sockets.shared.current = None;
-    if let Some((link, _, shared)) = net.sockets.parts(slot) {
-        shared.send_gathered(&mut link.connection);
-    }
+    net.sockets.shared.current = NO_SLOT;
+    let (link, head, shared) = net.sockets.parts(slot)?;
+    shared.send_gathered(&mut link.connection);
+    Some((link, head, shared))
 }
 
-/// Shows `input` for as long as it is being used and more of it is wanted. Returns how much was used, and whether
-/// the rest was kept back rather than declined.
-#[inline]
+#[inline(never)]
+fn show_once<S>(
+    net: &mut Net<S>,
+    handler: &mut (impl Handler<Session = S> + ?Sized),
+    slot: u32,
+    input: &[u8],
+) -> usize {
+    let mut used = 0;
+    call(net, slot, |conn| used = handler.on_data(conn, input));
+    used
+}
+
+/// Shows what is left of `input` when its first `used` bytes were, for as long as it is being used and more of it is
+/// wanted. Returns how much was used in all, and whether the rest was kept back rather than declined.
 fn show_all<S>(
     net: &mut Net<S>,
     handler: &mut (impl Handler<Session = S> + ?Sized),
     slot: u32,
     input: &[u8],
+    mut used: usize,
 ) -> (usize, bool) {
-    let mut used = 0;
+    let mut n = used;
     loop {
-        let mut n = 0;
-        call(net, slot, |conn| n = handler.on_data(conn, &input[used..]));
-        assert!(n <= input.len() - used, "on_data says that it used more bytes than it was shown");
-        used += n;
+        assert!(used <= input.len(), "on_data says that it used more bytes than it was shown");
         if used == input.len() {
             return (used, false);
         }
@@ -225,5 +279,7 @@ fn show_all<S>(
         if n == 0 {
             return (used, false);
         }
+        n = show_once(net, handler, slot, &input[used..]);
+        used = used.saturating_add(n);
     }
 }

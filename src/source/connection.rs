@@ -3,6 +3,7 @@
 //! Each direction has two separate things: whether an event said that it is ready, and whether anyone wants to
 //! use it. Readiness is a hint; what is true is what `read` and `write` return.
 
+mod flags;
 mod pending;
 mod sending;
 #[cfg(test)]
@@ -16,6 +17,8 @@ use crate::{
     options::Options,
     stats::Stats,
 };
+
+use flags::Flags;
 
 /// How far a connection has come. It only ever goes forward, so the order of the variants matters.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -63,32 +66,7 @@ pub(crate) struct Connection<T> {
     reason: Option<CloseKind>,
     error: Option<io::Error>,
     phase: Phase,
-    readable: bool,
-    writable: bool,
-    short_read_drains: bool,
-    short_reads_lie: bool,
-    error_event: bool,
-    /// The handler asked for no more input.
-    paused: bool,
-    /// The outbox is too full, or this turn's write budget is spent, and `on_writable` has not come yet.
-    full: bool,
-    pause_when_full: bool,
-    /// The inbox has something the handler has not declined: it was cut off by a pause or by high water.
-    held: bool,
-    /// An `on_writable` is owed ...
-    writable_owed: bool,
-    /// ... and is of use only when the kernel takes bytes again.
-    writable_must_be_ready: bool,
-    eof: bool,
-    /// `shutdown_write` was asked for; it happens when the outbox is empty.
-    shutdown: bool,
-    fin_sent: bool,
-    /// ENOBUFS: no edge will follow, a timer has to try again.
-    out_of_buffers: bool,
-    /// Something that was taken from the handler was not delivered: the peer must not take what it has for the whole.
-    lost: bool,
-    /// Bytes went one way or the other since this was asked last.
-    moved: bool,
+    flags: Flags,
     turn: u32,
     /// What its buffers owned when that was counted last.
     counted: u32,
@@ -106,23 +84,7 @@ impl<T: Read + Write> Connection<T> {
             reason: None,
             error: None,
             phase: Phase::Open,
-            readable: false,
-            writable: false,
-            short_read_drains,
-            short_reads_lie: false,
-            error_event: false,
-            paused: false,
-            full: false,
-            pause_when_full: true,
-            held: false,
-            writable_owed: false,
-            writable_must_be_ready: false,
-            eof: false,
-            shutdown: false,
-            fin_sent: false,
-            out_of_buffers: false,
-            lost: false,
-            moved: false,
+            flags: Flags::initial(short_read_drains),
             turn: 0,
             counted: 0,
             spent: 0,
@@ -130,11 +92,9 @@ impl<T: Read + Write> Connection<T> {
     }
 
     /// An event: bits are only ever set here, and only `read` and `write` clear them.
+    #[inline]
     pub(crate) fn note(&mut self, readiness: Readiness) {
-        self.readable |= readiness.readable;
-        self.writable |= readiness.writable;
-        self.short_reads_lie |= readiness.short_reads_lie;
-        self.error_event |= readiness.error;
+        self.flags.set(readiness.into());
     }
 
     /// Another stream in place of one that could not be connected: what was known of the old one is void.
@@ -144,7 +104,8 @@ impl<T: Read + Write> Connection<T> {
     }
 
     pub(crate) fn forget_readiness(&mut self) {
-        (self.readable, self.writable, self.short_reads_lie, self.error_event) = (false, false, false, false);
+        let of_events = Flags::READABLE | Flags::WRITABLE | Flags::SHORT_READS_LIE | Flags::ERROR_EVENT;
+        self.flags.clear(of_events);
     }
 
     /// A new turn brings a new write budget.
@@ -156,39 +117,45 @@ impl<T: Read + Write> Connection<T> {
     }
 
     /// One `recv`. `buffer` must not be empty: 0 would then not mean the end.
+    #[inline]
     pub(crate) fn receive(&mut self, buffer: &mut [u8], stats: &mut Stats) -> Received {
         debug_assert!(!buffer.is_empty());
         loop {
             match self.stream.read(buffer) {
-                Ok(0) => {
-                    self.eof = true;
-                    self.readable = false;
-                    return Received::Eof;
-                }
-                Ok(n) => {
-                    if n < buffer.len() && self.short_read_drains && !self.short_reads_lie {
-                        self.readable = false;
+                Ok(n) if n > 0 => {
+                    let drains = self.flags.has_just(Flags::SHORT_READ_DRAINS, Flags::SHORT_READS_LIE);
+                    if n < buffer.len() && drains {
+                        self.flags.clear(Flags::READABLE);
                     }
-                    self.moved = true;
+                    self.flags.set(Flags::MOVED);
                     stats.receives += 1;
                     stats.bytes_received += n as u64;
                     return Received::Data(n);
                 }
-                Err(error) => match error.kind() {
-                    ErrorKind::Interrupted => {}
-                    ErrorKind::WouldBlock => {
-                        self.readable = false;
-                        self.short_reads_lie = false;
-                        stats.would_blocks += 1;
-                        return Received::WouldBlock;
-                    }
-                    _ => {
-                        self.eof = true; // nothing more comes, whatever phase this is
-                        self.readable = false;
-                        self.end(CloseReason::from_error(error), Phase::Dropping);
-                        return Received::Failed;
-                    }
-                },
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                nothing => return self.receive_stopped(nothing.err(), stats),
+            }
+        }
+    }
+
+    /// What it means that no bytes came: without an error, the end of file.
+    #[cold]
+    fn receive_stopped(&mut self, error: Option<io::Error>, stats: &mut Stats) -> Received {
+        self.flags.clear(Flags::READABLE);
+        match error {
+            Some(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.flags.clear(Flags::SHORT_READS_LIE);
+                stats.would_blocks += 1;
+                Received::WouldBlock
+            }
+            None => {
+                self.flags.set(Flags::EOF);
+                Received::Eof
+            }
+            Some(error) => {
+                self.flags.set(Flags::EOF); // nothing more comes, whatever phase this is
+                self.end(CloseReason::from_error(error), Phase::Dropping);
+                Received::Failed
             }
         }
     }
@@ -202,11 +169,10 @@ impl<T: Read + Write> Connection<T> {
     pub(crate) fn fail(&mut self, error: io::Error) {
         let phase = match self.phase {
             // The peer's last words often stand before its reset: they are read before anything else is told.
-            Phase::Open if !self.eof && !self.paused => Phase::Failing,
+            Phase::Open if !self.has(Flags::EOF | Flags::PAUSED) => Phase::Failing,
             _ => Phase::Dropping,
         };
-        self.readable = true;
-        self.short_reads_lie = true;
+        self.flags.set(Flags::READABLE | Flags::SHORT_READS_LIE);
         self.end(CloseReason::from_error(error), phase);
     }
 
@@ -221,10 +187,12 @@ impl<T: Read + Write> Connection<T> {
         }
         // After a failure there is nothing left to flush.
         self.phase = if self.phase == Phase::Failing { phase.max(Phase::Dropping) } else { phase };
-        self.full = false;
-        self.writable_owed = false;
+        self.flags.set(Flags::ENDING); // no phase is before `Open`
+        self.flags.clear(Flags::FULL | Flags::WRITABLE_OWED);
         if self.phase != Phase::Flushing {
-            self.lost |= !self.outbox.is_empty();
+            if !self.outbox.is_empty() {
+                self.flags.set(Flags::LOST);
+            }
             self.outbox.clear();
         }
         if self.phase >= Phase::Flushing {
@@ -241,7 +209,7 @@ impl<T: Read + Write> Connection<T> {
 
     /// `close()`, with the reason that it has.
     pub(crate) fn close(&mut self, draining: bool) {
-        let reason = match (self.eof, draining) {
+        let reason = match (self.has(Flags::EOF), draining) {
             (true, _) => CloseReason::Eof,
             (false, true) => CloseReason::Drained,
             (false, false) => CloseReason::Closed,
@@ -260,34 +228,34 @@ impl<T: Read + Write> Connection<T> {
     }
 
     pub(crate) fn pause(&mut self) {
-        self.paused = true;
+        self.flags.set(Flags::PAUSED);
     }
 
     /// Reading goes on; what is in the inbox is shown again, even with no new byte.
     pub(crate) fn resume(&mut self) {
-        self.paused = false;
-        self.held = !self.eof && !self.inbox.is_empty(); // on_eof was the last to see it
+        self.flags.clear(Flags::PAUSED);
+        self.flags.put(Flags::HELD, !self.has(Flags::EOF) && !self.inbox.is_empty()); // on_eof was the last to see it
     }
 
     pub(crate) fn pause_when_full(&mut self, on: bool) {
-        self.pause_when_full = on;
+        self.flags.put(Flags::PAUSE_WHEN_FULL, on);
     }
 
     pub(crate) fn shutdown_write(&mut self) {
-        self.shutdown = true;
+        self.flags.set(Flags::SHUTDOWN);
     }
 
     pub(crate) fn notify_writable(&mut self) {
-        self.writable_owed = true;
+        self.flags.set(Flags::WRITABLE_OWED);
     }
 
     pub(crate) fn fin_was_sent(&mut self) {
-        self.fin_sent = true;
+        self.flags.set(Flags::FIN_SENT);
     }
 
     /// Whether sending has to be tried again by timer; asked once.
     pub(crate) fn take_out_of_buffers(&mut self) -> bool {
-        std::mem::take(&mut self.out_of_buffers)
+        self.flags.take(Flags::OUT_OF_BUFFERS)
     }
 
     /// Brings a total up to date with what the buffers own now.
@@ -307,14 +275,18 @@ impl<T: Read + Write> Connection<T> {
         self.counted as usize
     }
 
-    /// Whether bytes moved since this was asked last.
-    pub(crate) fn take_moved(&mut self) -> bool {
-        std::mem::take(&mut self.moved)
+    /// Whether bytes moved since that was forgotten last.
+    pub(crate) fn has_moved(&self) -> bool {
+        self.has(Flags::MOVED)
+    }
+
+    pub(crate) fn forget_moved(&mut self) {
+        self.flags.clear(Flags::MOVED);
     }
 
     /// Lends the inbox out for the length of a callback.
     pub(crate) fn take_inbox(&mut self) -> Inbox {
-        self.held = false;
+        self.flags.clear(Flags::HELD);
         std::mem::take(&mut self.inbox)
     }
 
@@ -322,7 +294,7 @@ impl<T: Read + Write> Connection<T> {
     pub(crate) fn put_inbox(&mut self, inbox: Inbox, held: bool) {
         if self.phase < Phase::Flushing {
             self.inbox = inbox;
-            self.held = held;
+            self.flags.put(Flags::HELD, held);
         }
     }
 
@@ -348,22 +320,23 @@ impl<T: Read + Write> Connection<T> {
 
     /// Whether something that was taken from the handler did not reach the kernel.
     pub(crate) fn has_lost(&self) -> bool {
-        self.lost
+        self.has(Flags::LOST)
     }
 
     pub(crate) fn is_paused(&self) -> bool {
-        self.paused
+        self.has(Flags::PAUSED)
     }
 
     pub(crate) fn is_eof(&self) -> bool {
-        self.eof
-    }
-
-    pub(crate) fn is_readable(&self) -> bool {
-        self.readable
+        self.has(Flags::EOF)
     }
 
     pub(crate) fn is_held(&self) -> bool {
-        self.held
+        self.has(Flags::HELD)
+    }
+
+    /// Whether one of these holds.
+    fn has(&self, any: Flags) -> bool {
+        self.flags.has_any(any)
     }
 }

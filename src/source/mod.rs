@@ -96,12 +96,25 @@ impl Link {
         self.extra.as_ref().is_some_and(|extra| extra.dial.is_some())
     }
 
+    /// Whether there is nothing to do before new input, and input is wanted: see [`Connection::has_only_input`].
+    #[inline]
+    pub(crate) fn has_only_input(&self) -> bool {
+        self.connection.has_only_input() && !self.is_dialing()
+    }
+
     /// Notes that bytes moved, if they did: all that traffic costs an idle timeout.
     #[inline]
     pub(crate) fn note_activity(&mut self, tick: u32) {
-        if self.connection.take_moved() {
-            self.idle.since = tick;
+        if self.connection.has_moved() {
+            self.note_moved(tick);
         }
+    }
+
+    /// The same when they are known to have.
+    #[inline]
+    pub(crate) fn note_moved(&mut self, tick: u32) {
+        self.connection.forget_moved();
+        self.idle.since = tick;
     }
 
     /// Whether there is work that no further event will announce.

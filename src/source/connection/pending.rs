@@ -4,7 +4,9 @@ use std::io::{Read, Write};
 
 use crate::options::Options;
 
-use super::{Connection, Phase};
+use super::{Connection, Flags, Phase};
+
+const HELD_BACK: Flags = Flags::FULL.with(Flags::WRITABLE_OWED).with(Flags::HELD);
 
 impl<T: Read + Write> Connection<T> {
     /// Whether `on_writable` is due; asking settles the debt, and lets reading go on.
@@ -12,21 +14,23 @@ impl<T: Read + Write> Connection<T> {
         if !self.writable_is_due(limits) {
             return false;
         }
-        self.full = false;
-        self.writable_must_be_ready = false;
-        std::mem::take(&mut self.writable_owed) && !self.shutdown
+        self.flags.clear(Flags::FULL | Flags::WRITABLE_MUST_BE_READY);
+        self.flags.take(Flags::WRITABLE_OWED) && !self.has(Flags::SHUTDOWN)
     }
 
     /// Whether an error was announced that no read is going to meet; true once for an event.
     pub(crate) fn take_unseen_error(&mut self) -> bool {
-        let unseen = self.error_event && self.phase == Phase::Open && (self.paused || self.eof);
-        self.error_event &= !unseen;
+        let unseen =
+            self.has(Flags::ERROR_EVENT) && self.phase == Phase::Open && self.has(Flags::PAUSED | Flags::EOF);
+        if unseen {
+            self.flags.clear(Flags::ERROR_EVENT);
+        }
         unseen
     }
 
     /// Whether bytes may still be handed to it.
     pub(crate) fn takes_sends(&self) -> bool {
-        self.phase == Phase::Open && !self.shutdown
+        !self.has(Flags::ENDING | Flags::SHUTDOWN)
     }
 
     /// How much the kernel may still be handed in this turn.
@@ -40,54 +44,57 @@ impl<T: Read + Write> Connection<T> {
 
     /// Whether the handler is to be shown input.
     pub(crate) fn wants_input(&self) -> bool {
-        self.phase <= Phase::Failing && !self.paused && !(self.full && self.pause_when_full)
+        self.phase <= Phase::Failing
+            && !self.has(Flags::PAUSED)
+            && !(self.has(Flags::FULL) && self.has(Flags::PAUSE_WHEN_FULL))
     }
 
     /// Whether there is a `recv` to make: for the handler, or to discard what still comes after `close()`.
     pub(crate) fn can_receive(&self) -> bool {
-        self.readable
-            && !self.eof
+        self.flags.has_just(Flags::READABLE, Flags::EOF)
             && (self.wants_input() || matches!(self.phase, Phase::Flushing | Phase::Lingering))
     }
 
     /// Whether the end of file is to be sent now: everything before it has gone.
     pub(crate) fn owes_fin(&self) -> bool {
         let asked = match self.phase {
-            Phase::Open => self.shutdown,
-            Phase::Flushing => !self.eof, // dropping the socket says it as well
+            Phase::Open => self.has(Flags::SHUTDOWN),
+            Phase::Flushing => !self.has(Flags::EOF), // dropping the socket says it as well
             _ => false,
         };
-        asked && !self.fin_sent && self.outbox.is_empty()
+        asked && !self.has(Flags::FIN_SENT) && self.outbox.is_empty()
     }
 
     /// Whether nothing more can happen in either direction.
     pub(crate) fn is_over(&self) -> bool {
         match self.phase {
-            Phase::Open => self.eof && self.fin_sent,
-            Phase::Failing => self.eof || self.paused || !self.readable,
-            Phase::Flushing => self.outbox.is_empty() && (self.eof || self.fin_sent),
+            Phase::Open => self.flags.has_just(Flags::EOF | Flags::FIN_SENT, Flags::NONE),
+            Phase::Failing => self.has(Flags::EOF | Flags::PAUSED) || !self.has(Flags::READABLE),
+            Phase::Flushing => self.outbox.is_empty() && self.has(Flags::EOF | Flags::FIN_SENT),
             Phase::Dropping | Phase::Resetting => true,
-            Phase::Lingering => self.eof,
+            Phase::Lingering => self.has(Flags::EOF),
         }
     }
 
-    /// Whether there is nothing to do until the next event; `false` only means that it is worth a closer look.
-    /// Asked for every connection in every turn, so it is one pass over the flags without a branch.
-    pub(crate) fn is_quiet(&self) -> bool {
-        let busy = self.readable
-            | self.eof
-            | self.shutdown
-            | self.error_event
-            | self.out_of_buffers
-            | self.has_held_back()
-            | self.owns_buffers()
-            | (self.phase != Phase::Open);
-        !busy
+    /// Whether input may have come and there is nothing to do but show it: nothing is kept in either direction.
+    #[inline]
+    pub(crate) fn has_only_input(&self) -> bool {
+        const OTHER: Flags = HELD_BACK.with(Flags::EOF).with(Flags::PAUSED).with(Flags::ENDING);
+        self.flags.has_just(Flags::READABLE, OTHER) && self.outbox.is_empty() && self.inbox.is_empty()
     }
 
-    /// Whether there is anything to do before new input: to send, to announce, or to show again.
-    pub(crate) fn has_held_back(&self) -> bool {
-        self.full | self.writable_owed | self.held | !self.outbox.is_empty()
+    /// Whether such a connection has nothing more to do until the next event when its input was shown. `false` only means
+    /// that it is worth a closer look.
+    #[inline]
+    pub(crate) fn is_quiet(&self) -> bool {
+        const BUSY: Flags = HELD_BACK
+            .with(Flags::READABLE)
+            .with(Flags::EOF)
+            .with(Flags::SHUTDOWN)
+            .with(Flags::ERROR_EVENT)
+            .with(Flags::OUT_OF_BUFFERS)
+            .with(Flags::ENDING);
+        !self.has(BUSY) && !self.owns_buffers()
     }
 
     /// Whether there is work that no further event will announce.
@@ -95,15 +102,15 @@ impl<T: Read + Write> Connection<T> {
         self.is_over()
             || self.can_receive()
             || self.owes_fin()
-            || self.out_of_buffers
-            || (self.writable && !self.outbox.is_empty())
-            || ((self.full || self.writable_owed) && self.writable_is_due(limits))
-            || (self.held && self.wants_input())
+            || self.has(Flags::OUT_OF_BUFFERS)
+            || (self.has(Flags::WRITABLE) && !self.outbox.is_empty())
+            || (self.has(Flags::FULL | Flags::WRITABLE_OWED) && self.writable_is_due(limits))
+            || (self.has(Flags::HELD) && self.wants_input())
     }
 
     fn writable_is_due(&self, limits: &Options) -> bool {
         self.phase == Phase::Open
             && self.outbox.len() < limits.low_water
-            && (self.writable || !self.writable_must_be_ready)
+            && (self.has(Flags::WRITABLE) || !self.has(Flags::WRITABLE_MUST_BE_READY))
     }
 }

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, IoSlice, Read, Write};
 
 use crate::{close::CloseReason, flow::Flow, options::Options, platform, stats::Stats};
 
-use super::{Connection, Phase};
+use super::{Connection, Flags, Phase};
 
 impl<T: Read + Write> Connection<T> {
     /// Hands `gathered` and then `bytes` to the kernel, behind what waits already, and keeps what it does not take.
@@ -26,16 +26,35 @@ impl<T: Read + Write> Connection<T> {
 
     /// The same for what one callback gathered. Nearly always nothing waits and one `send` takes all of it: that
     /// has a path of its own.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn send_gathered(&mut self, gathered: &[u8], limits: &Options, stats: &mut Stats) {
-        let within_budget = gathered.len() < self.budget(limits);
-        if !(self.can_write() & self.outbox.is_empty() & within_budget) {
-            self.send(gathered, &[], limits, stats);
-            return;
+        let goes_at_once = self.flags.has_just(Flags::WRITABLE, Flags::ENDING)
+            && self.outbox.is_empty()
+            && self.spent as usize + gathered.len() < limits.write_budget;
+        if goes_at_once {
+            match self.stream.write(gathered) {
+                Ok(taken) if taken == gathered.len() => self.count_sent(taken, stats),
+                result => self.send_the_rest(result, gathered, limits, stats),
+            }
+        } else {
+            self.send_behind(gathered, limits, stats);
         }
-        let result = self.stream.write(gathered);
+    }
+
+    #[cold]
+    fn send_behind(&mut self, gathered: &[u8], limits: &Options, stats: &mut Stats) {
+        self.send(gathered, &[], limits, stats);
+    }
+
+    #[cold]
+    fn send_the_rest(
+        &mut self,
+        result: io::Result<usize>,
+        gathered: &[u8],
+        limits: &Options,
+        stats: &mut Stats,
+    ) {
         match self.account(result, gathered.len(), stats) {
-            Some(taken) if taken == gathered.len() => {}
             Some(taken) => _ = self.send(&gathered[taken..], &[], limits, stats),
             None => _ = self.keep(gathered, limits, stats),
         }
@@ -56,9 +75,8 @@ impl<T: Read + Write> Connection<T> {
         if self.outbox.len() < limits.high_water && self.has_budget(limits) {
             return Flow::Open;
         }
-        stats.reads_paused += u64::from(!self.full && self.pause_when_full);
-        self.full = true;
-        self.writable_owed = true;
+        stats.reads_paused += u64::from(self.flags.has_just(Flags::PAUSE_WHEN_FULL, Flags::FULL));
+        self.flags.set(Flags::FULL | Flags::WRITABLE_OWED);
         Flow::Full
     }
 
@@ -76,8 +94,7 @@ impl<T: Read + Write> Connection<T> {
         if !self.takes_sends() {
             return Err(ErrorKind::BrokenPipe.into());
         }
-        self.writable_owed = true;
-        self.writable_must_be_ready = true;
+        self.flags.set(Flags::WRITABLE_OWED | Flags::WRITABLE_MUST_BE_READY);
         Err(ErrorKind::WouldBlock.into())
     }
 
@@ -117,7 +134,7 @@ impl<T: Read + Write> Connection<T> {
 
     /// Whether the kernel takes bytes, as far as is known, and is to get any: not after a failure or an abort.
     fn can_write(&self) -> bool {
-        self.writable & matches!(self.phase, Phase::Open | Phase::Flushing)
+        self.has(Flags::WRITABLE) & matches!(self.phase, Phase::Open | Phase::Flushing)
     }
 
     /// Notes what one `send` of `asked` bytes did; `None` if there is no point in another one now.
@@ -125,16 +142,21 @@ impl<T: Read + Write> Connection<T> {
     fn account(&mut self, result: io::Result<usize>, asked: usize, stats: &mut Stats) -> Option<usize> {
         match result {
             Ok(n) if n > 0 => {
-                stats.sends += 1;
-                stats.bytes_sent += n as u64;
                 stats.partial_sends += u64::from(n < asked);
-                self.spent += n as u32; // n is within the budget, which fits
-                self.moved = true;
+                self.count_sent(n, stats);
                 Some(n)
             }
             Ok(_) => self.send_stopped(ErrorKind::WriteZero.into(), stats),
             Err(error) => self.send_stopped(error, stats),
         }
+    }
+
+    #[inline]
+    fn count_sent(&mut self, n: usize, stats: &mut Stats) {
+        stats.sends += 1;
+        stats.bytes_sent += n as u64;
+        self.spent += n as u32; // n is within the budget, which fits
+        self.flags.set(Flags::MOVED);
     }
 
     #[cold]
@@ -143,14 +165,14 @@ impl<T: Read + Write> Connection<T> {
             ErrorKind::Interrupted => return Some(0),
             ErrorKind::WouldBlock => {
                 stats.would_blocks += 1;
-                self.writable = false;
+                self.flags.clear(Flags::WRITABLE);
             }
             _ if platform::is_out_of_buffers(&error) => {
-                self.writable = false;
-                self.out_of_buffers = true;
+                self.flags.clear(Flags::WRITABLE);
+                self.flags.set(Flags::OUT_OF_BUFFERS);
             }
             _ => {
-                self.lost = true;
+                self.flags.set(Flags::LOST);
                 self.fail(error);
             }
         }

@@ -11,7 +11,7 @@ use std::io;
 
 use crate::{CloseKind, Flow, Options, Stats};
 
-use super::{Connection, Phase, Readiness, Received};
+use super::{Connection, Flags, Phase, Readiness, Received};
 use script::{Script, Step, incoming_bytes};
 
 const READABLE: Readiness =

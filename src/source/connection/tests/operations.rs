@@ -84,7 +84,8 @@ impl Model {
         let moved = |script: &Script| script.written.len() + script.given;
         let moved_before = moved(self.script());
         self.apply(op);
-        assert_eq!(self.bench.connection.take_moved(), moved(self.script()) > moved_before);
+        assert_eq!(self.bench.connection.has_moved(), moved(self.script()) > moved_before);
+        self.bench.connection.forget_moved();
         let connection = &mut self.bench.connection;
         assert!(connection.owns_buffers() || connection.queued() + connection.inbox().len() == 0);
         connection.count_memory(&mut self.memory);
@@ -334,7 +335,7 @@ impl Model {
         let wants = phase <= Phase::Failing && !self.paused && !(self.full && self.pause_when_full);
         assert_eq!(connection.wants_input(), wants);
         assert_eq!(
-            (connection.readable, !connection.short_reads_lie),
+            (connection.has(Flags::READABLE), !connection.has(Flags::SHORT_READS_LIE)),
             (self.readable, self.short_reads_tell)
         );
 
@@ -343,8 +344,8 @@ impl Model {
         assert_eq!(connection.owns_buffers(), queued + inbox.len() > 0, "none at rest");
         assert_eq!(connection.owns_buffers(), owned > 0);
         assert!(!bench.is_due() || !connection.is_quiet(), "its work would be forgotten");
-        assert!(queued == 0 || connection.has_held_back());
-        assert!(!(connection.is_held() || self.writable_owed) || connection.has_held_back());
+        assert!(queued == 0 || !connection.has_only_input());
+        assert!(!(connection.is_held() || self.writable_owed) || !connection.has_only_input());
 
         assert!(!connection.owes_fin() || (queued == 0 && !self.fin_sent));
         assert_eq!((bench.stats.bytes_sent, bench.stats.bytes_received), {

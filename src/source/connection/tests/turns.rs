@@ -73,7 +73,7 @@ impl Loop {
 
     fn serve(&mut self) {
         self.bench.connection.enter_turn(self.turn);
-        if self.bench.connection.has_held_back() {
+        if !self.bench.connection.has_only_input() {
             self.send();
             if self.bench.connection.is_held() && self.bench.connection.wants_input() {
                 self.show(0);
@@ -101,12 +101,8 @@ impl Loop {
             match connection.receive(&mut self.scratch[..limit], &mut self.bench.stats) {
                 Received::Data(n) => {
                     budget = budget.saturating_sub(n);
-                    let drained = !connection.is_readable();
                     if shown {
                         self.show(n);
-                    }
-                    if drained {
-                        return;
                     }
                 }
                 Received::Eof => {

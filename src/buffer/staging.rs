@@ -1,0 +1,53 @@
+//! What one callback sends, until it returns and all of it goes out in one `send`.
+
+/// One buffer for the whole reactor, of a fixed size: only one callback runs at a time.
+#[derive(Debug)]
+pub(crate) struct Staging {
+    storage: Box<[u8]>,
+    len: usize,
+}
+
+impl Staging {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self { storage: vec![0; capacity].into_boxed_slice(), len: 0 }
+    }
+
+    /// Appends all of `bytes`, or nothing if there is no room for them.
+    #[inline]
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> bool {
+        let Some(room) = self.storage[self.len..].get_mut(..bytes.len()) else { return false };
+        room.copy_from_slice(bytes);
+        self.len += bytes.len();
+        true
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.len = 0;
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.storage[..self.len]
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_takes_all_or_nothing() {
+        let mut staging = Staging::new(10);
+        assert!(staging.push(b"one ") && !staging.push(b"two, three") && staging.push(b"two"));
+        assert_eq!((staging.bytes(), staging.len()), (&b"one two"[..], 7));
+        staging.clear();
+        assert!(staging.is_empty() && staging.push(&[0; 10]) && !staging.push(&[0]));
+    }
+}

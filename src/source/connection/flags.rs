@@ -1,0 +1,123 @@
+//! The yes-or-no questions about a connection, in one word: the hot path asks several of them at once.
+
+use std::ops::BitOr;
+
+use super::Readiness;
+
+/// A set of flags.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Flags(u32);
+
+impl Flags {
+    pub(super) const NONE: Self = Self(0);
+    pub(super) const READABLE: Self = Self(1);
+    pub(super) const WRITABLE: Self = Self(1 << 1);
+    pub(super) const SHORT_READS_LIE: Self = Self(1 << 2);
+    pub(super) const ERROR_EVENT: Self = Self(1 << 3);
+    pub(super) const SHORT_READ_DRAINS: Self = Self(1 << 4);
+    /// The handler asked for no more input.
+    pub(super) const PAUSED: Self = Self(1 << 5);
+    /// The outbox is too full, or this turn's write budget is spent, and `on_writable` has not come yet.
+    pub(super) const FULL: Self = Self(1 << 6);
+    pub(super) const PAUSE_WHEN_FULL: Self = Self(1 << 7);
+    /// The inbox has something the handler has not declined: it was cut off by a pause or by high water.
+    pub(super) const HELD: Self = Self(1 << 8);
+    /// An `on_writable` is owed ...
+    pub(super) const WRITABLE_OWED: Self = Self(1 << 9);
+    /// ... and is of use only when the kernel takes bytes again.
+    pub(super) const WRITABLE_MUST_BE_READY: Self = Self(1 << 10);
+    pub(super) const EOF: Self = Self(1 << 11);
+    /// `shutdown_write` was asked for; it happens when the outbox is empty.
+    pub(super) const SHUTDOWN: Self = Self(1 << 12);
+    pub(super) const FIN_SENT: Self = Self(1 << 13);
+    /// ENOBUFS: no edge will follow, a timer has to try again.
+    pub(super) const OUT_OF_BUFFERS: Self = Self(1 << 14);
+    /// Something that was taken from the handler was not delivered: the peer must not take what it has for the whole.
+    pub(super) const LOST: Self = Self(1 << 15);
+    /// Bytes went one way or the other since that was forgotten last.
+    pub(super) const MOVED: Self = Self(1 << 16);
+
+    /// The phase is no longer `Open`.
+    pub(super) const ENDING: Self = Self(1 << 17);
+
+    /// What a connection begins with.
+    pub(super) fn initial(short_read_drains: bool) -> Self {
+        let mut flags = Self::PAUSE_WHEN_FULL;
+        flags.put(Self::SHORT_READ_DRAINS, short_read_drains);
+        flags
+    }
+
+    /// As `|`, which is none for constants.
+    pub(super) const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub(super) fn has_any(self, of: Self) -> bool {
+        self.0 & of.0 != 0
+    }
+
+    /// Whether it has all of `present` and none of `absent`.
+    pub(super) fn has_just(self, present: Self, absent: Self) -> bool {
+        self.0 & (present.0 | absent.0) == present.0
+    }
+
+    pub(super) fn set(&mut self, which: Self) {
+        self.0 |= which.0;
+    }
+
+    pub(super) fn clear(&mut self, which: Self) {
+        self.0 &= !which.0;
+    }
+
+    pub(super) fn put(&mut self, which: Self, on: bool) {
+        if on { self.set(which) } else { self.clear(which) }
+    }
+
+    /// Whether it had one of them, which it has no more.
+    pub(super) fn take(&mut self, which: Self) -> bool {
+        let had = self.has_any(which);
+        self.clear(which);
+        had
+    }
+}
+
+impl BitOr for Flags {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        self.with(other)
+    }
+}
+
+/// What an event says is what is to be asked later.
+impl From<Readiness> for Flags {
+    fn from(readiness: Readiness) -> Self {
+        let Readiness { readable, writable, short_reads_lie, error } = readiness;
+        // The order of the bits above.
+        Self(
+            u32::from(readable)
+                | u32::from(writable) << 1
+                | u32::from(short_reads_lie) << 2
+                | u32::from(error) << 3,
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_sets_the_flags_of_its_names() {
+        let none = Readiness::default();
+        let cases = [
+            (Readiness { readable: true, ..none }, Flags::READABLE),
+            (Readiness { writable: true, ..none }, Flags::WRITABLE),
+            (Readiness { short_reads_lie: true, ..none }, Flags::SHORT_READS_LIE),
+            (Readiness { error: true, ..none }, Flags::ERROR_EVENT),
+        ];
+        for (readiness, flag) in cases {
+            assert_eq!(Flags::from(readiness), flag, "{readiness:?}");
+        }
+    }
+}
