@@ -123,9 +123,10 @@
 //! }
 //! ```
 //!
-//! * **The end of a turn** is looked at after every 64 KiB that were moved and every 32 connections. A turn is longer than
-//!   asked for by what such a portion takes, and by the handler: a callback is not interrupted, and all timers that are due
-//!   fire. A [`drain`](crate::Net::drain) begins in one go.
+//! * **The end of a turn** is looked at between two connections, once 64 KiB were moved or 32 connections served. A turn is
+//!   longer than asked for by what one connection may move in it ([`read_budget`](crate::Options::read_budget),
+//!   [`write_budget`](crate::Options::write_budget)) and by the handler: a callback is not interrupted, and all timers that
+//!   are due fire. A [`drain`](crate::Net::drain) begins in one go.
 //! * **What is left** comes first in the next turn, in order; [`Turn::more`](crate::Turn::more) says that there is some.
 //! * **Bounds that are the same each time**, whatever the clock does, are
 //!   [`turn_budget`](crate::Options::turn_budget) in bytes, [`accept_budget`](crate::Options::accept_budget) in clients and

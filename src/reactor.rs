@@ -68,7 +68,7 @@ pub struct Turn {
 
 impl<S> Reactor<S> {
     /// A reactor that registers its sockets with `registry`, under tokens of the given range: one for each listener
-    /// and connection.
+    /// and connection. Tokens with a tag in the high bits are a range as well: `7 << 56..8 << 56`.
     ///
     /// # Errors
     /// `InvalidInput` if the range is empty; otherwise what duplicating the registry said.
@@ -149,9 +149,10 @@ impl<S> Reactor<S> {
 
     /// The same, but what is not done by `end` is left for the next turn.
     ///
-    /// The clock is read after every 64 KiB that were moved and every 32 connections that were served or accepted, so
-    /// `end` is passed by as much as that takes, by what the handler takes, and by timers: all that are due fire. So much
-    /// is done even if `end` has passed before, so that every turn gets on.
+    /// The clock is read between two connections, once 64 KiB were moved or 32 connections served or accepted. So `end`
+    /// is passed by as much as the last of them may move ([`read_budget`](Options::read_budget) and
+    /// [`write_budget`](Options::write_budget)), by what the handler takes, and by timers: all that are due fire. The first
+    /// such portion is done even if `end` has passed before, so that every turn gets on.
     pub fn settle_until(
         &mut self,
         handler: &mut (impl Handler<Session = S> + ?Sized),
