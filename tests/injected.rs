@@ -14,20 +14,9 @@ use std::{
 
 use common::{
     PATIENCE, connect, exchange, pattern,
-    programs::{Killed, Turns, example, start_server},
+    programs::{Killed, Turns, example, has_strace, start_server},
     read_out,
 };
-
-/// Whether strace works here. In CI it has to.
-fn has_strace() -> bool {
-    let probe = Command::new("strace").args(["-qq", "-e", "trace=none", "true"]).output();
-    let works = probe.is_ok_and(|output| output.status.success());
-    assert!(works || std::env::var_os("CI").is_none(), "CI has strace, and may trace");
-    if !works {
-        eprintln!("skipped: strace does not work here");
-    }
-    works
-}
 
 /// The echo server, the main thread of which meets what is injected.
 struct Injected {

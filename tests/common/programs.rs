@@ -104,6 +104,18 @@ pub fn line(output: &Output) -> &str {
     line
 }
 
+/// Whether strace works here. In CI it has to.
+#[cfg(target_os = "linux")]
+pub fn has_strace() -> bool {
+    let probe = Command::new("strace").args(["-qq", "-e", "trace=none", "true"]).output();
+    let works = probe.is_ok_and(|output| output.status.success());
+    assert!(works || std::env::var_os("CI").is_none(), "CI has strace, and may trace");
+    if !works {
+        eprintln!("skipped: strace does not work here");
+    }
+    works
+}
+
 /// How many turns the echo server has made: more than there is to do, if it spins.
 #[cfg(unix)]
 pub struct Turns(mpsc::Receiver<u64>);

@@ -1,0 +1,220 @@
+//! An echo server as an event source of calloop, beside a timer of the host's own.
+//!
+//! Start it with `cargo run --release --example embed_calloop`, then talk to it with `nc 127.0.0.1 7007`. [`nested::Tide`]
+//! is what to copy. Another poller (GLib, libuv, an epoll of your own) takes the same three things: the descriptor, the
+//! deadline, the turn.
+
+use std::process::ExitCode;
+
+#[cfg(unix)]
+fn main() -> ExitCode {
+    nested::main()
+}
+
+#[cfg(not(unix))]
+fn main() -> ExitCode {
+    eprintln!("embed_calloop: only on Unix has a poll a descriptor that others can watch");
+    ExitCode::FAILURE
+}
+
+#[cfg(unix)]
+mod nested {
+    use std::{
+        error::Error,
+        io::{self, Write},
+        os::fd::{AsFd, OwnedFd},
+        process::ExitCode,
+        time::{Duration, Instant},
+    };
+
+    use calloop::{
+        EventSource, Interest, Mode, Poll, PostAction, Readiness, Token, TokenFactory,
+        generic::Generic,
+        timer::{TimeoutAction, Timer},
+    };
+    use clap::Parser;
+    use log::info;
+    use tidegate::{Accepted, CloseReason, Conn, ConnId, EventLoop, Handler, Net, Options};
+
+    /// Sends back what clients send, in an event loop of calloop, until SIGINT or SIGTERM
+    #[derive(Parser)]
+    struct Args {
+        /// Where to listen; ":7007" is every interface, port 0 takes a free one
+        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7007")]
+        listen: String,
+
+        /// How often the host's own timer logs what happened
+        #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = clap::value_parser!(u32).range(1..))]
+        report: u32,
+
+        /// How long clients may take, after a signal, to get what they are owed; a second signal ends it at once
+        #[arg(long, value_name = "SECONDS", default_value = "5")]
+        drain: u32,
+    }
+
+    pub fn main() -> ExitCode {
+        let args = Args::parse(); // ends the process by itself at --help (0) and at wrong arguments (2)
+        env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
+        match run(&args) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                let _ = writeln!(io::stderr(), "embed_calloop: {error}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    fn run(args: &Args) -> Result<(), Box<dyn Error>> {
+        let mut server = EventLoop::new(Options::default())?;
+        let listener = server.net().listen(args.listen.as_str())?;
+        let address = server.net().local_address(listener)?; // the real one: with port 0 the system has chosen
+
+        // Another thread asks for the end, before anyone is told that there is something to end. It wakes the server's
+        // poll, and that wakes calloop's.
+        let (remote, grace) = (server.remote(), Duration::from_secs(args.drain.into()));
+        ctrlc::set_handler(move || remote.drain(grace))?;
+
+        let mut host = calloop::EventLoop::<App>::try_new()?;
+        let signal = host.get_signal();
+        host.handle()
+            .insert_source(Tide::new(server)?, move |(), server, app| {
+                if server.turn(app, Some(Duration::ZERO))?.finished {
+                    signal.stop();
+                }
+                Ok(())
+            })
+            .map_err(|refused| refused.error)?;
+
+        let report_every = Duration::from_secs(args.report.into());
+        host.handle()
+            .insert_source(Timer::from_duration(report_every), move |_, (), app| {
+                info!("{app:?}");
+                TimeoutAction::ToDuration(report_every)
+            })
+            .map_err(|refused| refused.error)?;
+
+        // For whoever started this and waits for the address. That it may be gone by now is no reason to end.
+        let mut stdout = io::stdout();
+        let _ = writeln!(stdout, "listening on {address}").and_then(|()| stdout.flush());
+        info!("serving on {address}, Ctrl-C ends it");
+
+        let mut app = App::default();
+        host.run(None, &mut app, |_| {})?;
+        info!("stopped: {app:?}");
+        Ok(())
+    }
+
+    /// A server as a source: whenever it has something to do, the callback gets it, and turns it.
+    ///
+    /// Where other parts of the program use the server between turns, as with `net().send_all`, they are to call its
+    /// `flush` and then the `update` of calloop's handle: the deadline may have become an earlier one.
+    pub struct Tide<S> {
+        server: EventLoop<S>,
+        /// A duplicate, since a `Generic` owns what it watches and lends it out only by `unsafe`.
+        watched: Generic<OwnedFd>,
+        timer: Timer,
+        /// When the timer is to ring, if it is set at all.
+        alarm: Option<Instant>,
+    }
+
+    impl<S> Tide<S> {
+        pub fn new(server: EventLoop<S>) -> io::Result<Self> {
+            let descriptor = server.as_fd().try_clone_to_owned()?;
+            Ok(Self {
+                server,
+                watched: Generic::new(descriptor, Interest::READ, Mode::Level),
+                timer: Timer::from_duration(Duration::MAX), // more than the clock has: it is not set
+                alarm: None,
+            })
+        }
+
+        /// Sets the timer if the server is to be turned before it rings; `false` if there was nothing to set.
+        fn advance_alarm(&mut self) -> bool {
+            let Some(deadline) = self.server.next_deadline() else { return false };
+            if self.alarm.is_some_and(|alarm| alarm <= deadline) {
+                return false; // it rings too early, finds nothing due, and is set anew: so once for many turns
+            }
+            self.timer.set_deadline(deadline);
+            self.alarm = Some(deadline);
+            true
+        }
+    }
+
+    impl<S> EventSource for Tide<S> {
+        type Event = ();
+        type Metadata = EventLoop<S>;
+        type Ret = io::Result<()>;
+        type Error = io::Error;
+
+        fn process_events<F>(&mut self, ready: Readiness, token: Token, mut call: F) -> io::Result<PostAction>
+        where
+            F: FnMut((), &mut EventLoop<S>) -> io::Result<()>,
+        {
+            let mut is_due = false;
+            self.watched.process_events(ready, token, |_, _| {
+                is_due = true;
+                Ok(PostAction::Continue)
+            })?;
+            self.timer.process_events(ready, token, |_, ()| {
+                self.alarm = None;
+                // What a turn has left over is due since then, so this sees leftovers too.
+                is_due = self.server.next_deadline().is_some_and(|deadline| deadline <= Instant::now());
+                TimeoutAction::Drop
+            })?;
+            if is_due {
+                call((), &mut self.server)?;
+            }
+            Ok(if self.advance_alarm() { PostAction::Reregister } else { PostAction::Continue })
+        }
+
+        fn register(&mut self, poll: &mut Poll, tokens: &mut TokenFactory) -> calloop::Result<()> {
+            self.watched.register(poll, tokens)?;
+            self.advance_alarm(); // it may have been used before it was inserted here
+            self.timer.register(poll, tokens)
+        }
+
+        /// For the timer alone. calloop's timers live in a heap of its own, so this costs no system call, while to
+        /// register the descriptor again would be an epoll_ctl for nothing: what is watched, and under which token, stays
+        /// the same.
+        ///
+        /// calloop has a hook before it sleeps, `before_sleep`, too. But that can only say "now" and not "then"; and
+        /// a source that asks for it is noted down once more each time it is registered again (calloop 0.14), so that it
+        /// would be asked more and more often. It is for sources that never register again.
+        fn reregister(&mut self, poll: &mut Poll, tokens: &mut TokenFactory) -> calloop::Result<()> {
+            let _of_the_descriptor = tokens.token(); // they are numbered: the timer's is the second one
+            self.advance_alarm(); // by `update`: process_events has done it already
+            self.timer.reregister(poll, tokens)
+        }
+
+        fn unregister(&mut self, poll: &mut Poll) -> calloop::Result<()> {
+            self.watched.unregister(poll)?;
+            self.timer.unregister(poll)
+        }
+    }
+
+    /// The host's state, which calloop lends to every callback, is the handler.
+    #[derive(Debug, Default)]
+    struct App {
+        clients: u64,
+        bytes_echoed: u64,
+    }
+
+    impl Handler for App {
+        type Session = ();
+
+        fn on_accept(&mut self, _net: &mut Net, _from: &Accepted) -> Option<()> {
+            self.clients += 1;
+            Some(())
+        }
+
+        fn on_data(&mut self, conn: &mut Conn<'_>, input: &[u8]) -> usize {
+            conn.send_all(input);
+            self.bytes_echoed += input.len() as u64;
+            input.len()
+        }
+
+        fn on_close(&mut self, _net: &mut Net, _id: ConnId, _session: (), _why: CloseReason) {
+            self.clients -= 1;
+        }
+    }
+}

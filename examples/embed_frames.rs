@@ -1,0 +1,177 @@
+//! An echo server in a loop that has its own beat: a game's, which turns the network once in a frame, in a part of the
+//! frame's time, however much the clients send.
+//!
+//! Start it with `cargo run --release --example embed_frames`, let clients flood it, and see in the log what the network
+//! took of the frames.
+
+use std::{
+    error::Error,
+    io::{self, Write},
+    process::ExitCode,
+    thread,
+    time::{Duration, Instant},
+};
+
+use clap::Parser;
+use hdrhistogram::Histogram;
+use log::info;
+use tidegate::{Accepted, CloseReason, Conn, ConnId, EventLoop, Handler, Net, Options};
+
+/// Sends back what clients send, a part of it in each frame, until SIGINT or SIGTERM
+#[derive(Parser)]
+struct Args {
+    /// Where to listen; ":7007" is every interface, port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7007")]
+    listen: String,
+
+    /// Frames a second
+    #[arg(long, value_name = "N", default_value = "60", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    fps: u32,
+
+    /// How much of a frame's time the network may take
+    #[arg(long, value_name = "MILLISECONDS", default_value = "4")]
+    budget: u32,
+
+    /// How often to log what the network has taken
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = clap::value_parser!(u32).range(1..))]
+    report: u32,
+
+    /// How long clients may take, after a signal, to get what they are owed; a second signal ends it at once
+    #[arg(long, value_name = "SECONDS", default_value = "5")]
+    drain: u32,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse(); // ends the process by itself at --help (0) and at wrong arguments (2)
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
+    match run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "embed_frames: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<(), Box<dyn Error>> {
+    let mut players = EventLoop::new(Options::default())?;
+    let listener = players.net().listen(args.listen.as_str())?;
+    let address = players.net().local_address(listener)?; // the real one: with port 0 the system has chosen
+
+    // Another thread asks for the end, before anyone is told that there is something to end.
+    let (remote, grace) = (players.remote(), Duration::from_secs(args.drain.into()));
+    ctrlc::set_handler(move || remote.drain(grace))?;
+
+    // For whoever started this and waits for the address. That it may be gone by now is no reason to end.
+    let mut stdout = io::stdout();
+    let _ = writeln!(stdout, "listening on {address}").and_then(|()| stdout.flush());
+    info!("serving on {address}, Ctrl-C ends it");
+
+    let mut world = World::default();
+    let mut times = FrameTimes::new(Duration::from_millis(args.budget.into()));
+    let (frame, report_every) = (Duration::from_secs(1) / args.fps, Duration::from_secs(args.report.into()));
+    let (mut next_frame, mut next_report) = (Instant::now(), Instant::now() + report_every);
+    loop {
+        // The network has its share: what comes after `end` is left to the next frame. It is one turn and not as many
+        // as fit, since each is fair to all players, and what is left of the budget is the game's.
+        let begin = Instant::now();
+        let turn = players.turn_until(&mut world, Some(Duration::ZERO), begin + times.budget)?;
+        let mut network = begin.elapsed();
+
+        world.simulate();
+        // A game would tell its players what has become of the world, with `players.net().for_each`. This one is an
+        // echo, and has told them already.
+
+        let begin = Instant::now();
+        players.flush(); // what was sent since the turn is on its way now, and not a frame later
+        network += begin.elapsed();
+        times.note(network);
+        if turn.finished {
+            break;
+        }
+
+        let now = Instant::now();
+        if now >= next_report {
+            info!("{} players, {times}", world.players);
+            next_report = now + report_every;
+        }
+        next_frame += frame;
+        match next_frame.checked_duration_since(now) {
+            Some(rest) => thread::sleep(rest),
+            // Late. Frames that were missed are not made up for in a burst: the beat begins anew.
+            None => next_frame = now,
+        }
+    }
+    info!("frame {} was the last, {} bytes were echoed, {times}", world.frame, world.echoed);
+    Ok(())
+}
+
+/// The game's state is the handler, so callbacks change it without locks and without copies.
+#[derive(Default)]
+struct World {
+    frame: u64,
+    players: u64,
+    echoed: u64,
+}
+
+impl World {
+    fn simulate(&mut self) {
+        self.frame += 1;
+    }
+}
+
+impl Handler for World {
+    type Session = ();
+
+    fn on_accept(&mut self, _net: &mut Net, _from: &Accepted) -> Option<()> {
+        self.players += 1;
+        Some(())
+    }
+
+    fn on_data(&mut self, player: &mut Conn<'_>, input: &[u8]) -> usize {
+        player.send_all(input);
+        self.echoed += input.len() as u64;
+        input.len()
+    }
+
+    fn on_close(&mut self, _net: &mut Net, _id: ConnId, _session: (), _why: CloseReason) {
+        self.players -= 1;
+    }
+}
+
+/// What the network took of each frame so far.
+struct FrameTimes {
+    budget: Duration,
+    micros: Histogram<u64>,
+    over_budget: u64,
+}
+
+impl FrameTimes {
+    fn new(budget: Duration) -> Self {
+        let micros = Histogram::new(3).expect("from 1 to 5 digits are allowed");
+        Self { budget, micros, over_budget: 0 }
+    }
+
+    fn note(&mut self, network: Duration) {
+        self.over_budget += u64::from(network > self.budget);
+        // Not `saturating_record`: that does not let the histogram grow, and counts a slow frame as a fast one.
+        self.micros.record(network.as_micros() as u64).expect("it grows to hold whatever it is given");
+    }
+}
+
+impl std::fmt::Display for FrameTimes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let millis = |quantile| self.micros.value_at_quantile(quantile) as f64 / 1000.0;
+        write!(
+            f,
+            "network in a frame: p50 {:.3} p99 {:.3} p99.9 {:.3} max {:.3} ms, over {} ms in {} of {} frames",
+            millis(0.5),
+            millis(0.99),
+            millis(0.999),
+            millis(1.0),
+            self.budget.as_millis(),
+            self.over_budget,
+            self.micros.len(),
+        )
+    }
+}

@@ -1,0 +1,171 @@
+//! A guest in the loop that a program has already: an echo server in the `mio::Poll` of its host, beside a UDP socket and
+//! a periodic report that are the host's own.
+//!
+//! Start it with `cargo run --release --example embed_mio`. `nc 127.0.0.1 7007` talks to the guest; the host's own socket
+//! sends each datagram back to where it came from, at the address that the log names.
+
+use std::{
+    error::Error,
+    io::{self, Write},
+    net::SocketAddr,
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use clap::Parser;
+use log::{info, warn};
+use mio::{Events, Interest, Poll, Token, Waker, net::UdpSocket};
+use tidegate::{Accepted, Conn, Handler, Net, Options, Reactor};
+
+/// Sends back what clients send, as a guest in a loop that echoes datagrams, until SIGINT or SIGTERM
+#[derive(Parser)]
+struct Args {
+    /// Where the guest listens; ":7007" is every interface, port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7007")]
+    listen: String,
+
+    /// Where the host takes datagrams
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    udp: SocketAddr,
+
+    /// How often the host logs what happened
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = clap::value_parser!(u32).range(1..))]
+    report: u32,
+
+    /// How long clients may take, after a signal, to get what they are owed; a second signal ends it at once
+    #[arg(long, value_name = "SECONDS", default_value = "5")]
+    drain: u32,
+}
+
+// The host shares out the tokens of its poll: two for itself, a range for its guest.
+const WAKE: Token = Token(0);
+const DATAGRAM: Token = Token(1);
+const GUEST: std::ops::Range<usize> = 1_000..1_000_000;
+
+fn main() -> ExitCode {
+    let args = Args::parse(); // ends the process by itself at --help (0) and at wrong arguments (2)
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
+    match run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "embed_mio: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<(), Box<dyn Error>> {
+    // What the host has, guest or not. A poll has one waker: the host makes it, and lends it.
+    let (mut poll, mut events) = (Poll::new()?, Events::with_capacity(1024));
+    let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
+    let mut datagrams = Datagrams::bind(args.udp, &poll)?;
+    let report_every = Duration::from_secs(args.report.into());
+
+    let mut guest = Reactor::new(poll.registry(), GUEST, Options::default())?;
+    let listener = guest.net().listen(args.listen.as_str())?;
+    let address = guest.net().local_address(listener)?; // the real one: with port 0 the system has chosen
+
+    // Another thread asks for the end, before anyone is told that there is something to end.
+    let (remote, grace) = (guest.remote(waker), Duration::from_secs(args.drain.into()));
+    ctrlc::set_handler(move || remote.drain(grace))?;
+
+    // For whoever started this and waits for the address. That it may be gone by now is no reason to end.
+    let mut stdout = io::stdout();
+    let _ = writeln!(stdout, "listening on {address}").and_then(|()| stdout.flush());
+    info!("serving on {address}, datagrams on {}; Ctrl-C ends it", datagrams.socket.local_addr()?);
+
+    // The clock is read once a batch. So a wait may be too long by what the batch before it took, and no more: what is
+    // late is due in the next batch.
+    let mut now = Instant::now();
+    let mut next_report = now + report_every;
+    loop {
+        let until_report = next_report.saturating_duration_since(now);
+        let wait = if datagrams.ready { Duration::ZERO } else { until_report };
+        let wait = guest.timeout(now).map_or(wait, |guests| guests.min(wait));
+        match poll.poll(&mut events, Some(wait)) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error.into()),
+            _ => {} // interrupted, it is a batch without events
+        }
+        now = Instant::now();
+
+        for event in &events {
+            match event.token() {
+                WAKE => {} // it has ended the wait, and `settle` finds what was asked
+                DATAGRAM => datagrams.ready = true,
+                _ => {
+                    guest.handle(event); // only notes it; `false` would mean that it is someone else's
+                }
+            }
+        }
+        datagrams.echo();
+        // Once a batch, also without an event for the guest: it may have leftovers, or a timer that is due.
+        if guest.settle(&mut Echo, now).finished {
+            break;
+        }
+
+        if now >= next_report {
+            report(&datagrams, &mut guest);
+            next_report = now + report_every;
+        }
+    }
+    report(&datagrams, &mut guest);
+    Ok(())
+}
+
+fn report(datagrams: &Datagrams, guest: &mut Reactor) {
+    let stats = guest.net().stats();
+    let (open, bytes) = (stats.open, stats.bytes_sent);
+    info!("{} datagrams, {open} clients are here, {bytes} bytes went back to clients", datagrams.count);
+}
+
+/// What the guest does.
+struct Echo;
+
+impl Handler for Echo {
+    type Session = ();
+
+    fn on_accept(&mut self, _net: &mut Net, _from: &Accepted) -> Option<()> {
+        Some(())
+    }
+
+    fn on_data(&mut self, conn: &mut Conn<'_>, input: &[u8]) -> usize {
+        conn.send_all(input);
+        input.len()
+    }
+}
+
+/// The host's own: it would be the same without a guest.
+struct Datagrams {
+    socket: UdpSocket,
+    ready: bool,
+    count: u64,
+}
+
+impl Datagrams {
+    /// How many have their turn in a batch, so that a flood of them does not keep the guest from its work.
+    const BATCH: usize = 64;
+
+    fn bind(at: SocketAddr, poll: &Poll) -> io::Result<Self> {
+        let mut socket = UdpSocket::bind(at)?;
+        poll.registry().register(&mut socket, DATAGRAM, Interest::READABLE)?;
+        Ok(Self { socket, ready: false, count: 0 })
+    }
+
+    /// mio tells of a change once: it is over only when the socket says that nothing is left.
+    fn echo(&mut self) {
+        let mut buffer = [0; 2048];
+        let mut left = Self::BATCH;
+        while self.ready && left > 0 {
+            left -= 1;
+            match self.socket.recv_from(&mut buffer) {
+                Ok((len, from)) => {
+                    self.count += 1;
+                    let _ = self.socket.send_to(&buffer[..len], from); // a datagram may get lost
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.ready = false,
+                Err(error) => warn!("a datagram was not received: {error}"),
+            }
+        }
+    }
+}

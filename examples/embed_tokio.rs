@@ -1,0 +1,204 @@
+//! An echo server as a task of a tokio runtime, beside other tasks, which hear of its connections and send to them.
+//!
+//! Start it with `cargo run --release --example embed_tokio -- --greet hello`, then talk to it with `nc 127.0.0.1 7007`.
+//! [`nested::drive`] is what to copy.
+
+use std::process::ExitCode;
+
+#[cfg(unix)]
+fn main() -> ExitCode {
+    nested::main()
+}
+
+#[cfg(not(unix))]
+fn main() -> ExitCode {
+    eprintln!("embed_tokio: only on Unix has a poll a descriptor that others can watch");
+    ExitCode::FAILURE
+}
+
+#[cfg(unix)]
+mod nested {
+    use std::{
+        error::Error,
+        future, io,
+        io::Write,
+        os::fd::{AsFd, OwnedFd},
+        process::ExitCode,
+        sync::{
+            Arc,
+            atomic::{AtomicU64, Ordering},
+        },
+        time::{Duration, Instant},
+    };
+
+    use clap::Parser;
+    use log::info;
+    use tidegate::{Accepted, Conn, ConnId, EventLoop, Handler, Net, Options};
+    use tokio::{
+        io::{Interest, unix::AsyncFd},
+        runtime,
+        signal::unix::{SignalKind, signal},
+        sync::mpsc,
+        task, time,
+    };
+
+    /// Sends back what clients send, in a tokio runtime, until SIGINT or SIGTERM
+    #[derive(Parser)]
+    struct Args {
+        /// Where to listen; ":7007" is every interface, port 0 takes a free one
+        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7007")]
+        listen: String,
+
+        /// What another task sends to each client that comes [default: nothing, for a pure echo]
+        #[arg(long, value_name = "TEXT")]
+        greet: Option<String>,
+
+        /// How often another task logs what happened
+        #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = clap::value_parser!(u32).range(1..))]
+        report: u32,
+
+        /// How long clients may take, after a signal, to get what they are owed; a second signal ends it at once
+        #[arg(long, value_name = "SECONDS", default_value = "5")]
+        drain: u32,
+    }
+
+    pub fn main() -> ExitCode {
+        let args = Args::parse(); // ends the process by itself at --help (0) and at wrong arguments (2)
+        env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
+        let ended = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(Into::into)
+            .and_then(|runtime| runtime.block_on(run(args)));
+        match ended {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                let _ = writeln!(io::stderr(), "embed_tokio: {error}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    async fn run(args: Args) -> Result<(), Box<dyn Error>> {
+        let mut server = EventLoop::new(Options::default())?;
+        let listener = server.net().listen(args.listen.as_str())?;
+        let address = server.net().local_address(listener)?; // the real one: with port 0 the system has chosen
+
+        // The server belongs to the task that turns it. Others hear of its connections and send to them by channels.
+        let (outbox, to_send) = mpsc::channel(64);
+        let joined = args.greet.map(|text| {
+            let (joined, newcomers) = mpsc::unbounded_channel();
+            task::spawn(greet(newcomers, text, outbox));
+            joined
+        });
+        let echoed = Arc::new(AtomicU64::new(0));
+        task::spawn(report(Arc::clone(&echoed), Duration::from_secs(args.report.into())));
+
+        // The end is asked for by a handle. It is set up before anyone is told that there is something to end.
+        let (mut interrupt, mut terminate) =
+            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let (remote, grace) = (server.remote(), Duration::from_secs(args.drain.into()));
+        task::spawn(async move {
+            loop {
+                tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+                remote.drain(grace);
+            }
+        });
+
+        // For whoever started this and waits for the address. That it may be gone by now is no reason to end.
+        let mut stdout = io::stdout();
+        let _ = writeln!(stdout, "listening on {address}").and_then(|()| stdout.flush());
+        info!("serving on {address}, Ctrl-C ends it");
+
+        drive(&mut server, &mut Echo { joined, echoed }, to_send).await?;
+        info!("stopped\n{}", server.net().stats());
+        Ok(())
+    }
+
+    /// Turns the server whenever it has something to do, until a drain has ended.
+    async fn drive(
+        server: &mut EventLoop,
+        echo: &mut Echo,
+        mut to_send: mpsc::Receiver<(ConnId, Arc<str>)>,
+    ) -> io::Result<()> {
+        let watched = watch(server)?;
+        loop {
+            let deadline = server.next_deadline();
+            tokio::select! {
+                // tokio watches for edges. So what it knows is cleared before the turn, which polls until nothing is
+                // left: cleared after it, an event that came meanwhile would be forgotten.
+                ready = watched.readable() => ready?.clear_ready(),
+                () = until(deadline) => {}
+                Some((to, text)) = to_send.recv() => {
+                    server.net().send_all(to, text.as_bytes()); // it is on its way with the turn that follows
+                }
+            }
+            if server.turn(echo, Some(Duration::ZERO))?.finished {
+                return Ok(());
+            }
+        }
+    }
+
+    /// A duplicate is watched, so that the server itself stays free to be borrowed.
+    #[expect(
+        deprecated,
+        reason = "its successor is `unsafe`, since a type may name another descriptor each time it is asked; an OwnedFd
+                  names the one that it keeps open"
+    )]
+    fn watch(server: &EventLoop) -> io::Result<AsyncFd<OwnedFd>> {
+        AsyncFd::with_interest(server.as_fd().try_clone_to_owned()?, Interest::READABLE)
+    }
+
+    /// For ever without a deadline. One that has passed, as while a turn has left work over, needs no timer, but the
+    /// other tasks have their chance before the next turn.
+    async fn until(deadline: Option<Instant>) {
+        match deadline {
+            None => future::pending().await,
+            Some(at) if at > Instant::now() => time::sleep_until(at.into()).await,
+            Some(_) => task::yield_now().await,
+        }
+    }
+
+    struct Echo {
+        /// To whoever greets.
+        joined: Option<mpsc::UnboundedSender<ConnId>>,
+        echoed: Arc<AtomicU64>,
+    }
+
+    impl Handler for Echo {
+        type Session = ();
+
+        fn on_accept(&mut self, _net: &mut Net, from: &Accepted) -> Option<()> {
+            if let Some(joined) = &self.joined {
+                let _ = joined.send(from.id); // fails if that task has ended
+            }
+            Some(())
+        }
+
+        fn on_data(&mut self, conn: &mut Conn<'_>, input: &[u8]) -> usize {
+            conn.send_all(input);
+            self.echoed.fetch_add(input.len() as u64, Ordering::Relaxed);
+            input.len()
+        }
+    }
+
+    async fn greet(
+        mut newcomers: mpsc::UnboundedReceiver<ConnId>,
+        text: String,
+        outbox: mpsc::Sender<(ConnId, Arc<str>)>,
+    ) {
+        let text: Arc<str> = text.into();
+        while let Some(id) = newcomers.recv().await {
+            if outbox.send((id, Arc::clone(&text))).await.is_err() {
+                break;
+            }
+        }
+    }
+
+    async fn report(echoed: Arc<AtomicU64>, every: Duration) {
+        loop {
+            time::sleep(every).await;
+            info!("{} bytes were echoed", echoed.load(Ordering::Relaxed));
+        }
+    }
+}
