@@ -1,3 +1,108 @@
-//! To come.
-mod results;
-fn main() {}
+//! The benchmark: what the event loop buys against blocking servers, and what this crate costs above bare mio.
+//!
+//! `cargo run --release --example bench` takes a few minutes, with `-- --quick` half a minute.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::{self, ExitCode};
+use std::sync::atomic::Ordering;
+
+use clap::Parser;
+
+use args::Args;
+use results::Results;
+
+// Visible for the test that runs their unit tests: tests/bench_units.rs.
+pub(crate) mod args;
+pub(crate) mod child;
+pub(crate) mod columns;
+#[cfg(test)]
+pub(crate) mod fixture;
+pub(crate) mod load;
+pub(crate) mod measure;
+pub(crate) mod plan;
+pub(crate) mod report;
+pub(crate) mod results;
+pub(crate) mod run;
+pub(crate) mod servers;
+pub(crate) mod statistics;
+pub(crate) mod system;
+pub(crate) mod table;
+pub(crate) mod usage;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let is_server = args.serve.is_some() || !args.program.is_empty();
+    let done = if is_server {
+        child::become_server(args.serve, &args.program, args.core)
+    } else if args.list {
+        // That nobody reads it is no error.
+        let _ = io::stdout().write_all(args::list().as_bytes());
+        Ok(())
+    } else {
+        compare(&args)
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let name = if is_server { "" } else { "bench: " };
+            // Not eprintln!, which panics when nobody reads standard error any more.
+            let _ = writeln!(io::stderr(), "{name}{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn compare(args: &Args) -> Result<(), String> {
+    // The first one ends the run after the present round, a second one at once: the servers end with this process.
+    let interrupted = || {
+        if run::STOP.swap(true, Ordering::Relaxed) {
+            process::exit(130);
+        }
+    };
+    ctrlc::set_handler(interrupted).map_err(|error| format!("no handler for signals: {error}"))?;
+    // A file that cannot be written is told before the minutes that it takes to fill it.
+    for path in [&args.json, &args.html].into_iter().flatten() {
+        // Opened to append: what an earlier run has left is replaced at the end and not now.
+        fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(path)
+            .map_err(|error| unwritable(path, &error))?;
+    }
+    let results = run::run(args)?;
+    table::print(&results);
+    if let Some(path) = &args.json {
+        let text = serde_json::to_string_pretty(&results).map_err(|error| format!("no JSON: {error}"))?;
+        write(path, &(text + "\n"))?;
+    }
+    if let Some(path) = &args.html {
+        write(path, &report::html(&results).map_err(|error| format!("no report: {error}"))?)?;
+    }
+    failures(&results)?;
+    if run::is_stopped() { Err("stopped by a signal, with what there was until then".into()) } else { Ok(()) }
+}
+
+fn write(path: &Path, text: &str) -> Result<(), String> {
+    fs::write(path, text).map_err(|error| unwritable(path, &error))
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> String {
+    format!("cannot write {}: {error}", path.display())
+}
+
+/// A wrong byte must not get lost among the figures.
+fn failures(results: &Results) -> Result<(), String> {
+    let outcomes = results.workloads.iter().flat_map(|workload| {
+        workload.results.iter().map(move |outcome| (&workload.title, &outcome.server, &outcome.error))
+    });
+    let errors: Vec<_> = outcomes
+        .filter_map(|(title, server, error)| Some(format!("{server}, {title}: {}", error.as_ref()?)))
+        .collect();
+    match errors.as_slice() {
+        [] => Ok(()),
+        [one] => Err(one.clone()),
+        [first, ..] => Err(format!("{} failures, the first one: {first}", errors.len())),
+    }
+}

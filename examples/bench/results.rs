@@ -128,11 +128,12 @@ pub struct Summary {
     pub peak_bytes: u64,
     pub bytes_per_connection: Option<Spread>,
     pub bytes_per_connection_after: Option<Spread>,
-    /// Of all rounds together.
+    /// The median over the rounds of each percentile, and the longest of all.
     pub latency: Option<Latency>,
     /// The load generator was busy all the time and the server was not: throughput is then the generator's.
     pub generator_limited: bool,
-    /// Medians of the ratios of each round to the same round of the floor and of the baseline.
+    /// Medians of the ratios of each round to the same round of the floor and of the baseline; for `Bulk` and `Flood`
+    /// by bytes in place of messages.
     pub to_floor: Option<Ratios>,
     pub to_baseline: Option<Ratios>,
 }

@@ -1,0 +1,159 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{CommandFactory, Parser, ValueEnum, error::ErrorKind};
+
+use crate::child::{Contender, What};
+use crate::plan::Load;
+use crate::servers::Builtin;
+
+/// Measures this crate's echo server against other ways to write one, on this machine's loopback.
+///
+/// Every server runs in a process of its own, on a core of its own where the system allows it; the load generator has
+/// another. Rounds are interleaved, every byte that comes back is compared, and a wrong, lost or extra one fails the run.
+/// Without options it takes a few minutes. Build it with --release, and leave the machine alone meanwhile.
+#[derive(Debug, Parser)]
+#[command(name = "bench")]
+pub struct Args {
+    /// Fewer and shorter rounds, and fewer connections: under half a minute
+    #[arg(long)]
+    pub quick: bool,
+
+    /// Which servers take part; --list shows all [default: all but mio-16k]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', hide_possible_values = true)]
+    servers: Vec<Builtin>,
+
+    /// Another program that takes part: any echo server, {port} stands for the port at 127.0.0.1 where it has to listen. No
+    /// shell is involved, spaces separate the words. Can be given several times; on Unix only
+    #[arg(long, value_name = "[NAME=]CMD {port}", value_parser = program)]
+    exec: Vec<Contender>,
+
+    /// Which workloads are run; --list shows all [default: all]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', hide_possible_values = true)]
+    workloads: Vec<Load>,
+
+    /// How many connections each workload is run with, in place of its own numbers
+    #[arg(long, value_name = "N,N,...", value_delimiter = ',', value_parser = at_least_one)]
+    pub connections: Vec<usize>,
+
+    /// How many rounds each server has in each workload
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub rounds: Option<usize>,
+
+    /// How long a round measures
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub round_time: Option<Duration>,
+
+    /// Messages a second for fixed-rate [default: 60 % of what the slowest of the servers reaches]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub rate: Option<usize>,
+
+    /// Write all that was found to this file
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+
+    /// Write a report with plots to this file
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+
+    /// Show the servers and the workloads, and end
+    #[arg(long)]
+    pub list: bool,
+
+    /// What this program starts itself with, as a server
+    #[arg(long, hide = true)]
+    pub serve: Option<Builtin>,
+
+    /// The core to run on, as a server
+    #[arg(long, hide = true)]
+    pub core: Option<usize>,
+
+    /// Another program to become
+    #[arg(last = true, hide = true)]
+    pub program: Vec<String>,
+}
+
+impl Args {
+    /// Who takes part. Two of the same name end the program, as other wrong arguments do.
+    pub fn contenders(&self) -> Vec<Contender> {
+        let servers = if self.servers.is_empty() { &Builtin::DEFAULT[..] } else { &self.servers };
+        let mut all: Vec<Contender> = Vec::new();
+        for contender in
+            servers.iter().map(|server| Contender::from(*server)).chain(self.exec.iter().cloned())
+        {
+            if all.iter().any(|other| other.name == contender.name) {
+                let why = format!("two servers have the name {:?}\n", contender.name);
+                Self::command().error(ErrorKind::ValueValidation, why).exit();
+            }
+            all.push(contender);
+        }
+        all
+    }
+
+    pub fn workloads(&self) -> Vec<Load> {
+        if self.workloads.is_empty() { Load::value_variants().to_vec() } else { self.workloads.clone() }
+    }
+}
+
+pub fn list() -> String {
+    fn lines<T: ValueEnum>(title: &str) -> String {
+        let line = |variant: &T| {
+            let value = variant.to_possible_value()?;
+            Some(format!("  {:14} {}\n", value.get_name(), value.get_help()?))
+        };
+        title.to_owned() + &T::value_variants().iter().filter_map(line).collect::<String>()
+    }
+    lines::<Builtin>("servers:\n") + &lines::<Load>("workloads:\n")
+}
+
+fn program(text: &str) -> Result<Contender, String> {
+    // What stands before the "=" is a name only if it could not be the program with its arguments.
+    let (name, command) = match text.split_once('=') {
+        Some((name, command)) if !name.is_empty() && !name.contains([' ', '/']) => (Some(name), command),
+        _ => (None, text),
+    };
+    let words: Vec<String> = command.split_whitespace().map(Into::into).collect();
+    if !words.iter().any(|word| word.contains("{port}")) {
+        return Err("it has no {port}".into());
+    }
+    let file = words[0].rsplit('/').next().unwrap_or_default();
+    Ok(Contender {
+        name: name.unwrap_or(file).into(),
+        about: command.trim().into(),
+        what: What::Program(words),
+    })
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "not a whole number from 1 on".into())
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse().map(Duration::try_from_secs_f64) {
+        Ok(Ok(time)) if (0.001..=60.0).contains(&time.as_secs_f64()) => Ok(time),
+        _ => Err("not a number of seconds from 0.001 to 60".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_program_may_have_a_name() {
+        let named = program("C=./echo -p {port}").unwrap();
+        assert_eq!((named.name.as_str(), named.about.as_str()), ("C", "./echo -p {port}"));
+        let words = ["./echo", "-p", "{port}"].map(String::from).to_vec();
+        assert_eq!(named.what, What::Program(words));
+        assert_eq!(program("/usr/bin/echo --listen=:{port}").unwrap().name, "echo");
+        assert!(program("./echo 7007").is_err());
+        assert!(program("").is_err());
+    }
+}

@@ -1,0 +1,342 @@
+//! What the table and the report show of an outcome, and how numbers are written.
+
+use crate::results::{Kind, Latency, Outcome, Ratio, Ratios, Results, Spread, Summary, Workload};
+
+/// Ours, which both emphasise.
+pub const OURS: &str = env!("CARGO_PKG_NAME");
+
+/// Where there is no figure.
+pub const NONE: &str = "–";
+
+/// Behind a rate that says more about the load generator than about the server.
+pub const LIMITED: &str = "*";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Column {
+    /// Echoes, connections or bytes for each second.
+    Rate,
+    Cpu,
+    UserShare,
+    CpuToFloor,
+    CpuToBaseline,
+    RateToFloor,
+    RateToBaseline,
+    P50,
+    P99,
+    P999,
+    Memory,
+    MemoryAfter,
+    Peak,
+}
+
+use Column::{
+    Cpu, CpuToBaseline, CpuToFloor, Memory, MemoryAfter, P50, P99, P999, Peak, Rate, RateToBaseline,
+    RateToFloor, UserShare,
+};
+
+/// The columns for a terminal: those that say most about such a workload.
+pub fn few(kind: Kind) -> &'static [Column] {
+    match kind {
+        Kind::PingPong | Kind::Pipelined | Kind::Churn => {
+            &[Rate, Cpu, CpuToFloor, RateToBaseline, P50, P99, P999, Peak]
+        }
+        Kind::FixedRate => &[Rate, Cpu, CpuToFloor, CpuToBaseline, P50, P99, P999, Peak],
+        Kind::Bulk => &[Rate, Cpu, CpuToFloor, RateToBaseline, Peak],
+        Kind::Idle => &[Memory, MemoryAfter, Peak],
+        Kind::SlowReaders => &[Rate, P50, P99, P999, Memory, Peak],
+        Kind::Flood => &[Rate, Cpu, CpuToFloor, RateToBaseline, P50, P99, P999, Peak],
+    }
+}
+
+/// The columns for a page, which has more room.
+pub fn all(kind: Kind) -> &'static [Column] {
+    match kind {
+        Kind::Idle | Kind::SlowReaders => few(kind),
+        Kind::FixedRate => &[Rate, Cpu, UserShare, CpuToFloor, CpuToBaseline, P50, P99, P999, Peak],
+        Kind::Bulk => &[Rate, Cpu, UserShare, CpuToFloor, CpuToBaseline, RateToFloor, RateToBaseline, Peak],
+        Kind::PingPong | Kind::Pipelined | Kind::Churn | Kind::Flood => &[
+            Rate,
+            Cpu,
+            UserShare,
+            CpuToFloor,
+            CpuToBaseline,
+            RateToFloor,
+            RateToBaseline,
+            P50,
+            P99,
+            P999,
+            Peak,
+        ],
+    }
+}
+
+/// Of these the bytes are what counts, not the messages.
+pub fn in_bytes(kind: Kind) -> bool {
+    matches!(kind, Kind::Bulk | Kind::Flood)
+}
+
+/// What a workload does to a server, without the number of connections: those that differ in nothing else belong
+/// into one table and one plot.
+pub fn group_title(workload: &Workload) -> String {
+    let size = bytes(workload.message_bytes as f64);
+    match workload.kind {
+        Kind::PingPong => format!("Ping-pong, {size}"),
+        Kind::Pipelined => format!("Pipelined, {size}, {} in flight", workload.in_flight),
+        Kind::FixedRate => format!("Fixed rate, {size}"),
+        Kind::Bulk => "Bulk streams, both ways".to_owned(),
+        Kind::Churn => "Connect, one echo, close".to_owned(),
+        Kind::Idle => "Idle connections".to_owned(),
+        Kind::SlowReaders => "Clients that do not read, and one ping-pong".to_owned(),
+        Kind::Flood => "A flood, and one ping-pong".to_owned(),
+    }
+}
+
+/// In the order in which they were run; each with the workloads that differ in nothing but connections and rate.
+pub fn groups(results: &Results) -> Vec<Vec<&Workload>> {
+    let mut groups: Vec<Vec<&Workload>> = Vec::new();
+    for workload in &results.workloads {
+        let alike = |group: &&mut Vec<&Workload>| group_title(group[0]) == group_title(workload);
+        match groups.iter_mut().find(alike) {
+            Some(group) => group.push(workload),
+            None => groups.push(vec![workload]),
+        }
+    }
+    groups
+}
+
+/// What tells a workload from the others of its group.
+pub fn row_title(workload: &Workload) -> String {
+    let connections = match workload.connections {
+        1 => "1 connection".to_owned(),
+        many => format!("{} connections", count(many as f64)),
+    };
+    match workload.rate {
+        Some(rate) => format!("{connections}, {} msgs/s", count(rate)),
+        None => connections,
+    }
+}
+
+impl Column {
+    /// What it is, and the unit.
+    pub fn head(self, kind: Kind, results: &Results) -> (String, &'static str) {
+        let floor = results.floor.as_deref().unwrap_or("floor");
+        let baseline = results.baseline.as_deref().unwrap_or("baseline");
+        match self {
+            Rate if in_bytes(kind) => ("echoed".to_owned(), "MiB/s"),
+            Rate if kind == Kind::Churn => ("served".to_owned(), "conns/s"),
+            Rate => ("echoed".to_owned(), "msgs/s"),
+            Cpu if in_bytes(kind) => ("CPU".to_owned(), "s/GiB"),
+            Cpu if kind == Kind::Churn => ("CPU".to_owned(), "µs/conn"),
+            Cpu => ("CPU".to_owned(), "µs/msg"),
+            UserShare => ("user".to_owned(), "%"),
+            CpuToFloor => (format!("CPU to {floor}"), "× (95 %)"),
+            CpuToBaseline => (format!("CPU to {baseline}"), "× (95 %)"),
+            RateToFloor => (format!("rate to {floor}"), "× (95 %)"),
+            RateToBaseline => (format!("rate to {baseline}"), "× (95 %)"),
+            P50 => ("p50".to_owned(), "µs"),
+            P99 => ("p99".to_owned(), "µs"),
+            P999 => ("p99.9".to_owned(), "µs"),
+            Memory => ("memory each".to_owned(), "bytes"),
+            MemoryAfter => ("after an echo".to_owned(), "bytes"),
+            Peak => ("peak".to_owned(), "MiB"),
+        }
+    }
+
+    /// Its figure, as it is shown.
+    pub fn cell(self, kind: Kind, summary: &Summary) -> String {
+        let percentile = |of: fn(&Latency) -> f64| {
+            summary.latency.as_ref().map_or_else(|| NONE.to_owned(), |latency| known(of(latency)))
+        };
+        let memory = |spread: Option<Spread>| {
+            // What is less than the noise of the measurement can come out as nothing, or below.
+            spread.map_or_else(|| NONE.to_owned(), |spread| number(spread.median.max(0.0)))
+        };
+        match self {
+            Rate => {
+                let mark = if summary.generator_limited { LIMITED } else { "" };
+                format!("{}{mark}", number(rate(kind, summary).median))
+            }
+            Cpu => known(cpu(kind, summary).median),
+            UserShare if cpu(kind, summary).median > 0.0 => count(summary.user_share * 100.0),
+            UserShare => NONE.to_owned(),
+            CpuToFloor => interval(cpu_ratio(summary.to_floor)),
+            CpuToBaseline => interval(cpu_ratio(summary.to_baseline)),
+            RateToFloor => interval(rate_ratio(summary.to_floor)),
+            RateToBaseline => interval(rate_ratio(summary.to_baseline)),
+            P50 => percentile(|latency| latency.p50),
+            P99 => percentile(|latency| latency.p99),
+            P999 => percentile(|latency| latency.p999),
+            Memory => memory(summary.bytes_per_connection),
+            MemoryAfter => memory(summary.bytes_per_connection_after),
+            Peak => known(summary.peak_bytes as f64 / f64::from(1 << 20)),
+        }
+    }
+}
+
+pub fn rate(kind: Kind, summary: &Summary) -> Spread {
+    if in_bytes(kind) { summary.mebibytes_per_second } else { summary.messages_per_second }
+}
+
+pub fn cpu(kind: Kind, summary: &Summary) -> Spread {
+    if in_bytes(kind) { summary.cpu_per_gib } else { summary.cpu_per_message }
+}
+
+pub fn cpu_ratio(ratios: Option<Ratios>) -> Option<Ratio> {
+    ratios.map(|ratios| ratios.cpu_per_message).filter(|ratio| ratio.median > 0.0)
+}
+
+pub fn rate_ratio(ratios: Option<Ratios>) -> Option<Ratio> {
+    ratios.map(|ratios| ratios.messages_per_second)
+}
+
+/// A ratio and its interval; the reference itself is just 1.
+fn interval(ratio: Option<Ratio>) -> String {
+    match ratio {
+        None => NONE.to_owned(),
+        Some(Ratio { median, low, high }) if median == 1.0 && low == high => "1".to_owned(),
+        Some(Ratio { median, low, high }) => format!("{median:.2} ({low:.2}–{high:.2})"),
+    }
+}
+
+/// Of figures that are 0 only where there is none.
+fn known(value: f64) -> String {
+    if value > 0.0 { number(value) } else { NONE.to_owned() }
+}
+
+/// Three digits that count, and all of a larger number.
+pub fn number(value: f64) -> String {
+    let size = value.abs();
+    let decimals = match size {
+        _ if !size.is_finite() => return NONE.to_owned(),
+        _ if size < 0.000_5 => return "0".to_owned(),
+        // What is rounded up to a further digit before the point has one less behind it.
+        _ if size < 0.999_5 => 3,
+        _ if size < 9.995 => 2,
+        _ if size < 99.95 => 1,
+        _ => 0,
+    };
+    grouped(&format!("{value:.decimals$}"))
+}
+
+/// What is whole, without a point.
+pub fn count(value: f64) -> String {
+    if value.is_finite() { grouped(&format!("{value:.0}")) } else { NONE.to_owned() }
+}
+
+/// In groups of three digits, with a space at which no line breaks.
+fn grouped(plain: &str) -> String {
+    let whole = plain.find('.').unwrap_or(plain.len());
+    let mut grouped = String::new();
+    for (at, digit) in plain.char_indices() {
+        let left = whole.saturating_sub(at);
+        if grouped.ends_with(|last: char| last.is_ascii_digit()) && left > 0 && left.is_multiple_of(3) {
+            grouped.push('\u{a0}');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// With a binary unit.
+pub fn bytes(value: f64) -> String {
+    let units = [("GiB", f64::from(1 << 30)), ("MiB", f64::from(1 << 20)), ("KiB", 1024.0), ("bytes", 1.0)];
+    let (unit, size) = units.into_iter().find(|(_, size)| value >= *size).unwrap_or(("bytes", 1.0));
+    let value = value / size;
+    let figure = if value.fract() == 0.0 { count(value) } else { number(value) };
+    format!("{figure}\u{a0}{unit}")
+}
+
+/// The names and causes of what failed, wholly or in part.
+pub fn errors<'a>(workloads: &[&'a Workload]) -> Vec<(&'a Workload, &'a Outcome, &'a str)> {
+    workloads
+        .iter()
+        .flat_map(|workload| workload.results.iter().map(|outcome| (*workload, outcome)))
+        .filter_map(|(workload, outcome)| Some((workload, outcome, outcome.error.as_deref()?)))
+        .collect()
+}
+
+/// The command that does it again.
+pub fn command(results: &Results) -> String {
+    let mut command = "cargo run --release --example bench".to_owned();
+    if !results.arguments.is_empty() {
+        command.push_str(" --");
+    }
+    for argument in &results.arguments {
+        command.push(' ');
+        command.push_str(&quoted(argument));
+    }
+    command
+}
+
+/// For a shell.
+fn quoted(argument: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_=./:,+@%".contains(letter);
+    if !argument.is_empty() && argument.chars().all(plain) {
+        argument.to_owned()
+    } else {
+        format!("'{}'", argument.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_three_digits_that_count_and_groups_of_three() {
+        let cases = [
+            (0.0, "0"),
+            (0.000_4, "0"),
+            (0.05, "0.050"),
+            (0.123_4, "0.123"),
+            (1.0, "1.00"),
+            (1.234, "1.23"),
+            (9.999, "10.0"),
+            (12.34, "12.3"),
+            (99.99, "100"),
+            (123.4, "123"),
+            (1234.4, "1\u{a0}234"),
+            (123_456.0, "123\u{a0}456"),
+            (1_234_567.0, "1\u{a0}234\u{a0}567"),
+            (-123.0, "-123"),
+            (-123_456.0, "-123\u{a0}456"),
+            (f64::NAN, NONE),
+            (f64::INFINITY, NONE),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(number(value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn bytes_have_binary_units() {
+        let cases = [
+            (64.0, "64 bytes"),
+            (16384.0, "16 KiB"),
+            (1536.0, "1.50 KiB"),
+            (8.0 * (1u64 << 30) as f64, "8 GiB"),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(bytes(value).replace('\u{a0}', " "), expected);
+        }
+    }
+
+    #[test]
+    fn a_ratio_shows_its_interval_unless_it_is_to_itself() {
+        let one = Ratio { median: 1.0, low: 1.0, high: 1.0 };
+        assert_eq!(interval(Some(one)), "1");
+        assert_eq!(interval(Some(Ratio { median: 1.0, low: 0.97, high: 1.034 })), "1.00 (0.97–1.03)");
+        assert_eq!(interval(None), NONE);
+    }
+
+    #[test]
+    fn the_command_is_quoted_for_a_shell() {
+        let mut results = crate::fixture::empty();
+        assert_eq!(command(&results), "cargo run --release --example bench");
+        results.arguments = ["--servers", "a,b", "--exec", "it's {port}", ""].map(str::to_owned).into();
+        assert_eq!(
+            command(&results),
+            r"cargo run --release --example bench -- --servers a,b --exec 'it'\''s {port}' ''"
+        );
+    }
+}

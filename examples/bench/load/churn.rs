@@ -1,0 +1,121 @@
+//! Connections that come and go: connect, one echo, close.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+use socket2::SockRef;
+
+use super::pattern::Pattern;
+use super::{Idleness, PATIENCE, Tally};
+
+/// One client after the other.
+struct Place {
+    stream: TcpStream,
+    begin: Instant,
+    offset: u64,
+    sent: usize,
+    received: usize,
+}
+
+/// Keeps `width` clients under way for that long, and then waits until the last ones are through.
+pub fn run(
+    to: SocketAddr,
+    width: usize,
+    message: usize,
+    time: Duration,
+    seed: u64,
+    pattern: &Pattern,
+) -> Result<Tally, String> {
+    let mut poll = Poll::new().map_err(|error| format!("no poll: {error}"))?;
+    let mut events = Events::with_capacity(1024);
+    let mut histogram = super::histogram();
+    let mut buffer = vec![0; message + 1];
+    let mut tally = Tally::default();
+    let mut number = seed;
+    let begin = Instant::now();
+    let end = begin + time;
+    let mut idleness = Idleness::new(begin);
+    let mut open = |poll: &Poll, index, now| {
+        number = number.wrapping_add(1);
+        Place::open(to, poll, index, number.wrapping_mul(7919) % (1 << 32), now)
+            .map_err(|error| format!("cannot connect: {error}"))
+    };
+    let mut places =
+        (0..width).map(|index| open(&poll, index, begin).map(Some)).collect::<Result<Vec<_>, _>>()?;
+    let mut under_way = width;
+    while under_way > 0 {
+        super::look(&mut poll, &mut events, Duration::ZERO)?;
+        let now = Instant::now();
+        idleness.note(now, events.is_empty());
+        for event in &events {
+            let index = event.token().0;
+            let Some(place) = &mut places[index] else { continue };
+            if !place.go_on(message, pattern, &mut buffer)? {
+                continue;
+            }
+            let now = Instant::now();
+            super::record(&mut histogram, now - place.begin);
+            tally.messages += 1;
+            tally.bytes += message as u64;
+            // Closed first, and then the next one.
+            places[index] = None;
+            if now < end {
+                places[index] = Some(open(&poll, index, now)?);
+            } else {
+                under_way -= 1;
+            }
+        }
+        if now > end + PATIENCE {
+            return Err(format!("{under_way} connections have no echo and no end"));
+        }
+    }
+    (tally.seconds, tally.busy) = idleness.end(Instant::now());
+    tally.latency = super::percentiles(&histogram);
+    Ok(tally)
+}
+
+impl Place {
+    fn open(to: SocketAddr, poll: &Poll, index: usize, offset: u64, now: Instant) -> std::io::Result<Self> {
+        let mut stream = TcpStream::connect(to)?;
+        // As `connect` beside this has it, and for the same reason.
+        SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
+        poll.registry().register(&mut stream, Token(index), Interest::READABLE | Interest::WRITABLE)?;
+        Ok(Self { stream, begin: now, offset, sent: 0, received: 0 })
+    }
+
+    /// Whether its echo is whole.
+    fn go_on(&mut self, message: usize, pattern: &Pattern, buffer: &mut [u8]) -> Result<bool, String> {
+        while self.sent < message {
+            match self.stream.write(pattern.at(self.offset + self.sent as u64, message - self.sent)) {
+                Ok(taken) => self.sent += taken,
+                // The second one as long as it is not connected; a failure to connect is told by another error.
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected) => {
+                    return Ok(false);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(format!("cannot send: {error}")),
+            }
+        }
+        loop {
+            match self.stream.read(buffer) {
+                Ok(0) => return Err(format!("closed by the server after {} bytes", self.received)),
+                Ok(bytes) if self.received + bytes > self.sent => {
+                    return Err(format!("{} bytes came for {message}", self.received + bytes));
+                }
+                Ok(bytes) => {
+                    pattern.check(self.offset + self.received as u64, &buffer[..bytes])?;
+                    self.received += bytes;
+                    if self.received == message {
+                        return Ok(true);
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(format!("cannot receive: {error}")),
+            }
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! What is sent, and what has to come back.
+
+/// A prime, so that no message length or buffer size is a multiple of it: bytes that are lost, doubled or out of order are
+/// then in the wrong place.
+const PERIOD: usize = 65_521;
+
+/// The longest piece that can be asked for.
+pub const LONGEST: usize = 256 << 10;
+
+/// Pseudo-random bytes, repeated for ever. Each connection begins at a place of its own.
+pub struct Pattern(Vec<u8>);
+
+impl Pattern {
+    pub fn new() -> Self {
+        let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+        let period: Vec<u8> = (0..PERIOD)
+            .map(|_| {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                state as u8
+            })
+            .collect();
+        Self(period.iter().copied().cycle().take(PERIOD + LONGEST).collect())
+    }
+
+    /// `len` bytes from a position in the stream.
+    pub fn at(&self, position: u64, len: usize) -> &[u8] {
+        let start = (position % PERIOD as u64) as usize;
+        &self.0[start..start + len]
+    }
+
+    /// An error that names the first byte that is wrong.
+    pub fn check(&self, position: u64, found: &[u8]) -> Result<(), String> {
+        let expected = self.at(position, found.len());
+        if found == expected {
+            return Ok(());
+        }
+        let wrong = found.iter().zip(expected).position(|(found, expected)| found != expected);
+        let wrong = wrong.expect("the lengths are the same, so a byte differs");
+        Err(format!(
+            "{:#04x} in place of {:#04x}, {wrong} bytes into what came",
+            found[wrong], expected[wrong]
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_byte_is_found_and_a_right_one_is_not() {
+        let pattern = Pattern::new();
+        for position in [0, 1, PERIOD as u64 - 1, PERIOD as u64, 1 << 40] {
+            let mut bytes = pattern.at(position, 1000).to_vec();
+            assert_eq!(pattern.check(position, &bytes), Ok(()));
+            bytes[700] ^= 1;
+            assert!(pattern.check(position, &bytes).unwrap_err().contains("700 bytes into"));
+        }
+    }
+
+    #[test]
+    fn what_is_lost_or_doubled_is_found() {
+        let pattern = Pattern::new();
+        for shift in [1, 64, 4096, 8192, 16_384, 65_536, 262_144] {
+            assert!(pattern.check(0, pattern.at(shift, 64)).is_err(), "shifted by {shift}");
+        }
+    }
+
+    #[test]
+    fn it_goes_on_where_it_was() {
+        let pattern = Pattern::new();
+        assert_eq!(pattern.at(5, LONGEST)[100..200], *pattern.at(105, 100));
+        assert_eq!(pattern.at(PERIOD as u64 - 10, 20)[10..], *pattern.at(0, 10));
+    }
+}

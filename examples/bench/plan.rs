@@ -1,0 +1,210 @@
+//! What is run: each workload with its numbers, in full and in short.
+
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+use crate::args::Args;
+use crate::child::{Contender, What};
+use crate::results::Kind;
+use crate::servers::Builtin;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Load {
+    /// 64 bytes there and back on each connection, over and over
+    PingPong,
+    /// The same with messages of 16 KiB
+    #[value(name = "ping-pong-16k")]
+    PingPong16k,
+    /// 64 bytes, 16 messages in flight on each connection
+    Pipelined,
+    /// 64 bytes at a rate that all servers can keep up with: latency from when a message was due
+    FixedRate,
+    /// A stream both ways on each connection
+    Bulk,
+    /// Connect, one echo of 64 bytes, close: so many at a time
+    Churn,
+    /// Memory of connections that say nothing, before and after an echo of 16 KiB on each
+    Idle,
+    /// Clients that send 8 MiB and do not read, beside one that plays ping-pong
+    SlowReaders,
+    /// Streams, beside one client that plays ping-pong
+    Flood,
+}
+
+/// A workload with one number of connections.
+#[derive(Clone, Debug)]
+pub struct Case {
+    pub kind: Kind,
+    pub connections: usize,
+    pub message: usize,
+    pub in_flight: usize,
+    pub rounds: usize,
+    pub warm_up: Duration,
+    pub time: Duration,
+}
+
+/// What has one message at a time sends this.
+pub const PING: usize = 64;
+
+/// Descriptors that a process needs besides those of the connections.
+const OTHER_DESCRIPTORS: u64 = 64;
+
+/// With a note for what the limit of descriptors does not allow.
+pub fn cases(args: &Args, descriptors: u64, notes: &mut Vec<String>) -> Vec<Case> {
+    let most = usize::try_from(descriptors.saturating_sub(OTHER_DESCRIPTORS)).unwrap_or(usize::MAX).max(1);
+    let mut cases: Vec<Case> = Vec::new();
+    for load in args.workloads() {
+        let default = load.connections(args.quick);
+        let numbers = if args.connections.is_empty() { default } else { &args.connections };
+        for &wanted in numbers {
+            let case = load.case(args, wanted.min(most));
+            if wanted > most {
+                notes.push(format!(
+                    "{}: {most} connections and not {wanted}, as a process may have {descriptors} descriptors here",
+                    load.name()
+                ));
+            }
+            // Two that were cut to the same number are one.
+            let is_same = |other: &Case| {
+                (other.kind, other.message, other.connections) == (case.kind, case.message, case.connections)
+            };
+            if !cases.iter().any(is_same) {
+                cases.push(case);
+            }
+        }
+    }
+    cases
+}
+
+impl Load {
+    fn name(self) -> String {
+        self.to_possible_value().expect("none is skipped").get_name().into()
+    }
+
+    fn connections(self, quick: bool) -> &'static [usize] {
+        match self {
+            Load::PingPong if quick => &[1, 10, 100, 1000],
+            Load::PingPong => &[1, 10, 50, 100, 1000, 10_000],
+            Load::PingPong16k | Load::Pipelined | Load::FixedRate => &[50],
+            Load::Bulk => &[1, 16],
+            Load::Churn | Load::Flood => &[16],
+            Load::Idle if quick => &[1000],
+            Load::Idle => &[10_000],
+            Load::SlowReaders => &[20],
+        }
+    }
+
+    fn case(self, args: &Args, connections: usize) -> Case {
+        let (kind, message, in_flight) = match self {
+            Load::PingPong => (Kind::PingPong, PING, 1),
+            Load::PingPong16k => (Kind::PingPong, 16 << 10, 1),
+            Load::Pipelined => (Kind::Pipelined, PING, 16),
+            Load::FixedRate => (Kind::FixedRate, PING, 1),
+            // A mebibyte on its way: more than a server has in its hands, so it never waits for the generator.
+            Load::Bulk => (Kind::Bulk, 64 << 10, 16),
+            Load::Churn => (Kind::Churn, PING, 1),
+            Load::Idle => (Kind::Idle, 16 << 10, 1),
+            Load::SlowReaders => (Kind::SlowReaders, 8 << 20, 1),
+            Load::Flood => (Kind::Flood, 64 << 10, 4),
+        };
+        let rounds = match (kind, args.quick) {
+            // Memory is not as noisy as time, and every round has a new process.
+            (Kind::Idle, true) => 1,
+            (Kind::Idle, false) => 3,
+            (_, true) => 3,
+            // To connect them takes far longer than to measure.
+            (_, false) if connections > 2000 => 5,
+            (_, false) => 11,
+        };
+        let millis = match (kind, args.quick) {
+            // The CPU time of threads that come and go is known in steps of 10 ms only.
+            (Kind::Churn, true) => 100,
+            (_, true) => 50,
+            // A few messages on each connection, so that the first ones, all at once, are not the most of it.
+            (_, false) if connections > 2000 => 500,
+            (_, false) => 200,
+        };
+        let time = args.round_time.unwrap_or(Duration::from_millis(millis));
+        let rounds = args.rounds.unwrap_or(rounds);
+        Case { kind, connections, message, in_flight, rounds, warm_up: time / 5, time }
+    }
+}
+
+impl Case {
+    /// For a heading.
+    pub fn title(&self) -> String {
+        let (n, s) = (self.connections, if self.connections == 1 { "" } else { "s" });
+        let size = size(self.message);
+        match self.kind {
+            Kind::PingPong => format!("ping-pong, {size}, {n} connection{s}"),
+            Kind::Pipelined => format!("pipelined, {size}, {} in flight, {n} connection{s}", self.in_flight),
+            Kind::FixedRate => format!("fixed rate, {size}, {n} connection{s}"),
+            Kind::Bulk => format!("bulk both ways, {n} stream{s}"),
+            Kind::Churn => format!("connect, echo, close, {n} at a time"),
+            Kind::Idle => format!("idle, {n} connection{s}"),
+            Kind::SlowReaders => format!(
+                "{n} client{s} that do{} not read, beside a ping-pong",
+                if n == 1 { "es" } else { "" }
+            ),
+            Kind::Flood => format!("{n} stream{s} beside a ping-pong"),
+        }
+    }
+
+    /// Whether a server can take part: one that serves a client at a time would keep the others waiting for ever.
+    pub fn suits(&self, contender: &Contender) -> bool {
+        let is_single = matches!(self.kind, Kind::PingPong | Kind::Pipelined | Kind::Bulk | Kind::FixedRate)
+            && self.connections == 1;
+        contender.what != What::Builtin(Builtin::Blocking) || is_single
+    }
+
+    /// Whether each round needs a new process, as the memory that an old one keeps would hide what the next round takes.
+    pub fn is_fresh(&self) -> bool {
+        matches!(self.kind, Kind::Idle | Kind::SlowReaders)
+    }
+}
+
+fn size(bytes: usize) -> String {
+    if bytes.is_multiple_of(1 << 20) {
+        format!("{} MiB", bytes >> 20)
+    } else if bytes.is_multiple_of(1 << 10) {
+        format!("{} KiB", bytes >> 10)
+    } else {
+        format!("{bytes} bytes")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    fn planned(arguments: &str, descriptors: u64) -> (Vec<String>, Vec<String>) {
+        let args = Args::try_parse_from(arguments.split(' ')).unwrap();
+        let mut notes = Vec::new();
+        let titles = cases(&args, descriptors, &mut notes).iter().map(Case::title).collect();
+        (titles, notes)
+    }
+
+    #[test]
+    fn descriptors_limit_the_connections_and_it_is_said() {
+        let (titles, notes) = planned("bench --workloads ping-pong --connections 1,5000,10000", 1064);
+        assert_eq!(titles, ["ping-pong, 64 bytes, 1 connection", "ping-pong, 64 bytes, 1000 connections"]);
+        assert_eq!(notes.len(), 2);
+        assert_eq!(
+            notes[1],
+            "ping-pong: 1000 connections and not 10000, as a process may have 1064 descriptors here"
+        );
+    }
+
+    #[test]
+    fn a_server_for_one_client_takes_part_with_one() {
+        let args = Args::try_parse_from(["bench"]).unwrap();
+        let blocking = Contender::from(Builtin::Blocking);
+        let cases = cases(&args, 20_000, &mut Vec::new());
+        let titles: Vec<_> = cases.iter().filter(|case| case.suits(&blocking)).map(Case::title).collect();
+        assert_eq!(titles, ["ping-pong, 64 bytes, 1 connection", "bulk both ways, 1 stream"]);
+        assert!(cases.iter().all(|case| case.suits(&Contender::from(Builtin::Tidegate))));
+    }
+}

@@ -1,0 +1,280 @@
+//! Which plots there are, and what they show.
+
+use super::{
+    canvas::{Drawn, Ink, mark_class},
+    escape,
+    lines::{self, Line, Lines},
+    rows::{self, Axis, Figures, Row, Rows},
+    scale::{memory, plain, thousands, time},
+};
+use crate::{
+    columns::{self, LIMITED, OURS, cpu, cpu_ratio, group_title, number, rate, rate_ratio, row_title},
+    results::{Kind, Outcome, Ratio, Results, Spread, Summary, Workload},
+};
+
+/// Colours and marks go by the place in the list of servers, with ours first: the same in all plots.
+pub fn place_of(results: &Results, server: &str) -> usize {
+    let others = results.servers.iter().map(|known| known.name.as_str()).filter(|name| *name != OURS);
+    match server {
+        OURS => 0,
+        _ => 1 + others.take_while(|name| *name != server).count(),
+    }
+}
+
+/// Ours against the floor and against the baseline, for all workloads.
+pub fn glance(results: &Results) -> Drawn<String> {
+    let mut html = String::new();
+    let against = |reference: &Option<String>| reference.clone().filter(|name| name != OURS);
+    if let Some(floor) = against(&results.floor) {
+        let of = |summary: &Summary| Some((cpu_ratio(summary.to_floor)?, false));
+        let title = format!("CPU time of {OURS} to that of {floor}");
+        html += &ratios(results, &title, "times as much for the same work; less is better", |_| true, of)?;
+    }
+    if let Some(baseline) = against(&results.baseline) {
+        let of = |summary: &Summary| Some((rate_ratio(summary.to_baseline)?, summary.generator_limited));
+        let title = format!("Throughput of {OURS} to that of {baseline}");
+        let free = |workload: &Workload| workload.kind != Kind::FixedRate;
+        html += &ratios(results, &title, "times as much in the same time; more is better", free, of)?;
+    }
+    Ok(html)
+}
+
+fn ratios(
+    results: &Results,
+    title: &str,
+    below: &'static str,
+    shown: fn(&Workload) -> bool,
+    of: fn(&Summary) -> Option<(Ratio, bool)>,
+) -> Drawn<String> {
+    let mut rows = Vec::new();
+    for group in columns::groups(results) {
+        let mut part = Vec::new();
+        for workload in group.iter().filter(|workload| shown(workload)) {
+            let ours = workload.results.iter().find(|outcome| outcome.server == OURS);
+            let summary = ours.and_then(|outcome| outcome.summary.as_ref());
+            let Some((ratio, limited)) = summary.and_then(of) else { continue };
+            let Ratio { median, low, high } = ratio;
+            let mark = if limited { LIMITED } else { "" };
+            part.push(Row::Server(Figures {
+                label: row_title(workload),
+                server: 0,
+                ours: false,
+                marks: vec![median],
+                between: Some((low, high)),
+                text: format!("{median:.2}{mark} ({low:.2}–{high:.2})"),
+            }));
+        }
+        if !part.is_empty() {
+            rows.push(Row::Heading(group_title(group[0])));
+            rows.append(&mut part);
+        }
+    }
+    let label = format!("{title}: a mark for each workload, with its 95 % interval");
+    let plot = Rows { label, below, axis: Axis::Ratio, write: plain, rows, text_width: 132 };
+    figure(title, "95 % interval", "", rows::draw(&plot)?)
+}
+
+/// All plots of workloads that belong together.
+pub fn of_group(results: &Results, group: &[&Workload]) -> Drawn<String> {
+    let kind = group[0].kind;
+    let mut html = String::new();
+    match kind {
+        Kind::Idle => html += &memory_rows(results, group)?,
+        Kind::SlowReaders => {
+            html += &latency_rows(results, group)?;
+            html += &memory_rows(results, group)?;
+        }
+        Kind::FixedRate => {
+            html += &cpu_plot(results, group)?;
+            html += &latency_rows(results, group)?;
+        }
+        Kind::Bulk => {
+            html += &rate_plot(results, group)?;
+            html += &cpu_plot(results, group)?;
+        }
+        Kind::PingPong | Kind::Pipelined | Kind::Churn | Kind::Flood => {
+            html += &rate_plot(results, group)?;
+            html += &cpu_plot(results, group)?;
+            html += &latency_lines(results, group)?;
+            html += &latency_rows(results, &representative(group))?;
+        }
+    }
+    Ok(html)
+}
+
+/// Below three there is no line worth the name.
+fn many(group: &[&Workload]) -> bool {
+    group.len() >= 3
+}
+
+/// Of many numbers of connections the least, at which every server can take part, and one from the middle.
+fn representative<'a>(group: &[&'a Workload]) -> Vec<&'a Workload> {
+    if many(group) { vec![group[0], group[group.len() / 2]] } else { group.to_vec() }
+}
+
+fn rate_plot(results: &Results, group: &[&Workload]) -> Drawn<String> {
+    let kind = group[0].kind;
+    let unit = match kind {
+        _ if columns::in_bytes(kind) => "MiB a second",
+        Kind::Churn => "connections a second",
+        _ => "messages a second",
+    };
+    let value = |summary: &Summary| Some(rate(kind, summary));
+    let mark = |summary: &Summary| if summary.generator_limited { LIMITED } else { "" };
+    lines_or_bars(results, group, ("Throughput", unit, "more is better"), thousands, &value, mark)
+}
+
+fn cpu_plot(results: &Results, group: &[&Workload]) -> Drawn<String> {
+    let kind = group[0].kind;
+    let unit = match kind {
+        _ if columns::in_bytes(kind) => "seconds for each GiB",
+        Kind::Churn => "µs for each connection",
+        _ => "µs for each message",
+    };
+    let value = |summary: &Summary| Some(cpu(kind, summary)).filter(|spread| spread.median > 0.0);
+    lines_or_bars(results, group, ("CPU time of the server", unit, "less is better"), plain, &value, |_| "")
+}
+
+fn lines_or_bars(
+    results: &Results,
+    group: &[&Workload],
+    (title, unit, better): (&str, &str, &'static str),
+    write: fn(f64) -> String,
+    value: &dyn Fn(&Summary) -> Option<Spread>,
+    mark: fn(&Summary) -> &'static str,
+) -> Drawn<String> {
+    let label = format!("{title}, {unit}: {}", group_title(group[0]));
+    if many(group) {
+        let lines = lines(results, group, value);
+        let legend = legend(results, &lines);
+        let plot = Lines { label, below: "connections", log: false, write, lines };
+        return figure(title, &format!("{unit}; {better}"), &legend, lines::draw(&plot)?);
+    }
+    let rows = rows(results, group, |summary| {
+        let spread = value(summary)?;
+        Some((vec![spread.median], Some((spread.low, spread.high)), number(spread.median) + mark(summary)))
+    });
+    let plot = Rows { label, below: "", axis: Axis::Bars, write, rows, text_width: 72 };
+    figure(title, &format!("{unit}; {better}"), "", rows::draw(&plot)?)
+}
+
+fn latency_lines(results: &Results, group: &[&Workload]) -> Drawn<String> {
+    if !many(group) {
+        return Ok(String::new());
+    }
+    let lines = lines(results, group, &|summary| {
+        let p99 = summary.latency?.p99;
+        // Without quartiles, which the summary of latencies does not have.
+        (p99 > 0.0).then_some(Spread { median: p99, low: 0.0, high: 0.0 })
+    });
+    let legend = legend(results, &lines);
+    let label = format!("Latency, p99: {}", group_title(group[0]));
+    let plot = Lines { label, below: "connections", log: true, write: time, lines };
+    figure("Latency, p99", "logarithmic; less is better", &legend, lines::draw(&plot)?)
+}
+
+fn latency_rows(results: &Results, group: &[&Workload]) -> Drawn<String> {
+    let rows = rows(results, group, |summary| {
+        let latency = summary.latency?;
+        let marks = vec![latency.p50, latency.p99, latency.p999];
+        if !marks.iter().all(|mark| *mark > 0.0) {
+            return None;
+        }
+        let text = marks.iter().map(|mark| number(*mark)).collect::<Vec<_>>().join(" / ");
+        Some((marks, None, text))
+    });
+    let label = format!("Latency, p50, p99 and p99.9: {}", group_title(group[0]));
+    let plot = Rows { label, below: "", axis: Axis::Log, write: time, rows, text_width: 172 };
+    figure("Latency", "p50 / p99 / p99.9 in µs; logarithmic; less is better", "", rows::draw(&plot)?)
+}
+
+fn memory_rows(results: &Results, group: &[&Workload]) -> Drawn<String> {
+    let idle = group[0].kind == Kind::Idle;
+    let rows = rows(results, group, |summary| {
+        let both = [summary.bytes_per_connection, summary.bytes_per_connection_after];
+        let marks: Vec<f64> =
+            both.into_iter().flatten().map(|spread| spread.median).filter(|median| *median > 0.0).collect();
+        let text = marks.iter().map(|mark| memory(*mark)).collect::<Vec<_>>().join(" / ");
+        (!marks.is_empty()).then_some((marks, None, text))
+    });
+    let label = format!("Memory for each connection: {}", group_title(group[0]));
+    let plot = Rows { label, below: "", axis: Axis::Binary, write: memory, rows, text_width: 150 };
+    let about = if idle { "before and after an echo; " } else { "" };
+    let about = format!("{about}logarithmic; less is better");
+    figure("Memory for each connection", &about, "", rows::draw(&plot)?)
+}
+
+type Shown = (Vec<f64>, Option<(f64, f64)>, String);
+
+/// A row for each server of which there is something to show, under its workload where there are several.
+fn rows(results: &Results, group: &[&Workload], of: impl Fn(&Summary) -> Option<Shown>) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for workload in group {
+        let figures = |outcome: &Outcome| {
+            let (marks, between, text) = of(outcome.summary.as_ref()?)?;
+            let (label, ours) = (outcome.server.clone(), outcome.server == OURS);
+            let server = place_of(results, &outcome.server);
+            Some(Row::Server(Figures { label, server, ours, marks, between, text }))
+        };
+        let mut servers: Vec<Row> = workload.results.iter().filter_map(figures).collect();
+        if !servers.is_empty() {
+            rows.push(Row::Heading(row_title(workload)));
+            rows.append(&mut servers);
+        }
+    }
+    rows
+}
+
+fn lines(results: &Results, group: &[&Workload], of: &dyn Fn(&Summary) -> Option<Spread>) -> Vec<Line> {
+    let mut lines: Vec<Line> = Vec::new();
+    for server in &results.servers {
+        let mut points: Vec<(f64, Spread)> = group
+            .iter()
+            .filter_map(|workload| {
+                let outcome = workload.results.iter().find(|outcome| outcome.server == server.name)?;
+                Some((workload.connections as f64, of(outcome.summary.as_ref()?)?))
+            })
+            .collect();
+        points.sort_by(|(left, _), (right, _)| left.total_cmp(right));
+        if !points.is_empty() {
+            let ours = server.name == OURS;
+            lines.push(Line { server: place_of(results, &server.name), ours, points });
+        }
+    }
+    lines.sort_by_key(|line| !line.ours);
+    lines
+}
+
+/// In the order of the servers, of those alone that the plot has.
+fn legend(results: &Results, lines: &[Line]) -> String {
+    let mut html = String::new();
+    for server in &results.servers {
+        let place = place_of(results, &server.name);
+        if lines.iter().any(|line| line.server == place) {
+            html += &format!("<li>{}{}</li>", swatch(place), name(&server.name));
+        }
+    }
+    format!("<ul class=\"legend\">{html}</ul>\n")
+}
+
+/// The colour and the mark of a server.
+pub fn swatch(place: usize) -> String {
+    let (colour, mark) = (Ink::Server(place).class(), mark_class(place));
+    format!("<span class=\"swatch back-{colour} {mark}\" aria-hidden=\"true\"></span>")
+}
+
+/// Ours emphasised.
+pub fn name(server: &str) -> String {
+    let name = escape(server);
+    if server == OURS { format!("<strong>{name}</strong>") } else { name }
+}
+
+/// Nothing if there is no picture.
+fn figure(title: &str, about: &str, legend: &str, svg: Option<String>) -> Drawn<String> {
+    let Some(svg) = svg else { return Ok(String::new()) };
+    let (title, about) = (escape(title), escape(about));
+    Ok(format!(
+        "<figure>\n<figcaption><strong>{title}</strong> <span>{about}</span></figcaption>\n{legend}\
+         <div class=\"plot\">{svg}</div>\n</figure>\n"
+    ))
+}

@@ -1,0 +1,81 @@
+//! A plot with a line for each server.
+
+use plotters::{prelude::*, style::text_anchor::HPos};
+
+use super::{
+    canvas::{Drawn, FINE, Ink, draw_mark, svg},
+    scale::Scale,
+};
+use crate::{columns::count, results::Spread};
+
+pub struct Line {
+    /// The place in the list of servers, for colour and mark.
+    pub server: usize,
+    pub ours: bool,
+    /// Along the axis below, which is logarithmic, and the value there.
+    pub points: Vec<(f64, Spread)>,
+}
+
+pub struct Lines {
+    pub label: String,
+    pub below: &'static str,
+    pub log: bool,
+    pub write: fn(f64) -> String,
+    /// Ours is broad and comes first: the others lie on it, so that lines which are alike are all seen.
+    pub lines: Vec<Line>,
+}
+
+const SIZE: (i32, i32) = (620, 340);
+
+/// `None` if there is nothing to draw.
+pub fn draw(plot: &Lines) -> Drawn<Option<String>> {
+    let points = plot.lines.iter().flat_map(|line| &line.points);
+    let Some(x) = Scale::log_at(points.clone().map(|(at, _)| *at)) else { return Ok(None) };
+    let values = points.map(|(_, value)| value.median);
+    let y = if plot.log {
+        Scale::log(values)
+    } else {
+        values
+            .reduce(f64::max)
+            .filter(|highest| *highest > 0.0)
+            .map(|highest| Scale::linear(0.0, highest * 1.04))
+    };
+    let Some(y) = y else { return Ok(None) };
+    svg(SIZE, &plot.label, |area| {
+        let mut chart = ChartBuilder::on(area)
+            .margin_top(10 * FINE)
+            .margin_right(16 * FINE)
+            .x_label_area_size(46 * FINE)
+            .y_label_area_size(58 * FINE)
+            .build_cartesian_2d(x.clone(), y.clone())?;
+        chart
+            .configure_mesh()
+            .bold_line_style(Ink::Grid.line(2))
+            .axis_style(Ink::Grid.line(2))
+            .set_all_tick_mark_size(6 * FINE)
+            .x_label_formatter(&|place| x.label(*place, count))
+            .y_label_formatter(&|place| y.label(*place, plot.write))
+            .x_label_style(Ink::Muted.text(12, false, HPos::Center))
+            .y_label_style(Ink::Muted.text(12, false, HPos::Center))
+            .x_desc(plot.below)
+            .axis_desc_style(Ink::Muted.text(12, false, HPos::Center))
+            .draw()?;
+        for line in &plot.lines {
+            let ink = Ink::Server(line.server);
+            let at = |(across, value): (f64, f64)| chart.backend_coord(&(across, value));
+            let way: Vec<_> = line.points.iter().map(|(across, value)| at((*across, value.median))).collect();
+            for (across, value) in line.points.iter().filter(|(_, value)| value.low > 0.0) {
+                area.draw(&PathElement::new(
+                    vec![at((*across, value.low)), at((*across, value.high))],
+                    ink.line(2),
+                ))?;
+            }
+            area.draw(&PathElement::new(way.clone(), ink.line(if line.ours { 9 } else { 3 })))?;
+            for place in way {
+                draw_mark(area, place, line.server, if line.ours { 13 } else { 7 })?;
+            }
+        }
+        Ok(())
+    })
+    .map(Some)
+}

@@ -1,0 +1,230 @@
+//! The method: all servers of a workload are there at the same time, and have their rounds in turn.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::args::Args;
+use crate::child::{Child, Contender, What};
+use crate::load::pattern::Pattern;
+use crate::measure::{Bench, Subject};
+use crate::plan::{self, Case};
+use crate::results::{Kind, Outcome, Results, Server, Workload};
+use crate::statistics;
+use crate::system::{self, Cores};
+use crate::usage::Usage;
+
+/// What the ratios refer to.
+const FLOOR: &str = "mio";
+const BASELINE: &str = "threads";
+
+/// How much of what the slowest server reaches is asked of all at a fixed rate.
+const RATE_SHARE: f64 = 0.6;
+
+/// The share of the time without its core from which on it is said.
+const DISTURBED: f64 = 0.01;
+
+/// Set by a signal: the run ends with what it has.
+pub static STOP: AtomicBool = AtomicBool::new(false);
+
+pub fn is_stopped() -> bool {
+    STOP.load(Ordering::Relaxed)
+}
+
+/// A server in a workload. It has no process if it has failed.
+struct Entrant<'a> {
+    contender: &'a Contender,
+    subject: Option<Subject>,
+    outcome: Outcome,
+}
+
+struct Run {
+    cores: Option<Cores>,
+    pattern: Pattern,
+    progress: ProgressBar,
+}
+
+pub fn run(args: &Args) -> Result<Results, String> {
+    let (clock, began) = (Instant::now(), SystemTime::now());
+    let contenders = args.contenders();
+    let mut notes = Vec::new();
+    if cfg!(debug_assertions) {
+        notes.push("a debug build: its figures say nothing about speed".into());
+    }
+    let descriptors = system::raise_descriptors();
+    let mut machine = system::machine(descriptors);
+    let cores = pin(&mut notes);
+    machine.pinned = cores.is_some();
+    let waited = system::waited();
+    // Programs from outside are tried once: a mistake in a command is told now and not in the middle.
+    for contender in contenders.iter().filter(|contender| matches!(contender.what, What::Program(_))) {
+        start(contender, cores).map_err(|error| format!("{}: {error}", contender.name))?;
+    }
+    let cases = plan::cases(args, descriptors, &mut notes);
+    let steps: usize =
+        cases.iter().map(|case| case.rounds * contenders.iter().filter(|one| case.suits(one)).count()).sum();
+    let run = Run { cores, pattern: Pattern::new(), progress: progress(steps as u64) };
+
+    let name = |name: &str| contenders.iter().any(|one| one.name == name).then(|| name.to_owned());
+    let (floor, baseline) = (name(FLOOR), name(BASELINE));
+    let mut workloads = Vec::new();
+    for case in &cases {
+        if is_stopped() {
+            break;
+        }
+        let mut workload = run.workload(case, &contenders, args.rate.map(|rate| rate as f64));
+        statistics::summarise(&mut workload, floor.as_deref(), baseline.as_deref());
+        workloads.push(workload);
+    }
+    run.progress.finish_and_clear();
+    if is_stopped() {
+        notes.push(
+            "stopped by a signal: the last workload is not whole, and those after it are missing".into(),
+        );
+    }
+    let waited =
+        system::waited().zip(waited).map(|(after, before)| (after - before) / clock.elapsed().as_secs_f64());
+    if let Some(share) = waited.filter(|share| *share > DISTURBED) {
+        notes.push(format!(
+            "the machine was not quiet: for {:.0} % of the time something else had the load generator's core",
+            share * 100.0
+        ));
+    }
+    if !cfg!(target_os = "linux") {
+        notes.push("CPU time and memory of the servers are read on Linux only: they are 0 here".into());
+    }
+    let server = |one: &Contender| Server { name: one.name.clone(), about: one.about.clone() };
+    Ok(Results {
+        format: 1,
+        machine,
+        arguments: std::env::args().skip(1).collect(),
+        began: began.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+        seconds: clock.elapsed().as_secs_f64(),
+        servers: contenders.iter().map(server).collect(),
+        floor,
+        baseline,
+        workloads,
+        notes,
+    })
+}
+
+impl Run {
+    fn workload(&self, case: &Case, contenders: &[Contender], rate: Option<f64>) -> Workload {
+        let suited = contenders.iter().filter(|contender| case.suits(contender));
+        let mut entrants: Vec<_> =
+            suited.map(|contender| self.entrant(contender, !case.is_fresh())).collect();
+        let mut bench = Bench { case, pattern: &self.pattern, rate: None };
+        if case.kind == Kind::FixedRate {
+            bench.rate = rate.or_else(|| self.rate(&bench, &mut entrants));
+        }
+        for round in 0..case.rounds {
+            for entrant in &mut entrants {
+                if is_stopped() {
+                    break;
+                }
+                self.progress.set_message(format!("{}: {}", case.title(), entrant.contender.name));
+                if case.is_fresh() && entrant.outcome.error.is_none() {
+                    self.start(entrant);
+                }
+                entrant.round(&bench, round);
+                if case.is_fresh() {
+                    entrant.subject = None;
+                }
+                self.progress.inc(1);
+            }
+        }
+        Workload {
+            kind: case.kind,
+            title: case.title(),
+            connections: case.connections,
+            message_bytes: case.message,
+            in_flight: case.in_flight,
+            rate: bench.rate,
+            results: entrants.into_iter().map(|entrant| entrant.outcome).collect(),
+        }
+    }
+
+    fn entrant<'a>(&self, contender: &'a Contender, is_started: bool) -> Entrant<'a> {
+        let outcome =
+            Outcome { server: contender.name.clone(), rounds: Vec::new(), error: None, summary: None };
+        let mut entrant = Entrant { contender, subject: None, outcome };
+        if is_started {
+            self.start(&mut entrant);
+        }
+        entrant
+    }
+
+    fn start(&self, entrant: &mut Entrant<'_>) {
+        match start(entrant.contender, self.cores) {
+            Ok(child) => {
+                let begin = Usage::of(child.pid());
+                entrant.subject =
+                    Some(Subject { child, begin, has_threads: entrant.contender.may_have_threads() });
+            }
+            Err(error) => entrant.outcome.error = Some(error),
+        }
+    }
+
+    /// What every server can do, with something to spare.
+    fn rate(&self, bench: &Bench<'_>, entrants: &mut [Entrant<'_>]) -> Option<f64> {
+        let mut slowest = None;
+        for entrant in entrants {
+            self.progress.set_message(format!("what {} reaches", entrant.contender.name));
+            if let Some(capacity) = entrant.attempt(|subject| bench.capacity(subject)) {
+                slowest = Some(capacity.min(slowest.unwrap_or(f64::INFINITY)));
+            }
+        }
+        slowest.map(|capacity| (capacity * RATE_SHARE).round().max(1.0))
+    }
+}
+
+impl Entrant<'_> {
+    fn round(&mut self, bench: &Bench<'_>, number: usize) {
+        // Each round begins elsewhere in the pattern, so that what is left of the one before is not taken for its own.
+        if let Some(round) = self.attempt(|subject| bench.round(subject, number as u64 * 1_000_003)) {
+            self.outcome.rounds.push(round);
+        }
+    }
+
+    /// A server that fails is out of this workload; why is kept.
+    fn attempt<T>(&mut self, work: impl FnOnce(&Subject) -> Result<T, String>) -> Option<T> {
+        let subject = self.subject.as_mut()?;
+        let error = match work(subject) {
+            Ok(result) => return Some(result),
+            Err(error) => error,
+        };
+        let ended = subject.child.ended().map(|ended| format!("; {ended}")).unwrap_or_default();
+        self.outcome.error = Some(error + &ended);
+        self.subject = None;
+        None
+    }
+}
+
+fn start(contender: &Contender, cores: Option<Cores>) -> Result<Child, String> {
+    Child::start(contender, cores.map(|cores| cores.server))
+}
+
+/// The load generator's core, which is this process's; a server gets its own when it is started.
+fn pin(notes: &mut Vec<String>) -> Option<Cores> {
+    let cores = system::choose().filter(|cores| system::pin(cores.generator));
+    match cores {
+        None => {
+            notes.push("not pinned: the servers and the load generator shared the cores as it came".into())
+        }
+        Some(cores) if cores.are_siblings => {
+            notes.push(
+                "the server's core and the load generator's are two threads of one physical core".into(),
+            );
+        }
+        Some(_) => {}
+    }
+    cores
+}
+
+/// Hidden by itself where standard error is no terminal.
+fn progress(steps: u64) -> ProgressBar {
+    let style =
+        ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} of about {duration}  {wide_msg}");
+    ProgressBar::new(steps).with_style(style.expect("the template is valid"))
+}

@@ -1,0 +1,144 @@
+//! The floor: what the system calls of an echo over mio cost, with as little around them as a careful author can do with.
+//!
+//! It does one thing, so it needs no limits, no fairness, no timers and no callbacks. Partial reads and writes, and the
+//! rules of edge-triggered events, are not optional even so.
+
+use std::io::{self, ErrorKind, Read, Write};
+
+use mio::event::Event;
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Registry, Token};
+use slab::Slab;
+
+/// The connections have the keys of a slab, which do not get that far.
+const LISTENER: Token = Token(usize::MAX);
+
+/// A read that returns less than asked has emptied the socket, epoll(7), unless the end of the stream is behind it.
+const SHORT_READ_DRAINS: bool = cfg!(target_os = "linux");
+
+struct Connection {
+    stream: TcpStream,
+    /// What the kernel did not take, from `taken` on. Nothing is read while there is any.
+    leftover: Vec<u8>,
+    taken: usize,
+    /// The peer has ended its side: no further event will tell of it.
+    ending: bool,
+}
+
+pub fn serve(listener: std::net::TcpListener, buffer: usize) -> io::Result<()> {
+    let mut listener = TcpListener::from_std(listener);
+    let mut poll = Poll::new()?;
+    poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+    let mut events = Events::with_capacity(1024);
+    let mut connections = Slab::new();
+    let mut buffer = vec![0; buffer];
+    loop {
+        match poll.poll(&mut events, None) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            result => result?,
+        }
+        for event in &events {
+            if event.token() == LISTENER {
+                accept(&listener, poll.registry(), &mut connections)?;
+                continue;
+            }
+            let key = event.token().0;
+            if let Some(connection) = connections.get_mut(key)
+                && !connection.on_event(event, &mut buffer).unwrap_or(false)
+            {
+                // Closed by the drop, which also takes it out of the poll.
+                connections.remove(key);
+            }
+        }
+    }
+}
+
+fn accept(listener: &TcpListener, registry: &Registry, connections: &mut Slab<Connection>) -> io::Result<()> {
+    loop {
+        match listener.accept() {
+            Ok((mut stream, _)) => {
+                if !cfg!(target_os = "linux") {
+                    stream.set_nodelay(true)?;
+                }
+                let entry = connections.vacant_entry();
+                let interest = Interest::READABLE | Interest::WRITABLE;
+                registry.register(&mut stream, Token(entry.key()), interest)?;
+                entry.insert(Connection { stream, leftover: Vec::new(), taken: 0, ending: false });
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+            Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => {}
+            // A server for others would pause here, when there are no descriptors left.
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+impl Connection {
+    /// `false` at the end of the stream.
+    fn on_event(&mut self, event: &Event, buffer: &mut [u8]) -> io::Result<bool> {
+        self.ending |= event.is_read_closed() || event.is_error();
+        if self.leftover.is_empty() {
+            if event.is_readable() || self.ending {
+                return self.echo(buffer);
+            }
+        } else if event.is_writable() || self.ending {
+            self.flush()?;
+            if self.leftover.is_empty() {
+                // What came meanwhile has had its event.
+                return self.echo(buffer);
+            }
+        }
+        Ok(true)
+    }
+
+    fn echo(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
+        loop {
+            match self.stream.read(buffer) {
+                Ok(0) => return Ok(false),
+                Ok(received) => {
+                    self.send(&buffer[..received])?;
+                    let is_drained = SHORT_READ_DRAINS && received < buffer.len() && !self.ending;
+                    if is_drained || !self.leftover.is_empty() {
+                        return Ok(true);
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(true),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let taken = write(&mut self.stream, bytes)?;
+        if taken < bytes.len() {
+            self.leftover.extend_from_slice(&bytes[taken..]);
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.taken += write(&mut self.stream, &self.leftover[self.taken..])?;
+        if self.taken == self.leftover.len() {
+            // Freed and not only emptied: few connections need it at a time.
+            self.leftover = Vec::new();
+            self.taken = 0;
+        }
+        Ok(())
+    }
+}
+
+/// As much as the kernel takes: until `WouldBlock` if that is not all, as an event follows only then.
+fn write(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    let mut taken = 0;
+    while taken < bytes.len() {
+        match stream.write(&bytes[taken..]) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(more) => taken += more,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(taken)
+}

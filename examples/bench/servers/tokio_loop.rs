@@ -1,0 +1,34 @@
+//! tokio's echo, as its users write it: a task for each client, with a buffer of its own.
+
+use std::io;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+pub fn serve(listener: std::net::TcpListener) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    runtime.block_on(async move {
+        let listener = TcpListener::from_std(listener)?;
+        loop {
+            let (stream, _) = listener.accept().await?;
+            tokio::spawn(echo(stream));
+        }
+    })
+}
+
+async fn echo(mut stream: TcpStream) {
+    if !cfg!(target_os = "linux") && stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let mut buffer = vec![0; 8 << 10];
+    loop {
+        match stream.read(&mut buffer).await {
+            Ok(0) | Err(_) => return,
+            Ok(received) => {
+                if stream.write_all(&buffer[..received]).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! From rounds to figures: medians and quartiles, and the ratios of rounds that ran side by side.
+//!
+//! A figure that cannot be told (no CPU time without a message, say) stays 0 and is left out where it is shown; nothing
+//! here is ever infinite or not a number, since JSON has neither.
+
+use crate::results::{Kind, Latency, Outcome, Ratio, Ratios, Round, Spread, Summary, Workload};
+
+/// From this share of the time on, the load generator or the server counts as busy all the time. Some of a core's
+/// time goes to interrupts and to the system's own work, so 1 is never reached.
+const BUSY: f64 = 0.95;
+
+/// The ends of an interval hardly move with more.
+const RESAMPLES: usize = 2000;
+
+/// Fills the summary of every outcome. `floor` and `baseline` are servers' names: those that the ratios refer to.
+pub fn summarise(workload: &mut Workload, floor: Option<&str>, baseline: Option<&str>) {
+    let kind = workload.kind;
+    let floor = rounds_of(&workload.results, floor);
+    let baseline = rounds_of(&workload.results, baseline);
+    for outcome in &mut workload.results {
+        outcome.summary = (!outcome.rounds.is_empty()).then(|| Summary {
+            to_floor: floor.as_deref().and_then(|floor| ratios(kind, &outcome.rounds, floor)),
+            to_baseline: baseline.as_deref().and_then(|baseline| ratios(kind, &outcome.rounds, baseline)),
+            ..summary(&outcome.rounds)
+        });
+    }
+}
+
+/// A copy, for the outcomes are changed while it is needed.
+fn rounds_of(outcomes: &[Outcome], server: Option<&str>) -> Option<Vec<Round>> {
+    let outcome = outcomes.iter().find(|outcome| Some(outcome.server.as_str()) == server)?;
+    Some(outcome.rounds.clone())
+}
+
+fn summary(rounds: &[Round]) -> Summary {
+    let busy = median_of(rounds, |round| Some(round.generator_busy));
+    let server_busy = median_of(rounds, |round| over(cpu_seconds(round), round.seconds));
+    let user: f64 = rounds.iter().map(|round| round.user_seconds).sum();
+    let cpu: f64 = rounds.iter().map(cpu_seconds).sum();
+    Summary {
+        messages_per_second: spread_of(rounds, messages_per_second).unwrap_or_default(),
+        mebibytes_per_second: spread_of(rounds, |round| over(mebibytes(round), round.seconds))
+            .unwrap_or_default(),
+        cpu_per_message: spread_of(rounds, |round| over(cpu_seconds(round) * 1e6, round.messages as f64))
+            .unwrap_or_default(),
+        cpu_per_gib: spread_of(rounds, |round| over(cpu_seconds(round) * 1024.0, mebibytes(round)))
+            .unwrap_or_default(),
+        user_share: over(user, cpu).unwrap_or_default(),
+        peak_bytes: rounds.iter().map(|round| round.peak_bytes).max().unwrap_or_default(),
+        bytes_per_connection: spread_of(rounds, |round| round.bytes_per_connection),
+        bytes_per_connection_after: spread_of(rounds, |round| round.bytes_per_connection_after),
+        latency: latency(rounds),
+        generator_limited: busy.is_some_and(|busy| busy > BUSY)
+            && server_busy.is_some_and(|busy| busy < BUSY),
+        to_floor: None,
+        to_baseline: None,
+    }
+}
+
+fn messages_per_second(round: &Round) -> Option<f64> {
+    over(round.messages as f64, round.seconds)
+}
+
+fn cpu_seconds(round: &Round) -> f64 {
+    round.user_seconds + round.system_seconds
+}
+
+fn mebibytes(round: &Round) -> f64 {
+    round.bytes as f64 / f64::from(1 << 20)
+}
+
+/// Each percentile is the median of those of the rounds, so that one disturbed round does not decide it; the longest
+/// is the longest of all.
+fn latency(rounds: &[Round]) -> Option<Latency> {
+    let percentile = |of: fn(&Latency) -> f64| median_of(rounds, |round| round.latency.as_ref().map(of));
+    let max = rounds.iter().filter_map(|round| round.latency).map(|latency| latency.max).reduce(f64::max)?;
+    Some(Latency {
+        p50: percentile(|latency| latency.p50)?,
+        p99: percentile(|latency| latency.p99)?,
+        p999: percentile(|latency| latency.p999)?,
+        max,
+    })
+}
+
+/// What the server was there for. A stream has no messages that mean anything, so its bytes count.
+fn work(kind: Kind, round: &Round) -> f64 {
+    match kind {
+        Kind::Bulk | Kind::Flood => round.bytes as f64,
+        _ => round.messages as f64,
+    }
+}
+
+/// Round by round, since what disturbs a machine for a while disturbs both. Where one has more rounds, the rest have
+/// no partner and do not count.
+fn ratios(kind: Kind, rounds: &[Round], reference: &[Round]) -> Option<Ratios> {
+    let speed = |round: &Round| over(work(kind, round), round.seconds);
+    let cost = |round: &Round| over(cpu_seconds(round), work(kind, round));
+    Some(Ratios {
+        messages_per_second: ratio(rounds, reference, speed)?,
+        cpu_per_message: ratio(rounds, reference, cost).unwrap_or_default(),
+    })
+}
+
+fn ratio(rounds: &[Round], reference: &[Round], figure: impl Fn(&Round) -> Option<f64>) -> Option<Ratio> {
+    let mut pairs: Vec<f64> = rounds
+        .iter()
+        .zip(reference)
+        .filter_map(|(round, reference)| over(figure(round)?, figure(reference)?))
+        .collect();
+    let (low, high) = interval(&pairs)?;
+    Some(Ratio { median: median(&mut pairs)?, low, high })
+}
+
+/// The 95 % interval of the median, by bootstrap: the median of as many rounds drawn from these with replacement,
+/// many times over. The draws are the same each time, so the same rounds give the same interval.
+fn interval(values: &[f64]) -> Option<(f64, f64)> {
+    let mut draws = Draws(0x2545_F491_4F6C_DD1D);
+    let mut resample = vec![0.0; values.len()];
+    let mut medians = (0..RESAMPLES)
+        .map(|_| {
+            resample.fill_with(|| values[draws.below(values.len())]);
+            median(&mut resample)
+        })
+        .collect::<Option<Vec<f64>>>()?;
+    medians.sort_unstable_by(f64::total_cmp);
+    Some((quantile(&medians, 0.025), quantile(&medians, 0.975)))
+}
+
+/// Marsaglia's xorshift with 64 bits of state, which must not be 0.
+struct Draws(u64);
+
+impl Draws {
+    /// The upper bits, for they are the better ones.
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        ((self.0 >> 32) as usize) % bound
+    }
+}
+
+fn spread_of(rounds: &[Round], figure: impl Fn(&Round) -> Option<f64>) -> Option<Spread> {
+    let mut values: Vec<f64> = rounds.iter().filter_map(figure).collect();
+    if values.is_empty() {
+        return None;
+    }
+    values.sort_unstable_by(f64::total_cmp);
+    let [low, median, high] = [0.25, 0.5, 0.75].map(|share| quantile(&values, share));
+    Some(Spread { median, low, high })
+}
+
+fn median_of(rounds: &[Round], figure: impl Fn(&Round) -> Option<f64>) -> Option<f64> {
+    spread_of(rounds, figure).map(|spread| spread.median)
+}
+
+/// Without sorting it all: the bootstrap asks for some thousands of them.
+fn median(values: &mut [f64]) -> Option<f64> {
+    let middle = values.len() / 2;
+    if values.is_empty() {
+        return None;
+    }
+    let even = values.len().is_multiple_of(2);
+    let (below, &mut upper, _) = values.select_nth_unstable_by(middle, f64::total_cmp);
+    let lower = if even { below.iter().copied().reduce(f64::max) } else { None };
+    Some(lower.map_or(upper, |lower| f64::midpoint(lower, upper)))
+}
+
+/// Of sorted values, at least one; between two of them in proportion.
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let place = (sorted.len() - 1) as f64 * share;
+    let (low, high) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
+    low + (high - low) * place.fract()
+}
+
+/// `None` where there is nothing to divide by.
+fn over(value: f64, by: f64) -> Option<f64> {
+    let quotient = value / by;
+    (by > 0.0 && quotient.is_finite()).then_some(quotient)
+}
+
+#[cfg(test)]
+#[path = "statistics_tests.rs"]
+mod tests;

@@ -1,0 +1,179 @@
+//! What a person reads when the run is over.
+
+use std::io::{self, IsTerminal, Write};
+
+use comfy_table::{
+    Attribute, Cell, CellAlignment, ContentArrangement, Table, TableComponent, presets::UTF8_HORIZONTAL_ONLY,
+};
+
+use crate::{
+    columns::{self, Column, LIMITED, NONE, OURS},
+    results::{Kind, Outcome, Results, Workload},
+};
+
+/// Wide enough for the longest row, and not wider than half a large screen.
+const WIDTH: u16 = 110;
+
+pub fn print(results: &Results) {
+    let mut stdout = io::stdout();
+    let text = render(results, stdout.is_terminal());
+    // Not println!, which panics when nobody reads standard output any more.
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
+
+/// `styled` is for a terminal; without, there is nothing but text and rules.
+fn render(results: &Results, styled: bool) -> String {
+    let mut text = String::new();
+    let mut limited = false;
+    for group in columns::groups(results) {
+        text.push_str(&format!("\n{}\n", columns::group_title(group[0])));
+        text.push_str(&table(&group, results, styled));
+        text.push('\n');
+        for (workload, outcome, error) in columns::errors(&group) {
+            let connections = columns::row_title(workload);
+            text.push_str(&format!("  {}, {connections}: {}\n", outcome.server, one_line(error)));
+        }
+        limited |= group.iter().flat_map(|workload| &workload.results).any(is_limited);
+    }
+    if limited {
+        text.push_str(&format!("\n{LIMITED} The load generator was the limit here, not the server.\n"));
+    }
+    if !results.notes.is_empty() {
+        text.push('\n');
+    }
+    for note in &results.notes {
+        text.push_str(&format!("Note: {}\n", one_line(note)));
+    }
+    text
+}
+
+fn table(group: &[&Workload], results: &Results, styled: bool) -> String {
+    let kind = group[0].kind;
+    let columns = columns::few(kind);
+    let mut table = Table::new();
+    table
+        .load_preset(UTF8_HORIZONTAL_ONLY)
+        .remove_style(TableComponent::HorizontalLines)
+        .remove_style(TableComponent::MiddleIntersections)
+        .remove_style(TableComponent::LeftBorderIntersections)
+        .remove_style(TableComponent::RightBorderIntersections)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(WIDTH)
+        .set_header(header(kind, columns, results));
+    if styled {
+        table.enforce_styling()
+    } else {
+        table.force_no_tty()
+    };
+    for (place, workload) in group.iter().enumerate() {
+        if place > 0 {
+            table.add_row([""]);
+        }
+        for (at, outcome) in workload.results.iter().enumerate() {
+            let first = if at == 0 { columns::count(workload.connections as f64) } else { String::new() };
+            let mut cells = vec![right(first), Cell::new(&outcome.server)];
+            let summary = outcome.summary.as_ref();
+            cells.extend(columns.iter().map(|column| {
+                right(summary.map_or_else(|| NONE.to_owned(), |summary| column.cell(kind, summary)))
+            }));
+            if outcome.server == OURS {
+                cells = cells.into_iter().map(|cell| cell.add_attribute(Attribute::Bold)).collect();
+            }
+            table.add_row(cells);
+        }
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 1));
+    }
+    table.trim_fmt()
+}
+
+fn header(kind: Kind, columns: &[Column], results: &Results) -> Vec<Cell> {
+    let mut cells = vec![right("conns"), Cell::new("server")];
+    cells.extend(columns.iter().map(|column| {
+        let (what, unit) = column.head(kind, results);
+        right(format!("{what}\n{unit}"))
+    }));
+    cells
+}
+
+fn right(content: impl ToString) -> Cell {
+    Cell::new(content).set_alignment(CellAlignment::Right)
+}
+
+fn is_limited(outcome: &Outcome) -> bool {
+    outcome.summary.as_ref().is_some_and(|summary| summary.generator_limited)
+}
+
+/// What a program printed can have lines and more that a terminal obeys.
+fn one_line(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+
+    fn lines_with<'a>(text: &'a str, part: &str) -> Vec<&'a str> {
+        text.lines().filter(|line| line.contains(part)).collect()
+    }
+
+    #[test]
+    fn it_fits_and_is_plain_without_a_terminal() {
+        let text = render(&fixture::full(), false);
+        assert!(!text.contains('\u{1b}'), "{text}");
+        for line in
+            lines_with(&text, "").iter().filter(|line| !line.starts_with("Note") && !line.starts_with("  "))
+        {
+            assert!(line.chars().count() <= usize::from(WIDTH), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_terminal_sees_ours_emphasised() {
+        let text = render(&fixture::full(), true);
+        assert!(lines_with(&text, OURS).iter().all(|line| line.contains('\u{1b}')), "{text}");
+        assert!(lines_with(&text, " tokio ").iter().all(|line| !line.contains('\u{1b}')), "{text}");
+    }
+
+    #[test]
+    fn a_row_has_the_figures_of_its_kind() {
+        let mut results = fixture::full();
+        results.workloads.retain(|workload| workload.kind == Kind::Bulk && workload.connections == 1);
+        let text = render(&results, false);
+        assert!(text.contains("MiB/s") && text.contains("s/GiB") && !text.contains("p99"), "{text}");
+        let summary = results.workloads[0].results[1].summary.as_ref().unwrap();
+        let text = text.replace('\u{a0}', "");
+        let row = lines_with(&text, " mio ").into_iter().find(|line| !line.contains("server")).unwrap();
+        let cells: Vec<&str> = row.split_whitespace().collect();
+        let rate = format!("{:.0}{LIMITED}", summary.mebibytes_per_second.median);
+        assert_eq!(cells[..4], ["mio", &rate, &format!("{:.3}", summary.cpu_per_gib.median), "1"], "{text}");
+    }
+
+    #[test]
+    fn what_failed_and_what_is_to_be_known_stands_below() {
+        let mut results = fixture::full();
+        results.workloads.truncate(2);
+        results.workloads[1].results[5].error = Some("one\nat a \u{1b}[31mtime".into());
+        let text = render(&results, false);
+        assert!(text.contains("  blocking, 10 connections: one at a  [31mtime\n"), "{text}");
+        assert_eq!(lines_with(&text, "Note: ").len(), results.notes.len());
+        let row = lines_with(&text, " blocking ")[1];
+        assert!(row.contains(NONE) && !row.contains("NaN"), "{row}");
+    }
+
+    #[test]
+    fn the_mark_of_the_load_generator_is_explained_where_it_stands() {
+        let mut results = fixture::full();
+        assert!(render(&results, false).contains("The load generator was the limit"));
+        results.workloads.retain(|workload| workload.kind != Kind::Bulk);
+        results.workloads.retain(|workload| !workload.results.iter().any(is_limited));
+        assert!(!render(&results, false).contains(LIMITED));
+    }
+
+    #[test]
+    fn without_results_there_is_nothing_to_print() {
+        assert_eq!(render(&fixture::empty(), false), "");
+    }
+}

@@ -1,0 +1,149 @@
+//! What the system says of a server's process: its CPU time and its memory.
+
+use std::fs;
+use std::io;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// What a process has used since it began. Where the system does not tell, it stays 0.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Usage {
+    /// Seconds, in steps of the system's clock tick, which is 10 ms on Linux; threads that have ended are included.
+    user: f64,
+    system: f64,
+    /// Seconds, to the nanosecond, of the threads that there are.
+    precise: Option<f64>,
+    threads: Vec<u32>,
+}
+
+impl Usage {
+    pub fn of(pid: u32) -> Self {
+        // A process that has ended is noticed elsewhere.
+        read(pid).unwrap_or_default()
+    }
+
+    /// When the process has nothing to do any more, or at last after `patience`.
+    ///
+    /// A thread that runs has its time brought up to date at a tick only, every few milliseconds; one that sleeps has it
+    /// right. Hence two readings that are the same, `apart` from each other.
+    pub fn at_rest(pid: u32, apart: Duration, patience: Duration) -> Self {
+        let end = Instant::now() + patience;
+        let mut last = Self::of(pid);
+        loop {
+            thread::sleep(apart);
+            let usage = Self::of(pid);
+            if usage == last || Instant::now() > end {
+                return usage;
+            }
+            last = usage;
+        }
+    }
+
+    /// User and system seconds from `before` to `self`; the steps are too coarse to split the time of one round, so that is
+    /// done as all since `begin` was.
+    ///
+    /// The precise figure lacks the threads that have ended. `threads_end` says that there may be such.
+    pub fn since(&self, before: &Usage, begin: &Usage, threads_end: bool) -> (f64, f64) {
+        let coarse = self.user + self.system - before.user - before.system;
+        let total = match (before.precise, self.precise) {
+            (Some(from), Some(to)) if before.threads == self.threads && !threads_end => to - from,
+            _ => coarse,
+        };
+        let (user, system) = (self.user - begin.user, self.system - begin.system);
+        let share = if user + system > 0.0 { user / (user + system) } else { 0.0 };
+        (total * share, total * (1.0 - share))
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn read(pid: u32) -> io::Result<Usage> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let tick = 1.0 / rustix::param::clock_ticks_per_second() as f64;
+    let (user, system) = times(&stat).ok_or(io::ErrorKind::InvalidData)?;
+    let mut threads = Vec::new();
+    for entry in fs::read_dir(format!("/proc/{pid}/task"))? {
+        threads.extend(entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()));
+    }
+    threads.sort_unstable();
+    let precise = threads.iter().map(|thread| run_time(pid, *thread)).sum();
+    Ok(Usage { user: user as f64 * tick, system: system as f64 * tick, precise, threads })
+}
+
+/// The two times in proc_pid_stat(5), fields 14 and 15; the name before them is in brackets and may contain anything.
+#[cfg(target_os = "linux")]
+fn times(stat: &str) -> Option<(u64, u64)> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_ascii_whitespace().skip(11);
+    Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+}
+
+/// The first number is the time on a CPU in nanoseconds: "sched-stats" in the kernel's documentation.
+#[cfg(target_os = "linux")]
+fn run_time(pid: u32, thread: u32) -> Option<f64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/task/{thread}/schedstat")).ok()?;
+    Some(text.split_ascii_whitespace().next()?.parse::<u64>().ok()? as f64 / 1e9)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn read(_pid: u32) -> io::Result<Usage> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// The most memory that was resident so far.
+pub fn peak_memory(pid: u32) -> Option<u64> {
+    kibibytes(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?, "VmHWM:")
+}
+
+/// Memory of its own that is resident now: what it maps of files says nothing of its connections.
+///
+/// Counted page by page where the kernel does that; the figure in `status` is right to some hundred KiB only.
+pub fn own_memory(pid: u32) -> Option<u64> {
+    let exact = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok();
+    exact
+        .and_then(|text| kibibytes(&text, "Anonymous:"))
+        .or_else(|| kibibytes(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?, "RssAnon:"))
+}
+
+/// Bytes, from a line such as "VmHWM:      1772 kB".
+fn kibibytes(text: &str, field: &str) -> Option<u64> {
+    let value = text.lines().find_map(|line| line.strip_prefix(field))?;
+    Some(value.split_ascii_whitespace().next()?.parse::<u64>().ok()? << 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn usage(user: f64, system: f64, precise: f64, threads: &[u32]) -> Usage {
+        Usage { user, system, precise: Some(precise), threads: threads.into() }
+    }
+
+    #[test]
+    fn one_thread_is_precise_and_split_as_the_whole_was() {
+        let (begin, before) = (usage(0.0, 0.0, 0.001, &[7]), usage(0.1, 0.3, 0.401, &[7]));
+        let (user, system) = usage(0.2, 0.6, 0.805, &[7]).since(&before, &begin, false);
+        assert!((user - 0.101).abs() < 1e-9 && (system - 0.303).abs() < 1e-9, "{user} {system}");
+    }
+
+    #[test]
+    fn threads_that_end_are_counted_in_steps() {
+        let before = usage(0.0, 0.0, 0.0, &[7, 8]);
+        let after = usage(0.1, 0.1, 0.05, &[7, 9]);
+        assert_eq!(after.since(&before, &Usage::default(), false), (0.1, 0.1));
+        let same = usage(0.1, 0.1, 0.05, &[7, 8]);
+        assert_eq!(same.since(&before, &Usage::default(), true), (0.1, 0.1));
+        assert_eq!(same.since(&before, &Usage::default(), false), (0.025, 0.025));
+    }
+
+    #[test]
+    fn the_system_s_lines_are_understood() {
+        assert_eq!(kibibytes("VmPeak:\t 9 kB\nVmHWM:\t    1772 kB\n", "VmHWM:"), Some(1772 << 10));
+        assert_eq!(kibibytes("VmPeak:\t 9 kB\n", "VmHWM:"), None);
+        #[cfg(target_os = "linux")]
+        {
+            let stat = "42 (a (name) b) S 1 42 42 0 -1 4194304 1 2 3 4 15 16 5 6 20 0 1 0";
+            assert_eq!(times(stat), Some((15, 16)));
+            assert!(own_memory(std::process::id()).is_some_and(|bytes| bytes > 0));
+        }
+    }
+}

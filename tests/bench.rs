@@ -1,0 +1,290 @@
+//! The benchmark runs, checks what comes back, and writes what it found. How fast anything was is no matter here.
+
+mod common;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Output;
+
+use common::programs::{example, finish, line};
+use serde_json::Value;
+
+fn bench(arguments: &[&str]) -> Output {
+    let mut command = example("bench");
+    command.args(arguments);
+    finish(command)
+}
+
+/// A file of this test's own.
+fn file(name: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{name}", std::process::id()));
+    // Of an earlier run, if there is one.
+    let _ = fs::remove_file(&path);
+    path
+}
+
+/// What was found in rounds so short that the whole takes hardly longer than the servers need to start.
+fn results(name: &str, rounds: u8, arguments: &[&str]) -> Value {
+    let json = file(name);
+    let rounds = rounds.to_string();
+    let short = ["--quick", "--rounds", &rounds, "--round-time", "0.02", "--json", json.to_str().unwrap()];
+    let output = bench(&[&short, arguments].concat());
+    assert!(output.status.success(), "{output:?}");
+    assert!(!output.stdout.is_empty(), "a table");
+    let results = serde_json::from_slice(&fs::read(&json).unwrap()).unwrap();
+    fs::remove_file(json).unwrap();
+    results
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or_else(|| panic!("{value} is not a number"))
+}
+
+fn list<'a>(value: &'a Value, field: &str) -> &'a [Value] {
+    value[field].as_array().unwrap_or_else(|| panic!("no {field} in {value}"))
+}
+
+#[test]
+fn two_servers_are_compared_and_everything_is_written_down() {
+    let results = results(
+        "two.json",
+        2,
+        &[
+            "--servers",
+            "tidegate,mio",
+            "--workloads",
+            "ping-pong,pipelined,fixed-rate",
+            "--connections",
+            "1,20",
+        ],
+    );
+    let names: Vec<_> =
+        list(&results, "servers").iter().map(|server| server["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["tidegate", "mio"]);
+    assert_eq!(results["floor"], "mio");
+    assert_eq!(results["baseline"], Value::Null, "it did not take part");
+    assert!(number(&results["machine"]["cores"]) >= 1.0 && number(&results["seconds"]) > 0.0);
+
+    let workloads = list(&results, "workloads");
+    assert_eq!(workloads.len(), 6);
+    for workload in workloads {
+        assert_eq!(workload["message_bytes"], 64);
+        assert_eq!(workload["rate"].is_null(), workload["kind"] != "fixed-rate", "{workload}");
+        for outcome in list(workload, "results") {
+            assert_eq!(outcome["error"], Value::Null, "{}", workload["title"]);
+            let rounds = list(outcome, "rounds");
+            assert_eq!(rounds.len(), 2);
+            for round in rounds {
+                let messages = number(&round["messages"]);
+                assert!(messages >= 1.0, "{round}");
+                assert_eq!(number(&round["bytes"]), messages * 64.0);
+                let latency = ["p50", "p99", "p999", "max"].map(|field| number(&round["latency"][field]));
+                assert!(latency[0] > 0.0 && latency.is_sorted(), "{round}");
+                assert!((0.0..=1.0).contains(&number(&round["generator_busy"])), "{round}");
+                #[cfg(target_os = "linux")]
+                {
+                    let used = number(&round["user_seconds"]) + number(&round["system_seconds"]);
+                    assert!(used > 0.0 && number(&round["peak_bytes"]) > 0.0, "{round}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_workload_echoes_with_every_server() {
+    let results =
+        results("all.json", 1, &["--servers", "tidegate,mio,threads,blocking,tokio", "--connections", "3"]);
+    let workloads = list(&results, "workloads");
+    assert_eq!(workloads.len(), 9);
+    for workload in workloads {
+        let outcomes = list(workload, "results");
+        assert_eq!(outcomes.len(), 4, "one client at a time is not enough for {}", workload["title"]);
+        for outcome in outcomes {
+            assert_eq!(outcome["error"], Value::Null, "{}: {}", workload["title"], outcome["server"]);
+            let round = &list(outcome, "rounds")[0];
+            assert!(number(&round["messages"]) >= 1.0 && number(&round["bytes"]) >= 64.0, "{round}");
+            assert_eq!(round["latency"].is_null(), workload["kind"] == "bulk", "{round}");
+            #[cfg(target_os = "linux")]
+            assert_eq!(round["bytes_per_connection_after"].is_null(), workload["kind"] != "idle", "{round}");
+        }
+    }
+}
+
+#[test]
+fn one_client_at_a_time_takes_part_where_there_is_one() {
+    let results = results(
+        "one.json",
+        1,
+        &["--servers", "blocking", "--workloads", "ping-pong,bulk", "--connections", "1,2"],
+    );
+    let taking_part =
+        list(&results, "workloads").iter().filter(|workload| !list(workload, "results").is_empty());
+    let titles: Vec<_> = taking_part.map(|workload| workload["title"].as_str().unwrap()).collect();
+    assert_eq!(titles, ["ping-pong, 64 bytes, 1 connection", "bulk both ways, 1 stream"]);
+}
+
+#[test]
+fn servers_and_workloads_are_listed() {
+    let output = bench(&["--list"]);
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    for name in ["tidegate", "mio-256k", "threads", "tokio", "ping-pong-16k", "slow-readers"] {
+        assert!(
+            text.lines().any(|line| line.trim_start().starts_with(&format!("{name} "))),
+            "{name}: {text}"
+        );
+    }
+}
+
+#[test]
+fn wrong_arguments_are_told_apart_from_failures() {
+    for arguments in [
+        &["--servers", "nginx"][..],
+        &["--servers", "mio,mio"],
+        &["--workloads", "ping"],
+        &["--connections", "0"],
+        &["--rounds", "many"],
+        &["--round-time", "0"],
+        &["--exec", "echo 7007"],
+        &["--colour"],
+    ] {
+        let output = bench(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {output:?}");
+        assert!(String::from_utf8(output.stderr).unwrap().starts_with("error: "), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_told_first() {
+    let output = bench(&["--json", "no such folder/results.json"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(line(&output).starts_with("bench: cannot write no such folder/results.json: "), "{output:?}");
+}
+
+#[cfg(unix)]
+mod other_programs {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+
+    fn fails(command: &str) -> String {
+        let output =
+            bench(&["--quick", "--servers", "tidegate", "--workloads", "ping-pong", "--exec", command]);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        line(&output).into()
+    }
+
+    #[test]
+    fn another_echo_server_takes_part() {
+        let server = example("blocking_echo_server").get_program().to_str().unwrap().to_owned();
+        let command = format!("other={server} --threads --listen 127.0.0.1:{{port}}");
+        let results = results(
+            "other.json",
+            2,
+            &["--servers", "mio", "--exec", &command, "--workloads", "ping-pong,churn", "--connections", "3"],
+        );
+        for workload in list(&results, "workloads") {
+            let other = &list(workload, "results")[1];
+            assert_eq!((&other["server"], &other["error"]), (&"other".into(), &Value::Null), "{other}");
+            assert!(number(&list(other, "rounds")[1]["messages"]) >= 1.0, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_program_that_does_not_exist_is_named() {
+        let error = fails("ghost=/no/such/program {port}");
+        assert!(error.starts_with("bench: ghost: ") && error.contains("/no/such/program"), "{error}");
+    }
+
+    #[test]
+    fn a_program_that_ends_at_once_is_told_with_its_last_words() {
+        let error = fails("ls /no/such/{port}");
+        assert!(
+            error.starts_with("bench: ls: it ended (exit status: ") && error.contains("/no/such/"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_program_that_never_listens_is_not_waited_for() {
+        let error = fails("sleep 600.{port}");
+        assert!(error.starts_with("bench: sleep: does not listen on 127.0.0.1:"), "{error}");
+    }
+
+    #[test]
+    fn a_server_that_does_not_echo_fails_the_run_and_not_the_other() {
+        for (fault, told) in
+            [("alter", "in place of"), ("add", "bytes came"), ("close", "closed by the server")]
+        {
+            let json = file(fault);
+            // This test's executable, with the port as one more filter.
+            let me = std::env::current_exe().unwrap();
+            let command =
+                format!("liar={} --ignored --exact other_programs::liar_{fault} {{port}}", me.display());
+            let mut arguments =
+                vec!["--quick", "--servers", "mio", "--exec", &command, "--json", json.to_str().unwrap()];
+            arguments.extend("--workloads ping-pong --connections 2 --rounds 2 --round-time 0.02".split(' '));
+            let output = bench(&arguments);
+            assert_eq!(output.status.code(), Some(1), "{output:?}");
+            let error = line(&output);
+            assert!(error.starts_with("bench: liar, ping-pong, 64 bytes, 2 connections: "), "{error}");
+            assert!(error.contains(told), "{fault}: {error}");
+
+            let results: Value = serde_json::from_slice(&fs::read(&json).unwrap()).unwrap();
+            fs::remove_file(json).unwrap();
+            let outcomes = list(&list(&results, "workloads")[0], "results");
+            assert_eq!((&outcomes[0]["error"], list(&outcomes[0], "rounds").len()), (&Value::Null, 2));
+            assert!(error.ends_with(outcomes[1]["error"].as_str().unwrap()), "{error}");
+            assert_eq!(list(&outcomes[1], "rounds").len(), 0);
+        }
+    }
+
+    #[test]
+    #[ignore = "a server for the test above, which starts it"]
+    fn liar_alter() {
+        lie(|echo| {
+            if let [.., last] = echo.as_mut_slice() {
+                *last ^= 1;
+            }
+            true
+        });
+    }
+
+    #[test]
+    #[ignore = "a server for the test above, which starts it"]
+    fn liar_add() {
+        lie(|echo| {
+            echo.push(0);
+            true
+        });
+    }
+
+    #[test]
+    #[ignore = "a server for the test above, which starts it"]
+    fn liar_close() {
+        lie(|_| false);
+    }
+
+    /// Echoes messages of 64 bytes not quite. What is shorter comes back as it was, so that it is taken for a server.
+    fn lie(fault: impl Fn(&mut Vec<u8>) -> bool + Send + Copy + 'static) {
+        // Without a port this is nothing: somebody runs all ignored tests.
+        let Some(port) = std::env::args().next_back().and_then(|port| port.parse::<u16>().ok()) else {
+            return;
+        };
+        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            thread::spawn(move || {
+                let mut buffer = [0; 64];
+                while let Ok(received @ 1..) = stream.read(&mut buffer) {
+                    let mut echo = buffer[..received].to_vec();
+                    if received == 64 && !fault(&mut echo) || stream.write_all(&echo).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    }
+}
