@@ -6,7 +6,7 @@ use std::{
     net::{TcpListener, TcpStream},
 };
 
-use socket2::SockRef;
+use socket2::{SockRef, Type};
 
 use crate::{
     conn::ConnId,
@@ -81,10 +81,12 @@ impl<S> Net<S> {
     /// [`max_connections`](crate::Options::max_connections) does not limit this, but it counts.
     ///
     /// # Errors
-    /// With the stream and the session: `NotConnected` if it is not, or no longer; what the poll said if it cannot be
-    /// registered; no token left.
+    /// With the stream and the session: `InvalidInput` if it is not a TCP socket; `NotConnected` if it is not connected, or
+    /// no longer; what the poll said if it cannot be registered; no token left.
     pub fn adopt_stream(&mut self, stream: TcpStream, session: S) -> Result<ConnId, Refused<(TcpStream, S)>> {
-        let checked = stream.peer_addr().and_then(|peer| Ok((peer, unblock(&SockRef::from(&stream))?)));
+        let checked = check_type(&SockRef::from(&stream))
+            .and_then(|()| stream.peer_addr())
+            .and_then(|peer| Ok((peer, unblock(&SockRef::from(&stream))?)));
         let (peer, was_nonblocking) = match checked {
             Ok(checked) => checked,
             Err(error) => return Err(Refused { error, back: (stream, session) }),
@@ -101,7 +103,7 @@ impl<S> Net<S> {
                 Ok(self.place_connection(slot, stream, dial, session))
             }
             Err(Refused { error, back }) => {
-                shared.vacated.push(slot);
+                self.sockets.release(slot);
                 give_back(error, back, session)
             }
         }
@@ -109,12 +111,19 @@ impl<S> Net<S> {
 }
 
 fn check_listener(listener: &TcpListener) -> io::Result<()> {
-    let invalid = |what| Err(io::Error::new(io::ErrorKind::InvalidInput, what));
-    if listener.local_addr().is_err() {
-        return invalid("it is not a TCP socket");
+    let socket = SockRef::from(listener);
+    check_type(&socket)?;
+    if !platform::may_listen(&socket) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it does not listen"));
     }
-    if !platform::may_listen(&SockRef::from(listener)) {
-        return invalid("it does not listen");
+    Ok(())
+}
+
+/// A type of the standard library's says nothing: it can be made of any descriptor.
+fn check_type(socket: &SockRef<'_>) -> io::Result<()> {
+    let is_internet = socket.local_addr()?.as_socket().is_some();
+    if !is_internet || socket.r#type()? != Type::STREAM {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a TCP socket"));
     }
     Ok(())
 }

@@ -97,7 +97,7 @@ impl<S> Net<S> {
                 Ok(ListenerId { slot, generation })
             }
             Err(refused) => {
-                self.sockets.shared.vacated.push(slot);
+                self.sockets.release(slot);
                 Err(refused)
             }
         }

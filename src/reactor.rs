@@ -209,11 +209,15 @@ impl<S> Reactor<S> {
     /// In builds with debug assertions, if it has said zero a hundred times and [`settle`](Self::settle) was not called:
     /// a host that forgets it would spin, and serve nobody. Without these assertions it spins, and nothing is lost.
     pub fn timeout(&self, now: Instant) -> Option<Duration> {
-        if self.has_work() {
+        let wait = if self.has_work() {
+            Some(Duration::ZERO)
+        } else {
+            self.net.sockets.shared.timers.next().map(|at| at.saturating_duration_since(now))
+        };
+        if wait == Some(Duration::ZERO) {
             self.reminders.count();
-            return Some(Duration::ZERO);
         }
-        self.net.sockets.shared.timers.next().map(|at| at.saturating_duration_since(now))
+        wait
     }
 
     /// What an event would say of a connection that has no socket.

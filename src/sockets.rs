@@ -35,6 +35,11 @@ impl Sockets {
         Some(slot)
     }
 
+    /// Gives back a reserved slot under whose token nothing was registered.
+    pub(crate) fn release(&mut self, slot: u32) {
+        self.slots.remove(slot as usize);
+    }
+
     /// Closes whatever is in a slot. The slot itself is reused only after the pass, so that a late event for the
     /// old source cannot reach a new one.
     pub(crate) fn vacate(&mut self, slot: u32) {

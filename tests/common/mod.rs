@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 pub mod actor;
+pub mod pair;
 pub mod programs;
 mod recorder;
 pub mod script;

@@ -116,6 +116,15 @@ impl<A: FnMut(&mut Net<u32>, ConnId, u32, &Call)> Handler for Recorder<A> {
     }
 }
 
+/// Sends everything back.
+pub fn echo() -> Recorder<impl FnMut(&mut Net<u32>, ConnId, u32, &Call)> {
+    Recorder::new(|net, id, _, call| {
+        if let Call::Data(bytes) = call {
+            net.send_all(id, bytes);
+        }
+    })
+}
+
 /// A loop with a listener, to be turned by the test.
 pub fn listening<S>(options: Options) -> (EventLoop<S>, SocketAddr) {
     let mut event_loop = EventLoop::new(options).unwrap();

@@ -1,0 +1,26 @@
+//! The ways of driving. Each sleeps in its host's poller until an event or the deadline, and nowhere spins.
+
+#[cfg(unix)]
+pub mod calloop;
+pub mod guest;
+#[cfg(unix)]
+pub mod nested;
+pub mod own;
+#[cfg(unix)]
+pub mod tokio;
+
+use tidegate::{EventLoop, Stats};
+
+use crate::subject::Job;
+
+/// The loop that a nested driver wraps.
+fn event_loop(job: &Job) -> EventLoop {
+    let mut event_loop = EventLoop::new(job.options.clone()).unwrap();
+    let remote = event_loop.remote();
+    job.begin(event_loop.net(), remote);
+    event_loop
+}
+
+fn stats(mut event_loop: EventLoop) -> Stats {
+    event_loop.net().stats().clone()
+}

@@ -1,0 +1,51 @@
+//! The same behaviour, whoever drives: the own loop, turns, a host's poll, or a poller that watches the descriptor.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod behaviours;
+mod hosts;
+mod subject;
+
+/// One test for each behaviour under each way of driving.
+macro_rules! under_each {
+    ($behaviour:ident: $($(#[$where:meta])* $name:ident = $driver:path,)*) => {
+        mod $behaviour {
+            $(
+                $(#[$where])*
+                #[test]
+                fn $name() {
+                    crate::behaviours::$behaviour(&$driver);
+                }
+            )*
+        }
+    };
+    ($($behaviour:ident,)*) => {
+        $(
+            under_each! { $behaviour:
+                in_its_own_loop = crate::hosts::own::RUN,
+                in_turns_with_tiny_shares = crate::hosts::own::TINY_TURNS,
+                in_frames = crate::hosts::own::FRAMES,
+                as_a_guest = crate::hosts::guest::ALONE,
+                as_one_of_two_guests = crate::hosts::guest::ONE_OF_TWO,
+                #[cfg(target_os = "linux")]
+                nested_in_epoll = crate::hosts::nested::EPOLL,
+                #[cfg(unix)]
+                nested_in_mio = crate::hosts::nested::MIO,
+                #[cfg(unix)]
+                nested_in_calloop = crate::hosts::calloop::CALLOOP,
+                #[cfg(unix)]
+                nested_in_tokio = crate::hosts::tokio::TOKIO,
+            }
+        )*
+    };
+}
+
+under_each! {
+    echo,
+    half_close,
+    slow_reader,
+    close_in_callback,
+    idle_timeout,
+    wake,
+}

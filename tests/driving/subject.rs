@@ -1,0 +1,217 @@
+//! What is driven: a server in a thread, whose loop is one of the [hosts](crate::hosts).
+
+use std::{
+    io::{ErrorKind, Read},
+    net::{SocketAddr, TcpStream},
+    sync::mpsc::{self, Receiver, Sender},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use tidegate::{Accepted, CloseKind, CloseReason, Conn, ConnId, Handler, Net, Options, Remote, Stats};
+
+use crate::common::{PATIENCE, connect, next, within};
+
+/// A way of driving.
+#[derive(Clone, Copy)]
+pub struct Driver {
+    /// Drives until the reactor has finished, and tells what happened in all.
+    drive: fn(Job) -> Stats,
+    tick: Option<Duration>,
+    beside: u64,
+}
+
+impl Driver {
+    pub const fn new(drive: fn(Job) -> Stats) -> Self {
+        Self { drive, tick: None, beside: 0 }
+    }
+
+    /// It makes a turn that often even if there is no reason to.
+    pub const fn ticking(self, tick: Duration) -> Self {
+        Self { tick: Some(tick), ..self }
+    }
+
+    /// It makes that many turns for affairs of its own, in all.
+    pub const fn with_affairs(self, turns: u64) -> Self {
+        Self { beside: turns, ..self }
+    }
+
+    /// How many turns it may make in this time without a reason of the reactor's.
+    pub fn turns_of_its_own(&self, time: Duration) -> u64 {
+        self.ticks(time) + self.beside
+    }
+
+    fn ticks(&self, time: Duration) -> u64 {
+        self.tick.map_or(0, |tick| time.as_nanos().div_ceil(tick.as_nanos()) as u64)
+    }
+}
+
+/// What a driver is given to do.
+pub struct Job {
+    pub options: Options,
+    pub subject: Subject,
+    ready: Sender<(SocketAddr, Remote)>,
+}
+
+impl Job {
+    /// Called once, when the driver has made its reactor.
+    pub fn begin(&self, net: &mut Net, remote: Remote) {
+        let listener = net.listen("127.0.0.1:0").unwrap();
+        let address = net.local_address(listener).unwrap().socket_addrs()[0];
+        self.ready.send((address, remote)).unwrap();
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Told {
+    Open,
+    /// How many bytes came.
+    Data(usize),
+    Eof,
+    Close(CloseKind),
+}
+
+/// An echo that says what it is called for, unless a behaviour needs something else of it.
+pub struct Subject {
+    pub on_data: fn(&mut Conn<'_>, &[u8]) -> usize,
+    pub on_eof: fn(&mut Conn<'_>),
+    told: Sender<Told>,
+    stats: Sender<Stats>,
+}
+
+impl Subject {
+    fn tell(&self, what: Told) {
+        let _ = self.told.send(what); // a test that has heard enough may have gone
+    }
+}
+
+impl Handler for Subject {
+    type Session = ();
+
+    fn on_accept(&mut self, _net: &mut Net, _from: &Accepted) -> Option<()> {
+        Some(())
+    }
+
+    fn on_open(&mut self, _conn: &mut Conn<'_>) {
+        self.tell(Told::Open);
+    }
+
+    fn on_data(&mut self, conn: &mut Conn<'_>, input: &[u8]) -> usize {
+        self.tell(Told::Data(input.len()));
+        (self.on_data)(conn, input)
+    }
+
+    fn on_eof(&mut self, conn: &mut Conn<'_>) {
+        self.tell(Told::Eof);
+        (self.on_eof)(conn);
+    }
+
+    fn on_close(&mut self, _net: &mut Net, _id: ConnId, _session: (), why: CloseReason) {
+        self.tell(Told::Close(why.kind()));
+    }
+
+    fn on_wake(&mut self, net: &mut Net) {
+        let _ = self.stats.send(net.stats().clone());
+    }
+}
+
+/// A server in a thread of its own, driven by a host.
+pub struct Driven {
+    pub address: SocketAddr,
+    pub remote: Remote,
+    told: Receiver<Told>,
+    stats: Receiver<Stats>,
+    driver: Driver,
+    thread: JoinHandle<Stats>,
+}
+
+impl Driven {
+    pub fn echo(driver: &Driver, options: Options) -> Self {
+        Self::start(driver, options, |_| {})
+    }
+
+    pub fn start(driver: &Driver, options: Options, change: impl FnOnce(&mut Subject)) -> Self {
+        let (tell, told) = mpsc::channel();
+        let (tell_stats, stats) = mpsc::channel();
+        let (ready, started) = mpsc::channel();
+        let mut subject = Subject {
+            on_data: |conn, input| {
+                conn.send_all(input);
+                input.len()
+            },
+            on_eof: |conn| conn.close(),
+            told: tell,
+            stats: tell_stats,
+        };
+        change(&mut subject);
+        let (drive, job) = (driver.drive, Job { options, subject, ready });
+        let thread = thread::spawn(move || drive(job));
+        let (address, remote) = started.recv_timeout(PATIENCE).expect("the driver begins");
+        Self { address, remote, told, stats, driver: *driver, thread }
+    }
+
+    pub fn connect(&self) -> TcpStream {
+        connect(self.address)
+    }
+
+    /// What the handler is called for next.
+    pub fn next(&self) -> Told {
+        next(&self.told)
+    }
+
+    /// Waits for the end of a connection, and tells what came before it and was not asked for.
+    pub fn until_close(&self) -> (Vec<Told>, CloseKind) {
+        let mut before = Vec::new();
+        loop {
+            match self.next() {
+                Told::Close(why) => return (before, why),
+                told => before.push(told),
+            }
+        }
+    }
+
+    /// Wakes it, which it has to notice wherever it sleeps, and hears what has happened so far.
+    pub fn ask(&self) -> Stats {
+        while self.stats.try_recv().is_ok() {} // answers to someone else's wake
+        self.remote.wake();
+        next(&self.stats)
+    }
+
+    /// Waits until it makes no turns any more, which is soon: one that spins never comes to that.
+    pub fn falls_asleep(&self) {
+        let end = Instant::now() + PATIENCE;
+        while !self.sleeps() {
+            assert!(Instant::now() < end, "it spins");
+        }
+    }
+
+    /// Whether it makes no turns but for what it is asked in a while.
+    pub fn sleeps(&self) -> bool {
+        const WHILE: Duration = Duration::from_millis(50);
+        let (begin, before) = (Instant::now(), self.ask().turns);
+        // Nothing has to happen meanwhile: it is as long as a loop that spins needs to make thousands of turns.
+        thread::sleep(WHILE);
+        let turns = self.ask().turns - before;
+        turns <= 10 + self.driver.ticks(begin.elapsed())
+    }
+
+    /// Ends it, and takes the rest of what it told.
+    pub fn stop(self) -> (Vec<Told>, Stats) {
+        self.remote.stop();
+        self.join()
+    }
+
+    /// Waits for an end that was asked for.
+    pub fn join(self) -> (Vec<Told>, Stats) {
+        let stats = within(|| self.thread.join()).expect("the driver does not panic");
+        (self.told.try_iter().collect(), stats)
+    }
+}
+
+/// Reads what comes within a moment, which is nothing.
+pub fn assert_nothing_comes(stream: &mut TcpStream) {
+    stream.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+    let error = stream.read(&mut [0]).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}");
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+}
