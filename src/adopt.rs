@@ -12,7 +12,7 @@ use crate::{
     conn::ConnId,
     net::{Net, no_token},
     options::ListenOptions,
-    platform::{self, OPTIONS_ARE_INHERITED},
+    platform,
     source::{Dial, DialState, listener::ListenerId},
     stream::Stream,
 };
@@ -31,8 +31,8 @@ pub struct Refused<T> {
 impl<S> Net<S> {
     /// Serves a listener that the host made: bound and listening, for instance by whoever started the process.
     ///
-    /// It is made nonblocking, and on Linux its TCP_NODELAY and keepalive are set as [`listen`](Self::listen) does, for
-    /// its connections to inherit.
+    /// It is made nonblocking. Its connections have TCP_NODELAY and the keepalive of the options, also those that have
+    /// waited in its backlog; where keepalive cannot be set, they go without.
     ///
     /// # Errors
     /// With the listener: `InvalidInput` if it is not a TCP socket, or (where the system tells) does not listen; what
@@ -68,8 +68,8 @@ impl<S> Net<S> {
         let id = self.place_listener(listener, options).inspect_err(|refused| {
             let _ = refused.back.set_nonblocking(was_nonblocking); // it could be changed, so it can be changed back
         })?;
-        if OPTIONS_ARE_INHERITED && let Some(listener) = self.sockets.slots[id.slot as usize].listener_mut() {
-            listener.configure(&self.sockets.shared.options);
+        if let Some(listener) = self.sockets.slots[id.slot as usize].listener_mut() {
+            listener.configure_adopted(&self.sockets.shared.options);
         }
         Ok(id)
     }

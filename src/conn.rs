@@ -106,8 +106,8 @@ impl<'a, S> Conn<'a, S> {
     }
 
     /// How many bytes were sent and not yet taken by the kernel.
-    pub fn queued(&mut self) -> usize {
-        self.output().queued()
+    pub fn queued(&self) -> usize {
+        queued(&self.net.sockets, self.slot)
     }
 
     /// Asks for one [`on_writable`](crate::Handler::on_writable) when there is room.
@@ -118,8 +118,8 @@ impl<'a, S> Conn<'a, S> {
     }
 
     /// Received bytes that `on_data` left unused; inside `on_data` itself there are none, since it has them.
-    pub fn unconsumed(&mut self) -> &[u8] {
-        self.parts().0.connection.inbox().unconsumed()
+    pub fn unconsumed(&self) -> &[u8] {
+        self.net.sockets.link(self.slot).connection.inbox().unconsumed()
     }
 
     /// No more `on_data` until [`resume_reading`](Self::resume_reading). No system call, and no event is lost.
@@ -153,7 +153,8 @@ impl<'a, S> Conn<'a, S> {
     /// 49 days is as good as never. The end is a reset only if something was left unsent.
     ///
     /// The time runs while reading pauses by itself, since then the peer is what it waits for; not while the handler
-    /// has paused it, and not after [`close`](Self::close). Against a peer that sends a byte now and then, set a
+    /// has paused it, and not after [`close`](Self::close). What moves between turns, as by
+    /// [`EventLoop::flush`](crate::EventLoop::flush), counts as if it had in the next one. Against a peer that sends a byte now and then, set a
     /// deadline.
     pub fn set_idle_timeout(&mut self, after: Option<Duration>) {
         let (link, head, shared) = self.parts();
@@ -212,8 +213,8 @@ impl<'a, S> Conn<'a, S> {
     ///
     /// # Errors
     /// `NotConnected` if it has gone, or is not there yet.
-    pub fn peer(&mut self) -> io::Result<Address> {
-        self.parts().0.connection.stream().peer().map(Address::from)
+    pub fn peer(&self) -> io::Result<Address> {
+        self.net.sockets.link(self.slot).connection.stream().peer().map(Address::from)
     }
 
     /// This connection's name, to keep and to find it by.
@@ -234,6 +235,10 @@ impl<'a, S> Conn<'a, S> {
 #[inline]
 fn parts(sockets: &mut Sockets, slot: u32) -> (&mut Link, &mut Head, &mut Shared) {
     sockets.parts(slot).expect("a Conn is made only for a connection")
+}
+
+fn queued(sockets: &Sockets, slot: u32) -> usize {
+    sockets.link(slot).connection.queued() + sockets.shared.gathered(slot)
 }
 
 impl Output<'_> {
@@ -264,18 +269,22 @@ impl Output<'_> {
 
     /// See [`Conn::write_fmt`].
     pub fn write_fmt(&mut self, text: fmt::Arguments<'_>) -> Flow {
-        struct Pieces<'a, 'b>(&'a mut Output<'b>, Flow);
+        /// The worst of what became of the pieces, as far as there were any.
+        struct Pieces<'a, 'b>(&'a mut Output<'b>, Option<Flow>);
         impl fmt::Write for Pieces<'_, '_> {
             fn write_str(&mut self, piece: &str) -> fmt::Result {
-                self.1 = self.0.send_all(piece.as_bytes());
+                self.1 = self.1.max(Some(self.0.send_all(piece.as_bytes())));
                 Ok(())
             }
         }
-        let mut pieces = Pieces(self, Flow::Open);
+        let mut pieces = Pieces(self, None);
         if fmt::Write::write_fmt(&mut pieces, text).is_err() {
             log::warn!("a Display implementation failed while it was written to a connection");
         }
-        pieces.1
+        match pieces.1 {
+            Some(flow) => flow,
+            None => self.send_all(&[]),
+        }
     }
 
     /// See [`Conn::try_send`].
@@ -285,9 +294,8 @@ impl Output<'_> {
     }
 
     /// See [`Conn::queued`].
-    pub fn queued(&mut self) -> usize {
-        let (link, head, shared) = parts(self.sockets, self.slot);
-        shared.queued(&link.connection, head)
+    pub fn queued(&self) -> usize {
+        queued(self.sockets, self.slot)
     }
 
     /// See [`Conn::close`].

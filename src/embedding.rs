@@ -9,8 +9,8 @@
 //! | another poller: epoll, kqueue, calloop, tokio, GLib | [`EventLoop`], its descriptor nested in the poller | [`turn`] with no wait when it is readable or due |
 //! | frames or ticks | [`EventLoop`] | [`turn_until`] and [`flush`], once a frame |
 //!
-//! Each is the one before it with less: `run` is nothing but turns, and a turn is a poll, `handle` and `settle`. The guest
-//! is the cheapest, since it adds no system call. A nested descriptor costs the host one wake-up, and a second poll, for
+//! `run` is nothing but turns, and a turn is a poll, `handle` and `settle`; so all of these do the same work. A guest adds
+//! no system call to it. A nested descriptor costs the host one wake-up, and a second poll, for
 //! each batch. On Windows there is no descriptor to nest; there a program with another poller gives the loop a thread, or
 //! turns it from a timer.
 //!
@@ -33,7 +33,7 @@
 //!     reactor.net().listen(":7007")?;
 //!     loop {
 //!         match poll.poll(&mut events, reactor.timeout(Instant::now())) {
-//!             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => events.clear(),
+//!             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
 //!             polled => polled?,
 //!         }
 //!         for event in &events {
@@ -123,10 +123,10 @@
 //! }
 //! ```
 //!
-//! * **The end of a turn** is looked at between two connections, once 64 KiB were moved or 32 connections served. A turn is
-//!   longer than asked for by what one connection may move in it ([`read_budget`](crate::Options::read_budget),
-//!   [`write_budget`](crate::Options::write_budget)) and by the handler: a callback is not interrupted, and all timers that
-//!   are due fire. A [`drain`](crate::Net::drain) begins in one go.
+//! * **The end of a turn** is looked at after each connection. A turn is longer than asked for by what one connection may
+//!   move in it ([`read_budget`](crate::Options::read_budget), [`write_budget`](crate::Options::write_budget)) and by what the
+//!   handler takes for it. Not divided are timers, of which all that are due fire, and the beginning of a
+//!   [`drain`](crate::Net::drain).
 //! * **What is left** comes first in the next turn, in order; [`Turn::more`](crate::Turn::more) says that there is some.
 //! * **Bounds that are the same each time**, whatever the clock does, are
 //!   [`turn_budget`](crate::Options::turn_budget) in bytes, [`accept_budget`](crate::Options::accept_budget) in clients and
@@ -146,7 +146,7 @@
 //! # Traps
 //!
 //! * A callback that blocks, blocks the host. Work goes to a thread that comes back by [`Remote`](crate::Remote).
-//! * A panic in a callback goes on through the turn to the host. The reactor can then be dropped.
+//! * A panic in a callback goes on through the turn to the host. The reactor can then be dropped, and nothing else.
 //! * [`Net::now`](crate::Net::now) is the time of the turn. Between turns it is that of the last one, so a host counts from
 //!   its own clock.
 //!

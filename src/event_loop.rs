@@ -60,6 +60,8 @@ pub struct EventLoop<S = ()> {
 }
 
 impl<S> EventLoop<S> {
+    /// A loop without a listener or a connection yet.
+    ///
     /// # Errors
     /// If the system gives no more polls or descriptors.
     pub fn new(options: Options) -> io::Result<Self> {

@@ -3,8 +3,8 @@
 /// What became of a send.
 ///
 /// Never an error to handle on the spot: why a connection ended is told once, by
-/// [`on_close`](crate::Handler::on_close).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// [`on_close`](crate::Handler::on_close). They are ordered: of several sends, the greatest is what to go by.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Flow {
     /// Taken; go on.
     Open,

@@ -19,7 +19,7 @@ use crate::{
 /// `&mut dyn Handler<Session = S>` is as good as a concrete type.
 ///
 /// A panic in a method goes on to whoever drives the reactor; the reactor can then be dropped, which closes its
-/// sockets.
+/// sockets, and is of no other use.
 pub trait Handler {
     /// What is kept for each connection: it is made by `on_accept` and given back by `on_close`.
     type Session;

@@ -38,6 +38,8 @@
 //!   callback, [`Output`] its sending half beside the session.
 //! * [`EventLoop`] owns a [`mio::Poll`] and runs; [`Reactor`] does the same work for a program that has a poll
 //!   already. [`Remote`] reaches either from another thread.
+//! * [`embedding`] says how to be part of a loop that a program already has, whatever it is. [`Net::adopt_listener`] and
+//!   [`Net::adopt_stream`] take sockets that it made, or give them back ([`Refused`]).
 //! * [`Options`] are the limits, [`Stats`] the counters, [`CloseReason`] is why a connection ended.
 //! * [`Address`] is where to listen or to connect to, [`ListenOptions`] and [`Keepalive`] say how. Deadlines are set by
 //!   [`Net::set_timer`], [`Conn::set_timeout`], [`Conn::set_idle_timeout`] and [`Conn::set_deadline`].

@@ -49,7 +49,8 @@ impl<S> Net<S> {
     /// `socket()`, `bind()`, `listen()`: clients are accepted from the next turn on.
     ///
     /// # Errors
-    /// What the system said, with the address in the text: it is in use, not allowed, or no address at all.
+    /// What the system said, with the address in the text: it is in use, not allowed, or no address at all. `Other` if
+    /// all tokens are taken.
     ///
     /// ```
     /// # fn main() -> std::io::Result<()> {
@@ -144,7 +145,8 @@ impl<S> Net<S> {
     /// `connect()`: begins to connect and cannot fail on the spot.
     ///
     /// The addresses are tried in order. What is sent meanwhile waits in the outbox. `on_open` comes when the
-    /// connection is established; every failure comes later, in `on_close`, with the session back.
+    /// connection is established; every failure comes later, in `on_close`, with the session back: as
+    /// [`ConnectFailed`](crate::CloseReason::ConnectFailed), also if all tokens are taken.
     pub fn connect(&mut self, to: &Address, session: S) -> ConnId {
         let Some(slot) = self.sockets.reserve() else {
             let id = self.sockets.shared.new_head(u32::MAX as usize).id();
@@ -284,9 +286,12 @@ impl<S> Net<S> {
         self.sockets.shared.set_stop();
     }
 
-    /// The orderly end. What waits in the backlog is accepted, the listeners close, every connection gets
-    /// [`on_drain`](crate::Handler::on_drain), what was sent is delivered, and what is still open after `grace` is
-    /// reset. `run` then returns, and [`Turn::finished`](crate::Turn::finished) says so.
+    /// The orderly end. What waits in the backlog is accepted (but not where the listener is paused, or full), the
+    /// listeners close, every connection gets [`on_drain`](crate::Handler::on_drain), what was sent is delivered, and what
+    /// is still open after `grace` is reset. `run` then returns, and [`Turn::finished`](crate::Turn::finished) says so.
+    ///
+    /// An outgoing connection that is not established yet gets its `on_drain` as well, before its `on_open`; one that comes
+    /// only after the drain has begun, right after it.
     ///
     /// Called again while it goes on, it ends at once.
     pub fn drain(&mut self, grace: Duration) {

@@ -144,8 +144,9 @@ options! {
             /// assert_eq!(rehearsal.net().stats().turns - before, 3); // 1000, 1000 and 500 bytes
         },
         /// How much all connections together may receive and send in a turn; what is left has the next one. It is
-        /// looked at after each connection, so the last of them may pass it by its own budgets. Bytes; default
-        /// `usize::MAX`, no limit; at least 1.
+        /// looked at after each connection that was served, and again after each that was sent to from elsewhere, so the
+        /// last of them may pass it by its own budgets. Callbacks that are not a connection's (timers, wakes) and the
+        /// beginning of a drain are not held up by it. Bytes; default `usize::MAX`, no limit; at least 1.
         turn_budget: usize = usize::MAX => {
             /// let mut rehearsal = Rehearsal::new(Options::default().turn_budget(1000));
             /// let clients = [(); 3].map(|()| rehearsal.accept(&mut echo).unwrap());
@@ -188,9 +189,10 @@ options! {
             /// run_until(&mut server, |stats| stats.accepted == 3);
             /// # std::io::Result::Ok(())
         },
-        /// How many connections may be open at once, those that linger included. Further clients wait in the
-        /// backlog until one ends. [`Net::connect`](crate::Net::connect) is not limited, but what it makes counts.
-        /// Default: as many as there are tokens.
+        /// How many connections may be open at once, those that linger included. What happens to further clients says
+        /// [`ListenOptions::when_full`]: they wait in the backlog until one ends, or are turned away. What comes by
+        /// [`Net::connect`](crate::Net::connect) and [`Net::adopt_stream`](crate::Net::adopt_stream) is not limited, but it
+        /// counts. Default: as many as there are tokens.
         max_connections: usize = usize::MAX => {
             /// let mut server = EventLoop::new(Options::default().max_connections(1))?;
             /// let listener = server.net().listen("127.0.0.1:0")?;
@@ -348,8 +350,6 @@ impl Options {
             &mut self.write_budget,
             &mut self.accept_budget,
             &mut self.turn_budget,
-            &mut self.event_capacity,
-            &mut self.event_budget,
         ] {
             *at_least_one = (*at_least_one).max(1);
         }

@@ -25,7 +25,7 @@ use crate::{
     options::Options,
     remote::{Remote, Signals},
     shared::Shared,
-    source::{Source, connection::Readiness},
+    source::{Link, Source, connection::Readiness},
     testing::Wire,
 };
 
@@ -121,14 +121,14 @@ impl<S> Reactor<S> {
             return slot < self.net.sockets.shared.capacity;
         };
         if let Source::Connection(link) = &mut place.source {
-            // While it is being connected, it may as well be that it could not: `dial` finds out.
-            if !link.is_dialing() {
-                if is_plain(event) {
-                    let (readable, writable) = (event.is_readable(), event.is_writable());
-                    link.connection.note(Readiness { readable, writable, ..Readiness::default() });
-                } else {
-                    link.connection.note(trouble(event));
-                }
+            if link.is_dialing() {
+                // What it means for the connect, `dial` finds out; an error may also come after that.
+                link.connection.note(Readiness { error: trouble(event).error, ..Readiness::default() });
+            } else if is_plain(event) {
+                let (readable, writable) = (event.is_readable(), event.is_writable());
+                link.connection.note(Readiness { readable, writable, ..Readiness::default() });
+            } else {
+                link.connection.note(trouble(event));
             }
         } else if let Source::Listener(listener) = &mut place.source {
             listener.readable = true;
@@ -141,18 +141,19 @@ impl<S> Reactor<S> {
 
     /// Does the work of a turn; every callback is made here.
     ///
-    /// Due timers come first, then one pass over what is ready, leftovers of the last turn in front, then what was
-    /// sent to other connections. `now` is the time of the whole turn; times before the reactor was made count as then.
+    /// What other threads asked for comes first, then due timers, one pass over what is ready, leftovers of the last turn
+    /// in front, and what was sent to other connections. `now` is the time of the whole turn; times before the reactor was
+    /// made count as then.
     pub fn settle(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), now: Instant) -> Turn {
         self.pass(handler, now, None)
     }
 
     /// The same, but what is not done by `end` is left for the next turn.
     ///
-    /// The clock is read between two connections, once 64 KiB were moved or 32 connections served or accepted. So `end`
-    /// is passed by as much as the last of them may move ([`read_budget`](Options::read_budget) and
-    /// [`write_budget`](Options::write_budget)), by what the handler takes, and by timers: all that are due fire. The first
-    /// such portion is done even if `end` has passed before, so that every turn gets on.
+    /// The clock is read after each connection that was served or accepted. So `end` is passed by as much as the last of
+    /// them may move ([`read_budget`](Options::read_budget) and [`write_budget`](Options::write_budget)), by what the handler
+    /// takes for it, and by what is not divided: all timers that are due fire, and a drain begins in one go. At least one
+    /// connection is served even if `end` has passed before, so that every turn gets on.
     pub fn settle_until(
         &mut self,
         handler: &mut (impl Handler<Session = S> + ?Sized),
@@ -162,37 +163,43 @@ impl<S> Reactor<S> {
         self.pass(handler, now, Some(end))
     }
 
-    /// Sends what was sent outside of callbacks, now and not in the next turn. Makes no callback, so it finishes
-    /// nothing either.
+    /// Sends what was sent outside of callbacks, now and not in the next turn: for each connection as much as
+    /// [`write_budget`](Options::write_budget) allows, and if there was more, [`Turn::more`] says so. Makes no callback, so
+    /// it finishes nothing either.
     pub fn flush(&mut self) -> Turn {
+        let shared = &mut self.net.sockets.shared;
+        shared.turn = shared.turn.wrapping_add(1); // a write budget of its own
         self.allowance = Allowance::unlimited();
-        self.flush_touched();
+        self.flush_touched(|_, _| {}); // bytes move, but what time it is only the next turn knows
         Turn { more: self.has_work(), ..Turn::default() }
     }
 
-    fn flush_touched(&mut self) {
+    /// Sends to the connections that were sent to other than from their own callback, as far as the turn allows. The
+    /// others join the queue, to have their turn with everyone.
+    fn flush_touched(&mut self, note: impl Fn(&mut Link, &Shared)) {
         if !self.net.sockets.shared.has_touched() {
             return;
         }
-        self.allowance.begin_stage(self.bytes_moved());
-        let touched = self.net.sockets.shared.take_touched();
-        let mut flushed = 0;
-        for &slot in &touched {
-            flushed += 1;
+        self.allowance.begin_stage();
+        let mut touched = self.net.sockets.shared.take_touched();
+        for slot in touched.drain(..) {
             let Some((link, head, shared)) = self.net.sockets.parts(slot) else { continue };
             head.left_touched();
+            if self.allowance.was_spent() {
+                shared.queue(head);
+                continue;
+            }
             link.connection.enter_turn(shared.turn);
             link.connection.flush(&shared.options, &mut shared.stats);
             shared.count_memory(&mut link.connection); // can only have become less
-            link.note_activity(shared.tick);
+            note(link, shared);
             if link.is_due(&shared.options) {
                 shared.queue(head);
             }
-            if self.allowance.is_spent(self.bytes_moved()) {
-                break;
-            }
+            let moved = shared.stats.bytes_moved();
+            self.allowance.is_spent(moved);
         }
-        self.net.sockets.shared.put_touched(touched, flushed);
+        self.net.sockets.shared.put_touched(touched);
     }
 
     /// When [`settle`](Self::settle) has to be called next even if no event comes; in the past while work is left.
@@ -249,7 +256,7 @@ impl<S> Reactor<S> {
         if self.net.sockets.shared.is_ending {
             self.advance_ending(handler, now);
         }
-        self.flush_touched();
+        self.flush_touched(|link, shared| link.note_activity(shared.tick));
         self.net.sockets.free_vacated();
 
         let finished = self.net.sockets.shared.is_ending && self.is_finished();
@@ -288,7 +295,7 @@ impl<S> Reactor<S> {
 
     /// One pass over what the queue holds at its start; what joins it meanwhile waits for the next turn.
     fn serve_queue(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized)) {
-        self.allowance.begin_stage(self.bytes_moved());
+        self.allowance.begin_stage();
         let end = self.net.sockets.shared.queue.len();
         self.portion = if end == 1 { self.scratch.len().min(PORTION_ALONE) } else { self.scratch.len() };
         let mut served = 0;
@@ -304,7 +311,7 @@ impl<S> Reactor<S> {
     }
 
     fn bytes_moved(&self) -> u64 {
-        self.net.sockets.shared.stats.bytes_received + self.net.sockets.shared.stats.bytes_sent
+        self.net.sockets.shared.stats.bytes_moved()
     }
 }
 

@@ -58,6 +58,8 @@ pub(crate) struct Shared {
     pub(crate) tick: u32,
     base: Instant,
     pub(crate) ending: Ending,
+    /// The generation when the present drain began: what is younger has not been told of it.
+    pub(crate) draining_since: u32,
     /// `run` is to return, and everything stays.
     pub(crate) stop: bool,
     /// Whether one of the two has anything to say: looked at in every turn, so it has to be cheap.
@@ -138,6 +140,7 @@ impl Shared {
             tick: 0,
             base,
             ending: Ending::No,
+            draining_since: 0,
             stop: false,
             is_ending: false,
             current: NO_SLOT,
@@ -248,15 +251,17 @@ impl Shared {
         std::mem::take(&mut self.touched)
     }
 
-    /// Gives the list back, so that its storage serves again, without the first `done` of it.
-    pub(crate) fn put_touched(&mut self, mut list: Vec<u32>, done: usize) {
-        list.drain(..done);
-        list.append(&mut self.touched);
+    /// Gives the emptied list back, so that its storage serves again.
+    pub(crate) fn put_touched(&mut self, list: Vec<u32>) {
+        debug_assert!(list.is_empty() && self.touched.is_empty(), "no callback is made meanwhile");
         self.touched = list;
     }
 
     pub(crate) fn has_work(&self) -> bool {
-        !self.queue.is_empty() || !self.touched.is_empty() || (self.is_ending && self.has_to_end())
+        !self.queue.is_empty()
+            || !self.touched.is_empty()
+            || (self.is_ending && self.has_to_end())
+            || (!self.vacated.is_empty() && !self.listeners_waiting.is_empty())
     }
 
     fn has_to_end(&self) -> bool {
@@ -353,10 +358,9 @@ impl Shared {
         self.stats.buffered > self.options.memory_budget
     }
 
-    /// How many bytes a connection has in hand: the outbox, and what it is gathering.
-    pub(crate) fn queued(&self, connection: &Connection<Stream>, head: &Head) -> usize {
-        let gathered = if self.current == head.slot { self.gathered.len() } else { 0 };
-        connection.queued() + gathered
+    /// How many bytes the connection in a slot has gathered.
+    pub(crate) fn gathered(&self, slot: u32) -> usize {
+        if self.current == slot { self.gathered.len() } else { 0 }
     }
 }
 
@@ -377,6 +381,11 @@ impl Head {
 
     pub(crate) fn left_queue(&mut self) {
         self.queued = false;
+    }
+
+    /// Whether it has something to send when the pass is over.
+    pub(crate) fn is_touched(&self) -> bool {
+        self.touched
     }
 
     pub(crate) fn left_touched(&mut self) {

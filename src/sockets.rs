@@ -6,7 +6,7 @@ use crate::{
     close::CloseReason,
     conn::ConnId,
     shared::{Head, NO_SLOT, Shared},
-    source::{Link, Slot, Source, connection::Phase},
+    source::{Link, Slot, Source, connection::Phase, listener::ListenerId},
 };
 
 #[derive(Debug)]
@@ -113,6 +113,13 @@ impl Sockets {
         }
     }
 
+    pub(crate) fn is_listener(&self, id: ListenerId) -> bool {
+        let place = self.slots.get(id.slot as usize);
+        place.is_some_and(|place| {
+            place.head.generation == id.generation && matches!(place.source, Source::Listener(_))
+        })
+    }
+
     /// Puts the source in a slot into the queue.
     pub(crate) fn queue(&mut self, slot: u32) {
         self.shared.queue(&mut self.slots[slot as usize].head);
@@ -157,6 +164,17 @@ impl Sockets {
         match self.slots.get_mut(slot as usize)? {
             Slot { head, source: Source::Connection(link) } => Some((link, head, &mut self.shared)),
             _ => None,
+        }
+    }
+
+    /// The connection in a slot.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub(crate) fn link(&self, slot: u32) -> &Link {
+        match &self.slot(slot).source {
+            Source::Connection(link) => link,
+            _ => panic!("a Conn is made only for a connection"),
         }
     }
 

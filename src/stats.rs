@@ -66,6 +66,10 @@ impl Stats {
         self.by_reason[kind as usize]
     }
 
+    pub(crate) fn bytes_moved(&self) -> u64 {
+        self.bytes_received + self.bytes_sent
+    }
+
     pub(crate) fn count_close(&mut self, kind: CloseKind) {
         self.closed += 1;
         self.by_reason[kind as usize] += 1;

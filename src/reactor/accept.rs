@@ -7,7 +7,7 @@ use crate::{
     conn::{Conn, ConnId},
     handler::{Accepted, Handler},
     options::WhenFull,
-    platform::{self, OPTIONS_ARE_INHERITED},
+    platform,
     shared::Alarm,
     source::{
         Link, Source,
@@ -24,43 +24,55 @@ const RETRY: Duration = Duration::from_millis(100);
 
 impl<S> Reactor<S> {
     /// Accepts until the backlog is empty or the listener, if there is one in this slot, has had its share of this turn.
+    /// `true`: it has had it, and there may be more.
     #[inline(never)]
-    pub(super) fn accept(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32) {
+    pub(super) fn accept(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32) -> bool {
         if self.ready_listener(slot).is_none() {
-            return;
+            return false;
         }
         self.net.sockets.shared.keep_reserve();
         for _ in 0..self.net.sockets.shared.options.accept_budget {
             let is_full = self.is_full(slot);
             // `None`: closed by the callback for the client before.
-            let Some(listener) = self.ready_listener(slot) else { return };
+            let Some(listener) = self.ready_listener(slot) else { return false };
             let when_full = listener.options.when_full;
             if is_full && when_full == WhenFull::Wait {
                 self.wait_for_an_end(slot);
-                return;
+                return false;
             }
+            let inherits = listener.inherits;
             match listener.accept() {
                 Accept::Stream(stream, _) if is_full => {
                     drop(stream);
                     self.net.sockets.shared.stats.refused_full += 1;
                 }
                 Accept::Stream(stream, peer) => {
+                    if !inherits {
+                        stream.configure(&self.net.sockets.shared.options);
+                    }
                     let ConnId { slot, generation } = self.net.sockets.slot(slot).head.id();
                     self.admit(handler, ListenerId { slot, generation }, stream, peer);
                     if self.allowance.is_spent(self.bytes_moved()) {
                         break;
                     }
                 }
-                Accept::WouldBlock => return,
+                Accept::WouldBlock => return false,
                 Accept::Again => {}
-                Accept::NoDescriptor(error) => return self.shed(slot, &error),
-                Accept::Exhausted(error) => return self.pause_accepting(slot, &error),
+                Accept::NoDescriptor(error) => {
+                    self.shed(slot, &error);
+                    return false;
+                }
+                Accept::Exhausted(error) => {
+                    self.pause_accepting(slot, &error);
+                    return false;
+                }
             }
         }
         let place = &mut self.net.sockets.slots[slot as usize];
         if let Source::Listener(_) = place.source {
             self.net.sockets.shared.queue(&mut place.head);
         }
+        true
     }
 
     /// Makes a connection of a client. Returns its id unless the handler, or the system, did not want it.
@@ -73,9 +85,6 @@ impl<S> Reactor<S> {
     ) -> Option<ConnId> {
         let slot = self.net.sockets.reserve()?;
         let shared = &mut self.net.sockets.shared;
-        if !OPTIONS_ARE_INHERITED {
-            stream.configure(&shared.options);
-        }
         // Before on_accept, so that no session is made for a socket that cannot be served.
         if let Err(error) = stream.register(&shared.registry, shared.token(slot)) {
             shared.stats.refused_error += 1;
@@ -98,9 +107,12 @@ impl<S> Reactor<S> {
         if idle_timeout.is_some() {
             link.idle.set(&mut place.head, idle_timeout);
         }
-        place.head.listener = listener.slot;
         place.source = Source::Connection(link);
-        self.net.sockets.count_for_listener(slot, 1);
+        // The callback may have closed the listener.
+        if self.net.sockets.is_listener(listener) {
+            self.net.sockets.slots[slot as usize].head.listener = listener.slot;
+            self.net.sockets.count_for_listener(slot, 1);
+        }
         let Some(session) = session else {
             self.net.sockets.shared.stats.refused_handler += 1;
             self.net.sockets.vacate(slot);

@@ -90,8 +90,9 @@ impl<S> Reactor<S> {
     fn idle_is_due(&mut self, slot: u32, now: Instant) {
         let Some((link, head, shared)) = self.net.sockets.parts(slot) else { return };
         link.idle.timer = None;
-        if head.is_queued() {
-            // An event of this very turn may be what was waited for: it is looked at first.
+        link.note_activity(shared.tick); // what moved between turns has met no clock yet
+        if head.is_queued() || head.is_touched() {
+            // An event of this very turn may be what was waited for, or what goes out in it: they are looked at first.
             link.idle.timer = Some(shared.timers.insert(now, Alarm::Idle(slot)));
             return;
         }

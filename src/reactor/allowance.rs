@@ -5,12 +5,8 @@ use std::{
     time::Instant,
 };
 
-/// A turn with an end looks at the clock after this much work: so many bytes, or so many sources.
-const BYTES_BETWEEN_LOOKS: u64 = 64 << 10;
-const SOURCES_BETWEEN_LOOKS: u32 = 32;
-
-/// The time and the bytes that a turn may take. Every stage of a turn gets on, whatever the stages before it took: by one
-/// source when the bytes are spent, by as much as lies between two looks at the clock when the time is.
+/// The time and the bytes that a turn may take. Every stage of a turn gets on by at least one source, whatever the stages
+/// before it took.
 #[derive(Debug, Default)]
 pub(super) struct Allowance {
     /// Whether any of the following matters.
@@ -18,10 +14,6 @@ pub(super) struct Allowance {
     end: Option<Instant>,
     /// The count of moved bytes at which the budget is spent.
     last_byte: u64,
-    /// The count at which to look at the clock.
-    next_look: u64,
-    /// How many sources have had a turn since the last look.
-    sources: u32,
     spent: bool,
 }
 
@@ -39,12 +31,8 @@ impl Allowance {
         }
     }
 
-    #[inline]
-    pub(super) fn begin_stage(&mut self, moved: u64) {
-        if self.limited {
-            (self.spent, self.sources) = (false, 0);
-            self.next_look = self.last_byte.min(moved.saturating_add(BYTES_BETWEEN_LOOKS));
-        }
+    pub(super) fn begin_stage(&mut self) {
+        self.spent = false;
     }
 
     /// Asked after each source. Once it is spent, it is for the rest of the stage.
@@ -53,19 +41,17 @@ impl Allowance {
         self.limited && self.look(moved)
     }
 
+    /// What was answered last in this stage.
+    pub(super) fn was_spent(&self) -> bool {
+        self.spent
+    }
+
+    /// With an end, the clock is read after each source: beside the system calls that a source takes it costs nothing, and
+    /// how long its callbacks take nobody knows.
     #[cold]
     fn look(&mut self, moved: u64) -> bool {
-        if moved >= self.last_byte {
-            self.spent = true;
-        }
-        if let Some(end) = self.end {
-            self.sources += 1;
-            if moved >= self.next_look || self.sources >= SOURCES_BETWEEN_LOOKS {
-                self.sources = 0;
-                self.next_look = self.last_byte.min(moved.saturating_add(BYTES_BETWEEN_LOOKS));
-                self.spent |= Instant::now() >= end;
-            }
-        }
+        self.spent =
+            self.spent || moved >= self.last_byte || self.end.is_some_and(|end| Instant::now() >= end);
         self.spent
     }
 }

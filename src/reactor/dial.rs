@@ -73,6 +73,11 @@ impl<S> Reactor<S> {
         if link.connection.phase() == Phase::Open {
             self.call(slot, |conn: &mut Conn<'_, S>| handler.on_open(conn));
         }
+        // One that came after a drain began would not hear of it otherwise, and would hold it up.
+        let shared = &self.net.sockets.shared;
+        if shared.is_draining() && self.net.is_born_since(slot, shared.draining_since) {
+            self.drain_one(handler, slot);
+        }
         true
     }
 }

@@ -57,11 +57,9 @@ impl<S> Reactor<S> {
             let timer = self.net.sockets.shared.timers.insert(later(now, grace), Alarm::Drain);
             self.net.sockets.shared.set_ending(Ending::Draining(timer));
             self.close_listeners(handler);
+            self.net.sockets.shared.draining_since = self.net.sockets.shared.generation();
             for slot in 0..self.net.sockets.slots_end {
-                let Some((link, _, shared)) = self.net.sockets.parts(slot) else { continue };
-                link.connection.enter_turn(shared.turn);
-                if link.connection.phase() == Phase::Open {
-                    self.call(slot, |conn| handler.on_drain(conn));
+                if self.drain_one(handler, slot) {
                     self.conclude(handler, slot);
                 }
             }
@@ -84,6 +82,21 @@ impl<S> Reactor<S> {
                 log::warn!(target: "tidegate", "the drain ended before {undelivered} clients had all they were sent");
             }
         }
+    }
+
+    /// Asks a connection to finish, if it is not finishing already.
+    pub(super) fn drain_one(
+        &mut self,
+        handler: &mut (impl Handler<Session = S> + ?Sized),
+        slot: u32,
+    ) -> bool {
+        let Some((link, _, shared)) = self.net.sockets.parts(slot) else { return false };
+        link.connection.enter_turn(shared.turn);
+        let is_open = link.connection.phase() == Phase::Open;
+        if is_open {
+            self.call(slot, |conn| handler.on_drain(conn));
+        }
+        is_open
     }
 
     /// Whether `run` is to return; what said so is used up.
@@ -114,8 +127,7 @@ impl<S> Reactor<S> {
             let Some(listener) = self.listener(slot) else { continue };
             listener.readable = true;
             for _ in 0..=listener.options.backlog as usize / accept_budget {
-                self.accept(handler, slot);
-                if !self.listener(slot).is_some_and(|listener| listener.readable) {
+                if !self.accept(handler, slot) {
                     break;
                 }
             }

@@ -24,7 +24,8 @@ impl<S> Reactor<S> {
         let Some(place) = self.net.sockets.slots.get_mut(slot as usize) else { return };
         place.head.left_queue();
         let Source::Connection(link) = &mut place.source else {
-            return self.accept(handler, slot);
+            self.accept(handler, slot);
+            return;
         };
         let shared = &mut self.net.sockets.shared;
         link.connection.enter_turn(shared.turn);
@@ -46,7 +47,9 @@ impl<S> Reactor<S> {
                     link.note_moved(shared.tick);
                     return;
                 }
-                self.go_on(handler, slot, n, used);
+                self.show_rest(handler, slot, n, used);
+                let budget = self.net.sockets.shared.options.read_budget.saturating_sub(n);
+                self.receive(handler, slot, budget);
             }
             Received::Eof => self.end_of_file(handler, slot),
             Received::WouldBlock | Received::Failed => {}
@@ -68,20 +71,6 @@ impl<S> Reactor<S> {
         self.conclude(handler, slot);
     }
 
-    /// Goes on after the first `used` of the `received` bytes: with the others, and with what else there is to read.
-    #[inline(never)]
-    fn go_on(
-        &mut self,
-        handler: &mut (impl Handler<Session = S> + ?Sized),
-        slot: u32,
-        received: usize,
-        used: usize,
-    ) {
-        self.show_rest(handler, slot, received, used);
-        let budget = self.net.sockets.shared.options.read_budget.saturating_sub(received);
-        self.receive(handler, slot, budget);
-    }
-
     /// Makes a callback; what it sends goes out when it has returned.
     pub(super) fn call(&mut self, slot: u32, callback: impl FnOnce(&mut Conn<'_, S>)) {
         call(&mut self.net, slot, callback);
@@ -95,6 +84,7 @@ impl<S> Reactor<S> {
         }
     }
 
+    #[inline(never)]
     fn receive(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized), slot: u32, mut budget: usize) {
         while budget > 0 {
             let Some((link, _, shared)) = self.net.sockets.parts(slot) else { return };
@@ -102,15 +92,15 @@ impl<S> Reactor<S> {
             if !connection.can_receive() {
                 return;
             }
-            let shown = connection.wants_input();
-            let is_new = connection.inbox().is_empty();
+            let is_wanted = connection.wants_input();
+            let inbox_is_empty = connection.inbox().is_empty();
             let limit = connection.receive_limit(&shared.options).min(self.portion);
             match connection.receive(self.scratch.first_mut(limit), &mut shared.stats) {
                 Received::Data(n) => {
                     budget = budget.saturating_sub(n);
-                    if shown && is_new {
+                    if is_wanted && inbox_is_empty {
                         self.show(handler, slot, n);
-                    } else if shown {
+                    } else if is_wanted {
                         self.show_inbox(handler, slot, n);
                     } else if let Some(closing) = link.closing() {
                         closing.heard = shared.now.unwrap_or(closing.heard);
@@ -145,6 +135,7 @@ impl<S> Reactor<S> {
     }
 
     /// Shows them for as long as they are being used, after the first `used`, and keeps what is left.
+    #[inline(never)]
     fn show_rest(
         &mut self,
         handler: &mut (impl Handler<Session = S> + ?Sized),
@@ -153,7 +144,7 @@ impl<S> Reactor<S> {
         used: usize,
     ) {
         let input = self.scratch.first(received);
-        let (used, held) = show_all(&mut self.net, handler, slot, input, used);
+        let (used, held) = show_on(&mut self.net, handler, slot, input, used);
         if used < received {
             let Some((link, ..)) = self.net.sockets.parts(slot) else { return };
             let mut inbox = link.connection.take_inbox();
@@ -170,7 +161,7 @@ impl<S> Reactor<S> {
         let mut inbox = link.connection.take_inbox();
         inbox.push(self.scratch.first(received));
         let used = show_once(&mut self.net, handler, slot, inbox.unconsumed());
-        let (used, held) = show_all(&mut self.net, handler, slot, inbox.unconsumed(), used);
+        let (used, held) = show_on(&mut self.net, handler, slot, inbox.unconsumed(), used);
         inbox.consume(used);
         let Some((link, ..)) = self.net.sockets.parts(slot) else { return };
         link.connection.put_inbox(inbox, held);
@@ -260,7 +251,7 @@ fn show_once<S>(
 
 /// Shows what is left of `input` when its first `used` bytes were, for as long as it is being used and more of it is
 /// wanted. Returns how much was used in all, and whether the rest was kept back rather than declined.
-fn show_all<S>(
+fn show_on<S>(
     net: &mut Net<S>,
     handler: &mut (impl Handler<Session = S> + ?Sized),
     slot: u32,

@@ -186,8 +186,7 @@ impl<T: Read + Write> Connection<T> {
             self.error = reason.into_error();
         }
         // After a failure there is nothing left to flush.
-        self.phase = if self.phase == Phase::Failing { phase.max(Phase::Dropping) } else { phase };
-        self.flags.set(Flags::ENDING); // no phase is before `Open`
+        self.set_phase(if self.phase == Phase::Failing { phase.max(Phase::Dropping) } else { phase });
         self.flags.clear(Flags::FULL | Flags::WRITABLE_OWED);
         if self.phase != Phase::Flushing {
             if !self.outbox.is_empty() {
@@ -219,7 +218,7 @@ impl<T: Read + Write> Connection<T> {
 
     /// The session goes; what is left is to hear the peer out.
     pub(crate) fn linger(&mut self) {
-        self.phase = Phase::Lingering;
+        self.set_phase(Phase::Lingering);
     }
 
     /// Why it ended; if nothing made it, both directions just have.
@@ -333,6 +332,11 @@ impl<T: Read + Write> Connection<T> {
 
     pub(crate) fn is_held(&self) -> bool {
         self.has(Flags::HELD)
+    }
+
+    fn set_phase(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.flags.put(Flags::ENDING, phase != Phase::Open);
     }
 
     /// Whether one of these holds.

@@ -9,7 +9,7 @@ use crate::{
     address::Address,
     adopt::Refused,
     options::{ListenOptions, Options},
-    platform,
+    platform::{self, OPTIONS_ARE_INHERITED},
     stream::{self, Stream},
     timers::TimerId,
 };
@@ -31,6 +31,8 @@ pub(crate) struct Listener {
     pub(crate) paused: bool,
     /// How many connections that came in here are open.
     pub(crate) open: usize,
+    /// Whether whoever is accepted next has the options of this socket from it.
+    pub(crate) inherits: bool,
     /// Accepting was exhausted and is tried again then.
     pub(crate) retry: Option<TimerId>,
 }
@@ -58,7 +60,15 @@ impl Listener {
     ) -> Result<Self, Refused<std::net::TcpListener>> {
         let mut socket = TcpListener::from_std(socket);
         match socket.register(registry, token, Interest::READABLE) {
-            Ok(()) => Ok(Self { socket, options, readable: false, paused: false, open: 0, retry: None }),
+            Ok(()) => Ok(Self {
+                socket,
+                options,
+                readable: false,
+                paused: false,
+                open: 0,
+                inherits: OPTIONS_ARE_INHERITED,
+                retry: None,
+            }),
             Err(error) => Err(Refused { error, back: socket.into() }),
         }
     }
@@ -67,9 +77,12 @@ impl Listener {
         self.socket.deregister(registry)
     }
 
-    /// The options that its connections inherit.
-    pub(crate) fn configure(&self, options: &Options) {
-        stream::configure(&SockRef::from(&self.socket), options);
+    /// Sets the options that its connections inherit, where they do: whoever has connected before has not.
+    pub(crate) fn configure_adopted(&mut self, options: &Options) {
+        if OPTIONS_ARE_INHERITED {
+            stream::configure(&SockRef::from(&self.socket), options);
+            self.inherits = false;
+        }
     }
 
     pub(crate) fn accept(&mut self) -> Accept {
@@ -80,6 +93,7 @@ impl Listener {
         match error.kind() {
             io::ErrorKind::WouldBlock => {
                 self.readable = false;
+                self.inherits = OPTIONS_ARE_INHERITED; // those that waited are through
                 Accept::WouldBlock
             }
             kind if concerns_one_client(kind) => Accept::Again,

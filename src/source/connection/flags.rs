@@ -10,10 +10,15 @@ pub(super) struct Flags(u32);
 
 impl Flags {
     pub(super) const NONE: Self = Self(0);
+    /// An event said so, and no `recv` has said otherwise since.
     pub(super) const READABLE: Self = Self(1);
+    /// The same for `send`.
     pub(super) const WRITABLE: Self = Self(1 << 1);
+    /// A hang-up or an urgent mark may have cut a `recv` short: only `WouldBlock` tells that the stream is empty.
     pub(super) const SHORT_READS_LIE: Self = Self(1 << 2);
+    /// An event told of an error that no call has met yet.
     pub(super) const ERROR_EVENT: Self = Self(1 << 3);
+    /// Otherwise a `recv` that returns less than it was asked for has emptied the stream.
     pub(super) const SHORT_READ_DRAINS: Self = Self(1 << 4);
     /// The handler asked for no more input.
     pub(super) const PAUSED: Self = Self(1 << 5);

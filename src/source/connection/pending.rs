@@ -6,7 +6,8 @@ use crate::options::Options;
 
 use super::{Connection, Flags, Phase};
 
-const HELD_BACK: Flags = Flags::FULL.with(Flags::WRITABLE_OWED).with(Flags::HELD);
+/// There is something to announce or to show before new input.
+const OWED: Flags = Flags::FULL.with(Flags::WRITABLE_OWED).with(Flags::HELD);
 
 impl<T: Read + Write> Connection<T> {
     /// Whether `on_writable` is due; asking settles the debt, and lets reading go on.
@@ -79,7 +80,7 @@ impl<T: Read + Write> Connection<T> {
     /// Whether input may have come and there is nothing to do but show it: nothing is kept in either direction.
     #[inline]
     pub(crate) fn has_only_input(&self) -> bool {
-        const OTHER: Flags = HELD_BACK.with(Flags::EOF).with(Flags::PAUSED).with(Flags::ENDING);
+        const OTHER: Flags = OWED.with(Flags::EOF).with(Flags::PAUSED).with(Flags::ENDING);
         self.flags.has_just(Flags::READABLE, OTHER) && self.outbox.is_empty() && self.inbox.is_empty()
     }
 
@@ -87,7 +88,7 @@ impl<T: Read + Write> Connection<T> {
     /// that it is worth a closer look.
     #[inline]
     pub(crate) fn is_quiet(&self) -> bool {
-        const BUSY: Flags = HELD_BACK
+        const BUSY: Flags = OWED
             .with(Flags::READABLE)
             .with(Flags::EOF)
             .with(Flags::SHUTDOWN)

@@ -43,7 +43,9 @@ impl<T: Read + Write> Connection<T> {
 
     #[cold]
     fn send_behind(&mut self, gathered: &[u8], limits: &Options, stats: &mut Stats) {
-        self.send(gathered, &[], limits, stats);
+        if self.send(gathered, &[], limits, stats) == Flow::Gone {
+            self.flags.set(Flags::LOST); // the handler was told that they were taken
+        }
     }
 
     #[cold]
