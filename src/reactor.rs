@@ -164,8 +164,8 @@ impl<S> Reactor<S> {
     }
 
     /// Sends what was sent outside of callbacks, now and not in the next turn: for each connection as much as
-    /// [`write_budget`](Options::write_budget) allows, and if there was more, [`Turn::more`] says so. Makes no callback, so
-    /// it finishes nothing either.
+    /// [`write_budget`](Options::write_budget) allows. What is beyond that goes out in turns, and not by another flush;
+    /// [`Turn::more`] says that there is some. Makes no callback, so it finishes nothing either.
     pub fn flush(&mut self) -> Turn {
         let shared = &mut self.net.sockets.shared;
         shared.turn = shared.turn.wrapping_add(1); // a write budget of its own

@@ -10,7 +10,7 @@ use std::{
 };
 
 use common::{
-    Call, Echo, End, Host, Recorder, connect, exchange, listening,
+    Call, Echo, End, Host, Recorder, connect, exchange, is_due, listening,
     pair::{await_arrival, connected, turn_until_quiet},
     read_out, reset, turn_until,
 };
@@ -100,6 +100,53 @@ fn the_connections_of_an_adopted_listener_inherit_its_options() {
     let socket = SockRef::from(&accepted);
     assert!(socket.keepalive().unwrap());
     assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(77));
+}
+
+/// These have inherited nothing, since the options came after them.
+#[test]
+#[cfg(target_os = "linux")]
+fn who_waited_in_the_backlog_before_the_adoption_has_its_options_as_well() {
+    let keepalive = Keepalive::default().after(Duration::from_secs(77));
+    let mut event_loop =
+        EventLoop::new(Options::default().keepalive(Some(keepalive)).accept_budget(2)).unwrap();
+    let (listener, at) = a_listener();
+    let early = [(); 3].map(|()| connect(at));
+    event_loop.net().adopt_listener(listener).unwrap();
+    let late = [(); 2].map(|()| connect(at));
+    let mut recorder = Recorder::new(|_, _, _, _| {});
+    turn_until(&mut event_loop, &mut recorder, |_, net| net.stats().accepted == 5);
+    turn_until_quiet(&mut event_loop, &mut recorder);
+    let last = connect(at); // after the backlog was empty once
+    turn_until(&mut event_loop, &mut recorder, |_, net| net.stats().accepted == 6);
+    for (who, client) in early.iter().chain(&late).chain([&last]).enumerate() {
+        let Some(end) = twin_of_the_other_end(client) else { return };
+        let socket = SockRef::from(&end);
+        assert!(socket.tcp_nodelay().unwrap(), "client {who}");
+        assert!(socket.keepalive().unwrap(), "client {who}");
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(77), "client {who}");
+    }
+}
+
+/// Another descriptor of the socket that a reactor in this very process has accepted, and does not hand out: proc(5)
+/// says which one it has, and pidfd_getfd(2) duplicates it. `None` where a sandbox forbids that.
+#[cfg(target_os = "linux")]
+fn twin_of_the_other_end(client: &TcpStream) -> Option<std::os::fd::OwnedFd> {
+    use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+
+    let inode = common::socket_column(client.peer_addr().unwrap(), client.local_addr().unwrap(), 9);
+    let is_its_own = |path: &std::path::Path| {
+        std::fs::read_link(path).is_ok_and(|target| target.to_str() == Some(&format!("socket:[{inode}]")))
+    };
+    let mut descriptors = std::fs::read_dir("/proc/self/fd").unwrap().map(|entry| entry.unwrap().path());
+    let path = descriptors.find(|path| is_its_own(path)).expect("the reactor has it open");
+    let descriptor = path.file_name().unwrap().to_str().unwrap().parse().unwrap();
+    let process = pidfd_open(getpid(), PidfdFlags::empty()).ok();
+    let twin = process.and_then(|it| pidfd_getfd(it, descriptor, PidfdGetfdFlags::empty()).ok());
+    assert!(twin.is_some() || std::env::var_os("CI").is_none(), "CI may look into its own process");
+    if twin.is_none() {
+        eprintln!("skipped: pidfd_getfd does not work here");
+    }
+    twin
 }
 
 #[test]
@@ -192,6 +239,33 @@ fn an_adopted_stream_that_is_reset_before_its_turn_is_told_once() {
     turn_until(&mut event_loop, &mut echo, |echo, _| echo.has_closed(0));
     assert_eq!(echo.of(0), [Call::Open, Call::Close(CloseKind::Reset)]);
     assert!(event_loop.net().conn(id).is_none());
+}
+
+#[test]
+fn a_reset_that_was_told_of_before_on_open_ends_a_connection_that_on_open_pauses() {
+    let (mut host, now) = (Host::new(), Instant::now());
+    let mut reactor = Reactor::new(host.poll.registry(), .., Options::default()).unwrap();
+    let mut pauses = Recorder::new(|net: &mut Net<u32>, id, _, call| {
+        if *call == Call::Open {
+            net.conn(id).unwrap().pause_reading();
+        }
+    });
+    let (client, stream) = connected();
+    reactor.net().adopt_stream(stream, 0).unwrap();
+    reset(client);
+    let mut told = false;
+    while !told {
+        for event in host.collect(1) {
+            told |= event.is_error();
+            assert!(reactor.handle(&event));
+        }
+    }
+    // That was the last event for it, and nothing is read that could meet the reset.
+    while is_due(&reactor, now) {
+        reactor.settle(&mut pauses, now);
+    }
+    assert_eq!(pauses.of(0), [Call::Open, Call::Close(CloseKind::Reset)]);
+    assert_eq!(reactor.net().stats().open, 0);
 }
 
 #[test]

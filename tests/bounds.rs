@@ -178,6 +178,48 @@ fn a_flush_sends_all_of_it_at_once() {
 }
 
 #[test]
+fn each_flush_has_a_write_budget_of_its_own() {
+    let (mut event_loop, _) = listening(Options::default().write_budget(1000));
+    let mut sink = Sink { echoes: false };
+    let pairs = Pair::several(&mut event_loop, &mut sink, 1);
+    for flush in 1..=3 {
+        event_loop.net().for_each(|conn| _ = conn.send_all(&[7; 1500]));
+        assert!(event_loop.flush().more && is_due(&event_loop));
+        assert_eq!(event_loop.net().stats().bytes_sent, flush * 1000);
+    }
+    // What they have left, the next turns send, as much in each of them.
+    assert_eq!(turn_on_hints_alone(&mut event_loop, &mut sink), 2);
+    assert_eq!(pairs[0].read(4500), [7; 4500]);
+}
+
+#[test]
+fn a_broadcast_is_not_held_up_by_a_flood_that_spends_every_turn() {
+    const CLIENTS: usize = 200;
+    // Fifty messages in a turn, or one read of a flood.
+    let options = Options::default().turn_budget(200).read_buffer(1000).read_budget(1000);
+    let (mut event_loop, _) = listening(options);
+    let mut sink = Sink { echoes: false };
+    let pairs = Pair::several(&mut event_loop, &mut sink, 2 + CLIENTS as u32);
+    // The first two stay busy for sixty turns each.
+    pairs[..2].iter().for_each(|pair| pair.send(&[7; 60_000]));
+    event_loop.net().for_each(|conn| _ = conn.send_all(b"tick"));
+    let mut turns = 0;
+    loop {
+        event_loop.turn(&mut sink, Some(PATIENCE)).unwrap();
+        turns += 1;
+        let mut waiting = Vec::new();
+        event_loop.net().for_each(|conn| waiting.push(conn.queued() > 0));
+        assert!(waiting.is_sorted(), "they are sent to in order: {waiting:?}");
+        if !waiting.contains(&true) {
+            break;
+        }
+        assert!(turns < CLIENTS / 10, "{waiting:?} after {turns} turns");
+    }
+    assert!(event_loop.net().stats().bytes_received < 120_000, "the flood goes on");
+    pairs.iter().for_each(|pair| assert_eq!(pair.read(4), b"tick"));
+}
+
+#[test]
 fn a_turn_moves_no_more_than_its_budget_and_one_connections() {
     const CLIENTS: u32 = 10;
     for budget in [1, 5000, 20_000] {

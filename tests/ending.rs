@@ -4,7 +4,7 @@ mod common;
 
 use std::{
     io::{ErrorKind, Read, Write},
-    net::{Shutdown, TcpStream},
+    net::{Shutdown, TcpListener, TcpStream},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -14,10 +14,10 @@ use std::{
 };
 
 use common::{
-    Call, Echo, End, Host, PATIENCE, Recorder, Server, connect, connect_open, exchange, listening, pattern,
-    read_out, turn_until, within,
+    Call, Echo, End, Host, PATIENCE, Recorder, Server, connect, connect_open, exchange, listening,
+    pair::connected, pattern, read_out, turn_until, within,
 };
-use tidegate::{Accepted, CloseKind, Conn, EventLoop, Handler, Net, Options};
+use tidegate::{Accepted, CloseKind, Conn, EventLoop, Handler, ListenOptions, Net, Options};
 
 const A_DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -148,6 +148,60 @@ fn a_connection_that_is_closing_already_is_not_asked_to_drain() {
     assert_eq!(reader.join().unwrap(), 8 << 20);
     let life = [Call::Open, Call::Data(b"go".to_vec()), Call::Close(CloseKind::Closed)];
     assert_eq!(recorder.of(0), life, "close() was the mark");
+}
+
+#[test]
+fn a_drain_does_not_walk_a_backlog_that_nobody_accepts_from() {
+    within(|| {
+        let mut event_loop = EventLoop::new(Options::default().accept_budget(1)).unwrap();
+        let options = ListenOptions::default().backlog(u32::MAX);
+        let listener = event_loop.net().listen_with("127.0.0.1:0", options).unwrap();
+        let at = event_loop.net().local_address(listener).unwrap().socket_addrs()[0];
+        event_loop.net().pause_listener(listener);
+        let _waiting = connect(at);
+        event_loop.net().drain(A_DAY);
+        event_loop.run(&mut Echo).unwrap();
+        assert_eq!(event_loop.net().stats().accepted, 0);
+    });
+}
+
+#[test]
+fn who_comes_after_a_drain_began_is_asked_to_finish_right_after_on_open() {
+    const DIALING: u32 = 1;
+    let (mut host, now) = (Host::new(), Instant::now());
+    let (mut reactor, at) = host.listening(.., Options::default());
+    let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = elsewhere.local_addr().unwrap().into();
+    // The client and who dials stay for as long as their peers do, so the drain takes a while.
+    let mut recorder = Recorder::new(|net, id, who, call| {
+        if *call == Call::Eof || (*call == Call::Drain && who > DIALING) {
+            net.close(id);
+        }
+    });
+    let client = connect(at);
+    host.turn_until(&mut reactor, &mut recorder, now, |recorder, _| recorder.has_opened(0));
+    host.turn_until_quiet(&mut reactor, &mut recorder, now);
+    reactor.net().connect(&to, DIALING);
+    reactor.settle(&mut recorder, now); // the connect begins, and nobody has been told what became of it
+    reactor.net().drain(A_DAY);
+    reactor.settle(&mut recorder, now);
+    assert_eq!((recorder.of(0), recorder.of(DIALING)), (vec![Call::Open, Call::Drain], vec![Call::Drain]));
+
+    let (adopted_client, stream) = connected();
+    reactor.net().adopt_stream(stream, 2).unwrap();
+    reactor.net().connect(&to, 3);
+    let late = [2, 3];
+    host.turn_until(&mut reactor, &mut recorder, now, |recorder, _| {
+        recorder.has_opened(DIALING) && late.iter().all(|who| recorder.has_closed(*who))
+    });
+    host.turn_until_quiet(&mut reactor, &mut recorder, now);
+    let life = [Call::Open, Call::Drain, Call::Close(CloseKind::Drained)];
+    late.iter().for_each(|who| assert_eq!(recorder.of(*who), life));
+    assert_eq!(recorder.of(DIALING), [Call::Drain, Call::Open], "once is enough");
+    // Nobody else holds the drain up, and it ends when none of its grace has passed.
+    drop((client, adopted_client, elsewhere));
+    host.turn_until(&mut reactor, &mut recorder, now, |_, net| net.stats().open == 0);
+    assert_eq!((reactor.net().stats().drain_resets, reactor.next_deadline()), (0, None));
 }
 
 #[test]

@@ -3,16 +3,19 @@
 mod common;
 
 use std::{
+    fmt,
     io::{self, Read, Write},
     net::TcpStream,
     time::{Duration, Instant},
 };
 
 use common::{
-    Call, Host, PATIENCE, Recorder, connect, connect_open, id_of, is_due, listening, read_out, turn_until,
-    within,
+    Call, Host, PATIENCE, Recorder, actor::Actor, connect, connect_open, id_of, is_due, listening, read_out,
+    turn_until, within,
 };
-use tidegate::{Accepted, CloseReason, Conn, ConnId, EventLoop, Flow, Handler, Net, Options, Output};
+use tidegate::{
+    Accepted, CloseReason, Conn, ConnId, EventLoop, Flow, Handler, Net, Options, Output, testing::Rehearsal,
+};
 
 fn expect(client: &mut TcpStream, bytes: &[u8]) {
     let mut came = vec![0; bytes.len()];
@@ -151,6 +154,50 @@ fn a_protocol_can_be_a_function_over_its_state_and_an_output() {
     turn_until(&mut event_loop, &mut Counts, |_, net| net.stats().bytes_sent > 0);
     expect(&mut client, b"11:a;12:b;end of 2");
     assert_eq!(event_loop.net().stats().sends, 1, "one callback, one send");
+}
+
+#[test]
+fn flows_are_ordered_by_how_bad_they_are() {
+    assert_eq!([Flow::Open, Flow::Gone, Flow::Full].into_iter().max(), Some(Flow::Gone));
+    assert_eq!(Flow::Open.max(Flow::Full), Flow::Full);
+}
+
+#[test]
+fn write_returns_the_worst_flow_of_its_pieces() {
+    let mut actor = Actor::idle();
+    let mut rehearsal = Rehearsal::new(Options::default().high_water(100).max_outbox(200));
+    let client = rehearsal.accept(&mut actor).unwrap();
+    rehearsal.capacity(client, 0);
+    let mut conn = rehearsal.net().conn(client).unwrap();
+    let full = "x".repeat(100);
+    assert_eq!(write!(conn, ""), Flow::Open);
+    assert_eq!(write!(conn, "{}{}{}", 1, full, 2), Flow::Full);
+    assert_eq!(write!(conn, ""), Flow::Full, "it says what any send would");
+    // The second piece is too much, and the others are not even offered.
+    assert_eq!(write!(conn, "1{full}2"), Flow::Gone);
+    assert_eq!(rehearsal.net().stats().sends_discarded, 2);
+}
+
+#[test]
+fn write_says_that_a_connection_is_closing_whatever_there_is_to_write() {
+    /// Is shown as nothing at all, in no piece.
+    struct Nothing;
+
+    impl fmt::Display for Nothing {
+        fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+            Ok(())
+        }
+    }
+
+    let mut actor = Actor::idle();
+    let mut rehearsal = Rehearsal::new(Options::default());
+    let client = rehearsal.accept(&mut actor).unwrap();
+    let mut conn = rehearsal.net().conn(client).unwrap();
+    conn.close();
+    assert_eq!(write!(conn, "{Nothing}"), Flow::Gone);
+    assert_eq!(conn.net().stats().sends_discarded, 1, "as send_all(b\"\") would be");
+    assert_eq!(write!(conn, "{}", 1), Flow::Gone);
+    assert_eq!(conn.net().stats().sends_discarded, 2, "one piece, one send");
 }
 
 #[test]

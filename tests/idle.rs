@@ -131,6 +131,59 @@ fn what_is_sent_between_turns_or_from_on_timer_puts_it_off() {
     assert_ends_after(&mut rehearsal, &mut actor, client, IDLE);
 }
 
+/// Pushes to a silent client with no turn in between until the idle timeout is over, which that must have put off by its
+/// whole length.
+#[track_caller]
+fn assert_pushes_put_it_off(len: usize, pushes: &[fn(&mut Reactor, ConnId)]) {
+    let mut actor = Actor::idle();
+    let (mut host, mut reactor, mut client, now) = connected(&mut actor);
+    let (id, ()) = reactor.net().sessions().next().unwrap();
+    pushes.iter().for_each(|push| push(&mut reactor, id));
+    // The first turn that has a clock, and finds the timer due.
+    let late = now + IDLE + SECOND;
+    assert_eq!(reactor.timeout(late), Some(Duration::ZERO));
+    host.turn_until_quiet(&mut reactor, &mut actor, late);
+    assert_eq!(actor.of(id), [Cue::Open]);
+    client.read_exact(&mut vec![0; len]).unwrap();
+    host.turn_until_quiet(&mut reactor, &mut actor, late + IDLE - MOMENT);
+    assert_eq!(actor.of(id), [Cue::Open], "nothing has moved for less than the whole time");
+    host.turn_until_quiet(&mut reactor, &mut actor, late + IDLE);
+    assert_eq!(actor.of(id), [Cue::Open, Cue::Close(CloseKind::IdleTimeout)]);
+    assert_eq!(client.read(&mut [0]).unwrap(), 0, "it has had all");
+}
+
+#[test]
+fn what_is_flushed_between_turns_puts_it_off() {
+    let flush = |reactor: &mut Reactor, id| {
+        reactor.net().send_all(id, b"ping");
+        reactor.flush();
+    };
+    assert_pushes_put_it_off(8, &[flush, flush]);
+}
+
+#[test]
+fn a_large_send_between_turns_puts_it_off() {
+    // It is large enough to reach the kernel at once, without a flush.
+    assert_pushes_put_it_off(
+        10_000,
+        &[|reactor, id| {
+            reactor.net().send_all(id, &[b'.'; 10_000]);
+            assert_eq!(reactor.net().stats().bytes_sent, 10_000);
+        }],
+    );
+}
+
+#[test]
+fn a_send_that_still_waits_when_the_time_is_over_goes_out_and_puts_it_off() {
+    assert_pushes_put_it_off(
+        4,
+        &[|reactor, id| {
+            reactor.net().send_all(id, b"ping");
+            assert_eq!(reactor.net().stats().bytes_sent, 0);
+        }],
+    );
+}
+
 #[test]
 fn what_is_sent_from_on_timeout_puts_it_off() {
     let mut actor = Actor::new(|conn, cue| {

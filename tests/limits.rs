@@ -11,9 +11,11 @@ use std::{
 use common::{
     Echo, End, Host, PATIENCE,
     actor::{Actor, Cue},
-    connect, exchange, read_out,
+    connect, exchange, is_due, read_out,
 };
-use tidegate::{EventLoop, Keepalive, ListenOptions, ListenerId, Net, Options, Reactor, WhenFull};
+use tidegate::{
+    Accepted, Conn, EventLoop, Handler, Keepalive, ListenOptions, ListenerId, Net, Options, Reactor, WhenFull,
+};
 
 /// Reactor, poll and clients in one thread; the time stands still.
 struct Door {
@@ -222,6 +224,69 @@ fn a_closed_listener_refuses_and_keeps_whom_it_accepted() {
     assert_eq!(door.reactor.next_deadline(), None);
 }
 
+/// Takes everyone, and while it is `true` closes the listener by which the next one comes.
+struct ClosesAfterOne(bool);
+
+impl Handler for ClosesAfterOne {
+    type Session = ();
+
+    fn on_accept(&mut self, net: &mut Net, from: &Accepted) -> Option<()> {
+        if std::mem::take(&mut self.0) {
+            net.close_listener(from.listener);
+        }
+        Some(())
+    }
+
+    fn on_data(&mut self, _conn: &mut Conn<'_>, input: &[u8]) -> usize {
+        input.len()
+    }
+}
+
+#[test]
+fn a_listener_is_not_credited_with_the_end_of_whom_it_did_not_accept() {
+    let mut door = Door::new(Options::default());
+    let (_, at) = door.listen(ListenOptions::default());
+    let mut handler = ClosesAfterOne(true);
+    let old = connect(at);
+    let Door { host, reactor, now } = &mut door;
+    host.turn_until(reactor, &mut handler, *now, |_, net| net.stats().accepted == 1);
+    host.turn_until_quiet(reactor, &mut handler, *now);
+    // This one has the place that the closed one had.
+    let (_, at) = door.listen(ListenOptions::default().max_connections(1));
+    let [served, _waiting] = [(); 2].map(|()| connect(at));
+    assert_eq!(door.open_after(2), 2);
+    drop(old);
+    door.turn_until(|net| net.stats().closed == 1);
+    assert_eq!(door.open_after(2), 1, "it has one of its own still");
+    drop(served);
+    door.turn_until(|net| net.stats().closed == 2);
+    assert_eq!(door.open_after(3), 1);
+}
+
+#[test]
+fn a_place_that_a_closed_listener_leaves_is_taken_without_an_event() {
+    let host = Host::new();
+    let reactor = Reactor::new(host.poll.registry(), 0..3, Options::default()).unwrap();
+    let mut door = Door { host, reactor, now: Instant::now() };
+    let (closing, at) = door.listen(ListenOptions::default());
+    let (_, other) = door.listen(ListenOptions::default());
+    let _served = connect(at);
+    assert_eq!(door.open_after(1), 1);
+    let mut waiting = Door::caller(other);
+    // There is no token for it, so its event comes to nothing.
+    door.host.collect(1).iter().for_each(|event| assert!(door.reactor.handle(event)));
+    door.reactor.settle(&mut Echo, door.now);
+    assert_eq!((door.reactor.net().stats().accepted, door.reactor.timeout(door.now)), (1, None));
+    door.reactor.net().close_listener(closing);
+    assert_eq!(door.reactor.timeout(door.now), Some(Duration::ZERO));
+    assert!(door.reactor.next_deadline().is_some_and(|due| due <= Instant::now()));
+    while is_due(&door.reactor, door.now) {
+        door.reactor.settle(&mut Echo, door.now);
+    }
+    assert_eq!(door.reactor.net().stats().accepted, 2);
+    door.assert_served(&mut waiting);
+}
+
 #[test]
 fn a_turn_accepts_no_more_than_its_share() {
     let mut door = Door::new(Options::default().accept_budget(2));
@@ -256,23 +321,16 @@ fn an_accepted_socket_has_the_keepalive_that_was_asked_for() {
 /// In how many seconds, rounded to thousands, the server's end of this connection asks its peer for a sign of life.
 #[cfg(target_os = "linux")]
 fn keepalive_timer(local: SocketAddr, remote: SocketAddr) -> Option<u64> {
-    let hexadecimal = |at: SocketAddr| match at {
-        SocketAddr::V4(at) => format!("{:08X}:{:04X}", u32::from_ne_bytes(at.ip().octets()), at.port()),
-        SocketAddr::V6(at) => panic!("{at}"),
-    };
-    let pair = format!(" {} {} ", hexadecimal(local), hexadecimal(remote));
     let end = Instant::now() + PATIENCE;
     loop {
-        let table = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
-        let line = table.lines().find(|line| line.contains(&pair)).expect("the connection is open");
-        let timer = line.split_whitespace().nth(5).expect("tr:tm->when");
+        let timer = common::socket_column(local, remote, 5);
         let (kind, when) = timer.split_once(':').expect("tr:tm->when");
         match kind {
             "00" => return None,
             // In hundredths of a second, USER_HZ.
             "02" => return Some((u64::from_str_radix(when, 16).unwrap() + 50_000) / 100_000 * 1000),
             // What it sent is not acknowledged yet: that timer goes first.
-            _ => assert!(Instant::now() < end, "{line}"),
+            _ => assert!(Instant::now() < end, "{timer}"),
         }
         std::thread::yield_now();
     }

@@ -264,6 +264,27 @@ fn abort_is_a_reset_for_the_client() {
 }
 
 #[test]
+fn what_a_callback_sends_before_it_aborts_is_counted_as_undelivered() {
+    let (tell, told) = mpsc::channel();
+    let script = Script::new(&tell).on_data(|conn, input| {
+        if input == b"!" {
+            assert_eq!(conn.send_all(b"taken, and gathered"), Flow::Open);
+        }
+        conn.abort();
+        input.len()
+    });
+    let mut server = Stepped::new(Options::default(), script, told);
+    for (words, undelivered) in [(b"!", 1), (b".", 1)] {
+        let mut client = connect(server.address);
+        server.next().open();
+        client.write_all(words).unwrap();
+        assert_eq!(server.next(), Told::Close(CloseKind::Aborted));
+        assert_eq!(server.net().stats().undelivered, undelivered, "who was sent nothing has lost nothing");
+        assert_eq!(client.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    }
+}
+
+#[test]
 fn a_send_error_ends_the_connection_once() {
     for size in [1, 100_000] {
         let (tell, told) = mpsc::channel();

@@ -176,3 +176,16 @@ pub fn exchange(stream: &mut TcpStream, message: &[u8]) -> Vec<u8> {
     stream.read_exact(&mut echo).unwrap();
     echo
 }
+
+/// A column of the line that Linux has for one end of a connection, counted from 0: proc(5), `/proc/net/tcp`.
+#[cfg(target_os = "linux")]
+pub fn socket_column(local: SocketAddr, remote: SocketAddr, column: usize) -> String {
+    let hexadecimal = |at: SocketAddr| match at {
+        SocketAddr::V4(at) => format!("{:08X}:{:04X}", u32::from_ne_bytes(at.ip().octets()), at.port()),
+        SocketAddr::V6(at) => panic!("{at}"),
+    };
+    let pair = format!(" {} {} ", hexadecimal(local), hexadecimal(remote));
+    let table = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
+    let line = table.lines().find(|line| line.contains(&pair)).expect("the connection is open");
+    line.split_whitespace().nth(column).expect("it has that many columns").into()
+}
