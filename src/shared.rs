@@ -54,6 +54,8 @@ pub(crate) struct Shared {
     /// The time of the present turn, or of the last one; `None` before the first.
     pub(crate) now: Option<Instant>,
     pub(crate) turn: u32,
+    /// The generation when the turn began: what is younger came in it.
+    pub(crate) turn_began: u32,
     /// `now` in milliseconds since `base`, for what happens too often to note an `Instant`; it wraps.
     pub(crate) tick: u32,
     base: Instant,
@@ -137,6 +139,7 @@ impl Shared {
             timers: Timers::new(base),
             now: None,
             turn: 0,
+            turn_began: 0,
             tick: 0,
             base,
             ending: Ending::No,
@@ -162,6 +165,7 @@ impl Shared {
             self.set_tick(now);
         }
         self.turn = self.turn.wrapping_add(1);
+        self.turn_began = self.generation;
         self.stats.turns += 1;
         self.current = NO_SLOT;
         self.gathered.clear();

@@ -56,6 +56,29 @@ fn a_drain_serves_whoever_had_connected_and_nobody_else() {
 }
 
 #[test]
+fn a_drain_hears_a_client_whether_or_not_its_event_came_first() {
+    for event_came in [false, true] {
+        let (mut host, now) = (Host::new(), Instant::now());
+        let (mut reactor, at) = host.listening(.., Options::default());
+        let mut recorder = Recorder::new(|_, _, _, _| {});
+        let mut client = connect(at);
+        client.write_all(b"hello").unwrap();
+        let event = host.collect(1).remove(0);
+        if event_came {
+            assert!(reactor.handle(&event));
+        }
+        reactor.net().drain(A_DAY);
+        reactor.settle(&mut recorder, now);
+        assert_eq!(
+            recorder.of(0)[1],
+            Call::Data(b"hello".to_vec()),
+            "the listener's event came: {event_came}"
+        );
+        assert_eq!(recorder.of(0)[2], Call::Drain);
+    }
+}
+
+#[test]
 fn a_drain_delivers_whole_what_was_sent_before() {
     const LEN: usize = 1 << 20;
     // The kernel is given little at a time, so nearly all of it waits in the outbox when the drain comes.

@@ -120,7 +120,8 @@ impl<S> Reactor<S> {
     /// What waits in the backlog was promised service by the kernel: it is accepted first, as much as there is room
     /// for in a backlog, and what those clients have sent already is read before they are asked to finish.
     fn close_listeners(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized)) {
-        let before = self.net.sockets.shared.generation();
+        // Others of them were accepted earlier in this turn.
+        let before = self.net.sockets.shared.turn_began;
         self.allowance = Allowance::unlimited(); // it happens once, and as a whole
         let accept_budget = self.net.sockets.shared.options.accept_budget;
         for slot in 0..self.net.sockets.slots_end {
