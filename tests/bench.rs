@@ -105,9 +105,39 @@ fn every_workload_echoes_with_every_server() {
             let round = &list(outcome, "rounds")[0];
             assert!(number(&round["messages"]) >= 1.0 && number(&round["bytes"]) >= 64.0, "{round}");
             assert_eq!(round["latency"].is_null(), workload["kind"] == "bulk", "{round}");
+            let measured = !["idle", "slow-readers"].contains(&workload["kind"].as_str().unwrap());
+            for reference in ["to_floor", "to_baseline"] {
+                assert!(!measured || !outcome["summary"][reference].is_null(), "{reference}: {outcome}");
+            }
             #[cfg(target_os = "linux")]
             assert_eq!(round["bytes_per_connection_after"].is_null(), workload["kind"] != "idle", "{round}");
         }
+    }
+}
+
+#[test]
+fn any_servers_can_be_picked_and_ratios_are_there_if_what_they_refer_to_is() {
+    let arguments = ["--workloads", "ping-pong,bulk", "--connections", "2"];
+    let picked = |servers| results(servers, 1, &[&["--servers", servers][..], &arguments].concat());
+
+    let alone = picked("tokio");
+    assert_eq!((&alone["floor"], &alone["baseline"]), (&Value::Null, &Value::Null));
+    for workload in list(&alone, "workloads") {
+        let summary = &list(workload, "results")[0]["summary"];
+        assert_eq!((&workload["floor"], &summary["to_floor"]), (&Value::Null, &Value::Null));
+        assert!(summary["to_baseline"].is_null() && number(&summary["cpu_per_message"]["median"]) >= 0.0);
+    }
+
+    // Of streams any bare loop can be the floor, of everything else only one.
+    let other = picked("tidegate,mio-256k,mio-16k");
+    assert_eq!(other["floor"], Value::Null);
+    let [ping_pong, bulk] = list(&other, "workloads") else { panic!("{other}") };
+    assert_eq!((&ping_pong["kind"], &ping_pong["floor"]), (&"ping-pong".into(), &Value::Null));
+    assert!(["mio-256k", "mio-16k"].contains(&bulk["floor"].as_str().unwrap()), "{bulk}");
+    for outcome in list(bulk, "results") {
+        let is_floor = outcome["server"] == bulk["floor"];
+        let ratio = &outcome["summary"]["to_floor"]["messages_per_second"]["median"];
+        assert!(number(ratio) > 0.0 && (!is_floor || number(ratio) == 1.0), "{outcome}");
     }
 }
 

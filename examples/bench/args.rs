@@ -13,7 +13,7 @@ use crate::servers::Builtin;
 ///
 /// Every server runs in a process of its own, on a core of its own where the system allows it; the load generator has
 /// another. Rounds are interleaved, every byte that comes back is compared, and a wrong, lost or extra one fails the run.
-/// Without options it takes a few minutes. Build it with --release, and leave the machine alone meanwhile.
+/// Without options it takes six minutes or so. Build it with --release, and leave the machine alone meanwhile.
 #[derive(Debug, Parser)]
 #[command(name = "bench")]
 pub struct Args {
@@ -38,7 +38,8 @@ pub struct Args {
     #[arg(long, value_name = "N,N,...", value_delimiter = ',', value_parser = at_least_one)]
     pub connections: Vec<usize>,
 
-    /// How many rounds each server has in each workload
+    /// How many rounds each server has in each workload; without it, those that are close to the floor have more than
+    /// the others
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub rounds: Option<usize>,
 

@@ -34,6 +34,11 @@ impl From<Builtin> for Contender {
 }
 
 impl Contender {
+    /// As [`Builtin::is_close`]; another program was added to be compared.
+    pub fn is_close(&self) -> bool {
+        !matches!(self.what, What::Builtin(builtin) if !builtin.is_close())
+    }
+
     /// Of another program nothing is known.
     pub fn may_have_threads(&self) -> bool {
         !matches!(self.what, What::Builtin(builtin) if !matches!(builtin, Builtin::Threads | Builtin::Threads256k))

@@ -34,9 +34,9 @@ use Column::{
     RateToFloor, UserShare,
 };
 
-/// The columns for a terminal: those that say most about such a workload.
-pub fn few(kind: Kind) -> &'static [Column] {
-    match kind {
+/// The columns for a terminal: those that say most about such workloads.
+pub fn few(group: &[&Workload]) -> Vec<Column> {
+    let columns: &[Column] = match group[0].kind {
         Kind::PingPong | Kind::Pipelined | Kind::Churn => {
             &[Rate, Cpu, CpuToFloor, RateToBaseline, P50, P99, P999, Peak]
         }
@@ -45,13 +45,14 @@ pub fn few(kind: Kind) -> &'static [Column] {
         Kind::Idle => &[Memory, MemoryAfter, Peak],
         Kind::SlowReaders => &[Rate, P50, P99, P999, Memory, Peak],
         Kind::Flood => &[Rate, Cpu, CpuToFloor, RateToBaseline, P50, P99, P999, Peak],
-    }
+    };
+    with_figures(columns, group)
 }
 
 /// The columns for a page, which has more room.
-pub fn all(kind: Kind) -> &'static [Column] {
-    match kind {
-        Kind::Idle | Kind::SlowReaders => few(kind),
+pub fn all(group: &[&Workload]) -> Vec<Column> {
+    let columns: &[Column] = match group[0].kind {
+        Kind::Idle | Kind::SlowReaders => return few(group),
         Kind::FixedRate => &[Rate, Cpu, UserShare, CpuToFloor, CpuToBaseline, P50, P99, P999, Peak],
         Kind::Bulk => &[Rate, Cpu, UserShare, CpuToFloor, CpuToBaseline, RateToFloor, RateToBaseline, Peak],
         Kind::PingPong | Kind::Pipelined | Kind::Churn | Kind::Flood => &[
@@ -67,7 +68,22 @@ pub fn all(kind: Kind) -> &'static [Column] {
             P999,
             Peak,
         ],
-    }
+    };
+    with_figures(columns, group)
+}
+
+/// Without the ratios to a server that did not take part.
+fn with_figures(columns: &[Column], group: &[&Workload]) -> Vec<Column> {
+    let summaries = || {
+        let outcomes = group.iter().flat_map(|workload| &workload.results);
+        outcomes.filter_map(|outcome| outcome.summary.as_ref())
+    };
+    let is_known = |column: &Column| match column {
+        CpuToFloor | RateToFloor => summaries().any(|summary| summary.to_floor.is_some()),
+        CpuToBaseline | RateToBaseline => summaries().any(|summary| summary.to_baseline.is_some()),
+        _ => true,
+    };
+    columns.iter().copied().filter(is_known).collect()
 }
 
 /// Of these the bytes are what counts, not the messages.
@@ -116,10 +132,30 @@ pub fn row_title(workload: &Workload) -> String {
     }
 }
 
+/// The one floor of all these workloads, if it is one.
+pub fn floor<'a>(group: &[&'a Workload]) -> Option<&'a str> {
+    let mut floors = group.iter().filter_map(|workload| workload.floor.as_deref());
+    let first = floors.next()?;
+    floors.all(|floor| floor == first).then_some(first)
+}
+
+/// Which loop was the floor, where that was not settled before.
+pub fn about_floor(group: &[&Workload]) -> Option<String> {
+    let streams = group.iter().filter(|workload| workload.kind == Kind::Bulk);
+    let with =
+        |workload: &&Workload| Some(format!("{} with {}", workload.floor.as_deref()?, row_title(workload)));
+    let each: Vec<String> = streams.filter_map(with).collect();
+    let one = floor(group).map(str::to_owned);
+    let floors = one.unwrap_or_else(|| each.join(", "));
+    let what = "The floor is the bare mio loop that took the least CPU time for a GiB";
+    (!each.is_empty()).then(|| format!("{what}: {floors}."))
+}
+
 impl Column {
     /// What it is, and the unit.
-    pub fn head(self, kind: Kind, results: &Results) -> (String, &'static str) {
-        let floor = results.floor.as_deref().unwrap_or("floor");
+    pub fn head(self, group: &[&Workload], results: &Results) -> (String, &'static str) {
+        let kind = group[0].kind;
+        let floor = floor(group).unwrap_or("floor");
         let baseline = results.baseline.as_deref().unwrap_or("baseline");
         match self {
             Rate if in_bytes(kind) => ("echoed".to_owned(), "MiB/s"),

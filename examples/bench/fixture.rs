@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use crate::{
     results::{Kind, Latency, Machine, Outcome, Results, Round, Server, Workload},
+    run::{BASELINE, FLOORS},
     statistics::summarise,
 };
 
@@ -20,7 +21,7 @@ const SERVERS: [(&str, &str, f64, f64, f64); 7] = [
 
 pub fn empty() -> Results {
     Results {
-        format: 1,
+        format: 2,
         machine: Machine::default(),
         arguments: Vec::new(),
         began: 0,
@@ -58,8 +59,8 @@ fn made() -> Results {
             .iter()
             .map(|(name, about, ..)| Server { name: (*name).into(), about: (*about).into() })
             .collect(),
-        floor: Some("mio".into()),
-        baseline: Some("threads".into()),
+        floor: Some(FLOORS[0].into()),
+        baseline: Some(BASELINE.into()),
         notes: vec![
             "10 000 connections were cut to 9 900: a process may have 20 000 descriptors.".into(),
             "The clock of the processor moved by 7 % between the rounds.".into(),
@@ -92,6 +93,7 @@ pub fn workload(kind: Kind, connections: usize, message_bytes: usize, in_flight:
         message_bytes,
         in_flight,
         rate,
+        floor: None,
         results: Vec::new(),
     };
     for (at, server) in SERVERS.iter().enumerate() {
@@ -105,7 +107,7 @@ pub fn workload(kind: Kind, connections: usize, message_bytes: usize, in_flight:
         };
         workload.results.push(Outcome { server: name.into(), rounds, error, summary: None });
     }
-    summarise(&mut workload, Some("mio"), Some("threads"));
+    summarise(&mut workload, &FLOORS, BASELINE);
     workload
 }
 
@@ -146,6 +148,7 @@ fn round(workload: &Workload, server: usize, round: usize) -> Round {
     let silent = matches!(workload.kind, Kind::Bulk | Kind::Idle);
     let holds = matches!(workload.kind, Kind::Idle | Kind::SlowReaders);
     Round {
+        number: round,
         seconds,
         messages,
         bytes,

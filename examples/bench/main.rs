@@ -1,6 +1,6 @@
 //! The benchmark: what the event loop buys against blocking servers, and what this crate costs above bare mio.
 //!
-//! `cargo run --release --example bench` takes a few minutes, with `-- --quick` half a minute.
+//! `cargo run --release --example bench` takes about six minutes, with `-- --quick` half a minute.
 
 use std::fs;
 use std::io::{self, Write};

@@ -40,6 +40,8 @@ pub struct Case {
     pub message: usize,
     pub in_flight: usize,
     pub rounds: usize,
+    /// Servers that are not close to the floor have the first of every so many rounds, the others have them all.
+    pub stride: usize,
     pub warm_up: Duration,
     pub time: Duration,
 }
@@ -86,6 +88,7 @@ impl Load {
         match self {
             Load::PingPong if quick => &[1, 10, 100, 1000],
             Load::PingPong => &[1, 10, 50, 100, 1000, 10_000],
+            Load::PingPong16k | Load::Pipelined if !quick => &[1, 10, 50, 1000],
             Load::PingPong16k | Load::Pipelined | Load::FixedRate => &[50],
             Load::Bulk => &[1, 16],
             Load::Churn | Load::Flood => &[16],
@@ -108,14 +111,21 @@ impl Load {
             Load::SlowReaders => (Kind::SlowReaders, 8 << 20, 1),
             Load::Flood => (Kind::Flood, 64 << 10, 4),
         };
+        // What is held against the floor, where every per cent counts.
+        let is_precise = matches!(kind, Kind::PingPong | Kind::Pipelined | Kind::Bulk);
         let rounds = match (kind, args.quick) {
             // Memory is not as noisy as time, and every round has a new process.
             (Kind::Idle, true) => 1,
             (Kind::Idle, false) => 3,
+            // To connect so many, or to fill all buffers, takes far longer than to measure.
+            (kind, true) if kind == Kind::SlowReaders || connections >= 1000 => 2,
+            (_, false) if connections > 2000 => 9,
             (_, true) => 3,
-            // To connect them takes far longer than to measure.
-            (_, false) if connections > 2000 => 5,
-            (_, false) => 11,
+            // Many short ones: whatever disturbs the machine is longer than a round and then disturbs its neighbours as
+            // well, and the interval of a ratio becomes narrower with each pair of them.
+            (_, false) if is_precise => 25,
+            (Kind::SlowReaders, false) => 5,
+            (_, false) => 7,
         };
         let millis = match (kind, args.quick) {
             // The CPU time of threads that come and go is known in steps of 10 ms only.
@@ -123,11 +133,16 @@ impl Load {
             (_, true) => 50,
             // A few messages on each connection, so that the first ones, all at once, are not the most of it.
             (_, false) if connections > 2000 => 500,
+            (_, false) if is_precise => 100,
             (_, false) => 200,
         };
+        // What is far from the floor need not be known to the last per cent, and a thread for each of thousands of
+        // clients takes the most time of all.
+        let is_sparse = !args.quick && args.rounds.is_none() && (is_precise || kind == Kind::Idle);
+        let stride = if is_sparse { 4 } else { 1 };
         let time = args.round_time.unwrap_or(Duration::from_millis(millis));
         let rounds = args.rounds.unwrap_or(rounds);
-        Case { kind, connections, message, in_flight, rounds, warm_up: time / 5, time }
+        Case { kind, connections, message, in_flight, rounds, stride, warm_up: time / 5, time }
     }
 }
 
@@ -156,6 +171,11 @@ impl Case {
         let is_single = matches!(self.kind, Kind::PingPong | Kind::Pipelined | Kind::Bulk | Kind::FixedRate)
             && self.connections == 1;
         contender.what != What::Builtin(Builtin::Blocking) || is_single
+    }
+
+    /// Whether a server takes part in that round.
+    pub fn has(&self, round: usize, contender: &Contender) -> bool {
+        contender.is_close() || round.is_multiple_of(self.stride)
     }
 
     /// Whether each round needs a new process, as the memory that an old one keeps would hide what the next round takes.
@@ -199,12 +219,37 @@ mod tests {
     }
 
     #[test]
+    fn rounds_are_many_where_every_per_cent_counts_and_all_have_those_that_were_asked_for() {
+        let rounds = |arguments: &str, server| {
+            let args = Args::try_parse_from(arguments.split(' ')).unwrap();
+            let case = cases(&args, 20_000, &mut Vec::new()).remove(0);
+            (0..case.rounds).filter(|round| case.has(*round, &Contender::from(server))).count()
+        };
+        for server in [Builtin::Tidegate, Builtin::Mio256k] {
+            assert_eq!(rounds("bench --workloads ping-pong", server), 25);
+            assert_eq!(rounds("bench --workloads ping-pong --rounds 5", server), 5);
+        }
+        assert_eq!(rounds("bench --workloads ping-pong", Builtin::Threads), 7);
+        assert_eq!(rounds("bench --workloads ping-pong --rounds 5", Builtin::Threads), 5);
+        assert_eq!(rounds("bench --workloads ping-pong --quick", Builtin::Threads), 3);
+        assert_eq!(rounds("bench --workloads churn", Builtin::Threads), 7);
+    }
+
+    #[test]
     fn a_server_for_one_client_takes_part_with_one() {
         let args = Args::try_parse_from(["bench"]).unwrap();
         let blocking = Contender::from(Builtin::Blocking);
         let cases = cases(&args, 20_000, &mut Vec::new());
         let titles: Vec<_> = cases.iter().filter(|case| case.suits(&blocking)).map(Case::title).collect();
-        assert_eq!(titles, ["ping-pong, 64 bytes, 1 connection", "bulk both ways, 1 stream"]);
+        assert_eq!(
+            titles,
+            [
+                "ping-pong, 64 bytes, 1 connection",
+                "ping-pong, 16 KiB, 1 connection",
+                "pipelined, 64 bytes, 16 in flight, 1 connection",
+                "bulk both ways, 1 stream"
+            ]
+        );
         assert!(cases.iter().all(|case| case.suits(&Contender::from(Builtin::Tidegate))));
     }
 }

@@ -16,7 +16,7 @@ use std::error::Error;
 
 use crate::{
     columns::{self, LIMITED, OURS, bytes, count},
-    results::{Machine, Results},
+    results::{Kind, Machine, Results},
 };
 
 const STYLE: &str = include_str!("report/style.css");
@@ -38,6 +38,9 @@ pub fn html(results: &Results) -> Result<String, Box<dyn Error>> {
     }
     for group in columns::groups(results) {
         body += &format!("<section>\n<h2>{}</h2>\n", escape(&columns::group_title(group[0])));
+        if let Some(floor) = columns::about_floor(&group) {
+            body += &format!("<p>{}</p>\n", escape(&floor));
+        }
         let figures = figures::of_group(results, &group)?;
         if !figures.is_empty() {
             body += &format!("<div class=\"figures\">\n{figures}</div>\n");
@@ -85,11 +88,15 @@ fn servers(results: &Results) -> String {
     let mut items = String::new();
     for server in &results.servers {
         let is = |name: &Option<String>| name.as_ref() == Some(&server.name);
-        let role = match (is(&results.floor), is(&results.baseline)) {
-            (true, true) => " <em>floor and baseline of the ratios</em>",
-            (true, false) => " <em>floor of the ratios</em>",
-            (false, true) => " <em>baseline of the ratios</em>",
-            (false, false) => "",
+        let mut streams = results.workloads.iter().filter(|workload| workload.kind == Kind::Bulk);
+        let role = if is(&results.floor) {
+            " <em>floor of the ratios</em>"
+        } else if is(&results.baseline) {
+            " <em>baseline of the ratios</em>"
+        } else if streams.any(|workload| is(&workload.floor)) {
+            " <em>floor of bulk streams</em>"
+        } else {
+            ""
         };
         let swatch = figures::swatch(figures::place_of(results, &server.name));
         let (name, about) = (figures::name(&server.name), escape(&server.about));

@@ -13,7 +13,7 @@ pub struct Results {
     pub began: u64,
     pub seconds: f64,
     pub servers: Vec<Server>,
-    /// The names of the servers that ratios refer to, if they took part.
+    /// The names of the servers that ratios refer to, if they took part; of `Bulk` each workload has a floor of its own.
     pub floor: Option<String>,
     pub baseline: Option<String>,
     pub workloads: Vec<Workload>,
@@ -72,6 +72,9 @@ pub struct Workload {
     pub in_flight: usize,
     /// Messages a second, for `FixedRate`: the same for all servers.
     pub rate: Option<f64>,
+    /// The floor used in this workload. For `Bulk`, where the buffer decides, that is the bare mio loop which took the least
+    /// CPU time for a GiB, of those that took part.
+    pub floor: Option<String>,
     pub results: Vec<Outcome>,
 }
 
@@ -88,6 +91,8 @@ pub struct Outcome {
 /// What was measured in one round; the server's figures are the system's own for its process.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Round {
+    /// Which one of its workload, from 0 on: those of the same number ran one right after the other.
+    pub number: usize,
     pub seconds: f64,
     /// Echoes that came back whole; connections for `Churn`.
     pub messages: u64,
@@ -132,7 +137,7 @@ pub struct Summary {
     pub latency: Option<Latency>,
     /// The load generator was busy all the time and the server was not: throughput is then the generator's.
     pub generator_limited: bool,
-    /// Medians of the ratios of each round to the same round of the floor and of the baseline; for `Bulk` and `Flood`
+    /// Medians of the ratios of each round to the same round of the workload's floor and of the baseline; for `Bulk` and `Flood`
     /// by bytes in place of messages.
     pub to_floor: Option<Ratios>,
     pub to_baseline: Option<Ratios>,

@@ -10,14 +10,14 @@ use crate::child::{Child, Contender, What};
 use crate::load::pattern::Pattern;
 use crate::measure::{Bench, Subject};
 use crate::plan::{self, Case};
-use crate::results::{Kind, Outcome, Results, Server, Workload};
+use crate::results::{Kind, Outcome, Results, Round, Server, Workload};
 use crate::statistics;
 use crate::system::{self, Cores};
 use crate::usage::Usage;
 
-/// What the ratios refer to.
-const FLOOR: &str = "mio";
-const BASELINE: &str = "threads";
+/// What the ratios refer to: the first of the floors, and of streams any of them.
+pub const FLOORS: [&str; 3] = ["mio", "mio-16k", "mio-256k"];
+pub const BASELINE: &str = "threads";
 
 /// How much of what the slowest server reaches is asked of all at a fixed rate.
 const RATE_SHARE: f64 = 0.6;
@@ -62,19 +62,17 @@ pub fn run(args: &Args) -> Result<Results, String> {
         start(contender, cores).map_err(|error| format!("{}: {error}", contender.name))?;
     }
     let cases = plan::cases(args, descriptors, &mut notes);
-    let steps: usize =
-        cases.iter().map(|case| case.rounds * contenders.iter().filter(|one| case.suits(one)).count()).sum();
+    let steps: usize = cases.iter().map(|case| steps(case, &contenders)).sum();
     let run = Run { cores, pattern: Pattern::new(), progress: progress(steps as u64) };
 
     let name = |name: &str| contenders.iter().any(|one| one.name == name).then(|| name.to_owned());
-    let (floor, baseline) = (name(FLOOR), name(BASELINE));
     let mut workloads = Vec::new();
     for case in &cases {
         if is_stopped() {
             break;
         }
         let mut workload = run.workload(case, &contenders, args.rate.map(|rate| rate as f64));
-        statistics::summarise(&mut workload, floor.as_deref(), baseline.as_deref());
+        statistics::summarise(&mut workload, &FLOORS, BASELINE);
         workloads.push(workload);
     }
     run.progress.finish_and_clear();
@@ -96,14 +94,14 @@ pub fn run(args: &Args) -> Result<Results, String> {
     }
     let server = |one: &Contender| Server { name: one.name.clone(), about: one.about.clone() };
     Ok(Results {
-        format: 1,
+        format: 2,
         machine,
         arguments: std::env::args().skip(1).collect(),
         began: began.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         seconds: clock.elapsed().as_secs_f64(),
         servers: contenders.iter().map(server).collect(),
-        floor,
-        baseline,
+        floor: name(FLOORS[0]),
+        baseline: name(BASELINE),
         workloads,
         notes,
     })
@@ -119,7 +117,7 @@ impl Run {
             bench.rate = rate.or_else(|| self.rate(&bench, &mut entrants));
         }
         for round in 0..case.rounds {
-            for entrant in &mut entrants {
+            for entrant in entrants.iter_mut().filter(|entrant| case.has(round, entrant.contender)) {
                 if is_stopped() {
                     break;
                 }
@@ -141,6 +139,7 @@ impl Run {
             message_bytes: case.message,
             in_flight: case.in_flight,
             rate: bench.rate,
+            floor: None,
             results: entrants.into_iter().map(|entrant| entrant.outcome).collect(),
         }
     }
@@ -183,7 +182,7 @@ impl Entrant<'_> {
     fn round(&mut self, bench: &Bench<'_>, number: usize) {
         // Each round begins elsewhere in the pattern, so that what is left of the one before is not taken for its own.
         if let Some(round) = self.attempt(|subject| bench.round(subject, number as u64 * 1_000_003)) {
-            self.outcome.rounds.push(round);
+            self.outcome.rounds.push(Round { number, ..round });
         }
     }
 
@@ -199,6 +198,12 @@ impl Entrant<'_> {
         self.subject = None;
         None
     }
+}
+
+/// How many rounds all servers have together.
+fn steps(case: &Case, contenders: &[Contender]) -> usize {
+    let suited = contenders.iter().filter(|one| case.suits(one));
+    suited.map(|one| (0..case.rounds).filter(|round| case.has(*round, one)).count()).sum()
 }
 
 fn start(contender: &Contender, cores: Option<Cores>) -> Result<Child, String> {

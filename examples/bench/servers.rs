@@ -61,6 +61,11 @@ impl Builtin {
             .unwrap_or_default()
     }
 
+    /// Whether every per cent between it and the floor counts, which takes many rounds to tell.
+    pub fn is_close(self) -> bool {
+        matches!(self, Builtin::Tidegate | Builtin::Mio | Builtin::Mio16k | Builtin::Mio256k)
+    }
+
     /// Serves for ever. Whoever started this process reads where from its standard output.
     pub fn serve(self) -> io::Result<()> {
         match self {

@@ -12,10 +12,12 @@ const BUSY: f64 = 0.95;
 /// The ends of an interval hardly move with more.
 const RESAMPLES: usize = 2000;
 
-/// Fills the summary of every outcome. `floor` and `baseline` are servers' names: those that the ratios refer to.
-pub fn summarise(workload: &mut Workload, floor: Option<&str>, baseline: Option<&str>) {
+/// Fills the summary of every outcome, and says which floor was used. What is given are servers' names: the floors that
+/// there may be, the usual one first, and the baseline.
+pub fn summarise(workload: &mut Workload, floors: &[&str], baseline: &str) {
     let kind = workload.kind;
-    let floor = rounds_of(&workload.results, floor);
+    workload.floor = floor(kind, &workload.results, floors).map(|outcome| outcome.server.clone());
+    let floor = workload.floor.as_deref().and_then(|floor| rounds_of(&workload.results, floor));
     let baseline = rounds_of(&workload.results, baseline);
     for outcome in &mut workload.results {
         outcome.summary = (!outcome.rounds.is_empty()).then(|| Summary {
@@ -27,9 +29,18 @@ pub fn summarise(workload: &mut Workload, floor: Option<&str>, baseline: Option<
 }
 
 /// A copy, for the outcomes are changed while it is needed.
-fn rounds_of(outcomes: &[Outcome], server: Option<&str>) -> Option<Vec<Round>> {
-    let outcome = outcomes.iter().find(|outcome| Some(outcome.server.as_str()) == server)?;
-    Some(outcome.rounds.clone())
+fn rounds_of(outcomes: &[Outcome], server: &str) -> Option<Vec<Round>> {
+    outcomes.iter().find(|outcome| outcome.server == server).map(|outcome| outcome.rounds.clone())
+}
+
+/// Of streams the one that is cheapest: which buffer suits them best depends on the machine and on how many they are.
+fn floor<'a>(kind: Kind, outcomes: &'a [Outcome], names: &[&str]) -> Option<&'a Outcome> {
+    let names = if kind == Kind::Bulk { names } else { names.get(..1).unwrap_or_default() };
+    let measured =
+        |name: &&str| outcomes.iter().find(|outcome| outcome.server == *name && !outcome.rounds.is_empty());
+    // Where no CPU time is known they are all the same, and the first one is taken.
+    let cost = |outcome: &Outcome| median_of(&outcome.rounds, cpu_per_gib).unwrap_or(f64::INFINITY);
+    names.iter().filter_map(measured).min_by(|one, other| cost(one).total_cmp(&cost(other)))
 }
 
 fn summary(rounds: &[Round]) -> Summary {
@@ -43,8 +54,7 @@ fn summary(rounds: &[Round]) -> Summary {
             .unwrap_or_default(),
         cpu_per_message: spread_of(rounds, |round| over(cpu_seconds(round) * 1e6, round.messages as f64))
             .unwrap_or_default(),
-        cpu_per_gib: spread_of(rounds, |round| over(cpu_seconds(round) * 1024.0, mebibytes(round)))
-            .unwrap_or_default(),
+        cpu_per_gib: spread_of(rounds, cpu_per_gib).unwrap_or_default(),
         user_share: over(user, cpu).unwrap_or_default(),
         peak_bytes: rounds.iter().map(|round| round.peak_bytes).max().unwrap_or_default(),
         bytes_per_connection: spread_of(rounds, |round| round.bytes_per_connection),
@@ -63,6 +73,10 @@ fn messages_per_second(round: &Round) -> Option<f64> {
 
 fn cpu_seconds(round: &Round) -> f64 {
     round.user_seconds + round.system_seconds
+}
+
+fn cpu_per_gib(round: &Round) -> Option<f64> {
+    over(cpu_seconds(round) * 1024.0, mebibytes(round))
 }
 
 fn mebibytes(round: &Round) -> f64 {
@@ -90,8 +104,8 @@ fn work(kind: Kind, round: &Round) -> f64 {
     }
 }
 
-/// Round by round, since what disturbs a machine for a while disturbs both. Where one has more rounds, the rest have
-/// no partner and do not count.
+/// Round by round, since what disturbs a machine for a while disturbs both. Rounds that the other one did not have do
+/// not count.
 fn ratios(kind: Kind, rounds: &[Round], reference: &[Round]) -> Option<Ratios> {
     let speed = |round: &Round| over(work(kind, round), round.seconds);
     let cost = |round: &Round| over(cpu_seconds(round), work(kind, round));
@@ -104,8 +118,10 @@ fn ratios(kind: Kind, rounds: &[Round], reference: &[Round]) -> Option<Ratios> {
 fn ratio(rounds: &[Round], reference: &[Round], figure: impl Fn(&Round) -> Option<f64>) -> Option<Ratio> {
     let mut pairs: Vec<f64> = rounds
         .iter()
-        .zip(reference)
-        .filter_map(|(round, reference)| over(figure(round)?, figure(reference)?))
+        .filter_map(|round| {
+            let partner = reference.iter().find(|partner| partner.number == round.number)?;
+            over(figure(round)?, figure(partner)?)
+        })
         .collect();
     let (low, high) = interval(&pairs)?;
     Some(Ratio { median: median(&mut pairs)?, low, high })

@@ -12,7 +12,8 @@ fn round(messages: u64, cpu: f64) -> Round {
 }
 
 fn outcome(server: &str, rounds: Vec<Round>) -> Outcome {
-    Outcome { server: server.to_owned(), rounds, error: None, summary: None }
+    let numbered = rounds.into_iter().enumerate().map(|(number, round)| Round { number, ..round });
+    Outcome { server: server.to_owned(), rounds: numbered.collect(), error: None, summary: None }
 }
 
 fn workload(kind: Kind, results: Vec<Outcome>) -> Workload {
@@ -23,6 +24,7 @@ fn workload(kind: Kind, results: Vec<Outcome>) -> Workload {
         message_bytes: 64,
         in_flight: 1,
         rate: None,
+        floor: None,
         results,
     }
 }
@@ -32,7 +34,7 @@ fn summaries(kind: Kind, rounds: impl IntoIterator<Item = Vec<Round>>) -> Vec<Op
     let names = ["floor", "baseline", "other"];
     let outcomes = names.iter().zip(rounds).map(|(name, rounds)| outcome(name, rounds)).collect();
     let mut workload = workload(kind, outcomes);
-    summarise(&mut workload, Some("floor"), Some("baseline"));
+    summarise(&mut workload, &["floor"], "baseline");
     workload.results.into_iter().map(|outcome| outcome.summary).collect()
 }
 
@@ -153,9 +155,10 @@ fn without_rounds_there_is_no_summary_and_no_ratio_to_it() {
 #[test]
 fn without_a_floor_there_are_only_the_other_ratios() {
     let mut workload = workload(Kind::PingPong, vec![outcome("some", vec![round(10, 1.0)])]);
-    summarise(&mut workload, None, Some("not there"));
+    summarise(&mut workload, &["not there", "some"], "not there");
     let summary = workload.results[0].summary.as_ref().unwrap();
     assert_eq!((summary.to_floor, summary.to_baseline), (None, None));
+    assert_eq!(workload.floor, None);
     assert_eq!(summary.messages_per_second.median, 5.0);
 }
 
@@ -188,6 +191,40 @@ fn streams_are_compared_by_their_bytes() {
         let ratios = summary.to_floor.unwrap();
         assert_eq!((ratios.messages_per_second.median, ratios.cpu_per_message.median), (4.0, 0.25));
     }
+}
+
+/// Streams of the same bytes with so much CPU time in each round, under the floors "usual" and "other".
+fn floor_of(kind: Kind, cpu: &[(&str, [f64; 3])]) -> Workload {
+    let outcomes =
+        cpu.iter().map(|(name, cpu)| outcome(name, cpu.map(|cpu| round(100, cpu)).into())).collect();
+    let mut workload = workload(kind, outcomes);
+    summarise(&mut workload, &["usual", "other"], "none");
+    workload
+}
+
+#[test]
+fn the_floor_of_streams_is_the_cheapest_of_those_that_took_part() {
+    let ours = ("ours", [0.5, 0.5, 0.5]);
+    let usual = ("usual", [2.0, 2.0, 0.1]);
+    let other = ("other", [1.0, 1.0, 1.0]);
+    let cheapest = floor_of(Kind::Bulk, &[ours, usual, other]);
+    assert_eq!(cheapest.floor.as_deref(), Some("other"), "by the median, and only floors");
+    assert_eq!(cheapest.results[0].summary.as_ref().unwrap().to_floor.unwrap().cpu_per_message.median, 0.5);
+    assert_eq!(floor_of(Kind::Flood, &[ours, usual, other]).floor.as_deref(), Some("usual"));
+    assert_eq!(floor_of(Kind::Bulk, &[ours, usual]).floor.as_deref(), Some("usual"));
+    assert_eq!(floor_of(Kind::Bulk, &[ours]).floor, None);
+    let unknown = floor_of(Kind::Bulk, &[("other", [0.0; 3]), ("usual", [0.0; 3])]);
+    assert_eq!(unknown.floor.as_deref(), Some("usual"), "where no CPU time is known");
+}
+
+#[test]
+fn rounds_have_their_partner_by_number() {
+    let mut workload = floor_of(Kind::PingPong, &[("ours", [1.0, 2.0, 3.0]), ("usual", [1.0, 1.0, 1.0])]);
+    workload.results[1].rounds = vec![Round { number: 2, ..round(100, 1.5) }];
+    summarise(&mut workload, &["usual"], "none");
+    let ratios = workload.results[0].summary.as_ref().unwrap().to_floor.unwrap();
+    assert_eq!(ratios.cpu_per_message, Ratio { median: 2.0, low: 2.0, high: 2.0 });
+    assert_eq!(workload.results[1].summary.as_ref().unwrap().to_floor.unwrap().cpu_per_message.median, 1.0);
 }
 
 #[test]

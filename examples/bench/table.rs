@@ -8,7 +8,7 @@ use comfy_table::{
 
 use crate::{
     columns::{self, Column, LIMITED, NONE, OURS},
-    results::{Kind, Outcome, Results, Workload},
+    results::{Outcome, Results, Workload},
 };
 
 /// Wide enough for the longest row, and not wider than half a large screen.
@@ -29,6 +29,9 @@ fn render(results: &Results, styled: bool) -> String {
         text.push_str(&format!("\n{}\n", columns::group_title(group[0])));
         text.push_str(&table(&group, results, styled));
         text.push('\n');
+        if let Some(floor) = columns::about_floor(&group) {
+            text.push_str(&format!("  {floor}\n"));
+        }
         for (workload, outcome, error) in columns::errors(&group) {
             let connections = columns::row_title(workload);
             text.push_str(&format!("  {}, {connections}: {}\n", outcome.server, one_line(error)));
@@ -49,7 +52,7 @@ fn render(results: &Results, styled: bool) -> String {
 
 fn table(group: &[&Workload], results: &Results, styled: bool) -> String {
     let kind = group[0].kind;
-    let columns = columns::few(kind);
+    let columns = columns::few(group);
     let mut table = Table::new();
     table
         .load_preset(UTF8_HORIZONTAL_ONLY)
@@ -59,7 +62,7 @@ fn table(group: &[&Workload], results: &Results, styled: bool) -> String {
         .remove_style(TableComponent::RightBorderIntersections)
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_width(WIDTH)
-        .set_header(header(kind, columns, results));
+        .set_header(header(group, &columns, results));
     if styled {
         table.enforce_styling()
     } else {
@@ -88,10 +91,10 @@ fn table(group: &[&Workload], results: &Results, styled: bool) -> String {
     table.trim_fmt()
 }
 
-fn header(kind: Kind, columns: &[Column], results: &Results) -> Vec<Cell> {
+fn header(group: &[&Workload], columns: &[Column], results: &Results) -> Vec<Cell> {
     let mut cells = vec![right("conns"), Cell::new("server")];
     cells.extend(columns.iter().map(|column| {
-        let (what, unit) = column.head(kind, results);
+        let (what, unit) = column.head(group, results);
         right(format!("{what}\n{unit}"))
     }));
     cells
@@ -113,7 +116,12 @@ fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture;
+    use crate::{
+        fixture,
+        results::Kind,
+        run::{BASELINE, FLOORS},
+        statistics::summarise,
+    };
 
     fn lines_with<'a>(text: &'a str, part: &str) -> Vec<&'a str> {
         text.lines().filter(|line| line.contains(part)).collect()
@@ -143,12 +151,47 @@ mod tests {
         results.workloads.retain(|workload| workload.kind == Kind::Bulk && workload.connections == 1);
         let text = render(&results, false);
         assert!(text.contains("MiB/s") && text.contains("s/GiB") && !text.contains("p99"), "{text}");
-        let summary = results.workloads[0].results[1].summary.as_ref().unwrap();
+        let summary = results.workloads[0].results[2].summary.as_ref().unwrap();
         let text = text.replace('\u{a0}', "");
-        let row = lines_with(&text, " mio ").into_iter().find(|line| !line.contains("server")).unwrap();
+        let row = lines_with(&text, " mio-256k ").into_iter().find(|line| !line.contains("server")).unwrap();
         let cells: Vec<&str> = row.split_whitespace().collect();
         let rate = format!("{:.0}{LIMITED}", summary.mebibytes_per_second.median);
-        assert_eq!(cells[..4], ["mio", &rate, &format!("{:.3}", summary.cpu_per_gib.median), "1"], "{text}");
+        assert_eq!(
+            cells[..4],
+            ["mio-256k", &rate, &format!("{:.3}", summary.cpu_per_gib.median), "1"],
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn the_floor_of_streams_is_named_below_them() {
+        let mut results = fixture::full();
+        let text = render(&results, false);
+        let named = "for a GiB: mio-256k.\n";
+        assert!(
+            text.contains(named) && text.contains("CPU to mio-256k") && text.contains("CPU to mio "),
+            "{text}"
+        );
+        results.workloads.retain(|workload| workload.kind == Kind::Bulk);
+        results.workloads[0].floor = Some("mio".into());
+        let text = render(&results, false);
+        assert!(text.contains(": mio with 1 connection, mio-256k with 16 connections.\n"), "{text}");
+        assert!(text.contains("CPU to floor"), "{text}");
+    }
+
+    #[test]
+    fn there_are_no_ratios_to_who_did_not_take_part() {
+        let mut results = fixture::full();
+        for workload in &mut results.workloads {
+            workload.results.retain(|outcome| ["tidegate", "tokio"].contains(&outcome.server.as_str()));
+            summarise(workload, &FLOORS, BASELINE);
+        }
+        (results.floor, results.baseline) = (None, None);
+        let text = render(&results, false);
+        assert!(text.contains("CPU"), "{text}");
+        for absent in ["CPU to", "rate to", "95 %", "floor"] {
+            assert!(!text.contains(absent), "{absent}: {text}");
+        }
     }
 
     #[test]

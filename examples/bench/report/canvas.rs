@@ -96,9 +96,10 @@ pub fn draw_mark<DB: DrawingBackend>(
     area: &DrawingArea<DB, Shift>,
     at: (i32, i32),
     server: usize,
+    ink: Ink,
     size: i32,
 ) -> Result<(), DrawingAreaErrorKind<DB::ErrorType>> {
-    let (style, wide) = (Ink::Server(server).fill(), size * 5 / 4);
+    let (style, wide) = (ink.fill(), size * 5 / 4);
     let corners = match mark(server) {
         0 => return area.draw(&Circle::new(at, size, style)),
         1 => vec![(-size, -size), (size, -size), (size, size), (-size, size)],

@@ -3,7 +3,7 @@
 use super::{
     canvas::{Drawn, Ink, mark_class},
     escape,
-    lines::{self, Line, Lines},
+    lines::{self, Line, Lines, Point},
     rows::{self, Axis, Figures, Row, Rows},
     scale::{memory, plain, thousands, time},
 };
@@ -21,20 +21,25 @@ pub fn place_of(results: &Results, server: &str) -> usize {
     }
 }
 
-/// Ours against the floor and against the baseline, for all workloads.
+/// Ours against the floor and against the baseline, for all workloads in which speed is what is measured.
 pub fn glance(results: &Results) -> Drawn<String> {
     let mut html = String::new();
-    let against = |reference: &Option<String>| reference.clone().filter(|name| name != OURS);
-    if let Some(floor) = against(&results.floor) {
-        let of = |summary: &Summary| Some((cpu_ratio(summary.to_floor)?, false));
-        let title = format!("CPU time of {OURS} to that of {floor}");
-        html += &ratios(results, &title, "times as much for the same work; less is better", |_| true, of)?;
-    }
-    if let Some(baseline) = against(&results.baseline) {
+    let all: Vec<&Workload> = results.workloads.iter().collect();
+    let floor = columns::floor(&all).unwrap_or("the floor");
+    let timed = |workload: &Workload| workload.kind != Kind::Idle;
+    let of = |summary: &Summary| Some((cpu_ratio(summary.to_floor)?, false));
+    let title = format!("CPU time of {OURS} to that of {floor}");
+    let label = |workload: &Workload| match &workload.floor {
+        Some(floor) if workload.kind == Kind::Bulk => format!("{}, to {floor}", row_title(workload)),
+        _ => row_title(workload),
+    };
+    html += &ratios(results, &title, "times as much for the same work; less is better", label, timed, of)?;
+    if let Some(baseline) = &results.baseline {
         let of = |summary: &Summary| Some((rate_ratio(summary.to_baseline)?, summary.generator_limited));
         let title = format!("Throughput of {OURS} to that of {baseline}");
-        let free = |workload: &Workload| workload.kind != Kind::FixedRate;
-        html += &ratios(results, &title, "times as much in the same time; more is better", free, of)?;
+        let free = |workload: &Workload| !matches!(workload.kind, Kind::FixedRate | Kind::Idle);
+        html +=
+            &ratios(results, &title, "times as much in the same time; more is better", row_title, free, of)?;
     }
     Ok(html)
 }
@@ -43,6 +48,7 @@ fn ratios(
     results: &Results,
     title: &str,
     below: &'static str,
+    label: fn(&Workload) -> String,
     shown: fn(&Workload) -> bool,
     of: fn(&Summary) -> Option<(Ratio, bool)>,
 ) -> Drawn<String> {
@@ -56,7 +62,7 @@ fn ratios(
             let Ratio { median, low, high } = ratio;
             let mark = if limited { LIMITED } else { "" };
             part.push(Row::Server(Figures {
-                label: row_title(workload),
+                label: label(workload),
                 server: 0,
                 ours: false,
                 marks: vec![median],
@@ -147,8 +153,9 @@ fn lines_or_bars(
     if many(group) {
         let lines = lines(results, group, value);
         let legend = legend(results, &lines);
+        let about = format!("{unit}; {better}{}", hollow(&lines));
         let plot = Lines { label, below: "connections", log: false, write, lines };
-        return figure(title, &format!("{unit}; {better}"), &legend, lines::draw(&plot)?);
+        return figure(title, &about, &legend, lines::draw(&plot)?);
     }
     let rows = rows(results, group, |summary| {
         let spread = value(summary)?;
@@ -169,8 +176,9 @@ fn latency_lines(results: &Results, group: &[&Workload]) -> Drawn<String> {
     });
     let legend = legend(results, &lines);
     let label = format!("Latency, p99: {}", group_title(group[0]));
+    let about = format!("logarithmic; less is better{}", hollow(&lines));
     let plot = Lines { label, below: "connections", log: true, write: time, lines };
-    figure("Latency, p99", "logarithmic; less is better", &legend, lines::draw(&plot)?)
+    figure("Latency, p99", &about, &legend, lines::draw(&plot)?)
 }
 
 fn latency_rows(results: &Results, group: &[&Workload]) -> Drawn<String> {
@@ -228,14 +236,16 @@ fn rows(results: &Results, group: &[&Workload], of: impl Fn(&Summary) -> Option<
 fn lines(results: &Results, group: &[&Workload], of: &dyn Fn(&Summary) -> Option<Spread>) -> Vec<Line> {
     let mut lines: Vec<Line> = Vec::new();
     for server in &results.servers {
-        let mut points: Vec<(f64, Spread)> = group
+        let mut points: Vec<Point> = group
             .iter()
             .filter_map(|workload| {
                 let outcome = workload.results.iter().find(|outcome| outcome.server == server.name)?;
-                Some((workload.connections as f64, of(outcome.summary.as_ref()?)?))
+                let summary = outcome.summary.as_ref()?;
+                let limited = summary.generator_limited;
+                Some(Point { at: workload.connections as f64, value: of(summary)?, limited })
             })
             .collect();
-        points.sort_by(|(left, _), (right, _)| left.total_cmp(right));
+        points.sort_by(|left, right| left.at.total_cmp(&right.at));
         if !points.is_empty() {
             let ours = server.name == OURS;
             lines.push(Line { server: place_of(results, &server.name), ours, points });
@@ -243,6 +253,12 @@ fn lines(results: &Results, group: &[&Workload], of: &dyn Fn(&Summary) -> Option
     }
     lines.sort_by_key(|line| !line.ours);
     lines
+}
+
+/// What the marks mean that are not filled, if there are any.
+fn hollow(lines: &[Line]) -> &'static str {
+    let limited = lines.iter().flat_map(|line| &line.points).any(|point| point.limited);
+    if limited { "; hollow marks: the load generator was the limit" } else { "" }
 }
 
 /// In the order of the servers, of those alone that the plot has.

@@ -12,8 +12,15 @@ pub struct Line {
     /// The place in the list of servers, for colour and mark.
     pub server: usize,
     pub ours: bool,
-    /// Along the axis below, which is logarithmic, and the value there.
-    pub points: Vec<(f64, Spread)>,
+    pub points: Vec<Point>,
+}
+
+pub struct Point {
+    /// Along the axis below, which is logarithmic.
+    pub at: f64,
+    pub value: Spread,
+    /// It says more about the load generator than about the server: its mark is hollow.
+    pub limited: bool,
 }
 
 pub struct Lines {
@@ -30,8 +37,8 @@ const SIZE: (i32, i32) = (620, 340);
 /// `None` if there is nothing to draw.
 pub fn draw(plot: &Lines) -> Drawn<Option<String>> {
     let points = plot.lines.iter().flat_map(|line| &line.points);
-    let Some(x) = Scale::log_at(points.clone().map(|(at, _)| *at)) else { return Ok(None) };
-    let values = points.map(|(_, value)| value.median);
+    let Some(x) = Scale::log_at(points.clone().map(|point| point.at)) else { return Ok(None) };
+    let values = points.map(|point| point.value.median);
     let y = if plot.log {
         Scale::log(values)
     } else {
@@ -62,17 +69,20 @@ pub fn draw(plot: &Lines) -> Drawn<Option<String>> {
             .draw()?;
         for line in &plot.lines {
             let ink = Ink::Server(line.server);
-            let at = |(across, value): (f64, f64)| chart.backend_coord(&(across, value));
-            let way: Vec<_> = line.points.iter().map(|(across, value)| at((*across, value.median))).collect();
-            for (across, value) in line.points.iter().filter(|(_, value)| value.low > 0.0) {
-                area.draw(&PathElement::new(
-                    vec![at((*across, value.low)), at((*across, value.high))],
-                    ink.line(2),
-                ))?;
+            let place = |point: &Point, value: f64| chart.backend_coord(&(point.at, value));
+            for point in line.points.iter().filter(|point| point.value.low > 0.0) {
+                let Spread { low, high, .. } = point.value;
+                area.draw(&PathElement::new(vec![place(point, low), place(point, high)], ink.line(2)))?;
             }
+            let way: Vec<_> = line.points.iter().map(|point| place(point, point.value.median)).collect();
             area.draw(&PathElement::new(way.clone(), ink.line(if line.ours { 9 } else { 3 })))?;
-            for place in way {
-                draw_mark(area, place, line.server, if line.ours { 13 } else { 7 })?;
+            for (place, point) in way.into_iter().zip(&line.points) {
+                // A hollow one has to be a little larger, for its edge is all there is of it.
+                let size = if line.ours { 13 } else { 7 + i32::from(point.limited) };
+                draw_mark(area, place, line.server, ink, size)?;
+                if point.limited {
+                    draw_mark(area, place, line.server, Ink::Panel, size - 4)?;
+                }
             }
         }
         Ok(())

@@ -142,6 +142,7 @@ pub fn draw(plot: &Rows) -> Drawn<Option<String>> {
                     area,
                     (x, middle),
                     figures.server,
+                    ink,
                     if figures.ours { 11 } else { 9 } - across.len() as i32,
                 )?;
             }

@@ -37,7 +37,8 @@ impl Scale {
         let steps: &[f64] = match (high / low).log10() {
             decades if decades > 2.2 => &[1.0],
             decades if decades > 0.9 => &[1.0, 2.0, 5.0],
-            _ => &[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0],
+            // Between any two of them there is room for what is written there.
+            _ => &[1.0, 1.5, 2.0, 3.0, 5.0, 7.0],
         };
         let decades = low.log10().floor() as i32..=high.log10().ceil() as i32;
         let ticks = decades.flat_map(|decade| steps.iter().map(move |step| step * 10f64.powi(decade)));
@@ -168,6 +169,8 @@ mod tests {
         let few = Scale::log([3.0, 40.0].into_iter()).unwrap();
         assert_eq!(few.ticks, [5.0, 10.0, 20.0, 50.0]);
         assert_eq!(few.label(20.0, time), "20 µs");
+        let fewest = Scale::log([500.0, 2500.0].into_iter()).unwrap();
+        assert_eq!(fewest.ticks, [500.0, 700.0, 1000.0, 1500.0, 2000.0, 3000.0]);
     }
 
     #[test]

@@ -12,14 +12,13 @@ use crate::{
 
 /// One table; each workload has a part of its body.
 pub fn of_group(results: &Results, group: &[&Workload]) -> String {
-    let kind = group[0].kind;
-    let columns = columns::all(kind);
+    let columns = columns::all(group);
     let mut head = "<th scope=\"col\">server</th>".to_owned();
-    for column in columns {
-        let (what, unit) = column.head(kind, results);
+    for column in &columns {
+        let (what, unit) = column.head(group, results);
         head += &format!("<th scope=\"col\">{} <small>{unit}</small></th>", escape(&what));
     }
-    let bodies: String = group.iter().map(|workload| body(results, workload, columns)).collect();
+    let bodies: String = group.iter().map(|workload| body(results, workload, &columns)).collect();
     let any_limited = group.iter().flat_map(|workload| &workload.results).any(is_limited);
     let caption = escape(&columns::group_title(group[0]));
     let below =

@@ -2,6 +2,7 @@ use super::*;
 use crate::{
     fixture,
     results::{Kind, Latency, Round, Server, Workload},
+    run::{BASELINE, FLOORS},
     statistics::summarise,
 };
 
@@ -30,9 +31,10 @@ fn small() -> Results {
         message_bytes: 64,
         in_flight: 1,
         rate: None,
+        floor: None,
         results: vec![outcome(OURS, 150_000), outcome("a<b>&\"c\"", 75_000)],
     };
-    summarise(&mut workload, None, Some("a<b>&\"c\""));
+    summarise(&mut workload, &[], "a<b>&\"c\"");
     Results {
         servers: vec![
             Server { name: OURS.into(), about: "ours".into() },
@@ -138,7 +140,7 @@ fn rounds_of_nothing_are_drawn_as_nothing() {
         for outcome in &mut workload.results {
             outcome.rounds = vec![Round { latency: Some(Latency::default()), ..Round::default() }];
         }
-        summarise(workload, results.floor.as_deref(), results.baseline.as_deref());
+        summarise(workload, &FLOORS, BASELINE);
     }
     check(&html(&results).unwrap());
 }
@@ -156,6 +158,47 @@ fn a_plot_leaves_out_servers_without_data() {
     for legend in page.split("<ul class=\"legend\">").skip(1) {
         let (legend, _) = legend.split_once("</ul>").unwrap();
         assert!(legend.contains("threads-256k") && !legend.contains("blocking"), "{legend}");
+    }
+}
+
+#[test]
+fn the_load_generator_s_limit_and_the_floor_of_streams_are_told_where_they_stand() {
+    let mut results = fixture::full();
+    let page = html(&results).unwrap();
+    assert!(
+        page.contains(
+            "<p>The floor is the bare mio loop that took the least CPU time for a GiB: mio-256k.</p>"
+        )
+    );
+    assert!(page.contains("floor of the ratios") && page.contains("floor of bulk streams"));
+    assert!(
+        page.contains(">CPU time of tidegate to that of the floor<")
+            && page.contains("1 connection, to mio-256k")
+    );
+    // One connection with 16 KiB is where the fixture has the load generator busy.
+    let hollow = "hollow marks: the load generator was the limit";
+    assert_eq!(page.matches(hollow).count(), 3, "throughput, CPU and latency of one workload");
+    for workload in &mut results.workloads {
+        let summaries = workload.results.iter_mut().filter_map(|outcome| outcome.summary.as_mut());
+        summaries.for_each(|summary| summary.generator_limited = false);
+    }
+    let page = html(&results).unwrap();
+    assert!(!page.contains(hollow) && !page.contains("The load generator was the limit"));
+}
+
+#[test]
+fn ratios_to_who_did_not_take_part_are_left_out() {
+    let mut results = fixture::full();
+    results.servers.retain(|server| ["tidegate", "tokio"].contains(&server.name.as_str()));
+    for workload in &mut results.workloads {
+        workload.results.retain(|outcome| ["tidegate", "tokio"].contains(&outcome.server.as_str()));
+        summarise(workload, &FLOORS, BASELINE);
+    }
+    (results.floor, results.baseline) = (None, None);
+    let page = html(&results).unwrap();
+    check(&page);
+    for absent in ["At a glance", "× (95 %)", "CPU to", "rate to", "floor of"] {
+        assert!(!page.contains(absent), "{absent}");
     }
 }
 
