@@ -63,8 +63,8 @@ pub struct Args {
     #[arg(long)]
     pub list: bool,
 
-    /// What this program starts itself with, as a server
-    #[arg(long, hide = true)]
+    /// Be one of the servers and nothing else, for a profiler to look at: it prints where it listens, Ctrl-C ends it
+    #[arg(long, value_name = "SERVER")]
     pub serve: Option<Builtin>,
 
     /// The core to run on, as a server
