@@ -115,9 +115,8 @@ options! {
             /// assert_eq!(rehearsal.why(large), Some(CloseKind::MemoryLimit));
             /// assert!(rehearsal.is_open(small));
         },
-        /// The size of the one buffer that every `recv` goes into; all connections share it. One that is alone in a turn
-        /// fills at most 64 KiB of it at a time, which lets both ends of a single stream work at once. Bytes; default
-        /// 256 KiB, at least 1.
+        /// The size of the one buffer that every `recv` goes into; all connections share it. Bytes; default 256 KiB, at
+        /// least 1.
         read_buffer: usize = 256 << 10 => {
             /// let mut rehearsal = Rehearsal::new(Options::default().read_buffer(1000));
             /// let client = rehearsal.accept(&mut echo).unwrap();

@@ -31,11 +31,6 @@ use crate::{
 
 use allowance::{Allowance, Reminders};
 
-/// What one `recv` of a connection that is alone in a pass may fill. With several at work, large portions save system
-/// calls; a single stream is faster in smaller ones, since its peer sends the next while it is given the last (measured
-/// on a loopback echo: 1.1 against 0.83 of the rate of a loop that reads 64 KiB).
-const PORTION_ALONE: usize = 64 << 10;
-
 /// Serves sockets through a poll that someone else owns.
 ///
 /// After each poll the host passes every event to [`handle`](Self::handle), which only notes what is ready, and
@@ -45,8 +40,6 @@ pub struct Reactor<S = ()> {
     net: Net<S>,
     /// Every `recv` goes here; a connection owns a buffer only while a message is incomplete.
     scratch: Scratch,
-    /// How much of it one `recv` may fill in this pass.
-    portion: usize,
     /// How much may be done in this turn.
     allowance: Allowance,
     /// How often the host asked, since the last turn, when it has to make the next, and was told: now.
@@ -91,11 +84,9 @@ impl<S> Reactor<S> {
         shared.keep_reserve();
         // No more than an empty inbox could take.
         let scratch = Scratch::new(shared.options.read_buffer.min(shared.options.max_inbox));
-        let portion = scratch.len();
         Ok(Self {
             net: Net::new(shared),
             scratch,
-            portion,
             allowance: Allowance::unlimited(),
             reminders: Reminders::default(),
             signals: Arc::default(),
@@ -297,7 +288,6 @@ impl<S> Reactor<S> {
     fn serve_queue(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized)) {
         self.allowance.begin_stage();
         let end = self.net.sockets.shared.queue.len();
-        self.portion = if end == 1 { self.scratch.len().min(PORTION_ALONE) } else { self.scratch.len() };
         let mut served = 0;
         while served < end {
             let slot = self.net.sockets.shared.queue[served];

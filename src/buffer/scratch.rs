@@ -23,6 +23,10 @@ impl Scratch {
         self.len
     }
 
+    pub(crate) fn whole(&mut self) -> &mut [u8] {
+        self.first_mut(self.len)
+    }
+
     /// The first `n` bytes, to read into.
     ///
     /// # Panics

@@ -33,7 +33,7 @@ impl<S> Reactor<S> {
             return self.serve_all(handler, slot);
         }
         // Nearly every turn is this: one piece of input, all of it used, and nothing left to do.
-        let buffer = self.scratch.first_mut(self.portion);
+        let buffer = self.scratch.whole();
         match link.connection.receive(buffer, &mut shared.stats) {
             Received::Data(n) => {
                 let input = &buffer[..n];
@@ -94,7 +94,7 @@ impl<S> Reactor<S> {
             }
             let is_wanted = connection.wants_input();
             let inbox_is_empty = connection.inbox().is_empty();
-            let limit = connection.receive_limit(&shared.options).min(self.portion);
+            let limit = connection.receive_limit(&shared.options).min(self.scratch.len());
             match connection.receive(self.scratch.first_mut(limit), &mut shared.stats) {
                 Received::Data(n) => {
                     budget = budget.saturating_sub(n);
