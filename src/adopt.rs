@@ -1,8 +1,7 @@
 //! Sockets that the host made.
 
 use std::{
-    error::Error,
-    fmt, io,
+    io,
     net::{TcpListener, TcpStream},
 };
 
@@ -13,20 +12,10 @@ use crate::{
     net::{Net, no_token},
     options::ListenOptions,
     platform,
+    refused::Refused,
     source::{Dial, DialState, listener::ListenerId},
     stream::Stream,
 };
-
-/// What could not be taken over, and why not. The socket is as it was before.
-///
-/// It turns into its [`io::Error`], so `?` works where the socket may go.
-#[derive(Debug)]
-pub struct Refused<T> {
-    /// The cause.
-    pub error: io::Error,
-    /// What was to be taken over.
-    pub back: T,
-}
 
 impl<S> Net<S> {
     /// Serves a listener that the host made: bound and listening, for instance by whoever started the process.
@@ -133,22 +122,4 @@ fn unblock(socket: &SockRef<'_>) -> io::Result<bool> {
     let was = platform::is_nonblocking(socket)?;
     socket.set_nonblocking(true)?;
     Ok(was)
-}
-
-impl<T> From<Refused<T>> for io::Error {
-    fn from(refused: Refused<T>) -> Self {
-        refused.error
-    }
-}
-
-impl<T> fmt::Display for Refused<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the socket cannot be taken over: {}", self.error)
-    }
-}
-
-impl<T: fmt::Debug> Error for Refused<T> {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.error)
-    }
 }

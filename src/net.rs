@@ -11,11 +11,11 @@ use socket2::SockRef;
 
 use crate::{
     address::{Address, ToAddress},
-    adopt::Refused,
     conn::{Conn, ConnId},
     flow::Flow,
     options::ListenOptions,
     platform::{self, OPTIONS_ARE_INHERITED},
+    refused::Refused,
     shared::{Alarm, Ending, Head, Shared},
     sockets::Sockets,
     source::{

@@ -10,9 +10,9 @@ use mio::{Registry, Token, event::Source, net::TcpStream};
 use socket2::{SockRef, TcpKeepalive};
 
 use crate::{
-    adopt::Refused,
     options::{Keepalive, Options},
     platform,
+    refused::Refused,
     testing::Wire,
 };
 

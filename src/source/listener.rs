@@ -7,9 +7,9 @@ use socket2::SockRef;
 
 use crate::{
     address::Address,
-    adopt::Refused,
     options::{ListenOptions, Options},
     platform::{self, OPTIONS_ARE_INHERITED},
+    refused::Refused,
     stream::{self, Stream},
     timers::TimerId,
 };
