@@ -72,7 +72,10 @@ mod nested {
         // Another thread asks for the end, before anyone is told that there is something to end. It wakes the server's
         // poll, and that wakes calloop's.
         let (remote, grace) = (server.remote(), Duration::from_secs(args.drain.into()));
-        ctrlc::set_handler(move || remote.drain(grace))?;
+        ctrlc::set_handler(move || {
+            info!("asked to end by a signal");
+            remote.drain(grace);
+        })?;
 
         let mut host = calloop::EventLoop::<App>::try_new()?;
         let signal = host.get_signal();
@@ -212,6 +215,8 @@ mod nested {
             self.bytes_echoed += input.len() as u64;
             input.len()
         }
+
+        // on_drain is left as it is: it closes a connection at once, and closing first delivers what was sent.
 
         fn on_close(&mut self, _net: &mut Net, _id: ConnId, _session: (), _why: CloseReason) {
             self.clients -= 1;

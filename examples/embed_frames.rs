@@ -60,7 +60,10 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
 
     // Another thread asks for the end, before anyone is told that there is something to end.
     let (remote, grace) = (players.remote(), Duration::from_secs(args.drain.into()));
-    ctrlc::set_handler(move || remote.drain(grace))?;
+    ctrlc::set_handler(move || {
+        info!("asked to end by a signal");
+        remote.drain(grace);
+    })?;
 
     // For whoever started this and waits for the address. That it may be gone by now is no reason to end.
     let mut stdout = io::stdout();
@@ -133,6 +136,8 @@ impl Handler for World {
         self.echoed += input.len() as u64;
         input.len()
     }
+
+    // on_drain is left as it is: it closes a connection at once, and closing first delivers what was sent.
 
     fn on_close(&mut self, _net: &mut Net, _id: ConnId, _session: (), _why: CloseReason) {
         self.players -= 1;

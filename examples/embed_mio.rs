@@ -68,7 +68,10 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
 
     // Another thread asks for the end, before anyone is told that there is something to end.
     let (remote, grace) = (guest.remote(waker), Duration::from_secs(args.drain.into()));
-    ctrlc::set_handler(move || remote.drain(grace))?;
+    ctrlc::set_handler(move || {
+        info!("asked to end by a signal");
+        remote.drain(grace);
+    })?;
 
     // For whoever started this and waits for the address. That it may be gone by now is no reason to end.
     let mut stdout = io::stdout();
@@ -133,6 +136,8 @@ impl Handler for Echo {
         conn.send_all(input);
         input.len()
     }
+
+    // on_drain is left as it is: it closes a connection at once, and closing first delivers what was sent.
 }
 
 /// The host's own: it would be the same without a guest.
@@ -147,7 +152,8 @@ impl Datagrams {
     const BATCH: usize = 64;
 
     fn bind(at: SocketAddr, poll: &Poll) -> io::Result<Self> {
-        let mut socket = UdpSocket::bind(at)?;
+        let mut socket = UdpSocket::bind(at)
+            .map_err(|error| io::Error::new(error.kind(), format!("cannot receive at {at}: {error}")))?;
         poll.registry().register(&mut socket, DATAGRAM, Interest::READABLE)?;
         Ok(Self { socket, ready: false, count: 0 })
     }

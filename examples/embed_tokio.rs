@@ -101,6 +101,7 @@ mod nested {
         task::spawn(async move {
             loop {
                 tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+                info!("asked to end by a signal");
                 remote.drain(grace);
             }
         });
@@ -180,6 +181,8 @@ mod nested {
             self.echoed.fetch_add(input.len() as u64, Ordering::Relaxed);
             input.len()
         }
+
+        // on_drain is left as it is: it closes a connection at once, and closing first delivers what was sent.
     }
 
     async fn greet(

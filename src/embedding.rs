@@ -5,7 +5,7 @@
 //! | the program has | it uses | it calls |
 //! |---|---|---|
 //! | nothing else to do | [`EventLoop`] | [`run`](crate::EventLoop::run) |
-//! | a [`mio::Poll`] | [`Reactor`], a guest in it | [`handle`] for each event, [`settle`] after each batch |
+//! | a [`mio::Poll`] | [`Reactor`], a guest in it | [`handle`] for each event, [`settle`] after each batch, [`timeout`] for the next poll |
 //! | another poller: epoll, kqueue, calloop, tokio, GLib | [`EventLoop`], its descriptor nested in the poller | [`turn`] with no wait when it is readable or due |
 //! | frames or ticks | [`EventLoop`] | [`turn_until`] and [`flush`], once a frame |
 //!
@@ -18,18 +18,20 @@
 //! from the turn alone, in the host's own thread; and what is wrong with a connection never comes out of a turn, which
 //! fails only if polling does.
 //!
+//! All end alike: [`Net::drain`](crate::Net::drain), orderly and within a grace, or [`Net::stop`](crate::Net::stop), from
+//! another thread by a [`Remote`](crate::Remote), make a later turn [`finished`](crate::Turn::finished). Until then the host
+//! goes on turning.
+//!
 //! # A guest in a `mio::Poll`
 //!
 //! ```no_run
 //! use std::time::{Duration, Instant};
 //! use tidegate::{Handler, Options, Reactor};
 //!
-//! const OURS: mio::Token = mio::Token(0); // the host's own sources, of which it has 1000 at the most
-//!
 //! fn host(handler: &mut impl Handler<Session = ()>) -> std::io::Result<()> {
 //!     let mut poll = mio::Poll::new()?;
 //!     let mut events = mio::Events::with_capacity(1024);
-//!     let mut reactor = Reactor::new(poll.registry(), 1000.., Options::default())?;
+//!     let mut reactor = Reactor::new(poll.registry(), 1000.., Options::default())?; // tokens below are the host's own
 //!     reactor.net().listen(":7007")?;
 //!     loop {
 //!         match poll.poll(&mut events, reactor.timeout(Instant::now())) {
@@ -38,7 +40,7 @@
 //!         }
 //!         for event in &events {
 //!             if !reactor.handle(event) {
-//!                 assert_eq!(event.token(), OURS); // whatever the host does with it
+//!                 println!("the host's own: {:?}", event.token());
 //!             }
 //!         }
 //!         if reactor.settle(handler, Instant::now()).finished {
@@ -56,8 +58,9 @@
 //!   that forgets it sees [`timeout`] stay at zero; with debug assertions, that panics before long. Nothing is lost.
 //! * **[`timeout`]** is zero while work is left and ends with the next deadline. The host polls for at most so long, and for
 //!   less if it has deadlines of its own.
-//! * **The waker.** A poll has only one, which is the host's: [`Reactor::remote`] takes it, and other threads use the
-//!   [`Remote`](crate::Remote). Its event is the host's, and means no more than that there was something to wake up for.
+//! * **The waker.** A poll has only one, which is the host's: an `Arc<mio::Waker>` under a token outside of the range.
+//!   [`Reactor::remote`] takes it, and other threads use the [`Remote`](crate::Remote). Its event is the host's, and means no
+//!   more than that there was something to wake up for.
 //! * **The order of the end.** The reactor takes its sources out of the poll when it is dropped, whether the poll is still
 //!   there or not.
 //!

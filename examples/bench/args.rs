@@ -85,7 +85,7 @@ impl Args {
             servers.iter().map(|server| Contender::from(*server)).chain(self.exec.iter().cloned())
         {
             if all.iter().any(|other| other.name == contender.name) {
-                let why = format!("two servers have the name {:?}\n", contender.name);
+                let why = format!("two servers have the name {:?}", contender.name);
                 Self::command().error(ErrorKind::ValueValidation, why).exit();
             }
             all.push(contender);

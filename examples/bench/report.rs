@@ -26,6 +26,7 @@ pub fn html(results: &Results) -> Result<String, Box<dyn Error>> {
     let title = format!("{OURS}: benchmark");
     let mut body = String::new();
     body += &format!("<header>\n<h1>{title}</h1>\n{}</header>\n<main>\n", facts(results));
+    body += &notes(results); // first of all: they may say that nothing below is worth much
     body += &servers(results);
     let glance = figures::glance(results)?;
     if !glance.is_empty() {
@@ -51,7 +52,6 @@ pub fn html(results: &Results) -> Result<String, Box<dyn Error>> {
     if results.workloads.is_empty() {
         body += "<section>\n<p>There are no results.</p>\n</section>\n";
     }
-    body += &notes(results);
     body += METHOD;
     body += "</main>\n";
     Ok(format!(

@@ -25,6 +25,9 @@ const RATE_SHARE: f64 = 0.6;
 /// The share of the time without its core from which on it is said.
 const DISTURBED: f64 = 0.01;
 
+/// An interval that is drawn from fewer rounds holds the truth less often than it says.
+const FEWEST: usize = 5;
+
 /// Set by a signal: the run ends with what it has.
 pub static STOP: AtomicBool = AtomicBool::new(false);
 
@@ -80,6 +83,12 @@ pub fn run(args: &Args) -> Result<Results, String> {
         notes.push(
             "stopped by a signal: the last workload is not whole, and those after it are missing".into(),
         );
+    }
+    let has_few_rounds = |outcome: &Outcome| (1..FEWEST).contains(&outcome.rounds.len());
+    if workloads.iter().any(|workload: &Workload| workload.results.iter().any(has_few_rounds)) {
+        notes.push(format!(
+            "of fewer than {FEWEST} rounds, what stands beside a ratio is the range that was seen, and not its 95 % interval"
+        ));
     }
     let waited =
         system::waited().zip(waited).map(|(after, before)| (after - before) / clock.elapsed().as_secs_f64());
