@@ -261,6 +261,9 @@ impl Output<'_> {
     fn send_now(&mut self, bytes: &[u8]) -> Flow {
         let (link, head, shared) = parts(self.sockets, self.slot);
         let flow = shared.send(&mut link.connection, head, bytes);
+        if flow == Flow::Open && !link.connection.owns_buffers() {
+            return flow;
+        }
         self.sockets.check_memory(self.slot);
         // The budget may have been kept at this connection's expense.
         let is_gone = parts(self.sockets, self.slot).0.connection.phase() == Phase::Resetting;

@@ -16,6 +16,9 @@ impl<T: Read + Write> Connection<T> {
         stats: &mut Stats,
     ) -> Flow {
         debug_assert!(gathered.is_empty() || self.outbox.is_empty(), "gathered bytes are the oldest");
+        if gathered.is_empty() && !bytes.is_empty() && self.goes_at_once(bytes, limits) {
+            return self.send_at_once(bytes, limits, stats);
+        }
         let taken = self.offer(gathered, bytes, limits, stats);
         let rest = &gathered[taken.min(gathered.len())..];
         if !rest.is_empty() && self.keep(rest, limits, stats) == Flow::Gone {
@@ -24,41 +27,54 @@ impl<T: Read + Write> Connection<T> {
         self.keep(&bytes[taken.saturating_sub(gathered.len())..], limits, stats)
     }
 
-    /// The same for what one callback gathered. Nearly always nothing waits and one `send` takes all of it: that
-    /// has a path of its own.
+    /// The same for what one callback gathered, of which the handler was told that it was taken.
     #[inline(always)]
     pub(crate) fn send_gathered(&mut self, gathered: &[u8], limits: &Options, stats: &mut Stats) {
-        let goes_at_once = self.flags.has_just(Flags::WRITABLE, Flags::ENDING)
-            && self.outbox.is_empty()
-            && self.spent as usize + gathered.len() < limits.write_budget;
-        if goes_at_once {
-            match self.stream.write(gathered) {
-                Ok(taken) if taken == gathered.len() => self.count_sent(taken, stats),
-                result => self.send_the_rest(result, gathered, limits, stats),
-            }
+        let flow = if self.goes_at_once(gathered, limits) {
+            self.send_at_once(gathered, limits, stats)
         } else {
-            self.send_behind(gathered, limits, stats);
+            self.send_behind(gathered, limits, stats)
+        };
+        if flow == Flow::Gone {
+            self.flags.set(Flags::LOST);
+        }
+    }
+
+    /// Whether nothing stands against one `send` of all of it: nearly always, so that has a path of its own.
+    #[inline(always)]
+    fn goes_at_once(&self, bytes: &[u8], limits: &Options) -> bool {
+        self.flags.has_just(Flags::WRITABLE, Flags::ENDING)
+            && self.outbox.is_empty()
+            && self.spent as usize + bytes.len() < limits.write_budget
+    }
+
+    #[inline(always)]
+    fn send_at_once(&mut self, bytes: &[u8], limits: &Options, stats: &mut Stats) -> Flow {
+        match self.stream.write(bytes) {
+            Ok(taken) if taken == bytes.len() => {
+                self.count_sent(taken, stats);
+                Flow::Open
+            }
+            result => self.send_the_rest(result, bytes, limits, stats),
         }
     }
 
     #[cold]
-    fn send_behind(&mut self, gathered: &[u8], limits: &Options, stats: &mut Stats) {
-        if self.send(gathered, &[], limits, stats) == Flow::Gone {
-            self.flags.set(Flags::LOST); // the handler was told that they were taken
-        }
+    fn send_behind(&mut self, gathered: &[u8], limits: &Options, stats: &mut Stats) -> Flow {
+        self.send(gathered, &[], limits, stats)
     }
 
     #[cold]
     fn send_the_rest(
         &mut self,
         result: io::Result<usize>,
-        gathered: &[u8],
+        bytes: &[u8],
         limits: &Options,
         stats: &mut Stats,
-    ) {
-        match self.account(result, gathered.len(), stats) {
-            Some(taken) => _ = self.send(&gathered[taken..], &[], limits, stats),
-            None => _ = self.keep(gathered, limits, stats),
+    ) -> Flow {
+        match self.account(result, bytes.len(), stats) {
+            Some(taken) => self.send(&bytes[taken..], &[], limits, stats),
+            None => self.keep(bytes, limits, stats),
         }
     }
 
