@@ -228,6 +228,32 @@ fn who_comes_after_a_drain_began_is_asked_to_finish_right_after_on_open() {
 }
 
 #[test]
+fn who_is_connected_by_an_on_drain_is_asked_to_finish_once() {
+    let (mut host, now) = (Host::new(), Instant::now());
+    let (mut reactor, at) = host.listening(.., Options::default());
+    let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = elsewhere.local_addr().unwrap().into();
+    let mut recorder = Recorder::new(|net, id, who, call| match call {
+        Call::Drain if who == 0 => _ = net.connect(&to, 2),
+        Call::Eof => net.close(id),
+        _ => {}
+    });
+    let client = connect(at);
+    host.turn_until(&mut reactor, &mut recorder, now, |recorder, _| recorder.has_opened(0));
+    // Behind the first one, another leaves its place to whom that one connects.
+    let gone = connect(at);
+    host.turn_until(&mut reactor, &mut recorder, now, |recorder, _| recorder.has_opened(1));
+    drop(gone);
+    host.turn_until(&mut reactor, &mut recorder, now, |_, net| net.stats().open == 1);
+    reactor.net().drain(A_DAY);
+    reactor.settle(&mut recorder, now);
+    host.turn_until(&mut reactor, &mut recorder, now, |recorder, _| recorder.has_opened(2));
+    host.turn_until_quiet(&mut reactor, &mut recorder, now);
+    assert_eq!(recorder.of(2), [Call::Open, Call::Drain]);
+    drop(client);
+}
+
+#[test]
 fn the_deadline_of_a_drain_that_has_ended_concerns_nobody() {
     let (mut host, now) = (Host::new(), Instant::now());
     let (mut reactor, _) = host.listening(.., Options::default());

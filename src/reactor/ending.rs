@@ -57,9 +57,11 @@ impl<S> Reactor<S> {
             let timer = self.net.sockets.shared.timers.insert(later(now, grace), Alarm::Drain);
             self.net.sockets.shared.set_ending(Ending::Draining(timer));
             self.close_listeners(handler);
-            self.net.sockets.shared.draining_since = self.net.sockets.shared.generation();
+            let since = self.net.sockets.shared.generation();
+            self.net.sockets.shared.draining_since = since;
             for slot in 0..self.net.sockets.slots_end {
-                if self.drain_one(handler, slot) {
+                // Who comes meanwhile is asked when it opens.
+                if !self.net.is_born_since(slot, since) && self.drain_one(handler, slot) {
                     self.conclude(handler, slot);
                 }
             }
