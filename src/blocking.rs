@@ -40,8 +40,8 @@ use std::thread;
 use std::time::Duration;
 
 use crate::address::{Address, ToAddress};
-use crate::platform::OPTIONS_ARE_INHERITED;
-use crate::source::socket::{explain, listen_socket};
+use crate::socket::listen::{explain, listen_socket};
+use crate::socket::platform::OPTIONS_ARE_INHERITED;
 
 mod options;
 mod stopper;

@@ -2,7 +2,12 @@
 
 use std::{fmt, io};
 
-/// Why a connection ended; [`Handler::on_close`](crate::Handler::on_close) is told once, and the first reason wins.
+/// Why a connection ended; [`Handler::on_close`](crate::Handler::on_close) is told once.
+///
+/// The first reason wins, with one exception. [`Eof`](Self::Eof), [`Closed`](Self::Closed) and [`Drained`](Self::Drained)
+/// tell that everything that was sent has reached the kernel. If it does not, because the peer resets the connection, say,
+/// the cause of the loss is the reason. [`Net::undelivered`](crate::Net::undelivered) tells for every reason whether bytes
+/// were lost.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CloseReason {
@@ -12,15 +17,19 @@ pub enum CloseReason {
     Closed,
     /// It was closed because a drain had begun.
     Drained,
-    /// `abort()` was called, or the grace of a drain ran out before it was closed.
+    /// `abort()` was called, the grace of a drain ran out before the connection was closed, or a callback of the connection
+    /// panicked.
     Aborted,
+    /// [`close_timeout`](crate::Options::close_timeout) passed before the kernel had taken everything that was sent before
+    /// `close()`.
+    CloseTimeout,
     /// The peer reset the connection, or stopped reading what was sent to it (ECONNRESET, EPIPE).
     Reset,
     /// Any other error of the socket.
     Io(io::Error),
     /// No address could be connected to; the error is the last one.
     ConnectFailed(io::Error),
-    /// No byte moved for as long as the idle timeout.
+    /// No byte moved for the time of the idle timeout.
     IdleTimeout,
     /// The deadline of [`Conn::set_deadline`](crate::Conn::set_deadline) passed.
     Deadline,
@@ -44,6 +53,8 @@ pub enum CloseKind {
     Drained,
     /// See [`CloseReason::Aborted`].
     Aborted,
+    /// See [`CloseReason::CloseTimeout`].
+    CloseTimeout,
     /// See [`CloseReason::Reset`].
     Reset,
     /// See [`CloseReason::Io`].
@@ -76,6 +87,7 @@ impl CloseReason {
             Self::Closed => CloseKind::Closed,
             Self::Drained => CloseKind::Drained,
             Self::Aborted => CloseKind::Aborted,
+            Self::CloseTimeout => CloseKind::CloseTimeout,
             Self::Reset => CloseKind::Reset,
             Self::Io(_) => CloseKind::Io,
             Self::ConnectFailed(_) => CloseKind::ConnectFailed,
@@ -87,17 +99,15 @@ impl CloseReason {
         }
     }
 
-    /// Whether it ended as one of the two sides wished: no error and no limit made it.
-    ///
-    /// The first reason wins, so a `close()` that could not be carried out in time is as clean as one that was;
-    /// [`Stats::undelivered`](crate::Stats::undelivered) counts what was lost.
+    /// True if the connection ended as one of the two sides wished, and everything that was handed to a send of it reached
+    /// the kernel.
     ///
     /// ```
     /// assert!(tidegate::CloseReason::Eof.is_clean());
     /// assert!(!tidegate::CloseReason::OutboxLimit.is_clean());
     /// ```
     pub fn is_clean(&self) -> bool {
-        matches!(self, Self::Eof | Self::Closed | Self::Drained)
+        self.kind().is_clean()
     }
 
     /// The inverse of [`kind`](Self::kind) and [`into_error`](Self::into_error).
@@ -108,6 +118,7 @@ impl CloseReason {
             CloseKind::Closed => Self::Closed,
             CloseKind::Drained => Self::Drained,
             CloseKind::Aborted => Self::Aborted,
+            CloseKind::CloseTimeout => Self::CloseTimeout,
             CloseKind::Reset => Self::Reset,
             CloseKind::Io => Self::Io(error()),
             CloseKind::ConnectFailed => Self::ConnectFailed(error()),
@@ -127,11 +138,11 @@ impl CloseReason {
         }
     }
 
-    /// What an error of a read or a write says about the connection.
+    /// The reason that an error of a read or a write stands for.
     pub(crate) fn from_error(error: io::Error) -> Self {
         use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected};
         match error.kind() {
-            // NotConnected is what shutdown(2) says when a reset has come before it.
+            // shutdown(2) returns NotConnected after a reset.
             BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected => Self::Reset,
             _ => Self::Io(error),
         }
@@ -139,11 +150,17 @@ impl CloseReason {
 }
 
 impl CloseKind {
-    pub(crate) const ALL: [Self; 12] = [
+    /// See [`CloseReason::is_clean`].
+    pub fn is_clean(self) -> bool {
+        matches!(self, Self::Eof | Self::Closed | Self::Drained)
+    }
+
+    pub(crate) const ALL: [Self; 13] = [
         Self::Eof,
         Self::Closed,
         Self::Drained,
         Self::Aborted,
+        Self::CloseTimeout,
         Self::Reset,
         Self::Io,
         Self::ConnectFailed,
@@ -160,6 +177,7 @@ impl CloseKind {
             Self::Closed => "closed",
             Self::Drained => "closed by a drain",
             Self::Aborted => "aborted",
+            Self::CloseTimeout => "not closed in time",
             Self::Reset => "reset by the peer",
             Self::Io => "failed",
             Self::ConnectFailed => "could not connect",

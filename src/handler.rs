@@ -3,9 +3,8 @@
 use crate::{
     address::Address,
     close::CloseReason,
-    conn::{Conn, ConnId},
-    net::Net,
-    source::listener::ListenerId,
+    id::{ConnId, ListenerId},
+    net::{Conn, Net},
 };
 
 /// What a program does with its connections.

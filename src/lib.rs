@@ -65,44 +65,40 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
 mod address;
-mod adopt;
 pub mod blocking;
 mod buffer;
 mod close;
-mod conn;
+mod connection;
 pub mod embedding;
+mod engine;
 mod event_loop;
 mod flow;
 pub mod framing;
 mod handler;
+mod id;
 mod net;
 mod options;
-mod platform;
 mod reactor;
 mod refused;
 mod remote;
-mod shared;
-mod sockets;
-mod source;
+mod socket;
 mod stats;
-mod stream;
 pub mod testing;
 mod timers;
+mod turn;
 
 pub use address::{Address, ToAddress};
 pub use close::{CloseKind, CloseReason};
-pub use conn::{Conn, ConnId, Output};
 pub use event_loop::EventLoop;
 pub use flow::Flow;
 pub use handler::{Accepted, Handler};
-pub use net::Net;
+pub use id::{ConnId, ListenerId, TimerId};
+pub use net::{Conn, Net, Output};
 pub use options::{Keepalive, ListenOptions, Options, WhenFull};
 pub use reactor::{Reactor, Turn};
 pub use refused::Refused;
 pub use remote::Remote;
-pub use source::listener::ListenerId;
 pub use stats::Stats;
-pub use timers::TimerId;
 
 /// The README's programs are compiled as well.
 #[cfg(doctest)]

@@ -246,8 +246,22 @@ options! {
             /// rehearsal.receive(&mut echo, client, b"hello\n");
             /// rehearsal.net().close(client);
             /// rehearsal.advance(&mut echo, Duration::from_secs(5));
-            /// assert_eq!(rehearsal.why(client), Some(CloseKind::Closed));
+            /// assert_eq!(rehearsal.why(client), Some(CloseKind::CloseTimeout));
             /// assert!(rehearsal.is_reset(client), "its answer was not delivered");
+        },
+        /// How long no byte may have moved on a connection, and nothing be left to do, before the default
+        /// [`on_drain`](crate::Handler::on_drain) closes it; see [`Conn::close_when_idle`](crate::Conn::close_when_idle).
+        /// Default 250 ms.
+        drain_quiet: Duration = Duration::from_millis(250) => {
+            /// let mut rehearsal = Rehearsal::new(Options::default().drain_quiet(Duration::from_secs(1)));
+            /// let client = rehearsal.accept(&mut echo).unwrap();
+            /// rehearsal.net().drain(Duration::from_secs(60));
+            /// rehearsal.advance(&mut echo, Duration::from_millis(900));
+            /// rehearsal.receive(&mut echo, client, b"one more\n"); // its echo is sent, and the second begins again
+            /// rehearsal.advance(&mut echo, Duration::from_millis(900));
+            /// assert!(rehearsal.is_open(client));
+            /// rehearsal.advance(&mut echo, Duration::from_millis(100));
+            /// assert_eq!(rehearsal.why(client), Some(CloseKind::Drained));
         },
     }
 }

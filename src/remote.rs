@@ -52,6 +52,14 @@ pub(crate) struct Asked {
     pub(crate) drain_again: bool,
 }
 
+impl Asked {
+    /// The graces of the drains that were asked for, in order. A third request changes nothing after a second one.
+    pub(crate) fn drains(&self) -> impl Iterator<Item = Duration> {
+        let again = self.drain_again.then_some(Duration::ZERO);
+        self.drain.into_iter().chain(again)
+    }
+}
+
 impl Remote {
     pub(crate) fn new(waker: Arc<Waker>, signals: Arc<Signals>) -> Self {
         Self { waker, signals }

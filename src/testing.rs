@@ -36,8 +36,6 @@
 //! assert_eq!(rehearsal.why(client), Some(CloseKind::IdleTimeout));
 //! ```
 
-mod wire;
-
 use std::{
     collections::HashMap,
     fmt,
@@ -47,17 +45,14 @@ use std::{
 
 use mio::Poll;
 
-pub(crate) use wire::Wire;
-
 use crate::{
     close::{CloseKind, CloseReason},
-    conn::{Conn, ConnId},
     handler::{Accepted, Handler},
-    net::Net,
+    id::ConnId,
+    net::{Conn, Net},
     options::Options,
     reactor::Reactor,
-    source::listener::ListenerId,
-    stream::Stream,
+    socket::{memory::MemoryStream, stream::Stream},
 };
 
 /// How many turns a handler is given to come to rest.
@@ -77,7 +72,7 @@ const TURNS: usize = 100_000;
 pub struct Rehearsal<S = ()> {
     reactor: Reactor<S>,
     now: Instant,
-    wires: HashMap<ConnId, Wire>,
+    peers: HashMap<ConnId, MemoryStream>,
     ended: HashMap<ConnId, CloseKind>,
     // The reactor wants a registry; nothing is ever registered.
     _poll: Poll,
@@ -90,8 +85,8 @@ impl<S> Rehearsal<S> {
         let mut reactor =
             Reactor::new(poll.registry(), .., options).expect("the system has descriptors left");
         let now = Instant::now();
-        reactor.net().sockets.shared.now = Some(now);
-        Self { reactor, now, wires: HashMap::new(), ended: HashMap::new(), _poll: poll }
+        reactor.set_now(now);
+        Self { reactor, now, peers: HashMap::new(), ended: HashMap::new(), _poll: poll }
     }
 
     /// The connections, as between turns.
@@ -101,15 +96,15 @@ impl<S> Rehearsal<S> {
 
     /// A client connects. Its id, or `None` if `on_accept` does not want it.
     pub fn accept<H: Handler<Session = S> + ?Sized>(&mut self, handler: &mut H) -> Option<ConnId> {
-        let wire = Wire::default();
-        let port = 1 + self.wires.len() % 65_535;
-        let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, port as u16));
-        let listener = ListenerId { slot: u32::MAX, generation: 0 };
-        let stream = Stream::Memory(wire.clone());
+        let peer = MemoryStream::default();
+        let port = 1 + self.peers.len() % 65_535;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port as u16));
+        let stream = Stream::Memory(peer.clone());
         let mut watched = Watched { handler: &mut *handler, ended: &mut self.ended };
         self.reactor.settle(&mut watched, self.now); // so that the callbacks come in a turn
-        let id = self.reactor.admit(&mut watched, listener, stream, peer.into())?;
-        self.wires.insert(id, wire);
+        let id = self.reactor.admit(&mut watched, stream, address.into(), self.now)?;
+        self.peers.insert(id, peer);
+        self.deliver_event(id);
         self.settle(handler);
         Some(id)
     }
@@ -119,17 +114,17 @@ impl<S> Rehearsal<S> {
     where
         H: Handler<Session = S> + ?Sized,
     {
-        self.act(handler, to, |wire| wire.feed(bytes));
+        self.act(handler, to, |peer| peer.feed(bytes));
     }
 
     /// The peer ends its sending direction.
     pub fn eof<H: Handler<Session = S> + ?Sized>(&mut self, handler: &mut H, to: ConnId) {
-        self.act(handler, to, Wire::end);
+        self.act(handler, to, MemoryStream::end);
     }
 
     /// The peer resets the connection. What it sent before and was not read yet stays readable, as with TCP on Linux.
     pub fn reset<H: Handler<Session = S> + ?Sized>(&mut self, handler: &mut H, to: ConnId) {
-        self.act(handler, to, Wire::reset);
+        self.act(handler, to, MemoryStream::reset);
     }
 
     /// Lets so much time pass, from one deadline to the next.
@@ -149,30 +144,30 @@ impl<S> Rehearsal<S> {
     /// Makes the peer take only so many further bytes: 0 is one that does not read, `usize::MAX` (as at first) one
     /// that takes everything. It works at the next call that takes the handler.
     pub fn capacity(&mut self, of: ConnId, bytes: usize) {
-        if let Some(wire) = self.wires.get(&of) {
-            wire.set_capacity(bytes);
-            self.reactor.note_memory(of, wire);
+        if let Some(peer) = self.peers.get(&of) {
+            peer.set_capacity(bytes);
+            self.deliver_event(of);
         }
     }
 
     /// What was sent to the peer since this was asked last; also after the connection has ended.
     pub fn sent(&mut self, by: ConnId) -> Vec<u8> {
-        self.wires.get(&by).map(Wire::take_sent).unwrap_or_default()
+        self.peers.get(&by).map(MemoryStream::take_sent).unwrap_or_default()
     }
 
     /// Whether the peer has been sent the end of file, or the connection was closed.
     pub fn is_ended(&self, by: ConnId) -> bool {
-        self.wires.get(&by).is_none_or(Wire::is_ended)
+        self.peers.get(&by).is_none_or(MemoryStream::is_ended)
     }
 
     /// Whether the connection was ended by a reset.
     pub fn is_reset(&self, by: ConnId) -> bool {
-        self.wires.get(&by).is_some_and(Wire::was_reset_by_us)
+        self.peers.get(&by).is_some_and(MemoryStream::was_reset_by_connection)
     }
 
     /// Whether `on_close` has still to come for this connection.
     pub fn is_open(&self, id: ConnId) -> bool {
-        self.wires.contains_key(&id) && !self.ended.contains_key(&id)
+        self.peers.contains_key(&id) && !self.ended.contains_key(&id)
     }
 
     /// Why the connection has ended; `None` if it has not.
@@ -195,13 +190,20 @@ impl<S> Rehearsal<S> {
         &mut self,
         handler: &mut H,
         to: ConnId,
-        act: impl FnOnce(&Wire),
+        act: impl FnOnce(&MemoryStream),
     ) {
-        if let Some(wire) = self.wires.get(&to) {
-            act(wire);
-            self.reactor.note_memory(to, wire);
+        if let Some(peer) = self.peers.get(&to) {
+            act(peer);
+            self.deliver_event(to);
         }
         self.settle(handler);
+    }
+
+    /// Hands the reactor the event that the stream owes, as a poll would.
+    fn deliver_event(&mut self, to: ConnId) {
+        if let Some(readiness) = self.peers.get(&to).and_then(MemoryStream::take_event) {
+            self.reactor.event(to, readiness);
+        }
     }
 }
 

@@ -13,15 +13,7 @@ use std::{
 
 use slab::Slab;
 
-/// Names one timer that was set, so that it can be cancelled.
-///
-/// An id whose timer has fired or was cancelled is harmless: it names no timer that was set later. (Ids can
-/// repeat once 2³² timers were set or moved since; only one that was kept for as long can be mistaken for another.)
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct TimerId {
-    slot: u32,
-    generation: NonZeroU32, // not zero, so that an `Option` of an id takes no more room
-}
+use crate::id::TimerId;
 
 /// All timers of a reactor; `K` says what is to happen when one fires.
 #[derive(Debug)]
@@ -39,9 +31,9 @@ pub(crate) struct Timers<K> {
     vacated: usize,
 }
 
-/// One look at the clock: fires what was due at `now`, and nothing that is set while it lasts.
+/// One pass over the timers that are due: it fires the timers that were due at `now`, and none that is set during the pass.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Pass {
+pub(crate) struct DuePass {
     now: u64,
     before: u64,
 }
@@ -62,7 +54,7 @@ impl<K> Timers<K> {
         let slot = u32::try_from(slot).expect("memory ends long before four thousand million timers");
         self.heap.push(Node { due, sequence, slot });
         self.sift(position);
-        TimerId { slot, generation }
+        TimerId::new(slot, generation)
     }
 
     /// Takes a timer out before it fires, or returns `None` if it fired or was cancelled before.
@@ -80,18 +72,24 @@ impl<K> Timers<K> {
         true
     }
 
+    /// The description of a timer, to be changed in place; `None` if the timer fired or was cancelled before.
+    pub(crate) fn get_mut(&mut self, id: TimerId) -> Option<&mut K> {
+        let slot = self.slots.get_mut(id.slot() as usize)?;
+        (slot.generation == id.generation()).then_some(&mut slot.what)
+    }
+
     /// Begins a pass: see [`pop_due`](Self::pop_due).
-    pub(crate) fn begin(&mut self, now: Instant) -> Pass {
+    pub(crate) fn begin(&mut self, now: Instant) -> DuePass {
         let now = self.nanoseconds(now);
         self.floor = now;
-        Pass { now, before: self.sequence }
+        DuePass { now, before: self.sequence }
     }
 
     /// Takes out the next timer that is due, with the id that it had. The caller loops on it.
     ///
     /// A timer that is set or moved after the pass began waits for the next one, even if it is due: a timer that always
     /// sets itself again in the past fires once a pass, and can neither hold the loop nor go before the others.
-    pub(crate) fn pop_due(&mut self, pass: Pass) -> Option<(TimerId, K)> {
+    pub(crate) fn pop_due(&mut self, pass: DuePass) -> Option<(TimerId, K)> {
         // Only the first needs a look. What was set during the pass is due at its `now` or later, and has a higher
         // sequence; so everything that this pass may fire stands before it.
         let first = self.heap.first()?;
@@ -99,7 +97,7 @@ impl<K> Timers<K> {
         if !fires {
             return None;
         }
-        let id = TimerId { slot: first.slot, generation: self.slots[first.slot as usize].generation };
+        let id = TimerId::new(first.slot, self.slots[first.slot as usize].generation);
         Some((id, self.remove(0)))
     }
 
@@ -154,8 +152,8 @@ impl<K> Timers<K> {
     }
 
     fn position(&self, id: TimerId) -> Option<usize> {
-        let slot = self.slots.get(id.slot as usize)?;
-        (slot.generation == id.generation).then_some(slot.position as usize)
+        let slot = self.slots.get(id.slot() as usize)?;
+        (slot.generation == id.generation()).then_some(slot.position as usize)
     }
 
     fn remove(&mut self, position: usize) -> K {
@@ -198,7 +196,7 @@ impl<K> Timers<K> {
             }
             position = self.swap(position, first);
         }
-        self.note(position);
+        self.record_position(position);
     }
 
     /// No two timers share a sequence, so of two one is always before the other.
@@ -207,15 +205,16 @@ impl<K> Timers<K> {
         (a.due, a.sequence) < (b.due, b.sequence)
     }
 
-    /// Moves the timer that is being sifted on to `to`. It is noted when it arrives, the one it passed at once.
+    /// Moves the timer that is being sifted on to `to`. The table learns the position of the timer that made room at once,
+    /// and the position of the sifted timer when it arrives.
     fn swap(&mut self, from: usize, to: usize) -> usize {
         self.heap.swap(from, to);
-        self.note(from);
+        self.record_position(from);
         to
     }
 
-    /// Tells the table who is at `position`.
-    fn note(&mut self, position: usize) {
+    /// Stores in the table which timer stands at `position` of the heap.
+    fn record_position(&mut self, position: usize) {
         let slot = self.heap[position].slot as usize;
         self.slots[slot].position = position as u32; // as many timers as slots, and their numbers fit
     }
@@ -276,7 +275,7 @@ mod tests {
         let pass = timers.begin(base);
         assert_eq!(timers.pop_due(pass), Some((old, "old")));
         let new = timers.insert(base, "new");
-        assert_eq!(old.slot, new.slot, "this test is about a reused slot");
+        assert_eq!(old.slot(), new.slot(), "this test is about a reused slot");
         assert_eq!((timers.cancel(old), timers.move_to(old, base)), (None, false));
         assert_eq!(timers.cancel(new), Some("new"));
     }

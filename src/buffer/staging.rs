@@ -32,10 +32,6 @@ impl Staging {
     pub(crate) fn len(&self) -> usize {
         self.len
     }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0
-    }
 }
 
 #[cfg(test)]
@@ -48,6 +44,6 @@ mod tests {
         assert!(staging.push(b"one ") && !staging.push(b"two, three") && staging.push(b"two"));
         assert_eq!((staging.bytes(), staging.len()), (&b"one two"[..], 7));
         staging.clear();
-        assert!(staging.is_empty() && staging.push(&[0; 10]) && !staging.push(&[0]));
+        assert!(staging.len() == 0 && staging.push(&[0; 10]) && !staging.push(&[0]));
     }
 }

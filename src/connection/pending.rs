@@ -1,0 +1,142 @@
+//! Questions about the state of a connection: which work it wants, owes and waits for.
+
+use std::io::{Read, Write};
+
+use crate::options::Options;
+
+use super::{Connection, Flags, Phase};
+
+/// The connection has to announce room, or to show the inbox, before it reads new input.
+const OWED: Flags = Flags::FULL.with(Flags::WRITABLE_OWED).with(Flags::HELD);
+
+impl<T: Read + Write> Connection<T> {
+    /// True if `on_writable` is due. This call pays the debt and lets reading go on.
+    pub(crate) fn take_writable(&mut self, limits: &Options) -> bool {
+        if !self.writable_is_due(limits) {
+            return false;
+        }
+        self.flags.clear(Flags::FULL | Flags::WRITABLE_MUST_BE_READY);
+        self.flags.take(Flags::WRITABLE_OWED)
+    }
+
+    /// True, once for an event, if the event told of an error that no `read` is going to meet.
+    pub(crate) fn take_unseen_error(&mut self) -> bool {
+        let unseen =
+            self.has(Flags::ERROR_EVENT) && self.phase == Phase::Open && self.has(Flags::PAUSED | Flags::EOF);
+        if unseen {
+            self.flags.clear(Flags::ERROR_EVENT);
+        }
+        unseen
+    }
+
+    /// True if the handler may still send.
+    pub(crate) fn takes_sends(&self) -> bool {
+        !self.has(Flags::ENDING | Flags::SHUTDOWN)
+    }
+
+    /// How many bytes the kernel may still be handed in this turn.
+    pub(super) fn budget(&self, limits: &Options) -> usize {
+        limits.write_budget.saturating_sub(self.spent as usize)
+    }
+
+    pub(super) fn has_budget(&self, limits: &Options) -> bool {
+        self.budget(limits) > 0
+    }
+
+    /// True if the write budget of this turn is larger than `bytes`.
+    #[inline]
+    pub(crate) fn has_budget_for(&self, bytes: usize, limits: &Options) -> bool {
+        self.spent as usize + bytes < limits.write_budget
+    }
+
+    /// True if the handler is to be shown input.
+    pub(crate) fn wants_input(&self) -> bool {
+        self.phase <= Phase::Failing
+            && !self.has(Flags::PAUSED)
+            && !(self.has(Flags::FULL) && self.has(Flags::PAUSE_WHEN_FULL))
+    }
+
+    /// True if there is a `recv` to make: for the handler, to discard input after `close()`, or to keep the last bytes of a
+    /// peer whose connection has failed, until the handler resumes reading.
+    pub(crate) fn can_receive(&self, limits: &Options) -> bool {
+        self.flags.has_just(Flags::READABLE, Flags::EOF)
+            && match self.phase {
+                Phase::Open => self.wants_input(),
+                Phase::Failing => self.wants_input() || self.inbox.len() < limits.max_inbox,
+                Phase::Flushing | Phase::Lingering => true,
+                Phase::Dropping | Phase::Resetting => false,
+            }
+    }
+
+    /// True if the end of file is to be sent now: the kernel has taken everything before it.
+    pub(crate) fn owes_fin(&self) -> bool {
+        let asked = match self.phase {
+            Phase::Open => self.has(Flags::SHUTDOWN),
+            Phase::Flushing => !self.has(Flags::EOF), // otherwise the close of the socket sends it
+            _ => false,
+        };
+        asked && !self.has(Flags::FIN_SENT) && self.outbox.is_empty()
+    }
+
+    /// True if nothing more can happen in either direction.
+    pub(crate) fn is_over(&self) -> bool {
+        match self.phase {
+            Phase::Open => self.flags.has_just(Flags::EOF | Flags::FIN_SENT, Flags::NONE),
+            Phase::Failing => {
+                !self.waits_for_resume() && (self.has(Flags::EOF) || !self.has(Flags::READABLE))
+            }
+            Phase::Flushing => self.outbox.is_empty() && self.has(Flags::EOF | Flags::FIN_SENT),
+            Phase::Dropping | Phase::Resetting => true,
+            Phase::Lingering => self.has(Flags::EOF),
+        }
+    }
+
+    /// True if input may have come and there is nothing to do but to show it: both buffers are empty.
+    #[inline]
+    pub(crate) fn has_only_input(&self) -> bool {
+        const OTHER: Flags = OWED.with(Flags::EOF).with(Flags::PAUSED).with(Flags::ENDING);
+        self.flags.has_just(Flags::READABLE, OTHER) && self.outbox.is_empty() && self.inbox.is_empty()
+    }
+
+    /// True if such a connection, once its input was shown, has nothing to do until the next event. False means only that
+    /// a closer look is needed.
+    #[inline]
+    pub(crate) fn is_quiet(&self) -> bool {
+        const BUSY: Flags = OWED
+            .with(Flags::READABLE)
+            .with(Flags::EOF)
+            .with(Flags::SHUTDOWN)
+            .with(Flags::ERROR_EVENT)
+            .with(Flags::OUT_OF_BUFFERS)
+            .with(Flags::ENDING);
+        !self.has(BUSY) && !self.owns_buffers()
+    }
+
+    /// True if there is work that no further event will announce.
+    pub(crate) fn is_due(&self, limits: &Options) -> bool {
+        self.is_over()
+            || self.can_receive(limits)
+            || self.owes_fin()
+            || self.has(Flags::OUT_OF_BUFFERS)
+            || (self.has(Flags::WRITABLE) && !self.outbox.is_empty())
+            || (self.has(Flags::FULL | Flags::WRITABLE_OWED) && self.writable_is_due(limits))
+            || (self.has(Flags::HELD) && self.wants_input())
+    }
+
+    /// True if everything is done: nothing unsent, nothing unshown, no `on_writable` owed, and the handler reads.
+    pub(crate) fn is_idle(&self) -> bool {
+        const BUSY: Flags = OWED.with(Flags::PAUSED).with(Flags::ENDING);
+        !self.has(BUSY) && self.outbox.is_empty() && self.inbox.is_empty()
+    }
+
+    /// True if input is kept for the handler until it resumes reading.
+    fn waits_for_resume(&self) -> bool {
+        self.has(Flags::HELD) || (self.has(Flags::PAUSED) && !self.inbox.is_empty())
+    }
+
+    fn writable_is_due(&self, limits: &Options) -> bool {
+        self.phase == Phase::Open
+            && self.outbox.len() < limits.low_water
+            && (self.has(Flags::WRITABLE) || !self.has(Flags::WRITABLE_MUST_BE_READY))
+    }
+}

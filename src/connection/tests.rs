@@ -1,0 +1,125 @@
+//! A connection over a scripted stream: no socket, no clock, no reactor.
+
+mod generate;
+mod operations;
+mod receiving;
+mod script;
+mod sending;
+mod turns;
+
+use std::io;
+
+use crate::{CloseKind, Flow, Options, Stats};
+
+use super::{Connection, Flags, Phase, Received};
+use crate::socket::readiness::Readiness;
+use script::{Script, Step, incoming_bytes};
+
+const READABLE: Readiness =
+    Readiness { readable: true, writable: false, short_reads_lie: false, error: false };
+const WRITABLE: Readiness =
+    Readiness { readable: false, writable: true, short_reads_lie: false, error: false };
+
+/// A connection with what a reactor would bring along.
+#[derive(Debug)]
+struct Bench {
+    connection: Connection<Script>,
+    limits: Options,
+    stats: Stats,
+}
+
+impl Bench {
+    fn new(script: Script, short_read_drains: bool, limits: Options) -> Self {
+        let connection = Connection::new(script, short_read_drains);
+        Self { connection, limits: limits.checked(), stats: Stats::default() }
+    }
+
+    /// A stream that was reported writable; it takes everything once the steps are over.
+    fn writing(steps: impl IntoIterator<Item = Step>) -> Self {
+        let mut bench = Self::new(Script::new([], steps), false, Options::default());
+        bench.note(WRITABLE);
+        bench
+    }
+
+    /// A stream that was reported readable, and where a short read means nothing.
+    fn reading(steps: impl IntoIterator<Item = Step>) -> Self {
+        let mut bench = Self::new(Script::new(steps, []), false, Options::default());
+        bench.note(READABLE);
+        bench
+    }
+
+    fn limits(mut self, set: impl FnOnce(Options) -> Options) -> Self {
+        self.limits = set(self.limits).checked();
+        self
+    }
+
+    fn note(&mut self, readiness: Readiness) {
+        let script = self.connection.stream_mut();
+        script.write_waits &= !readiness.writable;
+        self.connection.set_ready(readiness);
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> Flow {
+        self.send_behind(&[], bytes)
+    }
+
+    fn send_behind(&mut self, gathered: &[u8], bytes: &[u8]) -> Flow {
+        self.connection.send(gathered, bytes, &self.limits, &mut self.stats)
+    }
+
+    /// What a callback gathered, and nothing behind it.
+    fn send_gathered(&mut self, gathered: &[u8]) {
+        self.connection.send_gathered(gathered, &self.limits, &mut self.stats);
+    }
+
+    fn keep(&mut self, bytes: &[u8]) -> Flow {
+        self.connection.keep(bytes, &self.limits, &mut self.stats)
+    }
+
+    fn try_send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.connection.try_send(bytes, &self.limits, &mut self.stats)
+    }
+
+    fn flush(&mut self) {
+        self.connection.flush(&self.limits, &mut self.stats);
+    }
+
+    /// Flushes at each piece of room that the script has still in it.
+    fn flush_with_room(&mut self) {
+        while let Some(event) = self.connection.stream_mut().let_write() {
+            self.note(event);
+            self.flush();
+        }
+    }
+
+    fn receive(&mut self, len: usize) -> (Received, Vec<u8>) {
+        let mut buffer = vec![0; len];
+        let received = self.connection.receive(&mut buffer, &mut self.stats);
+        buffer.truncate(if let Received::Data(n) = received { n } else { 0 });
+        (received, buffer)
+    }
+
+    /// What a reactor does with bytes that the handler does not use.
+    fn leave_in_inbox(&mut self, bytes: &[u8], held: bool) {
+        let mut inbox = self.connection.take_inbox();
+        inbox.push(bytes);
+        self.connection.put_inbox(inbox, held);
+    }
+
+    fn take_writable(&mut self) -> bool {
+        self.connection.take_writable(&self.limits)
+    }
+
+    fn is_due(&self) -> bool {
+        self.connection.is_due(&self.limits)
+    }
+
+    fn written(&self) -> &[u8] {
+        &self.connection.stream().written
+    }
+
+    /// The reason that stands, without taking it.
+    fn reason(&self) -> Option<CloseKind> {
+        self.connection.reason
+    }
+}

@@ -1,0 +1,410 @@
+//! Any operations in any order over any script: what has to hold after each of them.
+
+mod op;
+
+use std::io::ErrorKind;
+
+use proptest::prelude::*;
+
+use crate::CloseReason;
+
+use super::{script::reason_of, *};
+use op::Op;
+
+/// What the connection sends is the same endless text as what it receives: only the place matters.
+fn outgoing_bytes(from: usize, len: usize) -> Vec<u8> {
+    incoming_bytes(from, from + len)
+}
+
+/// What is known from outside, kept apart from what the connection keeps.
+struct Model {
+    bench: Bench,
+    drains: bool,
+    turn: u32,
+    written_before_turn: usize,
+    /// How many bytes were taken for sending.
+    taken: usize,
+    received: usize,
+    /// How many of the received bytes were used or discarded.
+    used: usize,
+    readable: bool,
+    /// No hang-up and no urgent mark since the last `WouldBlock`.
+    short_reads_tell: bool,
+    paused: bool,
+    full: bool,
+    pause_when_full: bool,
+    writable_owed: bool,
+    writable_must_be_ready: bool,
+    shutdown: bool,
+    fin_sent: bool,
+    reads_paused: u64,
+    /// The storage of the buffers, as a reactor counts it.
+    memory: usize,
+}
+
+impl Model {
+    fn new(script: Script, drains: bool, limits: Options) -> Self {
+        Self {
+            bench: Bench::new(script, drains, limits),
+            drains,
+            turn: 0,
+            written_before_turn: 0,
+            taken: 0,
+            received: 0,
+            used: 0,
+            readable: false,
+            short_reads_tell: true,
+            paused: false,
+            full: false,
+            pause_when_full: true,
+            writable_owed: false,
+            writable_must_be_ready: false,
+            shutdown: false,
+            fin_sent: false,
+            reads_paused: 0,
+            memory: 0,
+        }
+    }
+
+    fn script(&mut self) -> &mut Script {
+        self.bench.connection.stream_mut()
+    }
+
+    fn phase(&self) -> Phase {
+        self.bench.connection.phase()
+    }
+
+    fn budget_is_spent(&self) -> bool {
+        self.bench.written().len() - self.written_before_turn >= self.bench.limits.write_budget
+    }
+
+    fn step(&mut self, op: Op) {
+        let (phase, reason, written) = (self.phase(), self.bench.reason(), self.bench.written().len());
+        let (eof, error) = (self.bench.connection.is_eof(), self.script().error);
+        let moved = |script: &Script| script.written.len() + script.given;
+        let moved_before = moved(self.script());
+        self.apply(op);
+        assert_eq!(self.bench.connection.has_moved(), moved(self.script()) > moved_before);
+        self.bench.connection.forget_moved();
+        let connection = &mut self.bench.connection;
+        assert!(connection.owns_buffers() || connection.queued() + connection.inbox().len() == 0);
+        connection.count_memory(&mut self.memory);
+        let sent = outgoing_bytes(written, self.bench.written().len() - written);
+        assert_eq!(&self.bench.written()[written..], sent, "in order");
+
+        let connection = &self.bench.connection;
+        let failed = connection.stream().error.filter(|_| error.is_none());
+        let send_failed = failed.is_some() && !matches!(op, Op::Receive(..));
+        if send_failed {
+            // The last words are read to the end, whatever was known before.
+            (self.readable, self.short_reads_tell) = (true, false);
+        }
+        assert!(connection.phase() >= phase, "phases only go forward");
+        if connection.phase() != phase {
+            // Whatever ends a connection ends its debts.
+            (self.full, self.writable_owed) = (false, false);
+        }
+        if phase == Phase::Failing || phase > Phase::Flushing {
+            assert_eq!(self.bench.written().len(), written, "nothing is written after the end");
+        }
+        match (reason, self.bench.reason()) {
+            (None, Some(first)) => {
+                let expected = match op {
+                    Op::Close if eof => CloseKind::Eof,
+                    Op::Close => CloseKind::Closed,
+                    Op::Abort => CloseKind::Aborted,
+                    _ => failed.map_or(CloseKind::OutboxLimit, reason_of),
+                };
+                assert_eq!(first, expected);
+                if send_failed {
+                    let expected = if eof { Phase::Dropping } else { Phase::Failing };
+                    assert_eq!(connection.phase(), expected);
+                }
+            }
+            (Some(intention), Some(cause)) if intention != cause => {
+                assert!(intention.is_clean() && connection.has_lost(), "the first reason wins");
+                let expected = match op {
+                    Op::Abort => CloseKind::Aborted,
+                    _ => failed.map_or(CloseKind::OutboxLimit, reason_of),
+                };
+                assert_eq!(cause, expected);
+            }
+            (before, after) => assert_eq!(after, before),
+        }
+        self.check();
+    }
+
+    fn apply(&mut self, op: Op) {
+        match op {
+            Op::Note(readiness) => self.note(readiness),
+            Op::LetRead => {
+                let event = self.script().let_read();
+                self.note(event.unwrap_or_default());
+            }
+            Op::LetWrite => {
+                let event = self.script().let_write();
+                self.note(event.unwrap_or_default());
+            }
+            Op::NewTurn => {
+                self.turn += 1;
+                self.bench.connection.begin_turn(self.turn);
+                self.written_before_turn = self.bench.written().len();
+            }
+            Op::Send(gathered, bytes) if !self.fin_sent => {
+                // Nothing is gathered while older bytes wait.
+                let gathered = if self.bench.connection.queued() > 0 { 0 } else { gathered };
+                let sent = outgoing_bytes(self.taken, gathered + bytes);
+                let flow = self.bench.send_behind(&sent[..gathered], &sent[gathered..]);
+                self.check_flow(flow, sent.len());
+            }
+            Op::SendGathered(len) if !self.fin_sent && self.bench.connection.queued() == 0 => {
+                let sent = outgoing_bytes(self.taken, len);
+                self.bench.send_gathered(&sent);
+                // It does not say what became of them, and need not: the handler has returned.
+                let connection = &self.bench.connection;
+                let gone = connection.phase() == Phase::Failing || connection.phase() > Phase::Flushing;
+                let full = connection.queued() >= self.bench.limits.high_water || self.budget_is_spent();
+                let flow = if full { Flow::Full } else { Flow::Open };
+                self.check_flow(if gone { Flow::Gone } else { flow }, len);
+            }
+            Op::Keep(len) if !self.fin_sent => {
+                let sent = outgoing_bytes(self.taken, len);
+                let calls = self.script().write_calls;
+                let flow = self.bench.keep(&sent);
+                assert_eq!(self.script().write_calls, calls, "the kernel is not asked");
+                self.check_flow(flow, len);
+            }
+            Op::TrySend(len) if !self.fin_sent && self.phase() != Phase::Flushing => self.try_send(len),
+            Op::Flush => self.bench.flush(),
+            Op::TakeWritable => {
+                let below = self.bench.connection.queued() < self.bench.limits.low_water;
+                let ready = !self.writable_must_be_ready || !self.script().write_waits;
+                let room = self.phase() == Phase::Open && below && ready;
+                let told = self.writable_owed && room;
+                assert_eq!(self.bench.take_writable(), told);
+                if room {
+                    (self.full, self.writable_owed, self.writable_must_be_ready) = (false, false, false);
+                }
+            }
+            Op::NotifyWritable => {
+                self.bench.connection.notify_writable();
+                self.writable_owed = true;
+            }
+            Op::PauseWhenFull(on) => {
+                self.bench.connection.pause_when_full(on);
+                self.pause_when_full = on;
+            }
+            Op::Receive(room, used) => self.receive(room, used),
+            Op::ShowHeld(used) => {
+                if self.bench.connection.is_held() && self.bench.connection.wants_input() {
+                    self.show(&[], used);
+                    assert!(!self.bench.connection.is_held(), "what was declined is not held");
+                }
+            }
+            Op::Pause => {
+                self.bench.connection.pause();
+                self.paused = true;
+            }
+            Op::Resume => {
+                self.bench.connection.resume();
+                self.paused = false;
+                let connection = &self.bench.connection;
+                if !connection.is_eof() {
+                    assert_eq!(connection.is_held(), !connection.inbox().is_empty());
+                }
+            }
+            Op::ShutdownWrite => {
+                self.bench.connection.shutdown_write();
+                self.shutdown = true;
+            }
+            Op::SendFin => {
+                if self.bench.connection.owes_fin() {
+                    self.send_fin();
+                }
+            }
+            Op::Close => self.bench.connection.close(false),
+            Op::Abort => self.bench.connection.end(CloseReason::Aborted, Phase::Resetting),
+            Op::Send(..) | Op::SendGathered(_) | Op::Keep(_) | Op::TrySend(_) => {}
+        }
+    }
+
+    fn note(&mut self, readiness: Readiness) {
+        self.readable |= readiness.readable;
+        self.short_reads_tell &= !readiness.short_reads_lie;
+        self.bench.note(readiness);
+    }
+
+    /// `len` bytes were handed over for sending, and this was the answer.
+    fn check_flow(&mut self, flow: Flow, len: usize) {
+        let (limits, queued) = (&self.bench.limits, self.bench.connection.queued());
+        if flow == Flow::Gone {
+            assert!(self.phase() == Phase::Failing || self.phase() > Phase::Flushing);
+            self.reads_paused = self.bench.stats.reads_paused; // one may be counted before the end
+            return;
+        }
+        self.taken += len;
+        let full = queued >= limits.high_water || self.budget_is_spent();
+        assert_eq!(flow, if full { Flow::Full } else { Flow::Open });
+        self.reads_paused += u64::from(full && !self.full && self.pause_when_full);
+        self.full |= full;
+        self.writable_owed |= full;
+    }
+
+    fn try_send(&mut self, len: usize) {
+        let waited = self.bench.connection.queued();
+        let takes_sends = self.bench.connection.takes_sends();
+        let sent = outgoing_bytes(self.taken, len);
+        match self.bench.try_send(&sent) {
+            Ok(n) => {
+                assert!(n <= len && (n > 0 || len == 0));
+                assert!(n == 0 || waited == 0, "it must not overtake what waits");
+                self.taken += n;
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                assert!(takes_sends && self.bench.connection.takes_sends());
+                (self.writable_owed, self.writable_must_be_ready) = (true, true);
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::BrokenPipe, "no other error is told on the spot");
+                assert!(!self.bench.connection.takes_sends());
+            }
+        }
+    }
+
+    fn receive(&mut self, room: usize, used: usize) {
+        let connection = &self.bench.connection;
+        let shown = connection.wants_input();
+        let kept = shown || connection.phase() == Phase::Failing;
+        let room = if kept { room.min(connection.receive_limit(&self.bench.limits)) } else { room };
+        if !connection.can_receive(&self.bench.limits) || room == 0 {
+            return;
+        }
+        let (received, bytes) = self.bench.receive(room);
+        match received {
+            Received::Data(n) => {
+                assert_eq!(bytes, incoming_bytes(self.received, self.received + n), "in order, none missing");
+                self.received += n;
+                self.readable &= !(n < room && self.drains && self.short_reads_tell);
+                if shown {
+                    self.show(&bytes, used);
+                } else if kept {
+                    self.bench.connection.hold(&bytes);
+                } else {
+                    self.used = self.received;
+                }
+            }
+            Received::WouldBlock => (self.readable, self.short_reads_tell) = (false, true),
+            Received::Eof => {
+                assert!(self.bench.connection.is_eof());
+                self.readable = false;
+            }
+            Received::Failed => {
+                assert!(self.script().error.is_some() && self.phase() >= Phase::Failing);
+                self.readable = false;
+            }
+        }
+    }
+
+    fn show(&mut self, bytes: &[u8], used: usize) {
+        let mut inbox = self.bench.connection.take_inbox();
+        inbox.push(bytes);
+        let used = used.min(inbox.len());
+        inbox.consume(used);
+        self.used += used;
+        let held = !inbox.is_empty() && !self.bench.connection.wants_input();
+        self.bench.connection.put_inbox(inbox, held);
+    }
+
+    fn send_fin(&mut self) {
+        assert_eq!(self.bench.connection.queued(), 0, "everything before it goes first");
+        self.script().shutdown_write();
+        self.bench.connection.fin_was_sent();
+        self.fin_sent = true;
+    }
+
+    /// What holds at any time.
+    fn check(&self) {
+        let Self { bench, taken, .. } = self;
+        let (connection, limits, phase) = (&bench.connection, &bench.limits, bench.connection.phase());
+        let (script, queued) = (connection.stream(), connection.queued());
+        if matches!(phase, Phase::Open | Phase::Flushing) {
+            assert_eq!(script.written.len() + queued, *taken, "no byte lost or doubled");
+        } else {
+            assert_eq!(queued, 0, "the outbox is freed");
+        }
+        assert!(queued <= limits.max_outbox);
+        assert!(script.written.len() - self.written_before_turn <= limits.write_budget);
+
+        let inbox = connection.inbox();
+        assert!(connection.receive_limit(limits) + inbox.len() <= limits.max_inbox);
+        if phase < Phase::Flushing {
+            assert_eq!(inbox.unconsumed(), incoming_bytes(self.used, self.received));
+        } else {
+            assert!(inbox.is_empty() && !connection.wants_input());
+        }
+        let wants = phase <= Phase::Failing && !self.paused && !(self.full && self.pause_when_full);
+        assert_eq!(connection.wants_input(), wants);
+        assert_eq!(
+            (connection.has(Flags::READABLE), !connection.has(Flags::SHORT_READS_LIE)),
+            (self.readable, self.short_reads_tell)
+        );
+
+        let owned = connection.outbox.capacity() + connection.inbox.capacity();
+        assert_eq!((self.memory, connection.memory()), (owned, owned));
+        assert_eq!(connection.owns_buffers(), queued + inbox.len() > 0, "none at rest");
+        assert_eq!(connection.owns_buffers(), owned > 0);
+        assert!(!bench.is_due() || !connection.is_quiet(), "its work would be forgotten");
+        assert!(queued == 0 || !connection.has_only_input());
+        assert!(!(connection.is_held() || self.writable_owed) || !connection.has_only_input());
+
+        assert!(!connection.owes_fin() || (queued == 0 && !self.fin_sent));
+        assert_eq!((bench.stats.bytes_sent, bench.stats.bytes_received), {
+            (script.written.len() as u64, script.given as u64)
+        });
+        assert_eq!(bench.stats.would_blocks, script.would_blocks as u64);
+        assert_eq!(bench.stats.reads_paused, self.reads_paused);
+    }
+
+    /// `close()`, and all the events that the script still has in it.
+    fn close_and_let_everything_go(&mut self) {
+        self.step(Op::Close);
+        while self.phase() == Phase::Flushing && self.bench.connection.queued() > 0 {
+            let left = self.bench.connection.queued();
+            self.step(Op::NewTurn);
+            self.step(Op::Flush);
+            if self.script().write_waits {
+                self.step(Op::LetWrite);
+                self.step(Op::Note(WRITABLE)); // a timer after ENOBUFS, or the first event of all
+            } else {
+                assert!(self.phase() > Phase::Flushing || self.bench.connection.queued() < left, "it hangs");
+            }
+        }
+        if self.phase() == Phase::Flushing {
+            assert_eq!(self.bench.written().len(), self.taken, "everything was delivered");
+            assert_eq!(self.bench.connection.owes_fin(), !self.bench.connection.is_eof() && !self.fin_sent);
+            self.step(Op::SendFin);
+        }
+        assert!(self.bench.connection.is_over());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_operations_over_any_script_keep_order_and_limits(
+        reads in generate::reads(),
+        writes in generate::writes(),
+        [drains, coalesces] in any::<[bool; 2]>(),
+        limits in generate::limits(),
+        max_outbox in 40..250_usize,
+        ops in op::any_sequence(),
+    ) {
+        let limits = limits.max_outbox(max_outbox);
+        let mut model = Model::new(Script::new(reads, writes).coalescing(coalesces), drains, limits);
+        for op in ops {
+            model.step(op);
+        }
+        model.close_and_let_everything_go();
+    }
+}

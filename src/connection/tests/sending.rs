@@ -1,0 +1,398 @@
+//! The sending direction: partial writes, budgets, marks and limits, one rule at a time.
+
+use std::io::ErrorKind;
+
+use crate::CloseReason;
+
+use super::{Step::*, *};
+
+#[test]
+fn a_short_write_keeps_order() {
+    let mut bench = Bench::writing([Bytes(3), WouldBlock, Bytes(1), Bytes(2), WouldBlock]);
+    assert_eq!(bench.send(b"abcdef"), Flow::Open);
+    assert_eq!(bench.written(), b"abc");
+    assert_eq!(bench.send(b"gh"), Flow::Open);
+    bench.flush_with_room();
+    assert_eq!(bench.written(), b"abcdefgh");
+    assert_eq!(bench.connection.queued(), 0);
+    assert_eq!((bench.stats.bytes_sent, bench.stats.partial_sends), (8, 3));
+}
+
+#[test]
+fn gathered_bytes_and_a_large_send_are_one_write() {
+    let mut bench = Bench::writing([]);
+    assert_eq!(bench.send_behind(b"head ", b"and body"), Flow::Open);
+    assert_eq!(bench.written(), b"head and body");
+    assert_eq!(bench.connection.stream().write_calls, 1);
+}
+
+#[test]
+fn a_vectored_write_may_stop_in_either_slice_or_between_them() {
+    for first in 1..8 {
+        let mut bench = Bench::writing([Bytes(first), WouldBlock, Bytes(1), WouldBlock]);
+        bench.send_behind(b"abc", b"defgh");
+        assert_eq!(bench.connection.queued(), 8 - first);
+        bench.flush_with_room();
+        assert_eq!(bench.written(), b"abcdefgh", "the first write took {first}");
+    }
+}
+
+#[test]
+fn a_large_send_goes_behind_what_waits_in_one_write() {
+    let mut bench = Bench::writing([Bytes(1), WouldBlock]);
+    bench.send(b"ab");
+    let room = bench.connection.stream_mut().let_write().unwrap();
+    bench.note(room);
+    bench.send(b"cdef");
+    assert_eq!(bench.written(), b"abcdef");
+    assert_eq!(bench.connection.stream().write_calls, 3, "one byte, none, and then the rest at once");
+}
+
+#[test]
+fn what_is_kept_asks_the_kernel_nothing() {
+    let mut bench = Bench::writing([]);
+    assert_eq!(bench.keep(b"later"), Flow::Open);
+    assert_eq!((bench.written(), bench.connection.queued()), (&b""[..], 5));
+    assert!(bench.is_due(), "no event will say that there is something to send");
+    bench.flush();
+    assert_eq!(bench.written(), b"later");
+    assert!(!bench.is_due());
+}
+
+#[test]
+fn what_a_callback_gathered_goes_out_in_order_whatever_the_kernel_takes() {
+    for steps in [
+        vec![],
+        vec![Bytes(2), WouldBlock, Bytes(1), WouldBlock],
+        vec![WouldBlock],
+        vec![Interrupted, Bytes(1), Interrupted],
+        vec![Bytes(5), WouldBlock],
+    ] {
+        let mut bench = Bench::writing(steps.clone());
+        bench.send_gathered(b"abcdef");
+        bench.flush_with_room();
+        assert_eq!(bench.written(), b"abcdef", "{steps:?}");
+        assert_eq!((bench.stats.bytes_sent, bench.connection.queued()), (6, 0));
+    }
+    let mut bench = Bench::writing([]).limits(|limits| limits.write_budget(4));
+    bench.send_gathered(b"abcdef");
+    assert_eq!((bench.written(), bench.connection.queued()), (&b"abcd"[..], 2));
+    assert!(!bench.connection.wants_input(), "the budget of this turn is spent");
+    let mut bench = Bench::writing([]).limits(|limits| limits.write_budget(6));
+    bench.send_gathered(b"abcdef");
+    assert!(bench.connection.queued() == 0 && !bench.connection.wants_input(), "to the last byte");
+    let mut bench = Bench::writing([OutOfBuffers]);
+    bench.send_gathered(b"abcdef");
+    assert!(bench.connection.take_out_of_buffers() && bench.connection.queued() == 6);
+    let mut bench = Bench::writing([Zero]);
+    bench.send_gathered(b"abcdef");
+    assert_eq!((bench.connection.phase(), bench.reason()), (Phase::Failing, Some(CloseKind::Io)));
+}
+
+#[test]
+fn interrupted_is_retried() {
+    let mut bench = Bench::writing([Interrupted, Interrupted, Bytes(1), Interrupted, Bytes(9)]);
+    bench.send(b"abc");
+    assert_eq!(bench.written(), b"abc");
+    let mut bench = Bench::writing([Interrupted]);
+    assert_eq!(bench.try_send(b"abc").unwrap(), 3);
+}
+
+#[test]
+fn no_write_is_made_after_would_block_until_an_event() {
+    let mut bench = Bench::writing([WouldBlock]);
+    bench.send(b"abc");
+    assert!(!bench.is_due(), "an event will say when it goes on");
+    // The script panics at a write that no event announced.
+    bench.send(b"def");
+    bench.flush();
+    assert!(bench.try_send(b"ghi").is_err());
+    assert_eq!((bench.connection.stream().write_calls, bench.stats.would_blocks), (1, 1));
+    bench.note(WRITABLE); // too early: the kernel still takes nothing
+    bench.flush();
+    bench.flush();
+    assert_eq!(bench.connection.stream().write_calls, 2);
+    bench.flush_with_room();
+    assert_eq!(bench.written(), b"abcdef");
+}
+
+#[test]
+fn zero_bytes_written_is_an_error() {
+    let mut bench = Bench::writing([Zero]);
+    assert_eq!(bench.send(b"abc"), Flow::Gone);
+    assert_eq!((bench.connection.phase(), bench.reason()), (Phase::Failing, Some(CloseKind::Io)));
+    assert_eq!(bench.connection.stream().write_calls, 1, "an error, not a loop");
+}
+
+#[test]
+fn out_of_buffers_waits_for_a_timer() {
+    let mut bench = Bench::writing([Bytes(1), OutOfBuffers]);
+    assert_eq!(bench.send(b"abc"), Flow::Open, "no error, and nothing lost");
+    assert!(bench.connection.take_out_of_buffers());
+    assert!(!bench.connection.take_out_of_buffers(), "one timer is enough");
+    bench.flush(); // the script panics at a write that comes too early
+    assert!(!bench.is_due(), "the timer will say when it goes on");
+    bench.note(WRITABLE); // what the timer does
+    bench.flush();
+    assert_eq!(bench.written(), b"abc");
+    assert!(!bench.connection.take_out_of_buffers());
+}
+
+#[test]
+fn the_timer_that_out_of_buffers_needs_is_work_that_no_event_announces() {
+    // A send to another connection, or from outside of the loop: nobody looks at this one again unless it is due.
+    let mut bench = Bench::writing([OutOfBuffers]);
+    bench.send(b"abc");
+    assert!(bench.is_due(), "the timer has still to be set");
+    assert!(bench.connection.take_out_of_buffers());
+    assert!(!bench.is_due());
+}
+
+#[test]
+fn a_turn_writes_no_more_than_its_budget() {
+    let mut bench = Bench::writing([Bytes(2)]).limits(|limits| limits.write_budget(5));
+    bench.connection.begin_turn(1);
+    assert_eq!(bench.send_behind(b"abc", b"defghijkl"), Flow::Full, "not many, but enough for this turn");
+    assert_eq!(bench.written(), b"abcde");
+    bench.flush();
+    bench.connection.begin_turn(1);
+    bench.flush();
+    assert_eq!(bench.written(), b"abcde", "the same turn has the same budget");
+    assert!(bench.is_due(), "no event will announce the next turn");
+    bench.connection.begin_turn(2);
+    bench.flush();
+    assert_eq!(bench.written(), b"abcdefghij");
+    bench.connection.begin_turn(3);
+    bench.flush();
+    assert_eq!(bench.written(), b"abcdefghijkl");
+}
+
+#[test]
+fn a_spent_budget_tells_the_producer_to_stop_until_the_next_turn() {
+    let mut bench = Bench::writing([]).limits(|limits| limits.write_budget(3));
+    assert_eq!(bench.send(b"abc"), Flow::Full, "all is written, but others have their turn now");
+    assert_eq!(bench.connection.queued(), 0);
+    assert!(!bench.connection.wants_input());
+    assert!(bench.is_due() && bench.take_writable());
+    assert!(bench.connection.wants_input() && !bench.is_due());
+}
+
+#[test]
+fn full_is_told_from_high_water_on() {
+    let mut bench = Bench::writing([WouldBlock]).limits(|limits| limits.high_water(5).low_water(2));
+    assert_eq!(bench.send(b"abcd"), Flow::Open);
+    assert_eq!(bench.send(b"e"), Flow::Full);
+    assert_eq!(bench.send(b"f"), Flow::Full, "taken all the same");
+    assert_eq!(bench.keep(b"g"), Flow::Full);
+    bench.flush_with_room();
+    assert_eq!(bench.written(), b"abcdefg");
+}
+
+#[test]
+fn writable_comes_once_and_only_below_low_water() {
+    let mut bench = Bench::writing([WouldBlock, Bytes(3), WouldBlock, Bytes(1), WouldBlock])
+        .limits(|limits| limits.high_water(5).low_water(2));
+    assert_eq!(bench.send(b"abcde"), Flow::Full);
+    for still_queued in [5, 2] {
+        assert_eq!(bench.connection.queued(), still_queued);
+        assert!(!bench.take_writable() && !bench.is_due());
+        let room = bench.connection.stream_mut().let_write().unwrap();
+        bench.note(room);
+        bench.flush();
+    }
+    assert_eq!(bench.connection.queued(), 1);
+    assert!(bench.is_due() && bench.take_writable());
+    assert!(!bench.take_writable() && !bench.is_due(), "the debt is settled");
+}
+
+#[test]
+fn reading_pauses_above_high_water_unless_that_is_switched_off() {
+    let mut bench = Bench::new(
+        Script::new([Bytes(1)], [WouldBlock]),
+        false,
+        Options::default().high_water(5).low_water(2),
+    );
+    bench.note(READABLE);
+    bench.note(WRITABLE);
+    bench.send(b"abcde");
+    assert!(
+        !bench.connection.wants_input() && !bench.connection.can_receive(&bench.limits) && !bench.is_due()
+    );
+    bench.connection.pause_when_full(false);
+    assert!(bench.connection.wants_input() && bench.connection.can_receive(&bench.limits) && bench.is_due());
+    bench.connection.pause_when_full(true);
+    bench.flush_with_room();
+    assert!(!bench.connection.wants_input(), "until on_writable has come");
+    assert!(bench.take_writable());
+    assert!(bench.connection.can_receive(&bench.limits));
+}
+
+#[test]
+fn a_send_over_the_limit_frees_the_outbox_and_ends_the_connection() {
+    let mut bench = Bench::writing([WouldBlock]).limits(|limits| limits.max_outbox(5));
+    assert_eq!(
+        bench.send(b"abcde"),
+        Flow::Full,
+        "the limit itself is allowed, and high water is never above it"
+    );
+    assert_eq!(bench.keep(b"f"), Flow::Gone);
+    assert_eq!(bench.reason(), Some(CloseKind::OutboxLimit));
+    assert_eq!((bench.connection.phase(), bench.connection.queued()), (Phase::Resetting, 0));
+    assert!(bench.connection.is_over() && bench.is_due());
+    assert_eq!((bench.keep(b"g"), bench.stats.sends_discarded), (Flow::Gone, 2));
+}
+
+#[test]
+fn the_limit_counts_gathered_bytes_too() {
+    let mut bench = Bench::writing([Bytes(1), WouldBlock]).limits(|limits| limits.max_outbox(5));
+    assert_eq!(bench.send_behind(b"abc", b"defg"), Flow::Gone, "six are left");
+    assert_eq!(bench.reason(), Some(CloseKind::OutboxLimit));
+    let mut bench = Bench::writing([Bytes(2), WouldBlock]).limits(|limits| limits.max_outbox(5));
+    assert_eq!(bench.send_behind(b"abc", b"defg"), Flow::Full, "five are left");
+}
+
+#[test]
+fn try_send_says_how_much_the_kernel_took() {
+    let mut bench = Bench::writing([Bytes(2), WouldBlock]);
+    assert_eq!(bench.try_send(b"abc").unwrap(), 2);
+    assert_eq!((bench.written(), bench.connection.queued()), (&b"ab"[..], 0), "the rest is the caller's");
+    assert_eq!(bench.try_send(b"").unwrap(), 0);
+    assert_eq!(bench.try_send(b"c").unwrap_err().kind(), ErrorKind::WouldBlock);
+}
+
+#[test]
+fn try_send_that_would_block_is_writable_only_when_the_stream_is() {
+    let mut bench = Bench::writing([WouldBlock]);
+    assert!(bench.try_send(b"a").is_err());
+    assert!(!bench.take_writable() && !bench.is_due(), "an empty outbox alone means nothing here");
+    let room = bench.connection.stream_mut().let_write().unwrap();
+    bench.note(room);
+    assert!(bench.is_due() && bench.take_writable());
+    assert_eq!(bench.try_send(b"a").unwrap(), 1);
+    assert!(!bench.take_writable());
+}
+
+#[test]
+fn what_try_send_asked_for_does_not_hold_up_later_debts() {
+    let mut bench = Bench::writing([WouldBlock, WouldBlock]);
+    assert!(bench.try_send(b"a").is_err());
+    let room = bench.connection.stream_mut().let_write().unwrap();
+    bench.note(room);
+    assert!(bench.take_writable());
+    assert!(bench.try_send(b"").is_ok());
+    bench.send(b"a"); // finds the stream blocked again
+    bench.connection.notify_writable();
+    assert!(bench.take_writable(), "there is room in the outbox, and nothing else was asked for");
+}
+
+#[test]
+fn try_send_does_not_overtake_the_outbox() {
+    let mut bench = Bench::writing([]);
+    bench.keep(b"first");
+    assert_eq!(bench.try_send(b"second").unwrap_err().kind(), ErrorKind::WouldBlock);
+    bench.flush();
+    assert!(bench.take_writable());
+    assert_eq!(bench.try_send(b"second").unwrap(), 6);
+    assert_eq!(bench.written(), b"firstsecond");
+}
+
+#[test]
+fn try_send_with_a_spent_budget_goes_on_in_the_next_turn() {
+    let mut bench = Bench::writing([]).limits(|limits| limits.write_budget(2));
+    assert_eq!(bench.try_send(b"abc").unwrap(), 2);
+    assert_eq!(bench.try_send(b"c").unwrap_err().kind(), ErrorKind::WouldBlock);
+    assert!(bench.is_due(), "the stream is writable, so no event will say it");
+    bench.connection.begin_turn(1);
+    assert!(bench.take_writable());
+    assert_eq!(bench.try_send(b"c").unwrap(), 1);
+}
+
+#[test]
+fn try_send_on_a_broken_connection_says_so() {
+    let mut bench = Bench::writing([Error(ErrorKind::ConnectionReset)]);
+    assert_eq!(bench.try_send(b"abc").unwrap_err().kind(), ErrorKind::BrokenPipe);
+    assert_eq!(bench.reason(), Some(CloseKind::Reset), "the cause is for on_close");
+    let mut bench = Bench::writing([Bytes(1), Error(ErrorKind::ConnectionReset)]);
+    assert_eq!(bench.try_send(b"abc").unwrap(), 1, "what was taken before the error is told first");
+    assert!(!bench.connection.takes_sends());
+}
+
+#[test]
+fn notify_writable_is_answered_at_once_if_there_is_room() {
+    let mut bench = Bench::writing([WouldBlock]).limits(|limits| limits.low_water(3));
+    bench.connection.notify_writable();
+    assert!(bench.is_due() && bench.take_writable() && !bench.is_due());
+    bench.send(b"abc");
+    bench.connection.notify_writable();
+    assert!(!bench.take_writable() && bench.connection.wants_input(), "it asks, and pauses nothing");
+    bench.flush_with_room();
+    assert!(bench.take_writable());
+}
+
+#[test]
+fn nothing_is_written_after_a_failed_write() {
+    let mut bench = Bench::writing([Error(ErrorKind::ConnectionReset)]);
+    assert_eq!(bench.send(b"abc"), Flow::Gone);
+    // The script panics at a write after an error. A second failure would also end the hearing of the last words.
+    assert_eq!((bench.send(b"def"), bench.connection.phase()), (Flow::Gone, Phase::Failing));
+    assert!(bench.try_send(b"ghi").is_err());
+}
+
+#[test]
+fn nothing_is_written_after_an_abort() {
+    let mut bench = Bench::writing([]);
+    bench.connection.end(CloseReason::Aborted, Phase::Resetting);
+    assert_eq!(bench.send_behind(b"abc", b"def"), Flow::Gone);
+    assert_eq!(bench.written(), b"", "Gone means that it was not taken");
+    // Gathered before the abort, and handed over when the callback has returned.
+    bench.send_gathered(b"ghi");
+    assert_eq!(bench.written(), b"", "a reset now, not after a delivery");
+}
+
+#[test]
+fn close_delivers_what_was_sent_and_then_ends_the_stream() {
+    let mut bench = Bench::writing([WouldBlock]);
+    bench.connection.close(false);
+    assert_eq!(bench.send_behind(b"abc", b"def"), Flow::Open, "gathered before close() was called");
+    assert!(!bench.connection.owes_fin() && !bench.connection.is_over());
+    bench.flush_with_room();
+    assert_eq!(bench.written(), b"abcdef");
+    assert!(bench.connection.owes_fin() && !bench.connection.is_over() && bench.is_due());
+    bench.connection.fin_was_sent();
+    assert!(!bench.connection.owes_fin() && bench.connection.is_over());
+    assert_eq!(bench.reason(), Some(CloseKind::Closed));
+}
+
+#[test]
+fn shutdown_write_waits_for_the_outbox_and_leaves_the_other_direction_open() {
+    let mut bench = Bench::writing([WouldBlock]);
+    bench.send(b"abc");
+    bench.connection.shutdown_write();
+    assert!(!bench.connection.takes_sends() && !bench.connection.owes_fin());
+    bench.flush_with_room();
+    assert_eq!(bench.written(), b"abc");
+    assert!(bench.connection.owes_fin() && bench.is_due());
+    bench.connection.fin_was_sent();
+    assert!(!bench.connection.owes_fin() && !bench.connection.is_over() && bench.connection.wants_input());
+}
+
+#[test]
+fn a_promised_on_writable_comes_after_shutdown_write_too() {
+    let mut bench = Bench::writing([WouldBlock]).limits(|limits| limits.high_water(2));
+    assert_eq!(bench.send(b"ab"), Flow::Full);
+    bench.connection.shutdown_write();
+    bench.flush_with_room();
+    assert!(bench.is_due() && !bench.connection.wants_input());
+    assert!(bench.take_writable(), "it was promised before");
+    assert!(bench.connection.wants_input() && !bench.take_writable());
+}
+
+#[test]
+fn a_failed_flush_discards_the_outbox() {
+    let mut bench = Bench::writing([Bytes(1), WouldBlock, Error(ErrorKind::ConnectionReset)]);
+    bench.send(b"abc");
+    bench.connection.close(false);
+    bench.flush_with_room();
+    assert_eq!((bench.connection.queued(), bench.connection.phase()), (0, Phase::Dropping));
+    assert_eq!(bench.reason(), Some(CloseKind::Reset), "the close could not be carried out");
+}

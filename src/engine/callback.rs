@@ -1,0 +1,62 @@
+//! The connection whose callback runs, and the bytes that this callback has sent to it.
+
+use crate::{buffer::Staging, id::NO_SLOT};
+
+/// What one callback sends to its own connection is gathered here and leaves with one `send` when the callback returns.
+#[derive(Debug)]
+pub(crate) struct Callback {
+    /// The slot of the connection, or of the client that `on_accept` is asked about; [`NO_SLOT`] between callbacks.
+    slot: u32,
+    gathered: Staging,
+}
+
+impl Callback {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { slot: NO_SLOT, gathered: Staging::new(capacity) }
+    }
+
+    #[inline]
+    pub(super) fn begin(&mut self, slot: u32) {
+        self.slot = slot;
+    }
+
+    #[inline]
+    pub(super) fn end(&mut self) {
+        self.slot = NO_SLOT;
+    }
+
+    /// The slot of a callback that never returned, because it panicked. Its gathered bytes are thrown away.
+    #[inline]
+    pub(super) fn take_panicked(&mut self) -> Option<u32> {
+        if self.slot == NO_SLOT {
+            return None;
+        }
+        self.gathered.clear();
+        Some(std::mem::replace(&mut self.slot, NO_SLOT))
+    }
+
+    #[inline]
+    pub(super) fn is_of(&self, slot: u32) -> bool {
+        self.slot == slot
+    }
+
+    #[inline]
+    pub(super) fn gather(&mut self, bytes: &[u8]) -> bool {
+        self.gathered.push(bytes)
+    }
+
+    #[inline]
+    pub(super) fn gathered(&self) -> &[u8] {
+        self.gathered.bytes()
+    }
+
+    #[inline]
+    pub(super) fn clear(&mut self) {
+        self.gathered.clear();
+    }
+
+    /// How many bytes are gathered for the connection in a slot.
+    pub(crate) fn gathered_len(&self, slot: u32) -> usize {
+        if self.is_of(slot) { self.gathered.len() } else { 0 }
+    }
+}

@@ -1,0 +1,316 @@
+//! One connection during an operation, with everything that its verbs need.
+
+use std::io;
+
+use crate::{
+    close::CloseReason,
+    connection::{Connection, Phase, Received},
+    flow::Flow,
+    id::ConnId,
+    socket::{readiness::Readiness, stream::Stream},
+};
+
+use super::{
+    Common,
+    source::{self, ConnectionRecord, Lifetime, SlotMeta},
+};
+
+/// From this many bytes on, a single send is handed to the kernel as it stands: a copy of it would cost more than the
+/// system call that gathering could save.
+const LARGE_SEND: usize = 8 << 10;
+
+/// One connection, the bookkeeping of its slot, and the parts of the engine that all sources use.
+///
+/// One look-up makes an entry; code that has an entry does not look the connection up again.
+#[derive(Debug)]
+pub(crate) struct Entry<'a> {
+    pub(crate) connection: &'a mut Connection<Stream>,
+    pub(super) lifetime: &'a mut Lifetime,
+    pub(super) meta: &'a mut SlotMeta,
+    pub(super) common: &'a mut Common,
+}
+
+impl<'a> Entry<'a> {
+    #[inline]
+    pub(super) fn new(
+        meta: &'a mut SlotMeta,
+        record: &'a mut ConnectionRecord,
+        common: &'a mut Common,
+    ) -> Self {
+        Self { connection: &mut record.connection, lifetime: &mut record.lifetime, meta, common }
+    }
+
+    pub(crate) fn id(&self) -> ConnId {
+        self.meta.id()
+    }
+
+    /// The connection has a write budget of its own in this turn.
+    #[inline]
+    pub(crate) fn begin_turn(&mut self) {
+        self.connection.begin_turn(self.common.clock.turn());
+    }
+
+    /// Appends the connection to the ready queue.
+    #[inline]
+    pub(crate) fn queue(&mut self) {
+        self.common.queue.push(self.meta);
+    }
+
+    /// Appends the connection to the ready queue unless its own callback runs: it is looked at after that anyway.
+    #[inline]
+    fn schedule(&mut self) {
+        if !self.is_running() {
+            self.queue();
+        }
+    }
+
+    /// Appends the connection to the ready queue if it has work that no further event will announce.
+    #[inline]
+    pub(crate) fn queue_if_due(&mut self) {
+        if source::is_due(self.connection, self.lifetime, &self.common.options) {
+            self.queue();
+        }
+    }
+
+    /// True while the connection's own callback runs.
+    #[inline]
+    fn is_running(&self) -> bool {
+        self.common.callback.is_of(self.meta.slot())
+    }
+}
+
+/// Sending.
+impl Entry<'_> {
+    /// Keeps bytes that the connection's own callback sends until the callback returns. Returns false if the bytes cannot
+    /// be gathered; the caller then sends them directly.
+    #[inline]
+    pub(crate) fn gather(&mut self, bytes: &[u8]) -> bool {
+        let Common { callback, options, .. } = &mut *self.common;
+        callback.is_of(self.meta.slot())
+            && bytes.len() < LARGE_SEND
+            && self.connection.takes_sends()
+            && self.connection.queued() == 0
+            && self.connection.has_budget_for(callback.gathered().len() + bytes.len(), options)
+            && callback.gather(bytes)
+    }
+
+    /// Sends bytes that cannot be gathered.
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> Flow {
+        if !self.connection.takes_sends() {
+            self.common.stats.sends_discarded += 1;
+            return Flow::Gone;
+        }
+        if !self.is_running() {
+            return self.send_from_elsewhere(bytes);
+        }
+        let Common { callback, options, stats, .. } = &mut *self.common;
+        let flow = self.connection.send(callback.gathered(), bytes, options, stats);
+        callback.clear();
+        flow
+    }
+
+    /// Sends from outside of the connection's own callback: small sends wait for the end of the pass.
+    fn send_from_elsewhere(&mut self, bytes: &[u8]) -> Flow {
+        self.mark_for_flush();
+        let Common { options, stats, .. } = &mut *self.common;
+        let small = bytes.len() < LARGE_SEND && self.connection.queued() + bytes.len() < options.high_water;
+        if small {
+            self.connection.keep(bytes, options, stats)
+        } else {
+            self.connection.send(&[], bytes, options, stats)
+        }
+    }
+
+    /// `send(2)`, behind the bytes that the callback has gathered.
+    pub(crate) fn try_send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if !self.connection.takes_sends() {
+            self.common.stats.sends_discarded += 1;
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        if self.is_running() {
+            self.send_gathered();
+        } else {
+            self.mark_for_flush();
+        }
+        let Common { options, stats, .. } = &mut *self.common;
+        self.connection.try_send(bytes, options, stats)
+    }
+
+    /// Sends what the connection's callback has gathered: the callback has returned, or other bytes must follow.
+    #[inline(always)]
+    pub(crate) fn send_gathered(&mut self) {
+        let Common { callback, options, stats, .. } = &mut *self.common;
+        if !callback.gathered().is_empty() {
+            self.connection.send_gathered(callback.gathered(), options, stats);
+            callback.clear();
+        }
+    }
+
+    /// Hands the outbox to the kernel, as far as it takes bytes.
+    pub(crate) fn flush(&mut self) {
+        let Common { options, stats, .. } = &mut *self.common;
+        self.connection.flush(options, stats);
+    }
+
+    /// The connection is flushed at the end of the turn.
+    fn mark_for_flush(&mut self) {
+        self.common.queue.mark_for_flush(self.meta);
+        self.begin_turn();
+    }
+
+    /// The flush at the end of the turn. `postponed`: the turn is over its budget, so the connection is queued instead.
+    pub(super) fn flush_marked(&mut self, postponed: bool, in_turn: bool) {
+        self.meta.to_flush = false;
+        if postponed {
+            return self.queue();
+        }
+        self.begin_turn();
+        self.flush();
+        self.count_memory(); // a flush only frees storage, so the memory budget needs no check
+        if in_turn {
+            self.store_activity();
+        }
+        self.queue_if_due();
+    }
+
+    /// True if one `on_writable` is due; this call pays the debt.
+    pub(crate) fn take_writable(&mut self) -> bool {
+        self.connection.take_writable(&self.common.options)
+    }
+
+    pub(crate) fn notify_writable(&mut self) {
+        self.connection.notify_writable();
+        self.schedule();
+    }
+
+    /// Sends the end of file if everything before it is sent. An error ends the connection.
+    pub(crate) fn send_fin_if_owed(&mut self) {
+        if self.connection.owes_fin() {
+            match self.connection.stream().shutdown_write() {
+                Ok(()) => self.connection.fin_was_sent(),
+                Err(error) => self.connection.fail(error),
+            }
+        }
+    }
+}
+
+/// Receiving.
+impl Entry<'_> {
+    /// True if the connection is open, has nothing to do but to show new input, and wants input.
+    #[inline]
+    pub(crate) fn has_only_input(&self) -> bool {
+        self.connection.has_only_input() && !self.lifetime.is_opening()
+    }
+
+    /// One `recv`.
+    #[inline]
+    pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> Received {
+        self.connection.receive(buffer, &mut self.common.stats)
+    }
+
+    /// How much the next `recv` may ask for; `None` if there is no `recv` to make.
+    pub(crate) fn receive_limit(&self, buffer: usize) -> Option<usize> {
+        let options = &self.common.options;
+        let limit = self.connection.receive_limit(options).min(buffer);
+        (limit > 0 && self.connection.can_receive(options)).then_some(limit)
+    }
+
+    /// Ends a turn after which the connection has nothing to do until the next event. Returns false if it has more to do.
+    #[inline]
+    pub(crate) fn finish_quiet_turn(&mut self) -> bool {
+        let is_quiet = self.connection.is_quiet() && !self.meta.arm_timers;
+        if is_quiet {
+            self.store_movement();
+        }
+        is_quiet
+    }
+
+    pub(crate) fn pause_reading(&mut self) {
+        self.connection.pause();
+        self.schedule();
+    }
+
+    pub(crate) fn resume_reading(&mut self) {
+        // The handler made the pause, not the peer: the idle time of the peer begins again.
+        self.meta.arm_timers |= self.connection.is_paused() && self.has_idle_timeout();
+        self.connection.resume();
+        self.schedule();
+    }
+
+    pub(crate) fn pause_when_full(&mut self, on: bool) {
+        self.connection.pause_when_full(on);
+        self.schedule();
+    }
+
+    /// An inbox that is full of an incomplete message will never take the rest of the message.
+    pub(crate) fn check_inbox(&mut self) {
+        let is_full = self.connection.inbox().len() >= self.common.options.max_inbox;
+        if is_full && !self.connection.is_held() {
+            self.connection.end(CloseReason::InboxLimit, Phase::Resetting);
+        }
+    }
+
+    /// Asks the socket for an error that an event has told of and that neither `recv` nor `send` is going to meet. While
+    /// the connection is being connected, the error belongs to the connect stage.
+    pub(crate) fn take_unseen_error(&mut self) {
+        if !self.lifetime.is_opening()
+            && self.connection.take_unseen_error()
+            && let Ok(Some(error)) = self.connection.stream().take_error()
+        {
+            self.connection.fail(error);
+        }
+    }
+
+    /// Counts what the buffers own. Returns the new size if it has grown.
+    pub(crate) fn count_memory(&mut self) -> Option<u32> {
+        let before = self.connection.memory();
+        self.connection.count_memory(&mut self.common.stats.buffered);
+        let now = self.connection.memory();
+        (now > before).then_some(now as u32) // a connection counts in 32 bits
+    }
+}
+
+/// Ending.
+impl Entry<'_> {
+    pub(crate) fn shutdown_write(&mut self) {
+        self.connection.shutdown_write();
+        self.schedule();
+    }
+
+    pub(crate) fn close(&mut self) {
+        self.connection.close(self.common.drain.is_under_way());
+        self.schedule();
+    }
+
+    pub(crate) fn abort(&mut self) {
+        self.connection.end(CloseReason::Aborted, Phase::Resetting);
+        self.schedule();
+    }
+
+    /// True if the socket outlives its session: everything is sent, and the peer has not ended yet.
+    pub(crate) fn lingers(&self) -> bool {
+        self.connection.phase() == Phase::Flushing
+            && !self.connection.is_eof()
+            && !self.common.options.linger.is_zero()
+    }
+
+    /// The session goes; the socket stays until the peer has ended too, or until the linger timer fires.
+    pub(crate) fn begin_lingering(&mut self) {
+        self.connection.linger();
+        if self.connection.can_receive(&self.common.options) {
+            self.queue(); // no further event will announce this input
+        }
+        for timer in self.lifetime.take_session_timers() {
+            self.common.timers.cancel(timer);
+        }
+    }
+
+    pub(crate) fn set_ready(&mut self, readiness: Readiness) {
+        self.connection.set_ready(readiness);
+    }
+
+    pub(super) fn begin_timers_later(&mut self) {
+        self.meta.arm_timers = true;
+        self.schedule();
+    }
+}

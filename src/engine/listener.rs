@@ -1,0 +1,84 @@
+//! A listener with the bookkeeping around it.
+
+use std::io;
+
+use crate::{
+    address::Address,
+    id::TimerId,
+    options::{ListenOptions, Options, WhenFull},
+    socket::listener::{Accept, Listener},
+};
+
+#[derive(Debug)]
+pub(crate) struct ListenerRecord {
+    pub(super) socket: Listener,
+    options: ListenOptions,
+    /// An event said that clients wait, and no `accept` has met the end of the backlog since.
+    readable: bool,
+    /// The host wants no more clients.
+    paused: bool,
+    /// How many connections that came by this listener are open.
+    open: usize,
+    /// Accepting has paused for want of a resource; this timer ends the pause.
+    pub(super) retry: Option<TimerId>,
+}
+
+impl ListenerRecord {
+    pub(super) fn new(socket: Listener, options: ListenOptions) -> Self {
+        Self { socket, options, readable: false, paused: false, open: 0, retry: None }
+    }
+
+    pub(crate) fn set_readable(&mut self) {
+        self.readable = true;
+    }
+
+    pub(crate) fn set_paused(&mut self, paused: bool) {
+        self.paused = paused;
+    }
+
+    /// True if clients may wait and are wanted.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.readable && !self.paused
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.open >= self.options.max_connections
+    }
+
+    pub(crate) fn when_full(&self) -> WhenFull {
+        self.options.when_full
+    }
+
+    pub(crate) fn backlog(&self) -> usize {
+        self.options.backlog as usize
+    }
+
+    pub(crate) fn accept(&mut self, options: &Options) -> Accept {
+        let accept = self.socket.accept(options);
+        if let Accept::WouldBlock = accept {
+            self.readable = false;
+        }
+        accept
+    }
+
+    /// True if accepting has paused and no timer ends the pause yet.
+    pub(crate) fn needs_retry_timer(&self) -> bool {
+        self.retry.is_none()
+    }
+
+    pub(crate) fn set_retry(&mut self, timer: TimerId) {
+        self.retry = Some(timer);
+    }
+
+    pub(crate) fn local_address(&self) -> io::Result<Address> {
+        self.socket.local_address()
+    }
+
+    pub(super) fn connection_came(&mut self) {
+        self.open += 1;
+    }
+
+    pub(super) fn connection_went(&mut self) {
+        self.open = self.open.saturating_sub(1);
+    }
+}

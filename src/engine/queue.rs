@@ -1,0 +1,66 @@
+//! Which sources have work to do, and which connections have bytes to send at the end of the turn.
+
+use std::collections::VecDeque;
+
+use super::source::SlotMeta;
+
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    /// Slots with work to do, in the order in which the work became known. A slot stands here at most once.
+    ready: VecDeque<u32>,
+    /// Connections that another callback has sent to, or the host between turns. A slot stands here at most once.
+    to_flush: Vec<u32>,
+}
+
+impl Queue {
+    /// Appends the source unless it is queued already.
+    pub(crate) fn push(&mut self, meta: &mut SlotMeta) {
+        if !meta.queued {
+            meta.queued = true;
+            self.ready.push_back(meta.slot());
+        }
+    }
+
+    /// Takes the first slot. The caller clears [`SlotMeta::queued`], which says that the slot stands here.
+    #[inline]
+    pub(super) fn pop(&mut self) -> Option<u32> {
+        self.ready.pop_front()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.ready.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ready.is_empty() && self.to_flush.is_empty()
+    }
+
+    /// The connection is flushed at the end of the turn.
+    pub(super) fn mark_for_flush(&mut self, meta: &mut SlotMeta) {
+        if !meta.to_flush {
+            meta.to_flush = true;
+            self.to_flush.push(meta.slot());
+        }
+    }
+
+    #[inline]
+    pub(super) fn has_marked(&self) -> bool {
+        !self.to_flush.is_empty()
+    }
+
+    /// Takes the list of marked connections. [`put_back`](Self::put_back) returns its storage.
+    pub(super) fn take_marked(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.to_flush)
+    }
+
+    pub(super) fn put_back(&mut self, list: Vec<u32>) {
+        debug_assert!(list.is_empty() && self.to_flush.is_empty(), "a flush makes no callback");
+        self.to_flush = list;
+    }
+
+    /// Frees storage that a larger number of connections has used.
+    pub(super) fn shrink(&mut self) {
+        self.ready.shrink_to(self.ready.len().max(64));
+        self.to_flush.shrink_to(self.to_flush.len().max(64));
+    }
+}

@@ -1,0 +1,335 @@
+//! The slab of all sources: how slots are reserved, filled, emptied and used again.
+
+use slab::Slab;
+
+use crate::{
+    connection::{Connection, Phase},
+    id::{ConnId, ListenerId, NO_SLOT},
+    socket::stream::Stream,
+};
+
+use super::{
+    listener::ListenerRecord,
+    source::{ConnectionRecord, Slot, SlotMeta, Source},
+};
+
+/// Room for this many slots is kept, since less is not worth a reallocation.
+const KEPT: usize = 64;
+
+#[derive(Debug)]
+pub(crate) struct Table {
+    slots: Slab<Slot>,
+    /// How many slots the range of tokens allows.
+    capacity: usize,
+    /// The generation of the slot that was reserved last. It wraps.
+    generation: u32,
+    /// The slots that hold connections, in no particular order: a walk costs what is open now, not what once was.
+    connections: Vec<u32>,
+    /// The slots that hold listeners, in the order in which these were opened.
+    listeners: Vec<u32>,
+    /// Slots whose source is gone. They are reused only after the pass, so that a late event for the old source cannot
+    /// reach a new one.
+    vacated: Vec<u32>,
+    /// Slots that were freed since the storage was last asked to shrink.
+    freed: usize,
+}
+
+impl Table {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self {
+            slots: Slab::new(),
+            capacity,
+            generation: 0,
+            connections: Vec::new(),
+            listeners: Vec::new(),
+            vacated: Vec::new(),
+            freed: 0,
+        }
+    }
+
+    /// Reserves a slot; `None` if there are as many as tokens.
+    pub(crate) fn reserve(&mut self) -> Option<u32> {
+        if self.is_full() {
+            return None;
+        }
+        let generation = self.next_generation();
+        let vacant = self.slots.vacant_entry();
+        let slot = u32::try_from(vacant.key()).expect("the capacity fits a u32");
+        vacant.insert(Slot { meta: SlotMeta::new(slot, generation), source: Source::Reserved });
+        Some(slot)
+    }
+
+    /// Gives back a reserved slot under whose token nothing was registered.
+    pub(crate) fn release(&mut self, slot: u32) {
+        self.slots.remove(slot as usize);
+    }
+
+    /// An id for a connection for which there is no slot.
+    pub(crate) fn id_without_slot(&mut self) -> ConnId {
+        ConnId::new(NO_SLOT, self.next_generation())
+    }
+
+    /// Puts a connection into its reserved slot.
+    pub(super) fn place_connection(&mut self, slot: u32, connection: Connection<Stream>) {
+        let position = self.connections.len() as u32; // there are no more than slots, whose numbers fit
+        let place = &mut self.slots[slot as usize];
+        place.source = Source::Connection(ConnectionRecord::new(connection));
+        place.meta.position = position;
+        self.connections.push(slot);
+    }
+
+    /// Puts a listener into its reserved slot.
+    pub(super) fn place_listener(&mut self, slot: u32, listener: ListenerRecord) -> ListenerId {
+        let place = &mut self.slots[slot as usize];
+        place.source = Source::Listener(Box::new(listener));
+        self.listeners.push(slot);
+        ListenerId::new(slot, place.meta.generation())
+    }
+
+    /// Takes the source out of its slot, which is free after the pass.
+    pub(super) fn vacate(&mut self, slot: u32) -> Source {
+        let place = &mut self.slots[slot as usize];
+        let source = std::mem::replace(&mut place.source, Source::Reserved);
+        let (listener, position) = (place.meta.listener, place.meta.position);
+        self.vacated.push(slot);
+        match source {
+            Source::Reserved => {}
+            Source::Listener(_) => {
+                self.listeners.retain(|other| *other != slot);
+                // Another listener may get this slot: it must not count the connections of this one.
+                for connection in &self.connections {
+                    let meta = &mut self.slots[*connection as usize].meta;
+                    if meta.listener == slot {
+                        meta.listener = NO_SLOT;
+                    }
+                }
+            }
+            Source::Connection(_) => {
+                self.connections.swap_remove(position as usize);
+                if let Some(moved) = self.connections.get(position as usize) {
+                    self.slots[*moved as usize].meta.position = position;
+                }
+                if let Some(listener) = self.listener_mut(listener) {
+                    listener.connection_went();
+                }
+            }
+        }
+        source
+    }
+
+    /// The connection came by this listener, unless that is closed by now.
+    pub(super) fn came_by(&mut self, slot: u32, listener: ListenerId) {
+        if self.has_listener(listener) {
+            self.slots[slot as usize].meta.listener = listener.slot();
+            if let Some(listener) = self.listener_mut(listener.slot()) {
+                listener.connection_came();
+            }
+        }
+    }
+
+    #[inline]
+    pub(super) fn get_mut(&mut self, slot: u32) -> Option<&mut Slot> {
+        self.slots.get_mut(slot as usize)
+    }
+
+    pub(super) fn meta_mut(&mut self, slot: u32) -> &mut SlotMeta {
+        &mut self.slots[slot as usize].meta
+    }
+
+    pub(crate) fn id(&self, slot: u32) -> ConnId {
+        self.slots[slot as usize].meta.id()
+    }
+
+    /// The connection in a slot; `None` if the slot holds none.
+    pub(crate) fn connection(&self, slot: u32) -> Option<&Connection<Stream>> {
+        match &self.slots.get(slot as usize)?.source {
+            Source::Connection(record) => Some(&record.connection),
+            Source::Listener(_) | Source::Reserved => None,
+        }
+    }
+
+    /// The listener of an id, unless it is closed.
+    pub(crate) fn listener(&self, id: ListenerId) -> Option<&ListenerRecord> {
+        match self.slots.get(id.slot() as usize)? {
+            Slot { meta, source: Source::Listener(listener) } if meta.generation() == id.generation() => {
+                Some(listener)
+            }
+            _ => None,
+        }
+    }
+
+    /// The listener in a slot; `None` if the slot holds none.
+    pub(crate) fn listener_mut(&mut self, slot: u32) -> Option<&mut ListenerRecord> {
+        match &mut self.slots.get_mut(slot as usize)?.source {
+            Source::Listener(listener) => Some(listener),
+            Source::Connection(_) | Source::Reserved => None,
+        }
+    }
+
+    /// The id of the listener in a slot.
+    pub(crate) fn listener_id(&self, slot: u32) -> ListenerId {
+        ListenerId::new(slot, self.slots[slot as usize].meta.generation())
+    }
+
+    pub(crate) fn has_listener(&self, id: ListenerId) -> bool {
+        self.listener(id).is_some()
+    }
+
+    /// True if the slot holds a connection whose session is still there. The session goes when lingering begins.
+    pub(crate) fn has_session(&self, slot: u32) -> bool {
+        self.connection(slot).is_some_and(|connection| connection.phase() != Phase::Lingering)
+    }
+
+    /// True if the id names a connection that has a session.
+    pub(crate) fn is_open(&self, id: ConnId) -> bool {
+        self.has_session(id.slot()) && self.id(id.slot()) == id
+    }
+
+    /// True if the id names a connection, whether it lingers or not.
+    pub(crate) fn is_current(&self, id: ConnId) -> bool {
+        self.slots.get(id.slot() as usize).is_some_and(|place| place.meta.id() == id)
+    }
+
+    /// The slots of all connections, those that linger included. New connections are appended.
+    pub(crate) fn connections(&self) -> &[u32] {
+        &self.connections
+    }
+
+    pub(crate) fn listeners(&self) -> &[u32] {
+        &self.listeners
+    }
+
+    pub(crate) fn sources_mut(&mut self) -> impl Iterator<Item = &mut Slot> {
+        self.slots.iter_mut().map(|(_, slot)| slot)
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.slots.len() >= self.capacity
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// All slots are below this one.
+    pub(crate) fn slots_end(&self) -> usize {
+        self.slots.capacity()
+    }
+
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// True if the source in a slot was created after the given generation. Generations wrap.
+    pub(crate) fn is_younger(&self, slot: u32, generation: u32) -> bool {
+        let Some(place) = self.slots.get(slot as usize) else { return false };
+        let age = place.meta.generation().wrapping_sub(generation);
+        age > 0 && age <= self.generation.wrapping_sub(generation)
+    }
+
+    #[inline]
+    pub(super) fn has_vacated(&self) -> bool {
+        !self.vacated.is_empty()
+    }
+
+    /// Frees the slots whose sources are gone. A slot that still stands in the queue waits until it has left. Returns true
+    /// if the storage has become smaller.
+    pub(super) fn free_vacated(&mut self) -> bool {
+        let slots = &mut self.slots;
+        let before = self.vacated.len();
+        self.vacated.retain(|slot| {
+            let is_queued = slots[*slot as usize].meta.queued;
+            if !is_queued {
+                slots.remove(*slot as usize);
+            }
+            is_queued
+        });
+        self.freed += before - self.vacated.len();
+        self.shrink()
+    }
+
+    /// Returns storage after many connections have ended. The slab can only lose its end, up to the last slot in use, so
+    /// the next try waits for as many freed slots as make up for its cost.
+    fn shrink(&mut self) -> bool {
+        let capacity = self.slots.capacity();
+        let pays = self.slots.is_empty() || self.freed > capacity / 2;
+        if capacity <= KEPT || self.slots.len() >= capacity / 4 || !pays {
+            return false;
+        }
+        self.freed = 0;
+        self.slots.shrink_to_fit();
+        for list in [&mut self.connections, &mut self.vacated] {
+            list.shrink_to(list.len().max(KEPT));
+        }
+        true
+    }
+
+    fn next_generation(&mut self) -> u32 {
+        self.generation = self.generation.wrapping_add(1);
+        self.generation
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::socket::memory::MemoryStream;
+
+    fn connection() -> Connection<Stream> {
+        Connection::new(Stream::Memory(MemoryStream::default()), true)
+    }
+
+    fn open(table: &mut Table, count: usize) -> Vec<u32> {
+        (0..count)
+            .map(|_| {
+                let slot = table.reserve().expect("there is room");
+                table.place_connection(slot, connection());
+                slot
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_walk_over_the_connections_costs_what_is_open_and_not_what_once_was() {
+        let mut table = Table::new(100_000);
+        let slots = open(&mut table, 50_000);
+        for slot in &slots[3..] {
+            table.vacate(*slot);
+        }
+        assert!(table.free_vacated(), "the storage shrinks");
+        assert_eq!(table.connections(), &slots[..3]);
+        assert!(table.slots_end() <= KEPT && table.connections.capacity() <= KEPT);
+        assert!(table.vacated.capacity() <= KEPT);
+    }
+
+    #[test]
+    fn every_connection_stays_in_the_list_whatever_leaves() {
+        let mut table = Table::new(1000);
+        let mut slots = open(&mut table, 20);
+        for leaves in [0, 18, 7, 7, 3] {
+            table.vacate(slots.remove(leaves));
+            table.free_vacated();
+            slots.extend(open(&mut table, 2));
+            let mut listed = table.connections().to_vec();
+            listed.sort_unstable();
+            slots.sort_unstable();
+            assert_eq!(listed, slots);
+            for (position, slot) in table.connections().iter().enumerate() {
+                assert_eq!(table.slots[*slot as usize].meta.position as usize, position);
+            }
+        }
+    }
+
+    #[test]
+    fn a_slot_has_another_generation_when_it_is_used_again() {
+        let mut table = Table::new(1);
+        let slot = open(&mut table, 1)[0];
+        let id = table.id(slot);
+        assert!(table.is_open(id) && table.reserve().is_none());
+        table.vacate(slot);
+        assert!(!table.is_open(id) && table.reserve().is_none(), "the slot is free only after the pass");
+        table.free_vacated();
+        assert_eq!(open(&mut table, 1), [slot]);
+        assert!(!table.is_open(id));
+    }
+}

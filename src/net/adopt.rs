@@ -1,0 +1,120 @@
+//! Taking over sockets that the host made.
+
+use std::{
+    io,
+    net::{TcpListener, TcpStream},
+};
+
+use socket2::{SockRef, Type};
+
+use crate::{
+    engine::Opening,
+    id::{ConnId, ListenerId},
+    options::ListenOptions,
+    refused::Refused,
+    socket::{platform, stream::Stream},
+};
+
+use super::{Net, no_token};
+
+impl<S> Net<S> {
+    /// Serves a listener that the host made: bound and listening, for instance by whoever started the process.
+    ///
+    /// The socket is made nonblocking, and SO_LINGER is cleared, because a close that lingers would block the loop. Its
+    /// connections have TCP_NODELAY and the keepalive of the options, also those that have waited in its backlog; where
+    /// keepalive cannot be set, they go without.
+    ///
+    /// # Errors
+    /// With the listener: `InvalidInput` if it is not a TCP socket, or (where the system tells) does not listen; what
+    /// the poll said if it cannot be registered, as when a part of it is registered there already; no token left.
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// let made_elsewhere = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// let mut server = tidegate::EventLoop::<()>::new(tidegate::Options::default())?;
+    /// let listener = server.net().adopt_listener(made_elsewhere)?;
+    /// println!("listening on {}", server.net().local_address(listener)?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn adopt_listener(&mut self, listener: TcpListener) -> Result<ListenerId, Refused<TcpListener>> {
+        self.adopt_listener_with(listener, ListenOptions::default())
+    }
+
+    /// [`adopt_listener`](Self::adopt_listener) with options. Of these, `reuse_port` has no effect, and `backlog` only says
+    /// how many clients a drain still accepts: both were decided when the socket was made.
+    ///
+    /// # Errors
+    /// As [`adopt_listener`](Self::adopt_listener).
+    pub fn adopt_listener_with(
+        &mut self,
+        listener: TcpListener,
+        options: ListenOptions,
+    ) -> Result<ListenerId, Refused<TcpListener>> {
+        let was_nonblocking = match check_listener(&listener).and_then(|()| unblock(&(&listener).into())) {
+            Ok(was) => was,
+            Err(error) => return Err(Refused { error, back: listener }),
+        };
+        let id = self.place_listener(listener, options).inspect_err(|refused| {
+            let _ = refused.back.set_nonblocking(was_nonblocking); // it could be changed, so it can be changed back
+        })?;
+        self.engine.configure_adopted(id);
+        Ok(id)
+    }
+
+    /// Serves a stream that the host connected or accepted. Its [`on_open`](crate::Handler::on_open) comes in the next
+    /// turn, and then what it has received and nobody has read.
+    ///
+    /// The socket is made nonblocking, gets TCP_NODELAY and the keepalive of the options, and loses SO_LINGER.
+    /// [`max_connections`](crate::Options::max_connections) does not limit this, but it counts.
+    ///
+    /// # Errors
+    /// With the stream and the session: `InvalidInput` if it is not a TCP socket; `NotConnected` if it is not connected, or
+    /// no longer; what the poll said if it cannot be registered; no token left.
+    pub fn adopt_stream(&mut self, stream: TcpStream, session: S) -> Result<ConnId, Refused<(TcpStream, S)>> {
+        let checked = check_type(&SockRef::from(&stream))
+            .and_then(|()| stream.peer_addr())
+            .and_then(|_| unblock(&SockRef::from(&stream)));
+        let was_nonblocking = match checked {
+            Ok(checked) => checked,
+            Err(error) => return Err(Refused { error, back: (stream, session) }),
+        };
+        let give_back = |error, stream: TcpStream, session| {
+            let _ = stream.set_nonblocking(was_nonblocking); // as above
+            Err(Refused { error, back: (stream, session) })
+        };
+        let Some(slot) = self.engine.table.reserve() else { return give_back(no_token(), stream, session) };
+        match Stream::adopt(stream, self.engine.registry(), self.engine.token(slot)) {
+            Ok(stream) => Ok(self.place_opening(slot, stream, Opening::Adopted, session)),
+            Err(Refused { error, back }) => {
+                self.engine.table.release(slot);
+                give_back(error, back, session)
+            }
+        }
+    }
+}
+
+fn check_listener(listener: &TcpListener) -> io::Result<()> {
+    let socket = SockRef::from(listener);
+    check_type(&socket)?;
+    if !platform::may_listen(&socket) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it does not listen"));
+    }
+    Ok(())
+}
+
+/// A `TcpListener` or `TcpStream` of the standard library can be made of any descriptor, so its type proves nothing.
+fn check_type(socket: &SockRef<'_>) -> io::Result<()> {
+    let is_internet = socket.local_addr()?.as_socket().is_some();
+    if !is_internet || socket.r#type()? != Type::STREAM {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a TCP socket"));
+    }
+    Ok(())
+}
+
+/// Makes a socket nonblocking. Returns whether it was nonblocking before.
+fn unblock(socket: &SockRef<'_>) -> io::Result<bool> {
+    let was = platform::is_nonblocking(socket)?;
+    socket.set_nonblocking(true)?;
+    Ok(was)
+}

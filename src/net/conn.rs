@@ -1,0 +1,283 @@
+//! A connection during a callback.
+
+use std::{
+    fmt, io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    address::Address,
+    connection::Connection,
+    engine::Entry,
+    flow::Flow,
+    id::{ConnId, TimerId},
+    socket::stream::Stream,
+};
+
+use super::{Net, output::Output};
+
+/// One connection, for the length of a callback or of a [`Net::conn`] call.
+///
+/// It stays usable after [`close`](Self::close) and [`abort`](Self::abort): these only mark the connection, which
+/// ends after the callback.
+pub struct Conn<'a, S = ()> {
+    net: &'a mut Net<S>,
+    slot: u32,
+}
+
+impl<'a, S> Conn<'a, S> {
+    /// `slot` holds a connection with a session. Both go only in `settle`, so they stay while this borrow lasts.
+    #[inline]
+    pub(crate) fn at(net: &'a mut Net<S>, slot: u32) -> Self {
+        Self { net, slot }
+    }
+
+    /// The whole reactor: other connections, listeners, timers.
+    pub fn net(&mut self) -> &mut Net<S> {
+        self.net
+    }
+
+    /// The session that `on_accept` made for this connection.
+    pub fn session(&mut self) -> &mut S {
+        self.split().0
+    }
+
+    /// The session and the sending half of the connection, to be used side by side.
+    ///
+    /// ```
+    /// use tidegate::{Conn, Output};
+    ///
+    /// fn count(lines: &mut u32, out: &mut Output<'_>) {
+    ///     *lines += 1;
+    ///     writeln!(out, "line {lines}");
+    /// }
+    ///
+    /// fn on_line(conn: &mut Conn<'_, u32>) {
+    ///     let (lines, mut out) = conn.split();
+    ///     count(lines, &mut out);
+    /// }
+    /// ```
+    pub fn split(&mut self) -> (&mut S, Output<'_>) {
+        let (session, engine) = self.net.split(self.slot);
+        (session, Output::new(engine, self.slot))
+    }
+
+    /// `sendall()`: the reactor takes the bytes, and goes on until the kernel has them all. See [`Flow`] for what the
+    /// result asks of the handler.
+    #[inline]
+    pub fn send_all(&mut self, bytes: &[u8]) -> Flow {
+        self.output().send_all(bytes)
+    }
+
+    /// [`send_all`](Self::send_all) for bytes that several connections are sent.
+    pub fn send_shared(&mut self, bytes: &Arc<[u8]>) -> Flow {
+        self.output().send_shared(bytes)
+    }
+
+    /// Makes `write!(conn, "…")` work, with a [`Flow`] as its value and no error to unwrap.
+    pub fn write_fmt(&mut self, text: fmt::Arguments<'_>) -> Flow {
+        self.output().write_fmt(text)
+    }
+
+    /// `send()`: hands over the bytes that the kernel takes now, and returns how many these were.
+    ///
+    /// # Errors
+    /// `WouldBlock` if the kernel takes nothing, or if bytes of an earlier send still wait, so that order is kept;
+    /// `on_writable` then follows. Any other error means that the connection is ending; the cause comes with
+    /// `on_close`.
+    pub fn try_send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.output().try_send(bytes)
+    }
+
+    /// How many bytes were sent and not yet taken by the kernel.
+    pub fn queued(&self) -> usize {
+        self.connection().queued() + self.net.gathered_len(self.slot)
+    }
+
+    /// Asks for one [`on_writable`](crate::Handler::on_writable) when there is room.
+    pub fn notify_writable(&mut self) {
+        self.entry().notify_writable();
+    }
+
+    /// Received bytes that `on_data` left unused. Inside `on_data` there are none, because `on_data` has them.
+    pub fn unconsumed(&self) -> &[u8] {
+        self.connection().inbox().unconsumed()
+    }
+
+    /// No more `on_data` until [`resume_reading`](Self::resume_reading). A pause makes no system call, and no event is lost.
+    ///
+    /// The peer's end of file is not noticed while reading is paused. If the peer resets the connection, the bytes that
+    /// it had sent before are kept and delivered after the resume; without such bytes the connection ends at once.
+    ///
+    /// A handler that gives work to another thread pauses reading until the answer is there. Otherwise the peer's end of
+    /// file may come first, the default [`on_eof`](crate::Handler::on_eof) closes the connection, and the answer is lost.
+    pub fn pause_reading(&mut self) {
+        self.entry().pause_reading();
+    }
+
+    /// Reading goes on. The bytes that `on_data` left unused are shown again, even if no new byte has come.
+    pub fn resume_reading(&mut self) {
+        self.entry().resume_reading();
+    }
+
+    /// Whether reading pauses by itself while the outbox is above high water.
+    ///
+    /// The pause is on at first for accepted and adopted connections: a peer that does not read its answers is not read
+    /// either. It is off at first for outgoing connections ([`Net::connect`]): if both ends of a connection stop reading until
+    /// they can write, neither of them ever goes on. Where the two directions do not depend on each other, as in a proxy, it
+    /// should be off on both sides, and the handler pauses by [`Flow::Full`].
+    pub fn pause_when_full(&mut self, on: bool) {
+        self.entry().pause_when_full(on);
+    }
+
+    /// Ends the connection with [`CloseReason::IdleTimeout`](crate::CloseReason::IdleTimeout) when for so long no byte was
+    /// received and the kernel took none; `None` is never. The time counts from now, between turns from the next one, in
+    /// milliseconds; a time of more than 49 days is as good as never. The end is a reset only if bytes were left unsent.
+    ///
+    /// The time runs while reading pauses by itself, because the connection then waits for the peer. It does not run while
+    /// the handler has paused reading, nor after [`close`](Self::close). Bytes that move between turns, as by
+    /// [`EventLoop::flush`](crate::EventLoop::flush), count as if they had moved in the next turn. Against a peer that
+    /// sends a byte now and then, set a deadline.
+    pub fn set_idle_timeout(&mut self, after: Option<Duration>) {
+        self.entry().set_idle_timeout(after);
+    }
+
+    /// Ends the connection with [`CloseReason::Deadline`](crate::CloseReason::Deadline) at this time, whatever it does until
+    /// then, with a reset if bytes were left unsent; `None` takes the deadline back.
+    pub fn set_deadline(&mut self, at: Option<Instant>) {
+        self.entry().set_deadline(at);
+    }
+
+    /// Calls [`on_timeout`](crate::Handler::on_timeout) with `tag` once `at` has come. The timer ends with the
+    /// connection; [`Net::cancel_timer`] ends it before.
+    pub fn set_timeout(&mut self, at: Instant, tag: u64) -> TimerId {
+        self.entry().set_timeout(at, tag)
+    }
+
+    /// Ends the sending direction once everything before is sent: the peer reads an end of file, shutdown(2).
+    /// Receiving goes on. When the peer has ended its direction as well, the connection ends.
+    pub fn shutdown_write(&mut self) {
+        self.entry().shutdown_write();
+    }
+
+    /// Delivers the bytes that were sent, then ends the connection. No callback but `on_close` comes for it any more.
+    ///
+    /// If the peer has not ended yet, its further input is discarded for as long as it comes, bounded by
+    /// [`linger`](crate::Options::linger) and [`close_timeout`](crate::Options::close_timeout): closing a socket
+    /// with unread input would send a reset, which can destroy bytes that the peer has not read yet (RFC 1122,
+    /// 4.2.2.13).
+    pub fn close(&mut self) {
+        self.output().close();
+    }
+
+    /// Goes on until the connection is idle, then closes it as [`close`](Self::close) does.
+    ///
+    /// The connection is idle when nothing is unsent, the inbox is empty, no `on_writable` is owed, the handler has not paused
+    /// reading, and no byte has moved in either direction for `quiet`. The time counts from now, between turns from the next
+    /// one, in milliseconds. A second call replaces the first. A connection that is not open yet opens first.
+    ///
+    /// The default [`on_drain`](crate::Handler::on_drain) is this call, so that requests in the kernel's buffers,
+    /// downloads and proxied streams are finished before the connection ends.
+    pub fn close_when_idle(&mut self, quiet: Duration) {
+        self.entry().close_when_idle(quiet);
+    }
+
+    /// Ends the connection with a reset. Bytes that were not delivered are lost.
+    pub fn abort(&mut self) {
+        self.output().abort();
+    }
+
+    /// The address of the peer.
+    ///
+    /// # Errors
+    /// `NotConnected` if the peer is gone, or the connection is not open yet.
+    pub fn peer(&self) -> io::Result<Address> {
+        self.connection().stream().peer().map(Address::from)
+    }
+
+    /// The id of the connection, to keep it and to find the connection by.
+    pub fn id(&self) -> ConnId {
+        self.net.id(self.slot)
+    }
+
+    #[inline]
+    fn output(&mut self) -> Output<'_> {
+        Output::new(self.net.engine(), self.slot)
+    }
+
+    fn entry(&mut self) -> Entry<'_> {
+        self.net.engine().entry(self.slot).expect("a Conn is made only for a connection")
+    }
+
+    fn connection(&self) -> &Connection<Stream> {
+        self.net.connection(self.slot).expect("a Conn is made only for a connection")
+    }
+}
+
+/// Reaching connections by their ids.
+impl<S> Net<S> {
+    /// The connection of this id, unless it is gone.
+    pub fn conn(&mut self, id: ConnId) -> Option<Conn<'_, S>> {
+        self.is_open(id).then(|| Conn::at(self, id.slot()))
+    }
+
+    /// Calls `f` for every connection that has a session, the connection of the present callback included, but not for
+    /// connections that `f` itself makes. The order is not defined. No list is made, so a broadcast allocates nothing.
+    pub fn for_each(&mut self, mut f: impl FnMut(&mut Conn<'_, S>)) {
+        // Connections are appended, and none leaves while a callback runs.
+        for index in 0..self.connections().len() {
+            let slot = self.connections()[index];
+            if self.has_session(slot) {
+                f(&mut Conn::at(self, slot));
+            }
+        }
+    }
+
+    /// See [`Conn::send_all`]. [`Flow::Gone`] if the connection is gone.
+    pub fn send_all(&mut self, to: ConnId, bytes: &[u8]) -> Flow {
+        match self.conn(to) {
+            Some(mut conn) => conn.send_all(bytes),
+            None => self.discard_send(),
+        }
+    }
+
+    /// See [`Conn::send_shared`].
+    pub fn send_shared(&mut self, to: ConnId, bytes: &Arc<[u8]>) -> Flow {
+        self.send_all(to, bytes)
+    }
+
+    /// See [`Conn::resume_reading`].
+    pub fn resume_reading(&mut self, id: ConnId) {
+        if let Some(mut conn) = self.conn(id) {
+            conn.resume_reading();
+        }
+    }
+
+    /// See [`Conn::shutdown_write`].
+    pub fn shutdown_write(&mut self, id: ConnId) {
+        if let Some(mut conn) = self.conn(id) {
+            conn.shutdown_write();
+        }
+    }
+
+    /// See [`Conn::close`].
+    pub fn close(&mut self, id: ConnId) {
+        if let Some(mut conn) = self.conn(id) {
+            conn.close();
+        }
+    }
+
+    /// See [`Conn::abort`].
+    pub fn abort(&mut self, id: ConnId) {
+        if let Some(mut conn) = self.conn(id) {
+            conn.abort();
+        }
+    }
+}
+
+impl<S> fmt::Debug for Conn<'_, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Conn").field("id", &self.id()).finish_non_exhaustive()
+    }
+}

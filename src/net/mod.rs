@@ -1,0 +1,341 @@
+//! Everything that a callback can reach: connections, listeners, timers, the end.
+
+mod adopt;
+mod conn;
+mod output;
+
+pub use self::{conn::Conn, output::Output};
+
+use std::{
+    collections::VecDeque,
+    fmt, io,
+    net::TcpListener,
+    time::{Duration, Instant},
+};
+
+use socket2::SockRef;
+
+use crate::{
+    address::{Address, ToAddress},
+    connection::Connection,
+    engine::{Engine, Opening, TimerKind},
+    flow::Flow,
+    id::{ConnId, ListenerId, TimerId},
+    options::{ListenOptions, Options},
+    refused::Refused,
+    socket::{self, listen, listener::Listener, platform::OPTIONS_ARE_INHERITED, stream::Stream},
+    stats::Stats,
+};
+
+/// The connections and listeners of a reactor.
+///
+/// It exists before the loop starts ([`EventLoop::net`](crate::EventLoop::net)) and in every callback. The methods
+/// that take a [`ConnId`] do nothing if that connection is gone.
+pub struct Net<S = ()> {
+    engine: Engine,
+    /// The sessions by slot: `Some` exactly as long as the table says that the slot has a session.
+    sessions: Vec<Option<S>>,
+    /// Sessions of connections for which there was no token: `on_close` gives them back.
+    unplaced: VecDeque<(ConnId, S)>,
+    /// The connection whose `on_close` runs has lost bytes.
+    undelivered: bool,
+}
+
+impl<S> Net<S> {
+    pub(crate) fn new(engine: Engine) -> Self {
+        Self { engine, sessions: Vec::new(), unplaced: VecDeque::new(), undelivered: false }
+    }
+
+    /// `socket()`, `bind()`, `listen()`: clients are accepted from the next turn on.
+    ///
+    /// # Errors
+    /// What the system said, with the address in the text: it is in use, not allowed, or no address at all. `Other` if
+    /// all tokens are taken.
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// let mut server = tidegate::EventLoop::<()>::new(tidegate::Options::default())?;
+    /// let listener = server.net().listen("127.0.0.1:0")?;
+    /// println!("listening on {}", server.net().local_address(listener)?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn listen(&mut self, at: impl ToAddress) -> io::Result<ListenerId> {
+        self.listen_with(at, ListenOptions::default())
+    }
+
+    /// [`listen`](Self::listen) with options.
+    ///
+    /// # Errors
+    /// As [`listen`](Self::listen).
+    pub fn listen_with(&mut self, at: impl ToAddress, options: ListenOptions) -> io::Result<ListenerId> {
+        let address = at.to_address()?;
+        let socket = listen::listen_socket(&address, options.backlog, options.reuse_port)?;
+        if OPTIONS_ARE_INHERITED && let Some(wish) = &self.options().keepalive {
+            socket::options::set_keepalive(&SockRef::from(&socket), wish).map_err(|error| {
+                listen::explain(format_args!("cannot set keepalive for {address}"), &error)
+            })?;
+        }
+        self.place_listener(socket, options)
+            .map_err(|refused| listen::explain(format_args!("cannot listen on {address}"), &refused.error))
+    }
+
+    /// Registers a socket that listens and does not block.
+    fn place_listener(
+        &mut self,
+        socket: TcpListener,
+        options: ListenOptions,
+    ) -> Result<ListenerId, Refused<TcpListener>> {
+        let Some(slot) = self.engine.table.reserve() else {
+            return Err(Refused { error: no_token(), back: socket });
+        };
+        match Listener::register(socket, self.engine.registry(), self.engine.token(slot)) {
+            Ok(listener) => Ok(self.engine.place_listener(slot, listener, options)),
+            Err(refused) => {
+                self.engine.table.release(slot);
+                Err(refused)
+            }
+        }
+    }
+
+    /// The address at which a listener listens: with port 0, the system has chosen a port.
+    ///
+    /// # Errors
+    /// `NotFound` if the listener was closed; otherwise as getsockname(2).
+    pub fn local_address(&self, listener: ListenerId) -> io::Result<Address> {
+        match self.engine.table.listener(listener) {
+            Some(found) => found.local_address(),
+            None => Err(io::Error::new(io::ErrorKind::NotFound, "the listener is closed")),
+        }
+    }
+
+    /// Stops listening. The system resets clients that wait in the backlog.
+    pub fn close_listener(&mut self, listener: ListenerId) {
+        if self.engine.table.has_listener(listener) {
+            self.engine.vacate(listener.slot());
+        }
+    }
+
+    /// Leaves further clients in the backlog until [`resume_listener`](Self::resume_listener).
+    pub fn pause_listener(&mut self, listener: ListenerId) {
+        self.set_listener_paused(listener, true);
+    }
+
+    /// Accepts again, from the next turn on.
+    pub fn resume_listener(&mut self, listener: ListenerId) {
+        self.set_listener_paused(listener, false);
+    }
+
+    fn set_listener_paused(&mut self, id: ListenerId, paused: bool) {
+        if self.engine.table.has_listener(id)
+            && let Some(listener) = self.engine.table.listener_mut(id.slot())
+        {
+            listener.set_paused(paused);
+            self.engine.queue(id.slot());
+        }
+    }
+
+    /// `connect()`: begins to connect and cannot fail on the spot.
+    ///
+    /// The addresses are tried in order. Bytes that are sent meanwhile wait in the outbox. `on_open` comes when the
+    /// connection is established; every failure comes later, in `on_close`, with the session back: as
+    /// [`ConnectFailed`](crate::CloseReason::ConnectFailed), also if all tokens are taken.
+    ///
+    /// Reading does not pause by itself above high water: see [`Conn::pause_when_full`].
+    pub fn connect(&mut self, to: &Address, session: S) -> ConnId {
+        let Some(slot) = self.engine.table.reserve() else {
+            let id = self.engine.table.id_without_slot();
+            self.unplaced.push_back((id, session));
+            return id;
+        };
+        self.place_opening(slot, Stream::Unconnected, Opening::connecting(to), session)
+    }
+
+    /// Puts a connection that this side has brought about into its reserved slot, with its session.
+    fn place_opening(&mut self, slot: u32, stream: Stream, opening: Opening, session: S) -> ConnId {
+        let id = self.engine.place_opening(slot, stream, opening);
+        self.put_session(slot, session);
+        id
+    }
+
+    /// The session of this connection, unless it is gone.
+    pub fn session(&mut self, id: ConnId) -> Option<&mut S> {
+        if !self.is_open(id) {
+            return None;
+        }
+        self.sessions[id.slot() as usize].as_mut()
+    }
+
+    /// All connections that have a session, in no particular order.
+    pub fn sessions(&self) -> impl Iterator<Item = (ConnId, &S)> {
+        self.connections().iter().filter_map(move |slot| {
+            let session = self.sessions.get(*slot as usize)?.as_ref()?;
+            Some((self.id(*slot), session))
+        })
+    }
+
+    /// The time of this turn, which is the same for all its callbacks. Between turns it is the time of the last one, which
+    /// may be long ago: a host then takes its own.
+    pub fn now(&self) -> Instant {
+        self.engine.common.clock.now().unwrap_or_else(Instant::now)
+    }
+
+    /// Calls [`on_timer`](crate::Handler::on_timer) with `tag` once `at` has come; in the next turn if it is past already.
+    /// Timers fire in the order of their deadlines, equal ones in the order in which they were set.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # fn on_something(net: &mut tidegate::Net) {
+    /// // In a callback; between turns it would be Instant::now() for net.now().
+    /// let timer = net.set_timer(net.now() + Duration::from_secs(1), 7);
+    /// assert!(net.cancel_timer(timer));
+    /// # }
+    /// ```
+    pub fn set_timer(&mut self, at: Instant, tag: u64) -> TimerId {
+        self.engine.common.timers.insert(at, TimerKind::Handler(tag))
+    }
+
+    /// Cancels a timer of [`set_timer`](Self::set_timer) or of [`Conn::set_timeout`]. Returns false if the timer has fired
+    /// or was cancelled before.
+    pub fn cancel_timer(&mut self, timer: TimerId) -> bool {
+        let Some(kind) = self.engine.common.timers.cancel(timer) else { return false };
+        if let TimerKind::Timeout { slot, index } = kind
+            && let Some(mut entry) = self.engine.entry(slot)
+        {
+            entry.take_timeout(index);
+        }
+        true
+    }
+
+    /// Makes [`EventLoop::run`](crate::EventLoop::run) return after the present turn and leaves everything as it
+    /// is; `run` can be called again.
+    pub fn stop(&mut self) {
+        self.engine.common.drain.set_stop();
+    }
+
+    /// The orderly end. The clients in the backlog are accepted (but not where the listener is paused, or full), the
+    /// listeners close, every connection gets [`on_drain`](crate::Handler::on_drain), the bytes that were sent are delivered,
+    /// and every connection that is still open after `grace` is reset. `run` then returns, and
+    /// [`Turn::finished`](crate::Turn::finished) says so. The drain is finished only when every session had its `on_close`.
+    ///
+    /// An outgoing connection that is not established yet gets its `on_drain` as well, before its `on_open`. A connection
+    /// that is made after the drain has begun gets its `on_drain` right after its `on_open`.
+    ///
+    /// A second call resets everything at once, also if the drain has not begun yet.
+    pub fn drain(&mut self, grace: Duration) {
+        let common = &mut self.engine.common;
+        if let Some(timer) = common.drain.ask(grace) {
+            common.timers.cancel(timer);
+        }
+    }
+
+    /// In [`on_close`](crate::Handler::on_close): true if bytes that were handed to a send of this connection did not reach
+    /// the kernel. Elsewhere it is false.
+    pub fn undelivered(&self) -> bool {
+        self.undelivered
+    }
+
+    /// The options that the reactor was made with. Values that cannot be meant were put right.
+    pub fn options(&self) -> &Options {
+        &self.engine.common.options
+    }
+
+    /// What has happened so far.
+    pub fn stats(&self) -> &Stats {
+        &self.engine.common.stats
+    }
+}
+
+/// For the turn and for the views of a connection.
+impl<S> Net<S> {
+    #[inline]
+    pub(crate) fn engine(&mut self) -> &mut Engine {
+        &mut self.engine
+    }
+
+    pub(crate) fn has_work(&self) -> bool {
+        self.engine.has_work() || !self.unplaced.is_empty()
+    }
+
+    /// When the first timer is due.
+    pub(crate) fn next_timer(&self) -> Option<Instant> {
+        self.engine.common.timers.next()
+    }
+
+    pub(crate) fn put_session(&mut self, slot: u32, session: S) {
+        let slot = slot as usize;
+        if self.sessions.len() <= slot {
+            self.sessions.resize_with(slot + 1, || None);
+        }
+        self.sessions[slot] = Some(session);
+    }
+
+    pub(crate) fn take_session(&mut self, slot: u32) -> Option<S> {
+        self.sessions.get_mut(slot as usize)?.take()
+    }
+
+    /// Frees the room of sessions beyond the slots that are in use.
+    pub(crate) fn shrink_sessions(&mut self) {
+        self.sessions.truncate(self.engine.table.slots_end());
+        self.sessions.shrink_to_fit();
+    }
+
+    pub(crate) fn take_unplaced(&mut self) -> Option<(ConnId, S)> {
+        self.unplaced.pop_front()
+    }
+
+    pub(crate) fn unplaced_len(&self) -> usize {
+        self.unplaced.len()
+    }
+
+    /// For the length of an `on_close`.
+    pub(crate) fn set_undelivered(&mut self, undelivered: bool) {
+        self.undelivered = undelivered;
+    }
+
+    /// The session in a slot that has one, and the engine, to be used side by side.
+    #[inline]
+    fn split(&mut self, slot: u32) -> (&mut S, &mut Engine) {
+        let session = self.sessions[slot as usize].as_mut();
+        (session.expect("a connection that is not lingering has a session"), &mut self.engine)
+    }
+
+    fn connection(&self, slot: u32) -> Option<&Connection<Stream>> {
+        self.engine.table.connection(slot)
+    }
+
+    fn connections(&self) -> &[u32] {
+        self.engine.table.connections()
+    }
+
+    fn id(&self, slot: u32) -> ConnId {
+        self.engine.table.id(slot)
+    }
+
+    fn is_open(&self, id: ConnId) -> bool {
+        self.engine.table.is_open(id)
+    }
+
+    fn has_session(&self, slot: u32) -> bool {
+        self.engine.table.has_session(slot)
+    }
+
+    fn gathered_len(&self, slot: u32) -> usize {
+        self.engine.gathered_len(slot)
+    }
+
+    fn discard_send(&mut self) -> Flow {
+        self.engine.common.stats.sends_discarded += 1;
+        Flow::Gone
+    }
+}
+
+pub(crate) fn no_token() -> io::Error {
+    io::Error::other("no token is left for it")
+}
+
+impl<S> fmt::Debug for Net<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Net").field("stats", self.stats()).finish_non_exhaustive()
+    }
+}

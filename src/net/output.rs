@@ -1,0 +1,124 @@
+//! The sending half of a connection.
+
+use std::{
+    fmt,
+    io::{self, ErrorKind},
+    sync::Arc,
+};
+
+use crate::{
+    connection::Phase,
+    engine::{Engine, Entry},
+    flow::Flow,
+};
+
+/// The sending half of a connection; [`Conn::split`](crate::Conn::split) gives it beside the session.
+///
+/// It is not generic over the session, so a protocol can be a plain function over its own state and an `Output`.
+/// It is an [`io::Write`] as well, for code that wants one.
+pub struct Output<'a> {
+    engine: &'a mut Engine,
+    slot: u32,
+}
+
+impl<'a> Output<'a> {
+    /// `slot` holds a connection with a session.
+    #[inline]
+    pub(super) fn new(engine: &'a mut Engine, slot: u32) -> Self {
+        Self { engine, slot }
+    }
+
+    /// See [`Conn::send_all`](crate::Conn::send_all).
+    #[inline]
+    pub fn send_all(&mut self, bytes: &[u8]) -> Flow {
+        if self.entry().gather(bytes) {
+            return Flow::Open;
+        }
+        self.send_now(bytes)
+    }
+
+    /// See [`Conn::send_shared`](crate::Conn::send_shared).
+    pub fn send_shared(&mut self, bytes: &Arc<[u8]>) -> Flow {
+        self.send_all(bytes)
+    }
+
+    #[inline(never)]
+    fn send_now(&mut self, bytes: &[u8]) -> Flow {
+        let mut entry = self.entry();
+        let flow = entry.send(bytes);
+        if flow == Flow::Open && !entry.connection.owns_buffers() {
+            return flow;
+        }
+        self.engine.check_memory(self.slot);
+        // The memory budget may have been kept by a reset of this very connection.
+        let is_gone = self.entry().connection.phase() == Phase::Resetting;
+        if is_gone { Flow::Gone } else { flow }
+    }
+
+    /// See [`Conn::write_fmt`](crate::Conn::write_fmt).
+    pub fn write_fmt(&mut self, text: fmt::Arguments<'_>) -> Flow {
+        /// The greatest of the results of all pieces, if there were any.
+        struct Pieces<'a, 'b>(&'a mut Output<'b>, Option<Flow>);
+        impl fmt::Write for Pieces<'_, '_> {
+            fn write_str(&mut self, piece: &str) -> fmt::Result {
+                self.1 = self.1.max(Some(self.0.send_all(piece.as_bytes())));
+                Ok(())
+            }
+        }
+        let mut pieces = Pieces(self, None);
+        if fmt::Write::write_fmt(&mut pieces, text).is_err() {
+            log::warn!("a Display implementation failed while it was written to a connection");
+        }
+        match pieces.1 {
+            Some(flow) => flow,
+            None => self.send_all(&[]),
+        }
+    }
+
+    /// See [`Conn::try_send`](crate::Conn::try_send).
+    pub fn try_send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.entry().try_send(bytes)
+    }
+
+    /// See [`Conn::queued`](crate::Conn::queued).
+    pub fn queued(&self) -> usize {
+        let connection = self.engine.table.connection(self.slot);
+        let queued = connection.map_or(0, |connection| connection.queued());
+        queued + self.engine.gathered_len(self.slot)
+    }
+
+    /// See [`Conn::close`](crate::Conn::close).
+    pub fn close(&mut self) {
+        self.entry().close();
+    }
+
+    /// See [`Conn::abort`](crate::Conn::abort).
+    pub fn abort(&mut self) {
+        self.entry().abort();
+    }
+
+    #[inline]
+    fn entry(&mut self) -> Entry<'_> {
+        self.engine.entry(self.slot).expect("an Output is made only for a connection")
+    }
+}
+
+impl io::Write for Output<'_> {
+    /// Takes all of it, as [`send_all`](Output::send_all) does; `BrokenPipe` once the connection is closing.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.send_all(bytes) {
+            Flow::Open | Flow::Full => Ok(bytes.len()),
+            Flow::Gone => Err(ErrorKind::BrokenPipe.into()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(()) // the reactor flushes when the callback returns
+    }
+}
+
+impl fmt::Debug for Output<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Output").field("id", &self.engine.table.id(self.slot)).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,9 @@
+//! The operating system: streams, listeners, socket options, and every difference between platforms.
+
+pub(crate) mod listen;
+pub(crate) mod listener;
+pub(crate) mod memory;
+pub(crate) mod options;
+pub(crate) mod platform;
+pub(crate) mod readiness;
+pub(crate) mod stream;

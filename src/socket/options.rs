@@ -1,0 +1,40 @@
+//! The options that the crate sets on streams and on listeners whose streams inherit them.
+
+use std::{io, time::Duration};
+
+use socket2::{SockRef, TcpKeepalive};
+
+use crate::options::{Keepalive, Options};
+
+/// Sets the options that every connection has. A connection without them is slower, or slower to notice that its peer
+/// is gone, and not wrong; so a failure is only logged.
+pub(crate) fn configure(socket: &SockRef<'_>, options: &Options) {
+    let nodelay = socket.set_tcp_nodelay(true);
+    let keepalive = options.keepalive.as_ref().map_or(Ok(()), |wish| set_keepalive(socket, wish));
+    if let Err(error) = nodelay.and(keepalive) {
+        log::debug!("a socket option cannot be set: {error}");
+    }
+}
+
+/// Clears SO_LINGER, which a socket that the host made may carry: with a time, its close would block the loop until the
+/// peer has acknowledged everything, socket(7).
+pub(crate) fn clear_linger(socket: &SockRef<'_>) {
+    if let Err(error) = socket.set_linger(None) {
+        log::debug!("SO_LINGER cannot be cleared: {error}");
+    }
+}
+
+/// Makes the coming close a reset: SO_LINGER with a time of zero, socket(7). The call fails only if the peer's reset came
+/// first, and then no reset is needed.
+pub(crate) fn reset_on_close(socket: &SockRef<'_>) -> io::Result<()> {
+    socket.set_linger(Some(Duration::ZERO))
+}
+
+/// Sets keepalive for a stream, or for a listener whose streams inherit it.
+pub(crate) fn set_keepalive(socket: &SockRef<'_>, wish: &Keepalive) -> io::Result<()> {
+    let times = TcpKeepalive::new().with_time(wish.after);
+    // These systems have one interval and one count for all sockets.
+    #[cfg(not(any(target_os = "openbsd", target_os = "haiku", target_os = "aix", target_os = "solaris")))]
+    let times = times.with_interval(wish.interval).with_retries(wish.retries);
+    socket.set_tcp_keepalive(&times)
+}

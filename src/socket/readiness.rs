@@ -1,0 +1,48 @@
+//! The meaning of an event for a stream, whatever reported the event.
+
+use mio::event::Event;
+
+/// What an event says about a stream. Each field is a hint: only the result of a system call is a fact.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Readiness {
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+    /// A hang-up or an urgent mark: a `recv` that returns less than it was asked for may then have stopped early.
+    pub(crate) short_reads_lie: bool,
+    /// The socket has an error that should be asked for if neither `recv` nor `send` is going to meet it.
+    pub(crate) error: bool,
+}
+
+impl Readiness {
+    pub(crate) const READABLE: Self =
+        Self { readable: true, writable: false, short_reads_lie: false, error: false };
+    pub(crate) const WRITABLE: Self =
+        Self { readable: false, writable: true, short_reads_lie: false, error: false };
+}
+
+impl From<&Event> for Readiness {
+    #[inline]
+    fn from(event: &Event) -> Self {
+        let is_plain =
+            !(event.is_error() || event.is_priority() || event.is_read_closed() || event.is_write_closed());
+        if is_plain {
+            let (readable, writable) = (event.is_readable(), event.is_writable());
+            return Self { readable, writable, ..Self::default() };
+        }
+        unusual_readiness(event)
+    }
+}
+
+/// An event with an error, a hang-up or an urgent mark. Unless it is merely urgent it makes both directions ready:
+/// reading and writing then find out what has happened.
+#[cold]
+fn unusual_readiness(event: &Event) -> Readiness {
+    let (read_closed, write_closed) = (event.is_read_closed(), event.is_write_closed());
+    let ended = event.is_error() || read_closed || write_closed;
+    Readiness {
+        readable: ended || event.is_readable(),
+        writable: ended || event.is_writable(),
+        short_reads_lie: read_closed || event.is_priority(),
+        error: event.is_error() || (read_closed && write_closed),
+    }
+}

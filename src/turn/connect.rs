@@ -1,0 +1,23 @@
+//! The turn of a connection that this side has brought about, until it is open.
+
+use crate::{connection::Phase, handler::Handler};
+
+use super::Pass;
+
+impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
+    /// Goes on connecting. Returns true once the connection is open.
+    pub(super) fn connect(&mut self, slot: u32) -> bool {
+        let Some(mut entry) = self.engine().entry(slot) else { return false };
+        if !entry.connect() {
+            return false;
+        }
+        if entry.connection.phase() == Phase::Open {
+            self.call(slot, |handler, conn| handler.on_open(conn));
+        }
+        // A connection that was there when the drain began had its on_drain then.
+        if self.engine().came_after_drain(slot) {
+            self.tell_of_drain(slot);
+        }
+        true
+    }
+}

@@ -1,0 +1,122 @@
+//! How the whole reactor ends.
+
+use crate::{
+    close::CloseReason,
+    connection::Phase,
+    engine::{DrainState, TurnBudget, later},
+    handler::Handler,
+    id::ConnId,
+    socket::readiness::Readiness,
+};
+
+use super::Pass;
+
+impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
+    /// Begins a drain that was asked for, tells connections of it, or cuts it off when its grace is over.
+    #[inline(never)]
+    pub(super) fn advance_drain(&mut self) {
+        if let DrainState::Asked(grace) = self.engine().common.drain.state() {
+            let before = self.engine().generation_of_turn();
+            self.accept_backlogs();
+            self.receive_from_newcomers(before);
+            self.close_listeners();
+            // A callback may have cut the drain off meanwhile.
+            if let DrainState::Asked(_) = self.engine().common.drain.state() {
+                let at = later(self.now, grace);
+                self.engine().begin_drain(at);
+            }
+        }
+        while let Some(id) = self.engine().common.drain.next_untold() {
+            if self.engine().table.is_open(id) {
+                self.tell_of_drain(id.slot());
+                self.conclude(id.slot());
+            }
+        }
+        if self.engine().common.drain.state() == DrainState::CutOff {
+            self.close_listeners();
+            self.reset_all();
+        }
+    }
+
+    /// The clients in the backlog were promised service by the kernel, so they are accepted, but not more of them than fit
+    /// into the backlog.
+    fn accept_backlogs(&mut self) {
+        *self.budget = TurnBudget::unlimited(); // a drain begins once, and as a whole
+        let budget = self.net.options().accept_budget;
+        for slot in self.engine().table.listeners().to_vec() {
+            let Some(listener) = self.engine().table.listener_mut(slot) else { continue };
+            listener.set_readable();
+            for _ in 0..=listener.backlog() / budget {
+                if !self.accept(slot) {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Receives the bytes that clients who were accepted in this turn have sent already, before they get `on_drain`.
+    fn receive_from_newcomers(&mut self, before: u32) {
+        let budget = self.net.options().read_budget;
+        for slot in self.engine().younger_connections(before) {
+            let Some(mut entry) = self.engine().entry(slot) else { continue };
+            if !entry.is_opening() {
+                entry.set_ready(Readiness::READABLE);
+                self.receive(slot, budget);
+                self.conclude(slot);
+            }
+        }
+    }
+
+    fn close_listeners(&mut self) {
+        for slot in self.engine().table.listeners().to_vec() {
+            self.engine().vacate(slot);
+        }
+    }
+
+    /// Asks a connection to finish, if a drain is under way and the connection is not ending already.
+    pub(super) fn tell_of_drain(&mut self, slot: u32) {
+        if !self.engine().common.drain.is_under_way() {
+            return;
+        }
+        let Some(mut entry) = self.engine().entry(slot) else { return };
+        entry.begin_turn();
+        if entry.connection.phase() == Phase::Open {
+            self.call(slot, |handler, conn| handler.on_drain(conn));
+        }
+    }
+
+    /// The grace is over, or nobody wants to wait for it. Connections that the callbacks make are reset in the next turn.
+    fn reset_all(&mut self) {
+        let undelivered = self.net.stats().undelivered;
+        let ids: Vec<ConnId> = self.engine().connection_ids();
+        for id in ids {
+            let Some(entry) = self.engine().entry(id.slot()) else { continue };
+            if entry.id() != id {
+                continue;
+            }
+            if entry.connection.phase() == Phase::Lingering {
+                self.engine().vacate(id.slot());
+                continue;
+            }
+            entry.connection.end(CloseReason::Aborted, Phase::Resetting);
+            self.engine().common.stats.drain_resets += 1;
+            self.conclude(id.slot());
+        }
+        let undelivered = self.net.stats().undelivered - undelivered;
+        if undelivered > 0 {
+            log::warn!(target: "tidegate", "the drain ended before {undelivered} clients had all they were sent");
+        }
+    }
+
+    /// Returns true if `run` is to return.
+    #[inline]
+    pub(super) fn take_finished(&mut self) -> bool {
+        self.engine().drain_concerns_turns() && self.is_finished()
+    }
+
+    #[cold]
+    fn is_finished(&mut self) -> bool {
+        let all_gone = self.net.unplaced_len() == 0;
+        self.engine().take_finished(all_gone)
+    }
+}

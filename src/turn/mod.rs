@@ -1,0 +1,122 @@
+//! One turn of a reactor: every callback to the handler is made here.
+
+mod accept;
+mod connect;
+mod drain;
+mod finish;
+mod serve;
+mod timers;
+
+use std::time::Instant;
+
+use crate::{
+    buffer::Scratch,
+    close::CloseReason,
+    engine::{Engine, Ready, TurnBudget},
+    handler::Handler,
+    net::{Conn, Net, no_token},
+    remote::Signals,
+};
+
+/// Everything that a turn needs. Its methods are the stages of the turn and their steps.
+pub(crate) struct Pass<'t, S, H: ?Sized> {
+    pub(crate) net: &'t mut Net<S>,
+    /// Every `recv` goes here. A connection owns a buffer only while a message is incomplete.
+    pub(crate) scratch: &'t mut Scratch,
+    pub(crate) budget: &'t mut TurnBudget,
+    pub(crate) handler: &'t mut H,
+    /// The time of the whole turn.
+    pub(crate) now: Instant,
+}
+
+impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
+    /// The stages in their order. Returns true if `stop` was called or a drain has ended.
+    ///
+    /// A source that is queued during the turn waits for the next turn, which does not sleep.
+    #[inline]
+    pub(crate) fn run(&mut self, signals: &Signals) -> bool {
+        self.take_signals(signals);
+        self.fire_timers();
+        self.give_back_unplaced();
+        self.serve_queue();
+        if self.engine().drain_concerns_turns() {
+            self.advance_drain();
+        }
+        self.flush_marked();
+        self.free_slots();
+        self.take_finished()
+    }
+
+    /// Requests from other threads. `stop` and `drain` come first, so that a panic in `on_wake` loses neither of them.
+    fn take_signals(&mut self, signals: &Signals) {
+        if !signals.is_set() {
+            return;
+        }
+        let Some(asked) = signals.take() else { return };
+        if asked.stop {
+            self.net.stop();
+        }
+        for grace in asked.drains() {
+            self.net.drain(grace);
+        }
+        if asked.wake {
+            self.handler.on_wake(self.net);
+        }
+    }
+
+    /// Sessions for which there was no token get their `on_close`; those that their callbacks make wait for the next turn.
+    fn give_back_unplaced(&mut self) {
+        for _ in 0..self.net.unplaced_len() {
+            let Some((id, session)) = self.net.take_unplaced() else { return };
+            let why = CloseReason::ConnectFailed(no_token());
+            self.engine().count_close(why.kind(), false);
+            self.handler.on_close(self.net, id, session, why);
+        }
+    }
+
+    /// One pass over the sources that the queue holds at its start.
+    fn serve_queue(&mut self) {
+        self.budget.begin_stage();
+        for _ in 0..self.engine().queue_len() {
+            let Some((slot, ready)) = self.net.engine().next_ready() else { return };
+            match ready {
+                Ready::Nothing => continue,
+                Ready::Listener => _ = self.accept(slot),
+                Ready::Connection(entry) if entry.has_only_input() => self.serve_input(slot),
+                Ready::Connection(_) => self.serve_connection(slot),
+            }
+            if self.is_over_budget() {
+                return;
+            }
+        }
+    }
+
+    /// Sends to the connections that other callbacks have sent to.
+    fn flush_marked(&mut self) {
+        self.net.engine().flush_marked(self.budget, true);
+    }
+
+    fn free_slots(&mut self) {
+        if self.engine().free_vacated() {
+            self.net.shrink_sessions();
+        }
+    }
+
+    /// True if this stage of the turn must not go on.
+    #[inline]
+    fn is_over_budget(&mut self) -> bool {
+        let moved = self.net.stats().bytes_moved();
+        self.budget.is_spent(moved)
+    }
+
+    /// Makes a callback for the connection in a slot. The bytes that it sends leave when it has returned.
+    fn call(&mut self, slot: u32, callback: impl FnOnce(&mut H, &mut Conn<'_, S>)) {
+        let handler = &mut *self.handler;
+        serve::call(self.net, slot, |conn| callback(handler, conn));
+    }
+
+    #[inline]
+    fn engine(&mut self) -> &mut Engine {
+        self.net.engine()
+    }
+}
