@@ -225,15 +225,15 @@ fn a_connect_that_is_refused_gives_the_session_back_and_calls_nothing_before() {
     }
 }
 
-/// An address to which a connect fails on the spot: there is no connection to all hosts of a network.
-const EVERYBODY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::BROADCAST), 1);
+/// A connect to this address fails at once: a connection has one peer, and a broadcast address names many.
+const BROADCAST: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::BROADCAST), 1);
 
 #[test]
 fn the_next_address_is_tried_when_a_connect_fails_at_once_or_is_refused() {
     let (_mutes, refusing): (Vec<_>, Vec<_>) = [(); 2].map(|()| mute()).into_iter().unzip();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let listening = listener.local_addr().unwrap();
-    for before in [&refusing[..1], &refusing, &[EVERYBODY], &[EVERYBODY, refusing[0]]] {
+    for before in [&refusing[..1], &refusing, &[BROADCAST], &[BROADCAST, refusing[0]]] {
         let to = Address::from_list(&[before, &[listening]].concat()).unwrap();
         let mut event_loop = EventLoop::new(Options::default()).unwrap();
         let mut recorder = Recorder::new(|net, id, _, call| {
