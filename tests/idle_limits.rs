@@ -155,3 +155,19 @@ fn connections_around_the_wrap_of_the_counter_end_in_time() {
         assert_ends_after(&mut rehearsal, &mut actor, late, 2 * SECOND);
     }
 }
+
+/// A host may sleep beyond a deadline. The counter then wraps between the deadline and the turn.
+#[test]
+fn a_turn_that_comes_late_ends_a_silent_connection_at_once() {
+    for (idle_timeout, late) in [(IDLE, SECOND), (IDLE, WRAP - SECOND), (49 * DAY, DAY)] {
+        let (mut host, start) = (Host::new(), Instant::now());
+        let (mut reactor, at) = host.listening(.., Options::default().idle_timeout(Some(idle_timeout)));
+        let mut actor = Actor::idle();
+        let _client = common::connect(at);
+        host.turn_until(&mut reactor, &mut actor, start, |actor, _| actor.has_heard(&Cue::Open));
+        host.turn_until_quiet(&mut reactor, &mut actor, start);
+        host.turn_until_quiet(&mut reactor, &mut actor, start + idle_timeout + late);
+        let life = [Cue::Open, Cue::Close(CloseKind::IdleTimeout)];
+        assert_eq!(actor.cues(), life, "{idle_timeout:?}, and the turn is {late:?} late");
+    }
+}
