@@ -1,4 +1,4 @@
-//! Options that are zero: what is documented as "at least 1" serves as 1 does.
+//! An option that is zero does not stop the service: where 1 is the least, zero means 1.
 
 mod common;
 
@@ -16,7 +16,7 @@ use tidegate::{EventLoop, ListenOptions, Options, testing::Rehearsal};
 
 type Change = fn(Options) -> Options;
 
-/// Every option that is a number, except `max_connections`: zero of these is nobody.
+/// These are all options that are numbers, except `max_connections`, by which zero admits no client.
 const ZEROS: [(&str, Change); 11] = [
     ("high_water", |options| options.high_water(0)),
     ("low_water", |options| options.low_water(0)),
@@ -31,7 +31,7 @@ const ZEROS: [(&str, Change); 11] = [
     ("accept_budget", |options| options.accept_budget(0)),
 ];
 
-/// Each of them alone, and all together.
+/// The options with each of these changes alone, and with all together.
 fn changes(zeros: &[(&'static str, Change)], base: &Options) -> Vec<(&'static str, Options)> {
     let each = zeros.iter().map(|(name, change)| (*name, change(base.clone())));
     let all = zeros.iter().fold(base.clone(), |options, (_, change)| change(options));
@@ -41,7 +41,7 @@ fn changes(zeros: &[(&'static str, Change)], base: &Options) -> Vec<(&'static st
 #[test]
 fn an_option_that_is_zero_still_serves_an_echo_and_a_drain() {
     for (name, options) in changes(&ZEROS, &Options::default()) {
-        println!("{name}"); // for a failure further down
+        println!("{name}"); // a failure in a helper does not say it
         let (mut event_loop, at): (EventLoop<u32>, _) = listening(options);
         let mut echo = Recorder::new(|net, id, _, call| match call {
             Call::Data(bytes) => _ = net.send_all(id, bytes),
@@ -74,7 +74,7 @@ fn an_option_that_is_zero_still_serves_an_echo_and_a_drain() {
 
 #[test]
 fn an_option_that_is_zero_stops_neither_a_part_of_a_message_nor_a_full_outbox() {
-    // Less than a message, or less than an answer, may be kept where these are zero.
+    // A part of a message, or an answer that waits, is beyond these limits where they are zero.
     let zeros =
         ZEROS.into_iter().filter(|(name, _)| !["max_outbox", "max_inbox", "memory_budget"].contains(name));
     let base = Options::default().high_water(1000).low_water(500);
