@@ -17,7 +17,7 @@ use tidegate::{EventLoop, ListenOptions, Options, testing::Rehearsal};
 type Change = fn(Options) -> Options;
 
 /// These are all options that are numbers, except `max_connections`, by which zero admits no client.
-const ZEROS: [(&str, Change); 11] = [
+const ZEROS: [(&str, Change); 12] = [
     ("high_water", |options| options.high_water(0)),
     ("low_water", |options| options.low_water(0)),
     ("max_outbox", |options| options.max_outbox(0)),
@@ -27,7 +27,8 @@ const ZEROS: [(&str, Change); 11] = [
     ("read_budget", |options| options.read_budget(0)),
     ("write_budget", |options| options.write_budget(0)),
     ("turn_budget", |options| options.turn_budget(0)),
-    ("event_capacity and event_budget", |options| options.event_capacity(0).event_budget(0)),
+    ("event_capacity", |options| options.event_capacity(0)),
+    ("event_budget", |options| options.event_budget(0)),
     ("accept_budget", |options| options.accept_budget(0)),
 ];
 
