@@ -13,7 +13,8 @@ const FORMS: &str = "expected 127.0.0.1:7000, [::1]:7000, localhost:7000, or :70
 
 /// One or more socket addresses, resolved: to listen at or to connect to.
 ///
-/// Made from a text by [`resolve`](Address::resolve) or from a [`SocketAddr`]. A single socket address is kept in place,
+/// Made from a text by [`resolve`](Address::resolve), from a [`SocketAddr`], or from a list of them by
+/// [`from_list`](Address::from_list). A single socket address is kept in place,
 /// without an allocation; what a name resolved to is kept in the order of the resolver, which is the order of trying.
 ///
 /// An address that was made from `":7000"` means every interface, over IPv6 and IPv4 alike. It is not equal to one made
@@ -37,7 +38,7 @@ pub struct Address(Kind);
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Kind {
     One(SocketAddr),
-    /// What a name resolved to: two or more, no two of them equal.
+    /// What a name resolved to, or a list: two or more, no two of them equal.
     Several(Box<[SocketAddr]>),
     /// `":port"`. Holds `[::]:port`; whoever opens a socket for it must ask for IPv4 as well, as the system's default
     /// differs: ipv6(7) on `IPV6_V6ONLY` and `/proc/sys/net/ipv6/bindv6only`, and Windows where it is on.
@@ -100,6 +101,25 @@ impl Address {
         Address::from_found(found).ok_or_else(|| failed(&"the name has no address"))
     }
 
+    /// An address of several socket addresses, to be tried in this order. Repeated socket addresses are dropped. `None`
+    /// if the list is empty.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::net::SocketAddr;
+    /// use tidegate::Address;
+    ///
+    /// let [first, second] = [7000, 7001].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+    /// let address = Address::from_list(&[first, second, first]).unwrap();
+    /// assert_eq!(address.socket_addrs(), [first, second]);
+    /// assert_eq!(Address::from_list(&[]), None);
+    /// ```
+    #[must_use]
+    pub fn from_list(list: &[SocketAddr]) -> Option<Address> {
+        Address::from_found(list.iter().copied())
+    }
+
     /// Keeps the resolver's order (RFC 6724 sorted it) and drops repeats: `/etc/hosts` may well list a name twice.
     pub(crate) fn from_found(found: impl Iterator<Item = SocketAddr>) -> Option<Address> {
         let mut addresses = Vec::new();
@@ -136,7 +156,8 @@ impl Address {
         }
     }
 
-    /// The port, if this is an address that has one; all that one name resolved to share theirs.
+    /// The port, if this is an address that has one. All socket addresses of a name share their port; of a list
+    /// ([`from_list`](Address::from_list)) this is the port of the first.
     ///
     /// # Examples
     ///

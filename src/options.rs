@@ -290,11 +290,11 @@ options! {
     /// # assert_eq!(options.keepalive.unwrap().retries, 3);
     /// ```
     Keepalive {
-        /// How long nothing was heard before it first asks; whole seconds. Default 60 s.
+        /// How long nothing was heard before it first asks; whole seconds, at least 1. Default 60 s.
         after: Duration = Duration::from_secs(60),
-        /// How long it waits for an answer before it asks again; whole seconds. Default 10 s.
+        /// How long it waits for an answer before it asks again; whole seconds, at least 1. Default 10 s.
         interval: Duration = Duration::from_secs(10),
-        /// How often it asks before it gives up. Default 6.
+        /// How often it asks before it gives up; at least 1. Default 6.
         retries: u32 = 6,
     }
 }
@@ -375,6 +375,13 @@ impl Options {
         self.high_water = self.high_water.min(self.max_outbox).max(1);
         // "Below low water" has to be reachable: an empty outbox is below 1.
         self.low_water = self.low_water.clamp(1, self.high_water);
+        // The system takes whole seconds and refuses zero, and a connection would then go without keepalive.
+        if let Some(keepalive) = &mut self.keepalive {
+            const SECOND: Duration = Duration::from_secs(1);
+            keepalive.after = keepalive.after.max(SECOND);
+            keepalive.interval = keepalive.interval.max(SECOND);
+            keepalive.retries = keepalive.retries.max(1);
+        }
         self
     }
 }

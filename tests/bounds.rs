@@ -219,6 +219,41 @@ fn a_broadcast_is_not_held_up_by_a_flood_that_spends_every_turn() {
     pairs.iter().for_each(|pair| assert_eq!(pair.read(4), b"tick"));
 }
 
+type OneTurn = fn(&mut EventLoop<u32>, &mut dyn Handler<Session = u32>) -> Turn;
+
+#[test]
+fn a_turn_whose_allowance_is_spent_by_input_still_flushes_one_connection() {
+    const PIECES: u64 = 5;
+    let by_bytes: OneTurn = |event_loop, handler| event_loop.turn(handler, Some(PATIENCE)).unwrap();
+    let by_time: OneTurn = |event_loop, handler| {
+        let past = Instant::now();
+        event_loop.turn_until(handler, Some(Duration::ZERO), past).unwrap()
+    };
+    for (turn_budget, turn) in [(1, by_bytes), (usize::MAX, by_time)] {
+        // One piece of input is all that is received in a turn.
+        let options = Options::default().turn_budget(turn_budget).read_buffer(10).read_budget(10);
+        let (mut event_loop, _) = listening(options);
+        let pairs = Pair::several(&mut event_loop, &mut Sink { echoes: false }, 4);
+        let mut recorder = Recorder::new(|net, _, _, call| {
+            if let Call::Data(_) = call {
+                pairs[1..].iter().for_each(|other| _ = net.send_all(other.id, b"tick"));
+            }
+        });
+        pairs[0].send(&[7; 10 * PIECES as usize]);
+        let (mut received, mut sent, mut more) = (0, 0, true);
+        while more {
+            more = turn(&mut event_loop, &mut recorder).more;
+            let stats = event_loop.net().stats();
+            let (input, flushed) = (stats.bytes_received - received, stats.bytes_sent - sent);
+            assert!(input <= 10, "the allowance is spent by one piece of input");
+            assert!(input == 0 || flushed > 0, "the turn of piece {} flushed nothing", received / 10);
+            (received, sent) = (stats.bytes_received, stats.bytes_sent);
+        }
+        assert_eq!(received, 10 * PIECES);
+        pairs[1..].iter().for_each(|pair| assert_eq!(pair.read(20), b"tickticktickticktick"));
+    }
+}
+
 #[test]
 fn a_turn_moves_no_more_than_its_budget_and_one_connections() {
     const CLIENTS: u32 = 10;

@@ -225,34 +225,45 @@ fn a_connect_that_is_refused_gives_the_session_back_and_calls_nothing_before() {
     }
 }
 
+/// A connect to this address fails at once: a connection has one peer, and a broadcast address names many.
+const BROADCAST: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::BROADCAST), 1);
+
 #[test]
-fn the_next_address_of_a_name_is_tried_when_the_first_refuses() {
-    // There is no other way to several addresses than a name, and no other name that every machine knows.
-    let name = Address::resolve("localhost:1").unwrap();
-    let [first, second, ..] = *name.socket_addrs() else {
-        eprintln!("skipped: here localhost is {name} alone");
-        return;
-    };
-    let (listener, port) = (0..)
-        .find_map(|_| {
-            let listener = TcpListener::bind((second.ip(), 0)).unwrap();
-            let port = listener.local_addr().unwrap().port();
-            let mute = Socket::new(Domain::for_address(first), Type::STREAM, None).unwrap();
-            mute.bind(&SocketAddr::new(first.ip(), port).into()).ok()?;
-            Some(((listener, mute), port))
-        })
-        .expect("no end to trying");
-    let to = Address::resolve(&format!("localhost:{port}")).unwrap();
+fn the_next_address_is_tried_when_a_connect_fails_at_once_or_is_refused() {
+    let (_mutes, refusing): (Vec<_>, Vec<_>) = [(); 2].map(|()| mute()).into_iter().unzip();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listening = listener.local_addr().unwrap();
+    for before in [&refusing[..1], &refusing, &[BROADCAST], &[BROADCAST, refusing[0]]] {
+        let to = Address::from_list(&[before, &[listening]].concat()).unwrap();
+        let mut event_loop = EventLoop::new(Options::default()).unwrap();
+        let mut recorder = Recorder::new(|net, id, _, call| {
+            if *call == Call::Open {
+                assert_eq!(net.conn(id).unwrap().peer().unwrap(), listening.into());
+            }
+        });
+        let id = event_loop.net().connect(&to, 7);
+        event_loop.net().send_all(id, b"hello");
+        common::turn_until(&mut event_loop, &mut recorder, |recorder, net| {
+            recorder.has_closed(7) || net.stats().bytes_sent == 5
+        });
+        assert_eq!(recorder.of(7), [Call::Open], "{to}");
+        assert_eq!(event_loop.net().stats().connected, 1, "{to}");
+        let (mut peer, mut said) = (listener.accept().unwrap().0, [0; 5]);
+        peer.read_exact(&mut said).unwrap();
+        assert_eq!(&said, b"hello", "{to}");
+    }
+}
+
+#[test]
+fn a_connect_that_no_address_answers_ends_once_when_all_have_been_tried() {
+    let (_mutes, refusing): (Vec<_>, Vec<_>) = [(); 3].map(|()| mute()).into_iter().unzip();
+    let to = Address::from_list(&refusing).unwrap();
     let mut event_loop = EventLoop::new(Options::default()).unwrap();
-    let mut recorder = Recorder::new(|net, id, _, call| {
-        if *call == Call::Open {
-            assert_eq!(net.conn(id).unwrap().peer().unwrap(), SocketAddr::new(second.ip(), port).into());
-        }
-    });
+    let mut recorder = Recorder::new(|_, _, _, _| {});
     event_loop.net().connect(&to, 7);
-    common::turn_until(&mut event_loop, &mut recorder, |recorder, _| recorder.has_opened(7));
-    assert_eq!(recorder.of(7), [Call::Open]);
-    drop(listener);
+    common::turn_until(&mut event_loop, &mut recorder, |recorder, _| recorder.has_closed(7));
+    assert_eq!(recorder.of(7), [Call::Close(tidegate::CloseKind::ConnectFailed)]);
+    assert_eq!((event_loop.net().stats().open, event_loop.next_deadline()), (0, None));
 }
 
 /// Connects and ends the connection before it is established: before the reactor has begun to connect, and when it

@@ -4,13 +4,19 @@ mod common;
 
 use std::{
     io::Write,
-    net::{Shutdown, TcpStream},
+    net::{Shutdown, TcpListener, TcpStream},
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
+    time::Duration,
 };
 
-use common::{End, connect, listening, read_out, turn_until};
-use tidegate::{Accepted, CloseReason, Conn, ConnId, Handler, Net, Options};
+use common::{
+    End, Host, connect, listening,
+    pair::{await_arrival, connected},
+    read_out, turn_until,
+};
+use mio::{Events, Token};
+use tidegate::{Accepted, CloseReason, Conn, ConnId, Handler, Net, Options, Reactor};
 
 /// Counts its sessions by what it shares with them, and panics where it is told to.
 struct Shared {
@@ -119,4 +125,30 @@ fn a_handler_that_panics_leaves_a_loop_that_can_be_dropped() {
         read_out(&mut client);
         assert_eq!(read_out(&mut bystander), (vec![], End::Eof));
     }
+}
+
+/// The registration of a socket lasts for as long as a duplicate of its descriptor, epoll(7).
+#[test]
+fn a_dropped_reactor_leaves_no_registration_in_the_poll_of_its_host() {
+    const TOKENS: [Token; 2] = [Token(10), Token(11)];
+    let mut host = Host::new();
+    let mut reactor = Reactor::new(host.poll.registry(), TOKENS[0].0.., Options::default()).unwrap();
+    let (mut client, end) = connected();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap();
+    let (end_twin, _listener_twin) = (end.try_clone().unwrap(), listener.try_clone().unwrap());
+    reactor.net().adopt_stream(end, ()).unwrap();
+    reactor.net().adopt_listener(listener).unwrap();
+    let _before = connect(at);
+    client.write_all(b"before").unwrap();
+    let events = host.collect(TOKENS.len());
+    assert!(TOKENS.iter().all(|token| events.iter().any(|event| event.token() == *token)), "{events:?}");
+
+    drop(reactor);
+    let _after = connect(at);
+    client.write_all(b"after").unwrap();
+    await_arrival(&end_twin, b"beforeafter".len());
+    let mut events = Events::with_capacity(8);
+    host.poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
+    assert!(events.is_empty(), "{events:?}");
 }

@@ -264,6 +264,30 @@ fn a_listener_is_not_credited_with_the_end_of_whom_it_did_not_accept() {
 }
 
 #[test]
+fn a_listener_in_the_slot_of_a_closed_one_does_not_count_the_connections_of_that() {
+    // Four tokens, all taken before the first listener is closed: the next listener can only get its slot.
+    let host = Host::new();
+    let reactor = Reactor::new(host.poll.registry(), 0..4, Options::default()).unwrap();
+    let mut door = Door { host, reactor, now: Instant::now() };
+    let (closed, at) = door.listen(ListenOptions::default());
+    let fillers = [(); 2].map(|()| door.listen(ListenOptions::default()).0);
+    let old = connect(at);
+    assert_eq!(door.open_after(1), 1);
+    door.reactor.net().close_listener(closed);
+    door.turn_until_quiet();
+    let (_, at) = door.listen(ListenOptions::default().max_connections(1));
+    fillers.into_iter().for_each(|filler| door.reactor.net().close_listener(filler));
+    let [served, _waiting] = [(); 2].map(|()| connect(at));
+    assert_eq!(door.open_after(2), 2, "the old connection takes no place of the new listener");
+    drop(old);
+    door.turn_until(|net| net.stats().closed == 1);
+    assert_eq!(door.open_after(2), 1, "the end of the old connection makes no place at the new listener");
+    drop(served);
+    door.turn_until(|net| net.stats().closed == 2);
+    assert_eq!(door.open_after(3), 1);
+}
+
+#[test]
 fn a_place_that_a_closed_listener_leaves_is_taken_without_an_event() {
     let host = Host::new();
     let reactor = Reactor::new(host.poll.registry(), 0..3, Options::default()).unwrap();

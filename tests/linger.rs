@@ -10,11 +10,13 @@ use std::{
 };
 
 use common::{
-    PATIENCE, assert_same, connect, connect_narrow, read_to_end,
+    PATIENCE,
+    actor::Actor,
+    assert_same, connect, connect_narrow, read_to_end,
     script::{Script, Told},
 };
 use mio::{Events, Poll};
-use tidegate::{CloseKind, Options, Reactor};
+use tidegate::{CloseKind, ConnId, Options, Reactor, testing::Rehearsal};
 
 const LINGER: Duration = Duration::from_secs(2);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -129,4 +131,47 @@ fn an_answer_that_is_not_taken_ends_at_the_close_timeout() {
     // It must not take what it has for the whole.
     let error = client.read_to_end(&mut Vec::new()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+}
+
+/// A close whose flush takes this long, since the peer takes nothing before. The socket then lingers.
+fn lingering_after_a_flush_of(flush: Duration, actor: &mut Actor<'_>) -> (Rehearsal, ConnId) {
+    let options = Options::default().linger(LINGER).close_timeout(CLOSE_TIMEOUT);
+    let mut rehearsal = Rehearsal::new(options);
+    let client = rehearsal.accept(actor).unwrap();
+    rehearsal.capacity(client, 0);
+    rehearsal.net().send_all(client, b"answer");
+    rehearsal.net().close(client);
+    rehearsal.advance(actor, flush);
+    assert!(rehearsal.is_open(client), "the answer is not sent yet");
+    rehearsal.capacity(client, usize::MAX);
+    rehearsal.settle(actor);
+    assert_eq!(rehearsal.sent(client), b"answer");
+    assert_eq!((rehearsal.why(client), rehearsal.net().stats().open), (Some(CloseKind::Closed), 1));
+    (rehearsal, client)
+}
+
+#[test]
+fn the_linger_time_counts_from_the_end_of_a_slow_flush() {
+    for flush in [MOMENT, LINGER, 5 * LINGER, CLOSE_TIMEOUT - LINGER - MOMENT] {
+        let mut actor = Actor::idle();
+        let (mut rehearsal, client) = lingering_after_a_flush_of(flush, &mut actor);
+        rehearsal.advance(&mut actor, LINGER - MOMENT);
+        assert_eq!(rehearsal.net().stats().open, 1, "too early after a flush of {flush:?}");
+        rehearsal.advance(&mut actor, MOMENT);
+        assert_eq!(rehearsal.net().stats().open, 0, "too late after a flush of {flush:?}");
+        assert!(!rehearsal.is_reset(client), "after a flush of {flush:?}");
+    }
+}
+
+#[test]
+fn the_close_timeout_bounds_a_slow_flush_and_the_linger_time_together() {
+    for left in [MOMENT, LINGER - MOMENT] {
+        let mut actor = Actor::idle();
+        let (mut rehearsal, client) = lingering_after_a_flush_of(CLOSE_TIMEOUT - left, &mut actor);
+        rehearsal.advance(&mut actor, left - MOMENT);
+        assert_eq!(rehearsal.net().stats().open, 1, "{left:?}");
+        rehearsal.advance(&mut actor, MOMENT);
+        assert_eq!(rehearsal.net().stats().open, 0, "{left:?}");
+        assert!(rehearsal.is_reset(client), "{left:?}");
+    }
 }

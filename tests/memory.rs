@@ -5,8 +5,11 @@ mod common;
 use std::{cell::Cell, sync::Arc};
 
 use common::{
+    Recorder,
     actor::{Actor, Cue},
-    assert_same, pattern,
+    assert_same, listening,
+    pair::Pair,
+    pattern,
 };
 use tidegate::{Accepted, CloseKind, Conn, ConnId, Flow, Handler, Net, Options, framing, testing::Rehearsal};
 
@@ -199,4 +202,51 @@ fn nothing_is_held_when_all_have_ended() {
         rehearsal.advance(&mut actor, std::time::Duration::from_secs(30));
         assert_eq!((rehearsal.net().stats().open, rehearsal.net().stats().buffered), (0, 0));
     }
+}
+
+#[test]
+fn unread_input_is_not_counted_after_the_connection_is_closed() {
+    type End = fn(&mut Rehearsal, &mut Actor<'_>, ConnId);
+    // The number says how many sockets are open afterwards.
+    let ends: [(&str, usize, End); 4] = [
+        // After a close the socket lingers, since the peer has not ended its side. It then owns no buffer.
+        ("close between turns", 1, |rehearsal, _, id| rehearsal.net().close(id)),
+        ("close in on_data", 1, |rehearsal, actor, id| rehearsal.receive(actor, id, b"more")),
+        ("abort", 0, |rehearsal, _, id| rehearsal.net().abort(id)),
+        ("both sides have ended", 0, |rehearsal, actor, id| {
+            rehearsal.net().shutdown_write(id);
+            rehearsal.eof(actor, id);
+        }),
+    ];
+    for (name, open, end) in ends {
+        let closes = Cell::new(false);
+        let mut actor = Actor::new(|conn, cue| {
+            if matches!(cue, Cue::Data(_)) && closes.get() {
+                conn.close();
+            }
+        });
+        actor.portion = 0;
+        let mut rehearsal = Rehearsal::new(Options::default());
+        let client = rehearsal.accept(&mut actor).unwrap();
+        rehearsal.receive(&mut actor, client, b"a part of a message");
+        assert!(rehearsal.net().stats().buffered > 0, "{name}: the input is kept");
+        closes.set(true);
+        end(&mut rehearsal, &mut actor, client);
+        rehearsal.settle(&mut actor);
+        assert!(!rehearsal.is_open(client), "{name}");
+        assert_eq!((rehearsal.net().stats().open, rehearsal.net().stats().buffered), (open, 0), "{name}");
+    }
+}
+
+#[test]
+fn what_a_flush_between_turns_has_sent_is_no_longer_counted() {
+    let (mut event_loop, _) = listening(Options::default());
+    let pairs = Pair::several(&mut event_loop, &mut Recorder::new(|_, _, _, _| {}), 3);
+    for (kib, pair) in (1..).zip(&pairs) {
+        event_loop.net().send_all(pair.id, &vec![7; kib * KIB]);
+    }
+    assert!(event_loop.net().stats().buffered >= 6 * KIB, "the sends wait for the flush");
+    event_loop.flush();
+    let stats = event_loop.net().stats();
+    assert_eq!((stats.bytes_sent, stats.buffered), (6 << 10, 0));
 }

@@ -7,6 +7,8 @@ pub mod programs;
 mod recorder;
 pub mod script;
 pub mod stepped;
+#[cfg(target_os = "linux")]
+pub mod twin;
 
 use std::{
     io::{Read, Write},

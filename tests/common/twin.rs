@@ -1,0 +1,25 @@
+//! The socket of a reactor, as the test sees it: a second descriptor, to read the options of a socket that the reactor does
+//! not hand out.
+
+use std::{fs, net::TcpStream, os::fd::OwnedFd, path::Path};
+
+use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+
+/// A duplicate of the descriptor at the other end of this connection, which a reactor of this process has open: proc(5)
+/// tells its number, and pidfd_getfd(2) duplicates it. `None` where a sandbox forbids that.
+pub fn of_the_other_end(stream: &TcpStream) -> Option<OwnedFd> {
+    let inode = super::socket_column(stream.peer_addr().unwrap(), stream.local_addr().unwrap(), 9);
+    let socket = format!("socket:[{inode}]");
+    let is_the_socket =
+        |path: &Path| fs::read_link(path).is_ok_and(|target| target.to_str() == Some(&socket));
+    let mut descriptors = fs::read_dir("/proc/self/fd").unwrap().map(|entry| entry.unwrap().path());
+    let path = descriptors.find(|path| is_the_socket(path)).expect("the reactor has the socket open");
+    let descriptor = path.file_name().unwrap().to_str().unwrap().parse().unwrap();
+    let process = pidfd_open(getpid(), PidfdFlags::empty()).ok();
+    let twin = process.and_then(|process| pidfd_getfd(process, descriptor, PidfdGetfdFlags::empty()).ok());
+    assert!(twin.is_some() || std::env::var_os("CI").is_none(), "CI may look into its own process");
+    if twin.is_none() {
+        eprintln!("skipped: pidfd_getfd does not work here");
+    }
+    twin
+}
