@@ -119,34 +119,12 @@ fn who_waited_in_the_backlog_before_the_adoption_has_its_options_as_well() {
     let last = connect(at); // after the backlog was empty once
     turn_until(&mut event_loop, &mut recorder, |_, net| net.stats().accepted == 6);
     for (who, client) in early.iter().chain(&late).chain([&last]).enumerate() {
-        let Some(end) = twin_of_the_other_end(client) else { return };
+        let Some(end) = common::pair::twin_of_the_other_end(client) else { return };
         let socket = SockRef::from(&end);
         assert!(socket.tcp_nodelay().unwrap(), "client {who}");
         assert!(socket.keepalive().unwrap(), "client {who}");
         assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(77), "client {who}");
     }
-}
-
-/// Another descriptor of the socket that a reactor in this very process has accepted, and does not hand out: proc(5)
-/// says which one it has, and pidfd_getfd(2) duplicates it. `None` where a sandbox forbids that.
-#[cfg(target_os = "linux")]
-fn twin_of_the_other_end(client: &TcpStream) -> Option<std::os::fd::OwnedFd> {
-    use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
-
-    let inode = common::socket_column(client.peer_addr().unwrap(), client.local_addr().unwrap(), 9);
-    let is_its_own = |path: &std::path::Path| {
-        std::fs::read_link(path).is_ok_and(|target| target.to_str() == Some(&format!("socket:[{inode}]")))
-    };
-    let mut descriptors = std::fs::read_dir("/proc/self/fd").unwrap().map(|entry| entry.unwrap().path());
-    let path = descriptors.find(|path| is_its_own(path)).expect("the reactor has it open");
-    let descriptor = path.file_name().unwrap().to_str().unwrap().parse().unwrap();
-    let process = pidfd_open(getpid(), PidfdFlags::empty()).ok();
-    let twin = process.and_then(|it| pidfd_getfd(it, descriptor, PidfdGetfdFlags::empty()).ok());
-    assert!(twin.is_some() || std::env::var_os("CI").is_none(), "CI may look into its own process");
-    if twin.is_none() {
-        eprintln!("skipped: pidfd_getfd does not work here");
-    }
-    twin
 }
 
 #[test]
