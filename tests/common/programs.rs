@@ -55,10 +55,14 @@ impl Killed {
 
     /// Its output to the end. A program that does not end keeps its pipes open: hence a thread, and a kill.
     pub fn finish(&mut self) -> Output {
+        self.finish_within(PATIENCE)
+    }
+
+    fn finish_within(&mut self, patience: Duration) -> Output {
         let pipes = (self.child().stdout.take(), self.child().stderr.take());
         let (done, outputs) = mpsc::channel();
         thread::spawn(move || done.send((read_all(pipes.0), read_all(pipes.1))));
-        let (stdout, stderr) = outputs.recv_timeout(PATIENCE).expect("it ends, and in time");
+        let (stdout, stderr) = outputs.recv_timeout(patience).expect("it ends, and in time");
         let status = self.0.take().expect("taken only here").wait().expect("it is our child");
         Output { status, stdout, stderr }
     }
@@ -178,7 +182,8 @@ pub fn run_under_strace(test: &str, calls: &str, error: &str) -> String {
     command.arg(std::env::current_exe().expect("a test has a path"));
     command.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(UNDER_STRACE, "1");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let output = finish(command);
+    // The patience of the test ends first, and the test says what it waited for.
+    let output = Killed::start(&mut command).finish_within(2 * PATIENCE);
     let calls = std::fs::read_to_string(&log);
     let _ = std::fs::remove_file(&log);
     let stdout = String::from_utf8_lossy(&output.stdout);
