@@ -73,6 +73,23 @@ fn of_a_crowd_many_are_served_and_nobody_is_left_without_an_answer() {
     turns.assert_rest(&mut server, &mut served[0]);
 }
 
+/// The descriptor that is given up to turn clients away has to be there again for the next crowd.
+#[test]
+fn each_crowd_without_a_place_is_turned_away_at_once() {
+    let (mut server, at) = poor_server(&[]);
+    let served = crowd(&at, 150);
+    for _ in 0..2 {
+        assert_eq!(crowd(&at, 30).len(), 0, "there is no place");
+    }
+    let refused = 150 - served.len() + 2 * 30;
+    drop(served);
+    server.signal("-TERM");
+    let output = server.finish();
+    let statistics = String::from_utf8_lossy(&output.stderr);
+    assert!(statistics.contains(&format!("refused without a descriptor {refused}\n")), "{statistics}");
+    assert!(!statistics.contains("pauses of accepting"), "nobody waited for a retry: {statistics}");
+}
+
 #[test]
 fn there_is_a_place_again_when_others_leave() {
     let (_server, at) = poor_server(&[]);

@@ -6,14 +6,14 @@ mod common;
 use std::{
     fs,
     io::{ErrorKind, Read, Write},
-    net::TcpStream,
+    net::{Shutdown, TcpStream},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Instant,
 };
 
 use common::{
-    PATIENCE, connect, exchange, pattern,
+    End, PATIENCE, connect, exchange, pattern,
     programs::{Killed, Turns, example, has_strace, start_server},
     read_out,
 };
@@ -37,6 +37,11 @@ impl Injected {
         command.env_remove("RUST_LOG").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let (server, _, at) = start_server(command);
         Self { server, at: at.parse().unwrap(), log }
+    }
+
+    /// How many times the log names this call so far.
+    fn count(&self, call: &str) -> usize {
+        fs::read_to_string(&self.log).unwrap().matches(&format!("{call}(")).count()
     }
 
     /// Ends the server, and returns its statistics.
@@ -136,8 +141,10 @@ fn no_accept_that_keeps_failing_makes_the_server_spin() {
     if !has_strace() {
         return;
     }
-    for (n, error) in ["ENOMEM:when=2+", "EMFILE:when=2+", "ENFILE:when=2+"].iter().enumerate() {
+    let errors = ["ENOMEM:when=2+", "EMFILE:when=2+", "ENFILE:when=2+", "EPERM:when=2+"];
+    for (n, error) in errors.iter().enumerate() {
         println!("{error}"); // which one it was, if it fails
+        let begin = Instant::now();
         // The first call accepts the one client who is ever served.
         let mut server = Injected::start(&format!("spin{n}"), "accept4", error);
         let turns = Turns::of(&mut server.server);
@@ -147,6 +154,10 @@ fn no_accept_that_keeps_failing_makes_the_server_spin() {
         assert_eq!(exchange(&mut served, b"hello"), b"hello");
         turns.assert_rest(&mut server.server, &mut served);
         assert_eq!(exchange(&mut served, b"hello"), b"hello", "{error}");
+        // An accept budget for each event of the listener, for the rest of the turn that accepted a client, and for each
+        // retry, which comes after 100 ms.
+        let (calls, retries) = (server.count("accept4"), begin.elapsed().as_millis() as usize / 100);
+        assert!(calls <= 256 * (4 + retries), "{error}: {calls} calls and time for {retries} retries");
     }
 }
 
@@ -188,4 +199,29 @@ fn an_error_of_the_socket_ends_its_connection_and_no_other() {
         let statistics = server.end();
         assert!(statistics.contains(", failed 1"), "{calls}: {statistics}");
     }
+}
+
+/// The end of file of an orderly close would make an answer that was cut off look complete.
+#[test]
+fn bytes_lost_by_an_error_of_send_end_with_a_reset() {
+    if !has_strace() {
+        return;
+    }
+    let server = Injected::start("lost", "sendto", "EIO:when=2+");
+    let mut served = connect(server.at);
+    assert_eq!(exchange(&mut served, b"hello"), b"hello");
+    // A small echo is gathered and a large echo is sent from where it stands: each has its own way to fail.
+    for (len, ends_first) in [(10, false), (10, true), (10_000, false), (10_000, true)] {
+        let mut client = connect(server.at);
+        client.write_all(&pattern(len, 1)).unwrap();
+        if ends_first {
+            let _ = client.shutdown(Shutdown::Write); // fails if the reset was faster
+        }
+        assert_eq!(read_out(&mut client), (vec![], End::Reset), "{len} bytes, {ends_first}");
+    }
+    // A client that has received a part must not take that part for the whole.
+    served.write_all(b"is lost").unwrap();
+    assert_eq!(read_out(&mut served), (vec![], End::Reset));
+    let statistics = server.end();
+    assert!(statistics.contains("undelivered 5"), "{statistics}");
 }

@@ -5,7 +5,7 @@ mod common;
 use std::{
     io::{self, ErrorKind, Read, Write},
     net::{TcpListener, TcpStream},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use common::{Call, Host, Recorder, connect, pair::connected, reset};
@@ -51,21 +51,27 @@ fn assert_connected(stream: &mut TcpStream, client: &mut TcpStream) {
 fn without_a_token_both_come_back_as_they_were() {
     let host = Host::new();
     let mut reactor = full(&host);
+    // An adopted socket loses its linger time; a refused socket has to keep it.
+    let linger = Some(Duration::from_secs(7));
     for nonblocking in [false, true] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(nonblocking).unwrap();
+        SockRef::from(&listener).set_linger(linger).unwrap();
         let refused = reactor.net().adopt_listener(listener).unwrap_err();
         assert!(refused.to_string().contains("token"), "{refused}");
         assert_is_as_before((&refused.back).into(), nonblocking);
+        assert_eq!(SockRef::from(&refused.back).linger().unwrap(), linger);
         assert_listens(&refused.back);
 
         let (mut client, stream) = connected();
         stream.set_nonblocking(nonblocking).unwrap();
+        SockRef::from(&stream).set_linger(linger).unwrap();
         let refused = reactor.net().adopt_stream(stream, 7).unwrap_err();
         assert!(refused.to_string().contains("token"), "{refused}");
         let (mut stream, session) = refused.back;
         assert_eq!(session, 7);
         assert_is_as_before((&stream).into(), nonblocking);
+        assert_eq!(SockRef::from(&stream).linger().unwrap(), linger);
         assert_connected(&mut stream, &mut client);
     }
     assert_eq!(reactor.net().stats().open, 0);

@@ -157,10 +157,12 @@ impl Entry<'_> {
         if let Some(timer) = idle.timer.take() {
             timers.cancel(timer);
         }
-        if idle.after > 0 && !self.lifetime.rare.as_ref().is_some_and(|rare| rare.opening.is_some()) {
+        let is_open = self.lifetime.rare.as_ref().is_none_or(|rare| rare.opening.is_none());
+        if idle.after > 0 && is_open {
             clock.set_tick(now);
             let at = later(now, Duration::from_millis(idle.after.into()));
             (idle.since, idle.timer) = (clock.tick(), Some(timers.insert(at, TimerKind::Idle(slot))));
+            self.meta.idle_armed = idle.since;
         }
         if let Some(quiet) = self.lifetime.rare.as_mut().and_then(|rare| rare.quiet.as_mut()) {
             if let Some(timer) = quiet.timer.take() {
@@ -175,31 +177,34 @@ impl Entry<'_> {
     pub(crate) fn idle_is_due(&mut self, now: Instant) {
         self.lifetime.idle.timer = None;
         self.store_activity(); // bytes that moved between turns have met no clock yet
-        if self.meta.is_scheduled() {
-            // An event of this turn may end the idle time, and so may bytes that go out in this turn.
-            return self.set_idle_timer(now, 0);
-        }
         if self.connection.phase() >= Phase::Flushing {
             return; // a close has bounds of its own
         }
         let tick = self.common.clock.tick();
         let idle = &mut self.lifetime.idle;
-        if self.connection.is_paused() {
+        let left = if self.meta.is_scheduled() {
+            0 // an event of this turn may end the idle time, and so may bytes that go out in this turn
+        } else if self.connection.is_paused() {
             idle.since = tick; // the peer waits for the handler
-        }
-        match idle.after.saturating_sub(tick.wrapping_sub(idle.since)) {
-            0 => {
+            idle.after
+        } else {
+            // Without a byte since the timer was set, the time is over, even if the turn is so late that the ticks wrap.
+            let is_silent = idle.since == self.meta.idle_armed;
+            let left = idle.after.saturating_sub(tick.wrapping_sub(idle.since));
+            if is_silent || left == 0 {
                 self.connection.end_by_limit(CloseReason::IdleTimeout);
-                self.queue();
+                return self.queue();
             }
-            left => self.set_idle_timer(now, left),
-        }
+            left
+        };
+        self.set_idle_timer(now, left);
     }
 
     fn set_idle_timer(&mut self, now: Instant, milliseconds: u32) {
         let at = later(now, Duration::from_millis(milliseconds.into()));
         let timer = self.common.timers.insert(at, TimerKind::Idle(self.meta.slot()));
         self.lifetime.idle.timer = Some(timer);
+        self.meta.idle_armed = self.lifetime.idle.since;
     }
 
     /// Closes the connection if it is idle: nothing is left to do, and no byte has moved for the time that was asked for.
@@ -272,7 +277,7 @@ impl Entry<'_> {
         let linger_ends = later(closing.heard, self.common.options.linger);
         let out_of_time = now >= closing.by;
         let silent = now >= linger_ends && !is_queued; // an event of this turn is looked at first
-        if !out_of_time && !(lingers && silent) {
+        if !(out_of_time || lingers && silent) {
             // Input only stores its time, so the timer is set again here.
             let again = linger_ends.max(now).min(closing.by);
             closing.timer = self.common.timers.insert(again, TimerKind::Closing(self.meta.slot()));

@@ -38,6 +38,8 @@ pub(crate) struct SlotMeta {
     pub(super) listener: u32,
     /// The index of the connection in the table's list of connections.
     pub(super) position: u32,
+    /// The tick of the last byte when the idle timer was set. It stands here because the slot has room for it.
+    pub(super) idle_armed: u32,
     pub(super) queued: bool,
     pub(super) to_flush: bool,
     /// The handler has set the idle timeout or `close_when_idle`, and the timer is not set yet. Both count from the turn
@@ -123,6 +125,7 @@ impl SlotMeta {
             generation,
             listener: NO_SLOT,
             position: NO_SLOT,
+            idle_armed: 0,
             queued: false,
             to_flush: false,
             arm_timers: false,

@@ -55,10 +55,14 @@ impl Killed {
 
     /// Its output to the end. A program that does not end keeps its pipes open: hence a thread, and a kill.
     pub fn finish(&mut self) -> Output {
+        self.finish_within(PATIENCE)
+    }
+
+    fn finish_within(&mut self, patience: Duration) -> Output {
         let pipes = (self.child().stdout.take(), self.child().stderr.take());
         let (done, outputs) = mpsc::channel();
         thread::spawn(move || done.send((read_all(pipes.0), read_all(pipes.1))));
-        let (stdout, stderr) = outputs.recv_timeout(PATIENCE).expect("it ends, and in time");
+        let (stdout, stderr) = outputs.recv_timeout(patience).expect("it ends, and in time");
         let status = self.0.take().expect("taken only here").wait().expect("it is our child");
         Output { status, stdout, stderr }
     }
@@ -154,4 +158,39 @@ impl Turns {
         let enough = 20 + begin.elapsed().as_millis() as u64 / 20;
         assert!(turns <= enough, "{turns} turns in {:?}", begin.elapsed());
     }
+}
+
+/// Tells a test that it runs under strace, in a process of its own.
+#[cfg(target_os = "linux")]
+const UNDER_STRACE: &str = "TIDEGATE_TEST_UNDER_STRACE";
+
+/// Whether this process was started by [`run_under_strace`].
+#[cfg(target_os = "linux")]
+pub fn is_under_strace() -> bool {
+    std::env::var_os(UNDER_STRACE).is_some()
+}
+
+/// Runs the test of this name in a process of its own, where `calls` meet `error`: both as in strace(1), "accept4" and
+/// "EINTR:when=1". strace counts the calls of each thread by itself, and a test runs in one thread. Returns the log.
+#[cfg(target_os = "linux")]
+pub fn run_under_strace(test: &str, calls: &str, error: &str) -> String {
+    let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{test}.{}", std::process::id()));
+    let mut command = Command::new("strace");
+    // -D: the test is our child and strace its child, so the test cannot outlive ours.
+    command.args(["-D", "-f", "-qq", "-o"]).arg(&log);
+    command.args(["-e", &format!("trace={calls}"), "-e", &format!("inject={calls}:error={error}")]);
+    command.arg(std::env::current_exe().expect("a test has a path"));
+    command.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(UNDER_STRACE, "1");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // The patience of the test ends first, and the test says what it waited for.
+    let output = Killed::start(&mut command).finish_within(2 * PATIENCE);
+    let calls = std::fs::read_to_string(&log);
+    let _ = std::fs::remove_file(&log);
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{test}, {error}: {stdout}{stderr}");
+    assert!(stdout.contains(" 1 passed"), "no test has the name {test}: {stdout}");
+    let calls = calls.expect("strace writes a log");
+    assert!(calls.contains("(INJECTED)"), "nothing was injected, so nothing was tested: {calls}");
+    calls
 }
