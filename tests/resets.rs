@@ -337,6 +337,6 @@ fn a_reset_ends_a_connection_that_is_being_closed() {
     server.turn();
     assert_eq!((server.rest(), server.net().stats().open), (vec![], 1));
     reset(client);
-    assert_eq!(server.next(), Told::Close(CloseKind::Closed));
+    assert_eq!(server.next(), Told::Close(CloseKind::Reset), "the close could not be carried out");
     assert_eq!(server.net().stats().open, 0);
 }
