@@ -313,8 +313,9 @@ fn another_thread_can_stop_and_drain_a_loop_that_sleeps() {
     assert_eq!(server.drain(A_DAY).1.drain_resets, 0);
 
     // Twice: nobody waits for the one who stays.
-    let server = Server::start(Options::default(), || Recorder::new(|_: &mut Net<u32>, _, _, _: &Call| {}));
+    let server = Server::start(Options::default(), common::echo);
     let mut client = server.connect();
+    assert_eq!(exchange(&mut client, b"hello"), b"hello"); // in the backlog, it would not be accepted any more
     let remote = server.remote.clone();
     remote.drain(A_DAY);
     let (recorder, stats) = server.drain(A_DAY);
