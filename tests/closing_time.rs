@@ -151,7 +151,7 @@ fn a_peer_that_does_not_read_is_reset_at_the_close_timeout() {
     turn_until(&mut event_loop, &mut recorder, |recorder, _| recorder.has_closed(0));
     assert!(before.elapsed() >= Duration::from_millis(20), "it had time to deliver");
     assert_eq!(event_loop.net().stats().open, 0, "no linger time after a reset");
-    assert_eq!(recorder.of(0).last(), Some(&Call::Close(CloseKind::Closed)));
+    assert_eq!(recorder.of(0).last(), Some(&Call::Close(CloseKind::CloseTimeout)));
     let (came, end) = read_out(&mut client);
     assert!(came.len() < 8 << 20 && end == End::Reset);
     assert_eq!(next_deadline(&mut event_loop), None, "no timer stays behind");

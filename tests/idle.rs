@@ -279,7 +279,7 @@ fn a_close_has_bounds_of_its_own() {
     rehearsal.advance(&mut actor, 30 * SECOND - MOMENT);
     assert!(rehearsal.is_open(client));
     rehearsal.advance(&mut actor, MOMENT);
-    assert_eq!(rehearsal.why(client), Some(CloseKind::Closed));
+    assert_eq!(rehearsal.why(client), Some(CloseKind::CloseTimeout));
     assert!(rehearsal.is_reset(client));
 }
 

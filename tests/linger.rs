@@ -127,7 +127,7 @@ fn an_answer_that_is_not_taken_ends_at_the_close_timeout() {
     host.pass(CLOSE_TIMEOUT - MOMENT);
     assert_eq!((host.open(), host.told()), (1, vec![]));
     host.pass(MOMENT);
-    assert_eq!((host.open(), host.told()), (0, vec![Told::Close(CloseKind::Closed)]));
+    assert_eq!((host.open(), host.told()), (0, vec![Told::Close(CloseKind::CloseTimeout)]));
     // It must not take what it has for the whole.
     let error = client.read_to_end(&mut Vec::new()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);

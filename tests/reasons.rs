@@ -16,7 +16,7 @@ use tidegate::{CloseKind, ConnId, Options, Reactor, Stats, testing::Rehearsal};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-const KINDS: [CloseKind; 12] = [
+const KINDS: [CloseKind; 13] = [
     CloseKind::Eof,
     CloseKind::Closed,
     CloseKind::Drained,
@@ -26,6 +26,7 @@ const KINDS: [CloseKind; 12] = [
     CloseKind::ConnectFailed,
     CloseKind::IdleTimeout,
     CloseKind::Deadline,
+    CloseKind::CloseTimeout,
     CloseKind::OutboxLimit,
     CloseKind::InboxLimit,
     CloseKind::MemoryLimit,
@@ -43,7 +44,7 @@ fn assert_counted(stats: &Stats, kind: CloseKind) {
 #[test]
 fn every_reason_is_told_and_counted() {
     type Drive = fn(&mut Rehearsal, &mut Actor<'_>, ConnId);
-    let cases: [(CloseKind, Drive); 13] = [
+    let cases: [(CloseKind, Drive); 14] = [
         (CloseKind::Eof, |rehearsal, actor, id| rehearsal.eof(actor, id)),
         // Both directions have just ended.
         (CloseKind::Eof, |rehearsal, actor, id| {
@@ -65,6 +66,11 @@ fn every_reason_is_told_and_counted() {
         (CloseKind::Deadline, |rehearsal, _, id| {
             let at = rehearsal.net().now() + SECOND;
             rehearsal.net().conn(id).unwrap().set_deadline(Some(at));
+        }),
+        (CloseKind::CloseTimeout, |rehearsal, _, id| {
+            rehearsal.capacity(id, 0);
+            rehearsal.net().send_all(id, b"an answer");
+            rehearsal.net().close(id);
         }),
         (CloseKind::OutboxLimit, |rehearsal, _, id| {
             rehearsal.capacity(id, 0);

@@ -125,13 +125,17 @@ fn the_peers_reset_ends_the_connection_behind_its_last_words() {
 }
 
 #[test]
-fn a_reset_ends_a_connection_that_is_not_being_read() {
+fn a_reset_of_a_connection_that_is_not_being_read_waits_for_the_resume() {
     let mut actor = Actor::idle();
     let (mut rehearsal, client) = rehearse(&mut actor);
     rehearsal.net().conn(client).unwrap().pause_reading();
     rehearsal.receive(&mut actor, client, b"not wanted now");
     rehearsal.reset(&mut actor, client);
-    assert_eq!(actor.of(client), [Cue::Open, Cue::Close(CloseKind::Reset)]);
+    assert_eq!(actor.of(client), [Cue::Open]);
+    rehearsal.net().resume_reading(client);
+    rehearsal.settle(&mut actor);
+    let words = Cue::Data(b"not wanted now".to_vec());
+    assert_eq!(actor.of(client), [Cue::Open, words, Cue::Close(CloseKind::Reset)]);
 }
 
 #[test]

@@ -66,33 +66,46 @@ fn a_reset_in_the_middle_of_an_answer_is_told_once() {
 }
 
 #[test]
-fn a_reset_while_reading_is_paused_ends_the_connection() {
+fn a_reset_while_reading_is_paused_ends_the_connection_after_the_resume() {
     for paused_before in [true, false] {
         let (tell, told) = mpsc::channel();
         let script = Script::new(&tell).on_data({
             let tell = tell.clone();
-            move |conn, _| {
-                conn.pause_reading();
-                let _ = tell.send(Told::Data(vec![]));
-                1
+            move |conn, input| {
+                let _ = tell.send(Told::Data(input.to_vec()));
+                if input.starts_with(b"!") {
+                    conn.pause_reading();
+                    return 1;
+                }
+                input.len()
             }
         });
         let mut server = Stepped::new(Options::default(), script, told);
         let mut client = connect(server.address);
-        client.write_all(b"more than it wants").unwrap();
-        server.next().open();
+        client.write_all(b"!more than it wants").unwrap();
+        let id = server.next().open();
+        let shown = Told::Data(b"!more than it wants".to_vec());
+        let mut rest = b"more than it wants".to_vec();
         if paused_before {
-            assert_eq!(server.next(), Told::Data(vec![]));
-            client.write_all(b"and something that it has not read").unwrap();
+            assert_eq!(server.next(), shown);
+            client.write_all(b" and something that it has not read").unwrap();
+            rest.extend_from_slice(b" and something that it has not read");
             server.turn();
         }
         reset(client);
         if !paused_before {
-            assert_eq!(server.next(), Told::Data(vec![]));
+            assert_eq!(server.next(), shown);
         }
-        assert_eq!(server.next(), Told::Close(CloseKind::Reset));
-        assert_eq!(server.net().stats().open, 0);
-        assert_eq!(server.rest(), []);
+        // An event that comes later than the reset tells that the reset has been seen.
+        let _fence = connect(server.address);
+        server.next().open();
+        server.turn();
+        assert_eq!(server.rest(), [], "what the peer said is kept until the resume");
+        server.net().resume_reading(id);
+        let (heard, then) = hear_out(&mut server);
+        assert_eq!(heard, rest);
+        assert_eq!(then, [Told::Close(CloseKind::Reset)]);
+        assert_eq!(server.net().stats().open, 1, "the fence");
     }
 }
 
@@ -324,6 +337,6 @@ fn a_reset_ends_a_connection_that_is_being_closed() {
     server.turn();
     assert_eq!((server.rest(), server.net().stats().open), (vec![], 1));
     reset(client);
-    assert_eq!(server.next(), Told::Close(CloseKind::Closed));
+    assert_eq!(server.next(), Told::Close(CloseKind::Reset), "the close could not be carried out");
     assert_eq!(server.net().stats().open, 0);
 }

@@ -3,6 +3,7 @@
 
 pub mod actor;
 pub mod pair;
+pub mod panicky;
 pub mod programs;
 mod recorder;
 pub mod script;

@@ -50,6 +50,16 @@ impl Pair {
         await_arrival(&self.twin, bytes.len());
     }
 
+    /// Resets the connection, and returns when the reactor's socket knows of it. The error stays with that socket.
+    pub fn reset(self) -> TcpStream {
+        super::reset(self.client);
+        let mut host = super::Host::new();
+        let mut watched = mio::net::TcpStream::from_std(self.twin.try_clone().unwrap());
+        host.poll.registry().register(&mut watched, mio::Token(0), mio::Interest::READABLE).unwrap();
+        while !host.collect(1).iter().any(|event| event.is_error() || event.is_write_closed()) {}
+        self.twin
+    }
+
     /// Reads what the reactor has sent.
     pub fn read(&self, len: usize) -> Vec<u8> {
         let mut bytes = vec![0; len];

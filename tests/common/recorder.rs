@@ -212,6 +212,12 @@ impl Host {
         }
     }
 
+    /// Hands over the events that are there, without a turn.
+    pub fn poll_once<S>(&mut self, reactor: &mut Reactor<S>) {
+        self.poll.poll(&mut self.events, Some(Duration::ZERO)).unwrap();
+        self.events.iter().for_each(|event| assert!(reactor.handle(event)));
+    }
+
     /// Turns as the own loop does, at a time of the test's choice, until `done`.
     pub fn turn_until<S, H: Handler<Session = S>>(
         &mut self,
