@@ -180,11 +180,13 @@ impl Entry<'_> {
         if self.connection.phase() >= Phase::Flushing {
             return; // a close has bounds of its own
         }
+        if self.meta.is_scheduled() {
+            // An event of this turn may end the idle time, and so may bytes that go out in this turn.
+            return self.set_idle_timer(now, 0);
+        }
         let tick = self.common.clock.tick();
         let idle = &mut self.lifetime.idle;
-        let left = if self.meta.is_scheduled() {
-            0 // an event of this turn may end the idle time, and so may bytes that go out in this turn
-        } else if self.connection.is_paused() {
+        let left = if self.connection.is_paused() {
             idle.since = tick; // the peer waits for the handler
             idle.after
         } else {
@@ -197,6 +199,7 @@ impl Entry<'_> {
             }
             left
         };
+        self.meta.idle_armed = self.lifetime.idle.since;
         self.set_idle_timer(now, left);
     }
 
@@ -204,7 +207,6 @@ impl Entry<'_> {
         let at = later(now, Duration::from_millis(milliseconds.into()));
         let timer = self.common.timers.insert(at, TimerKind::Idle(self.meta.slot()));
         self.lifetime.idle.timer = Some(timer);
-        self.meta.idle_armed = self.lifetime.idle.since;
     }
 
     /// Closes the connection if it is idle: nothing is left to do, and no byte has moved for the time that was asked for.
