@@ -222,3 +222,30 @@ fn child_of_a_server() {
     });
     lie(|_| true);
 }
+
+#[test]
+fn a_server_that_never_reads_is_told_with_the_time() {
+    let tell = |connections: &str, told: &str| {
+        let command = server("mute", "server_that_never_reads", "");
+        let arguments = ["--servers", "mio", "--exec", &command, "--connections", connections];
+        let short = "--quick --workloads ping-pong --rounds 1 --round-time 0.02".split(' ');
+        let output = bench(&arguments.into_iter().chain(short).collect::<Vec<_>>());
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert_eq!(line(&output), format!("bench: mute, ping-pong, 64 bytes, {told} within 10s"));
+    };
+    // Both at the same time, because the benchmark waits for its whole patience.
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            tell("1", "1 connection: connection 1: the server did not send back 64 of 64 bytes");
+        });
+        tell("2", "2 connections: after 2 connections of 2: the server did not send back a byte");
+    });
+}
+
+#[test]
+#[ignore = "a server for the test above, which starts it"]
+fn server_that_never_reads() {
+    let Some([port]) = ports() else { return };
+    let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let _clients: Vec<TcpStream> = listener.incoming().map_while(Result::ok).collect();
+}
