@@ -114,11 +114,14 @@ impl Server {
     /// A handle that ends this server from another thread, which is what a signal handler needs: once it serves, nothing
     /// else can be told to it.
     ///
+    /// Takes a descriptor, and with a server at every interface a second one, so that the server can be ended later even
+    /// if no descriptor is free then. The clones of a stopper share them.
+    ///
     /// # Errors
     ///
-    /// Those of [`local_addr`](Server::local_addr).
+    /// Those of [`local_addr`](Server::local_addr), and those of socket(2).
     pub fn stopper(&self) -> io::Result<Stopper> {
-        Ok(Stopper::new(self.local_addr()?, Arc::clone(&self.clients)))
+        Stopper::new(self.local_addr()?, Arc::clone(&self.clients))
     }
 
     /// Serves one client after the other, until it is [stopped](Stopper::stop).
@@ -140,7 +143,7 @@ impl Server {
                 if let Err(error) = thread.spawn_scoped(scope, || serve(client, &mut vec![0; self.buffer])) {
                     // The client went with the closure: its connection is closed.
                     log::warn!("no thread for a client: {error}");
-                    thread::sleep(ACCEPT_PAUSE);
+                    self.clients.pause();
                 }
             }
         });
@@ -150,13 +153,10 @@ impl Server {
     fn accept(&self) -> Option<Client<'_>> {
         let mut warned = false;
         loop {
-            let error = match self.listener.accept() {
+            let error = match self.clients.accept_with(|| self.listener.accept())? {
                 Ok((stream, peer)) => return self.clients.admit(stream, peer),
                 Err(error) => error,
             };
-            if self.clients.are_stopped() {
-                return None;
-            }
             // The client went away while it waited, or a signal came: the next one is not concerned (accept(2)).
             if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) {
                 continue;
@@ -165,7 +165,7 @@ impl Server {
                 log::warn!("cannot accept, trying again every {ACCEPT_PAUSE:?}: {error}");
                 warned = true;
             }
-            thread::sleep(ACCEPT_PAUSE);
+            self.clients.pause();
         }
     }
 }

@@ -26,7 +26,8 @@ pub struct Args {
     servers: Vec<Builtin>,
 
     /// Another program that takes part: any echo server, {port} stands for the port at 127.0.0.1 where it has to listen. No
-    /// shell is involved, spaces separate the words. Can be given several times; on Unix only
+    /// shell is involved, spaces separate the words. The processes that it starts are ended with it, if they stay in its
+    /// process group. Can be given several times; on Unix only
     #[arg(long, value_name = "[NAME=]CMD {port}", value_parser = program)]
     exec: Vec<Contender>,
 

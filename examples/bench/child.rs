@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::group;
 use crate::servers::Builtin;
 
 /// How long a server may take until it listens.
@@ -45,7 +46,7 @@ impl Contender {
     }
 }
 
-/// A server that listens, until this is dropped.
+/// A server that listens, until this is dropped. The processes that the server has started end with it.
 pub struct Child {
     pub address: SocketAddr,
     process: process::Child,
@@ -87,6 +88,8 @@ impl Child {
     /// Why it has ended, if it has.
     pub fn ended(&mut self) -> Option<String> {
         let status = self.process.try_wait().ok()??;
+        // The processes that the server has started may still run.
+        group::end(&mut self.process);
         // What it wrote last may be on its way through the pipe.
         thread::sleep(Duration::from_millis(20));
         let words = self.last_words.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -99,10 +102,8 @@ impl Child {
 
     fn spawn(mut command: Command) -> Result<Self, String> {
         command.stdin(Stdio::piped()).stderr(Stdio::piped()).env_remove("RUST_LOG");
-        // Out of the terminal's group: Ctrl-C is this process's affair, which then ends them.
-        #[cfg(unix)]
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        let mut process = command.spawn().map_err(|error| format!("cannot be started: {error}"))?;
+        let mut process =
+            group::spawn(&mut command).map_err(|error| format!("cannot be started: {error}"))?;
         let last_words = Arc::new(Mutex::new(String::new()));
         let (words, stderr) = (Arc::clone(&last_words), process.stderr.take().expect("piped"));
         // To the end: a full pipe would hold a server up that writes a log.
@@ -150,8 +151,7 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        // It may have ended by itself: then there is nothing to kill, and it is only waited for.
-        let _ = self.process.kill();
+        group::end(&mut self.process);
         let _ = self.process.wait();
     }
 }

@@ -3,7 +3,7 @@
 //! It asks the poll without waiting, over and over. So the server never pays for waking it, and the time in which there
 //! was nothing to do can be told: a generator that had none of it was the limit, and not the server.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -37,16 +37,29 @@ pub struct Tally {
 /// A reset in place of a FIN: the many connections of a run would otherwise each keep a port of this machine for a
 /// minute, tcp(7). It closes only when all has come back, so nothing is lost by it.
 pub fn connect(to: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect_timeout(&to, PATIENCE)?;
+    let stream = TcpStream::connect_timeout(&to, PATIENCE)
+        .map_err(|error| explain(error, "the server did not take the connection"))?;
     stream.set_nodelay(true)?;
     SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
     Ok(stream)
 }
 
+/// The error of a call that has waited for [`PATIENCE`], with what did not happen in that time.
+///
+/// The text of a system call's own error does not tell: after SO_RCVTIMEO it is "Resource temporarily unavailable".
+fn explain(error: io::Error, missing: &str) -> io::Error {
+    match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+            io::Error::new(ErrorKind::TimedOut, format!("{missing} within {PATIENCE:?}"))
+        }
+        _ => error,
+    }
+}
+
 /// A poll; a signal that interrupts it is nothing that happened.
 fn look(poll: &mut Poll, events: &mut Events, wait: Duration) -> Result<(), String> {
     match poll.poll(events, Some(wait)) {
-        Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+        Err(error) if error.kind() == ErrorKind::Interrupted => {
             events.clear();
             Ok(())
         }
@@ -102,6 +115,16 @@ fn percentiles(histogram: &Histogram<u64>) -> Option<Latency> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_timeout_is_told_with_what_was_waited_for_and_another_error_as_it_is() {
+        for kind in [ErrorKind::WouldBlock, ErrorKind::TimedOut] {
+            let error = explain(kind.into(), "the server did not take the connection");
+            assert_eq!(error.to_string(), "the server did not take the connection within 10s");
+        }
+        let refused = explain(ErrorKind::ConnectionRefused.into(), "the server did not take the connection");
+        assert_eq!(refused.to_string(), "connection refused");
+    }
 
     #[test]
     fn percentiles_are_microseconds() {

@@ -19,6 +19,7 @@ pub(crate) mod child;
 pub(crate) mod columns;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub(crate) mod group;
 pub(crate) mod load;
 pub(crate) mod measure;
 pub(crate) mod plan;
@@ -55,9 +56,10 @@ fn main() -> ExitCode {
 }
 
 fn compare(args: &Args) -> Result<(), String> {
-    // The first one ends the run after the present round, a second one at once: the servers end with this process.
+    // The first signal ends the run after the present round, a second signal at once, with the servers.
     let interrupted = || {
         if run::STOP.swap(true, Ordering::Relaxed) {
+            group::end_all();
             process::exit(130);
         }
     };

@@ -1,26 +1,48 @@
 //! Ending a server that sits in `accept`: what the textbooks leave out.
 
-use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use std::{fmt, io, mem};
 
 use slab::Slab;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::ACCEPT_PAUSE;
+
+/// How long a wake-up connection may take. A connection over loopback takes longer only if the backlog is full, and
+/// then `accept` does not sleep either.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Ends a [`Server`](super::Server) from another thread. Cloning gives another handle of the same server.
 #[derive(Clone, Debug)]
 pub struct Stopper {
-    door: SocketAddr,
     clients: Arc<Clients>,
+    doors: Arc<Mutex<Vec<Door>>>,
 }
 
-/// The clients that are being served, so that they can be cut off.
+/// An address at which the listener can be reached from its own machine, and a socket that is not connected yet.
+///
+/// The socket exists from the start because a server may have to be ended while its process has no free descriptor.
+#[derive(Debug)]
+struct Door {
+    at: SocketAddr,
+    socket: Socket,
+}
+
+/// The clients that are being served, so that they can be cut off, and whether the server goes on.
 #[derive(Debug, Default)]
-pub(super) struct Clients(Mutex<State>);
+pub(super) struct Clients {
+    state: Mutex<State>,
+    /// Notified when the server is stopped, and when an `accept` of a stopped server has returned.
+    changed: Condvar,
+}
 
 #[derive(Debug, Default)]
 struct State {
     stopped: bool,
+    /// A thread is in `accept`, or is about to call `accept`. No thread sets this flag once `stopped` is set.
+    accepting: bool,
     streams: Slab<Arc<TcpStream>>,
 }
 
@@ -43,7 +65,9 @@ impl Stopper {
     /// # Portability
     ///
     /// A thread that sleeps in `accept` is woken by a connection to its own listener. Closing the listener does not wake
-    /// it, and `shutdown` does so on some systems only. The connection takes a free descriptor of this process.
+    /// the thread, and `shutdown` does so on some systems only. The socket of this connection was made together with the
+    /// stopper, so the call needs no free descriptor. If the connection fails nevertheless, for example because no port
+    /// is free, the call tries again every 100 ms until `accept` has returned.
     ///
     /// # Examples
     ///
@@ -57,16 +81,55 @@ impl Stopper {
         if !self.clients.stop() {
             return;
         }
-        // A backlog that is full may leave the call without an answer, but then accept does not sleep either.
-        let patience = Duration::from_secs(1);
-        if !doors(self.door).iter().any(|door| TcpStream::connect_timeout(door, patience).is_ok()) {
-            log::debug!("{} could not be reached to end its server", self.door);
+        // Taken, so that their descriptors are free again when this method returns.
+        let mut doors = mem::take(&mut *self.doors.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut warned = false;
+        while self.clients.accept_is_running() {
+            let Err(error) = wake(&mut doors) else { return };
+            let still_runs = self.clients.wait_while(|state| state.accepting);
+            if still_runs && !warned {
+                log::warn!("cannot wake a server to end it, trying again every {ACCEPT_PAUSE:?}: {error}");
+                warned = true;
+            }
         }
     }
 
-    pub(super) fn new(door: SocketAddr, clients: Arc<Clients>) -> Stopper {
-        Stopper { door, clients }
+    pub(super) fn new(listener: SocketAddr, clients: Arc<Clients>) -> io::Result<Stopper> {
+        let doors = doors(listener)?;
+        Ok(Stopper { clients, doors: Arc::new(Mutex::new(doors)) })
     }
+}
+
+impl Door {
+    fn new(at: SocketAddr) -> io::Result<Door> {
+        let socket = Socket::new(Domain::for_address(at), Type::STREAM, Some(Protocol::TCP))?;
+        Ok(Door { at, socket })
+    }
+
+    /// Connects to the listener. The connection is closed when the door is dropped.
+    fn connect(&mut self) -> io::Result<()> {
+        let result = self.socket.connect_timeout(&self.at.into(), CONNECT_PATIENCE);
+        // Not every system connects a socket whose connect has failed (connect(2)). The old socket is kept until there is
+        // a new socket, because its descriptor might be the last.
+        if result.is_err()
+            && let Ok(fresh) = Door::new(self.at)
+        {
+            *self = fresh;
+        }
+        result
+    }
+}
+
+/// Connects to the first door that takes a connection; the error is that of the last door.
+fn wake(doors: &mut [Door]) -> io::Result<()> {
+    let mut result = Err(io::ErrorKind::AddrNotAvailable.into());
+    for door in doors {
+        result = door.connect();
+        if result.is_ok() {
+            break;
+        }
+    }
+    result
 }
 
 impl Clients {
@@ -82,8 +145,40 @@ impl Clients {
         Some(Client { stream, peer, key, clients: self })
     }
 
-    pub(super) fn are_stopped(&self) -> bool {
-        self.lock().stopped
+    /// Calls `accept`, which may sleep until there is a client; `None` without a call once the server is stopped.
+    ///
+    /// Both the flag and the note that a thread is in `accept` are behind one lock. So either this method sees the flag,
+    /// or [`Stopper::stop`] sees that a thread has to be woken.
+    pub(super) fn accept_with<T>(&self, accept: impl FnOnce() -> T) -> Option<T> {
+        let mut state = self.lock();
+        if state.stopped {
+            return None;
+        }
+        state.accepting = true;
+        drop(state);
+        let accepted = accept();
+        let mut state = self.lock();
+        state.accepting = false;
+        if state.stopped {
+            self.changed.notify_all();
+        }
+        Some(accepted)
+    }
+
+    fn accept_is_running(&self) -> bool {
+        self.lock().accepting
+    }
+
+    /// Sleeps for [`ACCEPT_PAUSE`], or until the server is stopped.
+    pub(super) fn pause(&self) {
+        self.wait_while(|state| !state.stopped);
+    }
+
+    /// Sleeps while the condition holds, for [`ACCEPT_PAUSE`] at most. True if the condition still holds then.
+    fn wait_while(&self, condition: impl Fn(&State) -> bool) -> bool {
+        let waited = self.changed.wait_timeout_while(self.lock(), ACCEPT_PAUSE, |state| condition(state));
+        // A poisoned lock does not matter, see `lock`.
+        waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
     /// Whether this was the first call.
@@ -97,12 +192,13 @@ impl Clients {
             // Wakes the thread in its recv or send. It fails if the client is gone, which is as good.
             let _ = stream.shutdown(Shutdown::Both);
         }
+        self.changed.notify_all();
         true
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing panics under the lock, and a flag and a list are whole in any case.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -125,13 +221,17 @@ impl fmt::Display for Client<'_> {
 }
 
 /// Where a listener can be reached from its own machine: not every system connects to the address of all interfaces.
-fn doors(at: SocketAddr) -> Vec<SocketAddr> {
-    let four = SocketAddr::from((Ipv4Addr::LOCALHOST, at.port()));
-    let six = SocketAddr::from((Ipv6Addr::LOCALHOST, at.port()));
-    match at {
-        SocketAddr::V4(at) if at.ip().is_unspecified() => vec![four],
-        // It may take IPv4 as well, on a machine whose loopback has no IPv6.
-        SocketAddr::V6(at) if at.ip().is_unspecified() => vec![six, four],
-        _ => vec![at],
+fn doors(listener: SocketAddr) -> io::Result<Vec<Door>> {
+    let four = SocketAddr::from((Ipv4Addr::LOCALHOST, listener.port()));
+    let six = SocketAddr::from((Ipv6Addr::LOCALHOST, listener.port()));
+    match listener {
+        SocketAddr::V4(at) if at.ip().is_unspecified() => Ok(vec![Door::new(four)?]),
+        SocketAddr::V6(at) if at.ip().is_unspecified() => {
+            // The listener may take IPv4 as well, on a machine whose loopback has no IPv6. A machine may lack IPv4.
+            let mut doors = vec![Door::new(six)?];
+            doors.extend(Door::new(four));
+            Ok(doors)
+        }
+        at => Ok(vec![Door::new(at)?]),
     }
 }

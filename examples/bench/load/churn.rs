@@ -69,7 +69,9 @@ pub fn run(
             }
         }
         if now > end + PATIENCE {
-            return Err(format!("{under_way} connections have no echo and no end"));
+            return Err(format!(
+                "the server did not send back all bytes of {under_way} connections within {PATIENCE:?}"
+            ));
         }
     }
     (tally.seconds, tally.busy) = idleness.end(Instant::now());

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 
@@ -137,7 +137,41 @@ impl Client {
         Ok(Received { bytes, messages, again: !is_drained })
     }
 
+    /// What the server did not do in `time`, if every byte was queued at least `time` ago and some are not back.
+    pub fn missing(&self, time: Duration) -> String {
+        let (queued, unsent, owed) = (self.queued, self.unsent(), self.owed());
+        if unsent > 0 {
+            format!("the server did not take {unsent} of {queued} bytes within {time:?}, {}", self.progress())
+        } else {
+            format!("the server did not send back {owed} of {queued} bytes within {time:?}")
+        }
+    }
+
     pub fn progress(&self) -> String {
         format!("after {} of {} bytes sent had come back", self.received, self.sent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn a_client_tells_whether_bytes_were_not_taken_or_not_sent_back() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let role = Role { message: 1000, in_flight: 1, habit: Habit::Answers, is_timed: false };
+        let mut client = Client::connect(listener.local_addr().unwrap(), role, 0).unwrap();
+        client.queue(Instant::now());
+        assert_eq!(
+            client.missing(Duration::from_secs(3)),
+            "the server did not take 1000 of 1000 bytes within 3s, after 0 of 0 bytes sent had come back"
+        );
+        client.send(&Pattern::new()).unwrap();
+        assert_eq!(
+            client.missing(Duration::from_secs(3)),
+            "the server did not send back 1000 of 1000 bytes within 3s"
+        );
     }
 }

@@ -251,7 +251,7 @@ impl<'a> Streams<'a> {
 
     fn overdue(&self) -> String {
         let index = self.clients.iter().position(|client| client.owed() > 0).unwrap_or_default();
-        name(index, &format!("nothing comes any more, {}", self.clients[index].progress()))
+        name(index, &self.clients[index].missing(PATIENCE))
     }
 }
 
@@ -266,7 +266,8 @@ fn be_served(to: SocketAddr, pattern: &Pattern) -> Result<(), String> {
         stream.set_read_timeout(Some(PATIENCE))?;
         let mut byte = [0];
         std::io::Write::write_all(&mut &stream, pattern.at(0, 1))?;
-        std::io::Read::read_exact(&mut &stream, &mut byte)?;
+        std::io::Read::read_exact(&mut &stream, &mut byte)
+            .map_err(|error| super::explain(error, "the server did not send back a byte"))?;
         Ok(byte)
     };
     let byte = echo().map_err(|error: std::io::Error| error.to_string())?;
