@@ -1,4 +1,4 @@
-//! What a user of the crate writes.
+//! The trait that a user of the crate implements.
 
 use crate::{
     address::Address,
@@ -10,31 +10,62 @@ use crate::{
 /// What a program does with its connections.
 ///
 /// All methods are called from [`Reactor::settle`](crate::Reactor::settle) (and so from
-/// [`EventLoop::turn`](crate::EventLoop::turn) and [`run`](crate::EventLoop::run)), one at a time, never one from
-/// inside another. What a method asks for, of any connection, is noted at once and calls nothing before the method
+/// [`EventLoop::turn`](crate::EventLoop::turn) and [`run`](crate::EventLoop::run)), one at a time, and never one from
+/// inside another. A method may ask for anything, of any connection; what it asks for calls nothing before the method
 /// has returned.
 ///
 /// The handler is passed to each turn and not kept, so it may borrow what the host owns for just that long, and
 /// `&mut dyn Handler<Session = S>` is as good as a concrete type.
 ///
-/// A panic in a method goes on to whoever drives the reactor; the reactor can then be dropped, which closes its
-/// sockets, and is of no other use.
+/// # Panics
+/// A panic in a method passes through the turn to the host. If the host catches it and goes on, the next turn aborts the
+/// connection whose callback panicked, with [`CloseReason::Aborted`]; all others go on. The session that was passed to a
+/// panicking [`on_close`](Self::on_close) is lost.
 pub trait Handler {
-    /// What is kept for each connection: it is made by `on_accept` and given back by `on_close`.
+    /// What is kept for each connection: `on_accept` makes it, and `on_close` gives it back.
     type Session;
 
-    /// A client has connected. The session makes it a connection, which [`on_open`](Self::on_open) meets next;
+    /// A client has connected. The session makes it a connection, for which [`on_open`](Self::on_open) is called next;
     /// `None` closes it at once.
     ///
     /// `from.id` will be the connection's id; until this method has returned, [`Net::conn`] does not know it.
     fn on_accept(&mut self, net: &mut Net<Self::Session>, from: &Accepted) -> Option<Self::Session>;
 
-    /// Bytes have come; returns how many of them were used.
+    /// Bytes have come; returns how many of them the handler has consumed.
     ///
-    /// A stream has no message boundaries: `input` begins with the first byte that was not used before, and ends
-    /// wherever the kernel had no more. The method is called again at once while it used something, something is
-    /// left, and the connection still wants to read. 0 means "I need more bytes". What is left is kept, at most
-    /// [`max_inbox`](crate::Options::max_inbox) bytes.
+    /// A stream has no message boundaries: `input` begins with the first byte that was not consumed before, and ends
+    /// wherever the kernel had no more. The bytes that the handler does not consume are kept, and shown again in front of
+    /// further ones. 0 means "more bytes are needed". At most [`max_inbox`](crate::Options::max_inbox) bytes are kept: a
+    /// message that is not whole within so many ends the connection.
+    ///
+    /// The method is called again at once, without a new byte, while it consumed something, something is left, and the
+    /// connection wants to read. A connection wants to read unless the handler has paused it
+    /// ([`Conn::pause_reading`]), its outbox is above high water ([`Conn::pause_when_full`]), or it is closing.
+    ///
+    /// So a handler whose answers are larger than its requests stops at [`Flow::Full`](crate::Flow::Full): it returns what
+    /// it has consumed so far and leaves the other requests in the input. They are shown again as soon as the peer has read
+    /// enough, without a new byte. A handler that goes on instead fills the outbox, up to
+    /// [`max_outbox`](crate::Options::max_outbox), where the connection is reset.
+    ///
+    /// ```
+    /// use tidegate::{Conn, Flow, framing};
+    ///
+    /// /// Answers each line with a thousand times its length.
+    /// fn on_data(conn: &mut Conn<'_>, input: &[u8]) -> usize {
+    ///     let mut lines = framing::lines(input, 512);
+    ///     while let Some(line) = lines.next() {
+    ///         match line {
+    ///             Ok(line) if conn.send_all(&line.repeat(1000)) == Flow::Open => {}
+    ///             Ok(_) => break, // the rest is shown again when the peer has read enough
+    ///             Err(_) => {
+    ///                 conn.abort();
+    ///                 break;
+    ///             }
+    ///         }
+    ///     }
+    ///     lines.used()
+    /// }
+    /// ```
     ///
     /// # Panics
     /// The reactor panics if more is returned than was shown.
@@ -43,28 +74,39 @@ pub trait Handler {
     /// The connection is established: an accepted one after `on_accept`, an outgoing one once it is connected.
     fn on_open(&mut self, _conn: &mut Conn<'_, Self::Session>) {}
 
-    /// The peer has ended its sending direction; the other one may go on. It comes after `on_data` has seen
-    /// everything; what that left unused is in [`Conn::unconsumed`]. By default the connection is closed.
+    /// The peer has ended its sending direction; this side may go on sending. The call comes after `on_data` was shown
+    /// everything; bytes that `on_data` left unused are in [`Conn::unconsumed`]. By default the connection is closed.
+    ///
+    /// While reading is paused, the end of file is not noticed: a handler that waits for the answer of another thread
+    /// pauses reading, so that this method does not close the connection before the answer is sent.
     fn on_eof(&mut self, conn: &mut Conn<'_, Self::Session>) {
         conn.close();
     }
 
     /// There is room again: after [`Flow::Full`](crate::Flow::Full), a `WouldBlock` from
-    /// [`try_send`](Conn::try_send), or [`notify_writable`](Conn::notify_writable). Once for each time it was
-    /// asked for, and at most once a turn.
+    /// [`try_send`](Conn::try_send), or [`notify_writable`](Conn::notify_writable). The call comes once for any number of
+    /// them, and at most once a turn.
     fn on_writable(&mut self, _conn: &mut Conn<'_, Self::Session>) {}
 
     /// A timer of [`Conn::set_timeout`] has fired.
     fn on_timeout(&mut self, _conn: &mut Conn<'_, Self::Session>, _tag: u64) {}
 
-    /// [`Net::drain`] has begun: finish and close. By default the connection is closed at once, and what was sent
-    /// before is delivered.
+    /// [`Net::drain`] has begun: the handler is asked to finish with this connection.
+    ///
+    /// By default the connection goes on until it is idle and is then closed
+    /// ([`Conn::close_when_idle`] with [`drain_quiet`](crate::Options::drain_quiet)): requests that are under way are
+    /// answered, and downloads and proxied streams are finished, as far as the grace of the drain allows. A protocol that
+    /// knows when a connection is done can close it earlier.
     fn on_drain(&mut self, conn: &mut Conn<'_, Self::Session>) {
-        conn.close();
+        let quiet = conn.net().options().drain_quiet;
+        conn.close_when_idle(quiet);
     }
 
-    /// The connection has ended; called exactly once for each session, which comes back by value. `id` names
+    /// The connection has ended. The call comes exactly once for each session, which comes back by value. `id` names
     /// nothing any more.
+    ///
+    /// [`CloseReason::is_clean`] tells whether the connection ended as one of the two sides wished and everything that was
+    /// sent has reached the kernel; [`Net::undelivered`] tells for any reason whether bytes were lost.
     fn on_close(
         &mut self,
         _net: &mut Net<Self::Session>,
@@ -77,7 +119,7 @@ pub trait Handler {
     /// A timer of [`Net::set_timer`] has fired.
     fn on_timer(&mut self, _net: &mut Net<Self::Session>, _tag: u64) {}
 
-    /// [`Remote::wake`](crate::Remote::wake) was called, once or more often, since this was called last.
+    /// [`Remote::wake`](crate::Remote::wake) was called, once or more often, since the last call of this method.
     fn on_wake(&mut self, _net: &mut Net<Self::Session>) {}
 }
 
@@ -87,8 +129,8 @@ pub trait Handler {
 pub struct Accepted {
     /// The id that the connection will have.
     pub id: ConnId,
-    /// Where it came in.
+    /// The listener that the client came by.
     pub listener: ListenerId,
-    /// Who it is.
+    /// The address of the client.
     pub peer: Address,
 }

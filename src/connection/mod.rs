@@ -203,6 +203,7 @@ impl<T: Read + Write> Connection<T> {
         }
         if self.phase >= Phase::Flushing {
             self.inbox.clear();
+            self.flags.clear(Flags::HELD);
         }
     }
 

@@ -25,6 +25,12 @@ impl Callback {
         self.slot = NO_SLOT;
     }
 
+    /// Between turns: true if a callback never returned.
+    #[inline]
+    pub(super) fn has_panicked(&self) -> bool {
+        self.slot != NO_SLOT
+    }
+
     /// The slot of a callback that never returned, because it panicked. Its gathered bytes are thrown away.
     #[inline]
     pub(super) fn take_panicked(&mut self) -> Option<u32> {

@@ -480,11 +480,14 @@ impl Engine {
         shrunk
     }
 
-    /// True if a turn has something to do that no event will announce.
+    /// Between turns: true if the next turn has something to do that no event will announce.
     #[inline]
     pub(crate) fn has_work(&self) -> bool {
-        let Common { queue, drain, reserve, .. } = &self.common;
-        !queue.is_empty() || drain.has_work() || (self.table.has_vacated() && reserve.has_waiting())
+        let Common { queue, drain, reserve, callback, .. } = &self.common;
+        !queue.is_empty()
+            || drain.has_work()
+            || callback.has_panicked()
+            || (self.table.has_vacated() && reserve.has_waiting())
     }
 }
 

@@ -32,6 +32,13 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
                 self.conclude(id.slot());
             }
         }
+        self.cut_off_if_asked();
+    }
+
+    /// Closes the listeners and resets every connection if the drain is cut off: `drain` was called twice, or its grace is
+    /// over. A second `drain` means now, so nothing is accepted or served before.
+    #[cold]
+    pub(super) fn cut_off_if_asked(&mut self) {
         if self.engine().common.drain.state() == DrainState::CutOff {
             self.close_listeners();
             self.reset_all();

@@ -36,6 +36,9 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
     #[inline]
     pub(crate) fn run(&mut self, signals: &Signals) -> bool {
         self.take_signals(signals);
+        if self.engine().drain_concerns_turns() {
+            self.cut_off_if_asked();
+        }
         self.fire_timers();
         self.give_back_unplaced();
         self.serve_queue();
