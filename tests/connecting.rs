@@ -20,8 +20,10 @@ fn nobody() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
+type Act = fn(&mut Net, ConnId);
+
 /// What is done to a connection between the beginning of its connect and the turn that is told of the refusal.
-const MEANWHILE: [(&str, fn(&mut Net, ConnId)); 6] = [
+const MEANWHILE: [(&str, Act); 6] = [
     ("paused, with a timeout", |net, id| {
         let now = net.now();
         let mut conn = net.conn(id).unwrap();

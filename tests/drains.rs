@@ -20,8 +20,10 @@ fn is_refused(at: SocketAddr) -> bool {
     TcpStream::connect(at).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
 }
 
+type Ask = fn(&mut EventLoop<u32>);
+
 /// The ways of asking for a drain twice before a turn has begun the first one.
-const TWICE: [(&str, fn(&mut EventLoop<u32>)); 4] = [
+const TWICE: [(&str, Ask); 4] = [
     ("both by Net", |event_loop| {
         event_loop.net().drain(A_DAY);
         event_loop.net().drain(A_DAY);

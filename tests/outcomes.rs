@@ -37,10 +37,12 @@ const fn lost(kind: CloseKind) -> Outcome {
     Outcome { kind, is_clean: false, undelivered: true }
 }
 
+type Act<'a> = Box<dyn FnMut(&mut Conn<'_>, &Cue) + 'a>;
+
 /// Notes the outcome of each connection; closes at an end of file and when a drain begins, unless the test does more.
 struct Witness<'a> {
     outcomes: HashMap<ConnId, Outcome>,
-    act: Box<dyn FnMut(&mut Conn<'_>, &Cue) + 'a>,
+    act: Act<'a>,
 }
 
 impl<'a> Witness<'a> {

@@ -21,8 +21,10 @@ fn writables(actor: &Actor<'_>) -> usize {
     actor.notes.iter().filter(|note| note.cue == Cue::Writable).count()
 }
 
+type Ask = fn(&mut Conn<'_>);
+
 /// The calls that arrange an `on_writable`, while the peer takes nothing.
-const WAYS: [(&str, fn(&mut Conn<'_>)); 4] = [
+const WAYS: [(&str, Ask); 4] = [
     ("Full", |conn| assert_eq!(conn.send_all(&[b'.'; 2000]), Flow::Full)),
     ("WouldBlock", |conn| {
         assert_eq!(conn.try_send(b".").unwrap_err().kind(), ErrorKind::WouldBlock);
