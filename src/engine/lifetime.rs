@@ -128,7 +128,7 @@ impl Entry<'_> {
         // A time that is too long for milliseconds in 32 bits is as good as never.
         let quiet = Some(milliseconds(quiet)).filter(|quiet| *quiet > 0).unwrap_or(u32::MAX);
         let timer = self.lifetime.rare().quiet.take().and_then(|earlier| earlier.timer);
-        self.lifetime.rare().quiet = Some(QuietClose { quiet, since: 0, timer });
+        self.lifetime.rare().quiet = Some(QuietClose { quiet, armed: 0, timer });
         self.begin_timers_later();
     }
 
@@ -170,7 +170,8 @@ impl Entry<'_> {
             }
             clock.set_tick(now);
             let at = later(now, Duration::from_millis(quiet.quiet.into()));
-            (quiet.since, quiet.timer) = (clock.tick(), Some(timers.insert(at, TimerKind::QuietClose(slot))));
+            quiet.armed = self.lifetime.idle.since;
+            quiet.timer = Some(timers.insert(at, TimerKind::QuietClose(slot)));
         }
     }
 
@@ -212,32 +213,31 @@ impl Entry<'_> {
     /// Closes the connection if it is idle: nothing is left to do, and no byte has moved for the time that was asked for.
     pub(crate) fn quiet_is_due(&mut self, now: Instant) {
         self.store_activity();
-        let tick = self.common.clock.tick();
-        let last_byte = self.lifetime.idle.since;
-        let (is_opening, is_scheduled) = (self.lifetime.is_opening(), self.meta.is_scheduled());
+        let (tick, last_byte) = (self.common.clock.tick(), self.lifetime.idle.since);
+        let (is_open, is_scheduled) = (!self.lifetime.is_opening(), self.meta.is_scheduled());
         let Some(quiet) = self.lifetime.rare().quiet.as_mut() else { return };
         quiet.timer = None;
         if self.connection.phase() >= Phase::Flushing {
             return; // the connection is closing already
         }
-        let passed = tick.wrapping_sub(quiet.since).min(tick.wrapping_sub(last_byte));
-        let wait = if is_scheduled {
-            0 // an event of this turn may bring bytes, so the connection is looked at first
-        } else if is_opening || !self.connection.is_idle() {
-            quiet.quiet
-        } else {
-            match quiet.quiet.saturating_sub(passed) {
-                0 => return self.close_idle(),
-                left => left,
+        let mut wait = 0; // an event of this turn may bring bytes, so the connection is looked at first
+        if !is_scheduled {
+            let is_silent = last_byte == quiet.armed;
+            quiet.armed = last_byte;
+            wait = if !(is_open && self.connection.is_idle()) {
+                quiet.quiet
+            } else if is_silent {
+                0
+            } else {
+                quiet.quiet.saturating_sub(tick.wrapping_sub(last_byte))
+            };
+            if wait == 0 {
+                self.connection.close(self.common.drain.is_under_way());
+                return self.queue();
             }
-        };
+        }
         let at = later(now, Duration::from_millis(wait.into()));
         quiet.timer = Some(self.common.timers.insert(at, TimerKind::QuietClose(self.meta.slot())));
-    }
-
-    fn close_idle(&mut self) {
-        self.connection.close(self.common.drain.is_under_way());
-        self.queue();
     }
 }
 

@@ -113,8 +113,8 @@ pub(super) struct Closing {
 pub(super) struct QuietClose {
     /// Milliseconds without a byte in either direction.
     pub(super) quiet: u32,
-    /// The tick from which the time counts at the earliest.
-    pub(super) since: u32,
+    /// The tick of the last byte when the timer was set.
+    pub(super) armed: u32,
     pub(super) timer: Option<TimerId>,
 }
 
