@@ -5,18 +5,52 @@
 
 use std::process::ExitCode;
 
-#[cfg(unix)]
 fn main() -> ExitCode {
     nested::main()
 }
 
-#[cfg(not(unix))]
-fn main() -> ExitCode {
-    eprintln!("embed_tokio: only on Unix has a poll a descriptor that others can watch");
-    ExitCode::FAILURE
+/// Where mio's poll has no descriptor, `EventLoop` is not `AsFd`, and no other poller can watch the loop.
+#[cfg(not(all(
+    unix,
+    not(mio_unsupported_force_poll_poll),
+    not(any(
+        target_os = "aix",
+        target_os = "espidf",
+        target_os = "nuttx",
+        target_os = "haiku",
+        target_os = "fuchsia",
+        target_os = "hermit",
+        target_os = "hurd",
+        target_os = "nto",
+        target_os = "vita",
+        target_os = "cygwin",
+        target_os = "horizon"
+    )),
+)))]
+mod nested {
+    pub fn main() -> std::process::ExitCode {
+        eprintln!("embed_tokio: a poll of mio has no descriptor on this platform");
+        std::process::ExitCode::FAILURE
+    }
 }
 
-#[cfg(unix)]
+#[cfg(all(
+    unix,
+    not(mio_unsupported_force_poll_poll),
+    not(any(
+        target_os = "aix",
+        target_os = "espidf",
+        target_os = "nuttx",
+        target_os = "haiku",
+        target_os = "fuchsia",
+        target_os = "hermit",
+        target_os = "hurd",
+        target_os = "nto",
+        target_os = "vita",
+        target_os = "cygwin",
+        target_os = "horizon"
+    )),
+))]
 mod nested {
     use std::{
         error::Error,

@@ -1,7 +1,5 @@
 //! The own loop: the simplest host of a reactor.
 
-#[cfg(unix)]
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::{
     fmt, io,
     sync::Arc,
@@ -14,6 +12,7 @@ use crate::{
     handler::Handler,
     net::Net,
     options::Options,
+    platform::poll_descriptor,
     reactor::{Reactor, Turn},
     remote::Remote,
 };
@@ -189,20 +188,27 @@ impl<S> EventLoop<S> {
     }
 }
 
-/// The descriptor of its poll: readable while an event waits, so that another poller can watch it, whether for levels
-/// or for edges. It must not be used for anything else. See [`embedding`](crate::embedding).
-#[cfg(unix)]
-impl<S> AsFd for EventLoop<S> {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.poll.registry().as_fd()
-    }
-}
+poll_descriptor! {
+    use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
-/// As [`AsFd`].
-#[cfg(unix)]
-impl<S> AsRawFd for EventLoop<S> {
-    fn as_raw_fd(&self) -> RawFd {
-        self.poll.registry().as_raw_fd()
+    /// The descriptor of the loop's poll: readable while an event waits, so that another poller can watch it, whether for
+    /// levels or for edges. The descriptor must not be used for anything else. See [`embedding`](crate::embedding).
+    ///
+    /// # Portability
+    /// This implementation exists where mio's poll is a descriptor: on Unix with epoll, kqueue or event ports. Platforms
+    /// that mio serves with `poll(2)` (among them AIX, Cygwin, Fuchsia, Haiku, Hurd and QNX) do not have it, and neither
+    /// does a build with `--cfg mio_unsupported_force_poll_poll`.
+    impl<S> AsFd for EventLoop<S> {
+        fn as_fd(&self) -> BorrowedFd<'_> {
+            self.poll.registry().as_fd()
+        }
+    }
+
+    /// The same descriptor as that of [`AsFd`], on the same platforms.
+    impl<S> AsRawFd for EventLoop<S> {
+        fn as_raw_fd(&self) -> RawFd {
+            self.poll.registry().as_raw_fd()
+        }
     }
 }
 

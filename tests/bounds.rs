@@ -13,7 +13,7 @@ use common::{
     Call, PATIENCE, Recorder, connect, listening,
     pair::{Pair, is_due, turn_on_hints_alone},
 };
-use tidegate::{Accepted, Conn, EventLoop, Handler, Net, Options, Turn};
+use tidegate::{Accepted, Conn, Handler, Net, Options};
 
 /// What a turn may do between two looks at the clock.
 const LOOK: u64 = 64 << 10;
@@ -132,13 +132,17 @@ fn many_small_messages_cannot_stretch_a_turn() {
     let pairs = Pair::several(&mut event_loop, &mut sink, CLIENTS);
     pairs.iter().for_each(|pair| pair.send(b"hello"));
     let past = Instant::now();
-    let (mut served, mut is_first) = (0, true);
+    let (mut served, mut is_first, mut turns) = (0, true, 0);
     while is_first || is_due(&event_loop) {
         is_first = false;
         event_loop.turn_until(&mut sink, None, past).unwrap();
         let receives = event_loop.net().stats().receives;
         assert!(receives - served <= SOURCES, "{} clients in a turn without time", receives - served);
-        assert!(receives > served || !is_due(&event_loop), "each turn gets on");
+        // mio's `poll(2)` selector reports each socket as writable again after its `WouldBlock`: turns may serve that alone.
+        let gets_on = receives > served || cfg!(mio_unsupported_force_poll_poll);
+        assert!(gets_on || !is_due(&event_loop), "each turn gets on");
+        turns += 1;
+        assert!(turns <= 4 * CLIENTS, "there is always more to do");
         served = receives;
     }
     assert_eq!(served, CLIENTS.into());
@@ -312,16 +316,17 @@ fn a_turn_does_not_wait_beyond_its_end() {
 }
 
 #[test]
+#[cfg(not(mio_unsupported_force_poll_poll))] // that selector returns all events at once, whatever the capacity
 fn a_turn_takes_no_more_events_than_its_budget_and_one_poll() {
     const CLIENTS: usize = 20;
-    let (mut event_loop, _): (EventLoop<u32>, _) =
+    let (mut event_loop, _): (tidegate::EventLoop<u32>, _) =
         listening(Options::default().event_capacity(3).event_budget(4));
     let mut sink = Sink { echoes: true };
     let pairs = Pair::several(&mut event_loop, &mut sink, CLIENTS as u32);
     pairs.iter().for_each(|pair| pair.send(b"hello"));
     let (mut turns, all) = (0, 5 * CLIENTS as u64);
     while event_loop.net().stats().bytes_received < all {
-        let Turn { events, more, .. } = event_loop.turn(&mut sink, Some(PATIENCE)).unwrap();
+        let tidegate::Turn { events, more, .. } = event_loop.turn(&mut sink, Some(PATIENCE)).unwrap();
         assert!(events > 0 && events < 4 + 3, "{events} events");
         assert!(more || event_loop.net().stats().bytes_received == all);
         turns += 1;

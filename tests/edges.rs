@@ -1,6 +1,24 @@
 //! A host that watches the loop's descriptor for edges misses nothing: what a turn leaves is due, and what comes after its
 //! poll is a new edge.
-#![cfg(unix)]
+//!
+//! The tests run where mio's poll is a descriptor: the condition is that of `AsFd for EventLoop`.
+#![cfg(all(
+    unix,
+    not(mio_unsupported_force_poll_poll),
+    not(any(
+        target_os = "aix",
+        target_os = "espidf",
+        target_os = "nuttx",
+        target_os = "haiku",
+        target_os = "fuchsia",
+        target_os = "hermit",
+        target_os = "hurd",
+        target_os = "nto",
+        target_os = "vita",
+        target_os = "cygwin",
+        target_os = "horizon"
+    )),
+))]
 
 mod common;
 

@@ -1,5 +1,6 @@
 //! The system calls of the programs that embed a server in a larger loop, as strace(1) sees them.
-#![cfg(target_os = "linux")]
+//! They are those of epoll: mio's `poll(2)` selector makes others, and its poll cannot be nested.
+#![cfg(all(target_os = "linux", not(mio_unsupported_force_poll_poll)))]
 
 mod common;
 

@@ -30,7 +30,9 @@ fn leftovers_are_seen_without_a_new_event() {
         (small.clone().turn_budget(1), 6),
         (small.event_capacity(1).event_budget(1).read_buffer(100).read_budget(100).turn_budget(1), 60),
     ];
-    for (case, (options, turns)) in cases.into_iter().enumerate() {
+    // mio's `poll(2)` selector returns all events at once, whatever the capacity: it has no part in the first two cases.
+    let first = if cfg!(mio_unsupported_force_poll_poll) { 2 } else { 0 };
+    for (case, (options, turns)) in cases.into_iter().enumerate().skip(first) {
         let (mut event_loop, _) = listening(options);
         let mut echo = echo();
         let pairs = Pair::several(&mut event_loop, &mut echo, CLIENTS);
@@ -186,7 +188,9 @@ fn the_events_of_what_was_closed_in_the_same_batch_reach_nobody() {
     assert_eq!(recorder.calls.len(), before, "{:?}", recorder.calls);
 }
 
+/// mio's `poll(2)` selector reports no second event of a socket that was not read empty since the first one.
 #[test]
+#[cfg(not(mio_unsupported_force_poll_poll))]
 fn a_host_that_settles_late_loses_nothing() {
     let (mut host, now) = (Host::new(), Instant::now());
     let (mut reactor, at) = host.listening(.., Options::default());

@@ -179,8 +179,13 @@ fn an_interrupted_receive_is_tried_again() {
 
 #[test]
 fn an_interrupted_wait_is_a_turn_without_events() {
-    // Which of the two it is depends on the architecture.
-    assert_echoes("wait", "?epoll_wait,?epoll_pwait", &["EINTR:when=1", "EINTR:when=2+2"]);
+    // Of each two, the architecture has one. The standard library makes the first poll(2) of a program, at its start.
+    let (calls, errors) = if cfg!(mio_unsupported_force_poll_poll) {
+        ("?poll,?ppoll", ["EINTR:when=2", "EINTR:when=2+2"])
+    } else {
+        ("?epoll_wait,?epoll_pwait", ["EINTR:when=1", "EINTR:when=2+2"])
+    };
+    assert_echoes("wait", calls, &errors);
 }
 
 /// This is how a connection ends with `CloseReason::Io`.

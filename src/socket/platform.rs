@@ -5,17 +5,58 @@ use std::io::{self, IoSlice};
 use mio::{Interest, net::TcpStream};
 use socket2::SockRef;
 
-/// Linux, with Android, which has its kernel.
-macro_rules! linux {
-    ($($item:item)*) => { $(#[cfg(any(target_os = "linux", target_os = "android"))] $item)* };
+// One predicate decides which of two sets of rules the crate is built with. mio's `poll(2)` selector, which a build asks
+// for with `--cfg mio_unsupported_force_poll_poll`, gets the portable rules on Linux as well: readiness is armed again
+// only by a `WouldBlock` that mio sees, as on mio's other platforms. So the portable rules can be tested on Linux.
+
+/// Linux and Android with epoll, with all that epoll and this kernel allow.
+macro_rules! epoll {
+    ($($item:item)*) => {
+        $(
+            #[cfg(all(any(target_os = "linux", target_os = "android"), not(mio_unsupported_force_poll_poll)))]
+            $item
+        )*
+    };
 }
 
-/// Every other platform.
-macro_rules! not_linux {
-    ($($item:item)*) => { $(#[cfg(not(any(target_os = "linux", target_os = "android")))] $item)* };
+/// Every other selector of mio.
+macro_rules! portable {
+    ($($item:item)*) => {
+        $(
+            #[cfg(not(all(any(target_os = "linux", target_os = "android"), not(mio_unsupported_force_poll_poll))))]
+            $item
+        )*
+    };
 }
 
-linux! {
+/// Items that need the descriptor of a `mio::Poll`: the condition is that of mio's own `AsFd for Registry`.
+macro_rules! poll_descriptor {
+    ($($item:item)*) => {
+        $(
+            #[cfg(all(
+                unix,
+                not(mio_unsupported_force_poll_poll),
+                not(any(
+                    target_os = "aix",
+                    target_os = "espidf",
+                    target_os = "nuttx",
+                    target_os = "haiku",
+                    target_os = "fuchsia",
+                    target_os = "hermit",
+                    target_os = "hurd",
+                    target_os = "nto",
+                    target_os = "vita",
+                    target_os = "cygwin",
+                    target_os = "horizon"
+                )),
+            ))]
+            $item
+        )*
+    };
+}
+pub(crate) use poll_descriptor;
+
+epoll! {
     /// Whether a `recv` that returned less than it was asked for has emptied the socket, as long as neither an urgent
     /// mark nor a hang-up is waiting, which the priority interest tells.
     pub(crate) const SHORT_READ_DRAINS: bool = true;
@@ -39,7 +80,7 @@ linux! {
     }
 }
 
-not_linux! {
+portable! {
     pub(crate) const SHORT_READ_DRAINS: bool = false;
 
     pub(crate) const OPTIONS_ARE_INHERITED: bool = false;

@@ -1,13 +1,12 @@
 //! The ways of driving. Each sleeps in its host's poller until an event or the deadline, and nowhere spins.
 
-#[cfg(unix)]
-pub mod calloop;
 pub mod guest;
-#[cfg(unix)]
-pub mod nested;
 pub mod own;
-#[cfg(unix)]
-pub mod tokio;
+poll_descriptor! {
+    pub mod calloop;
+    pub mod nested;
+    pub mod tokio;
+}
 
 use tidegate::{EventLoop, Stats};
 

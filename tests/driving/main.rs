@@ -3,6 +3,32 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+/// Items for hosts that watch the loop's descriptor. The condition is that of `AsFd for EventLoop`.
+macro_rules! poll_descriptor {
+    ($($item:item)*) => {
+        $(
+            #[cfg(all(
+                unix,
+                not(mio_unsupported_force_poll_poll),
+                not(any(
+                    target_os = "aix",
+                    target_os = "espidf",
+                    target_os = "nuttx",
+                    target_os = "haiku",
+                    target_os = "fuchsia",
+                    target_os = "hermit",
+                    target_os = "hurd",
+                    target_os = "nto",
+                    target_os = "vita",
+                    target_os = "cygwin",
+                    target_os = "horizon"
+                )),
+            ))]
+            $item
+        )*
+    };
+}
+
 mod behaviours;
 mod hosts;
 mod subject;
@@ -28,16 +54,21 @@ macro_rules! under_each {
                 in_frames = crate::hosts::own::FRAMES,
                 as_a_guest = crate::hosts::guest::ALONE,
                 as_one_of_two_guests = crate::hosts::guest::ONE_OF_TWO,
-                #[cfg(target_os = "linux")]
-                nested_in_epoll = crate::hosts::nested::EPOLL,
-                #[cfg(unix)]
-                nested_in_mio = crate::hosts::nested::MIO,
-                #[cfg(unix)]
-                nested_in_calloop = crate::hosts::calloop::CALLOOP,
-                #[cfg(unix)]
-                nested_in_tokio = crate::hosts::tokio::TOKIO,
             }
         )*
+        poll_descriptor! {
+            mod nested {
+                $(
+                    under_each! { $behaviour:
+                        #[cfg(target_os = "linux")]
+                        in_epoll = crate::hosts::nested::EPOLL,
+                        in_mio = crate::hosts::nested::MIO,
+                        in_calloop = crate::hosts::calloop::CALLOOP,
+                        in_tokio = crate::hosts::tokio::TOKIO,
+                    }
+                )*
+            }
+        }
     };
 }
 
