@@ -12,9 +12,9 @@ use crate::{
     handler::Handler,
     net::Net,
     options::Options,
-    platform::poll_descriptor,
     reactor::{Reactor, Turn},
     remote::Remote,
+    socket::platform::poll_descriptor,
 };
 
 const WAKE: Token = Token(0);
