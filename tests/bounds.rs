@@ -13,7 +13,7 @@ use common::{
     Call, PATIENCE, Recorder, connect, listening,
     pair::{Pair, is_due, turn_on_hints_alone},
 };
-use tidegate::{Accepted, Conn, Handler, Net, Options};
+use tidegate::{Accepted, Conn, EventLoop, Handler, Net, Options, Turn};
 
 /// What a turn may do between two looks at the clock.
 const LOOK: u64 = 64 << 10;
@@ -319,14 +319,14 @@ fn a_turn_does_not_wait_beyond_its_end() {
 #[cfg(not(mio_unsupported_force_poll_poll))] // that selector returns all events at once, whatever the capacity
 fn a_turn_takes_no_more_events_than_its_budget_and_one_poll() {
     const CLIENTS: usize = 20;
-    let (mut event_loop, _): (tidegate::EventLoop<u32>, _) =
+    let (mut event_loop, _): (EventLoop<u32>, _) =
         listening(Options::default().event_capacity(3).event_budget(4));
     let mut sink = Sink { echoes: true };
     let pairs = Pair::several(&mut event_loop, &mut sink, CLIENTS as u32);
     pairs.iter().for_each(|pair| pair.send(b"hello"));
     let (mut turns, all) = (0, 5 * CLIENTS as u64);
     while event_loop.net().stats().bytes_received < all {
-        let tidegate::Turn { events, more, .. } = event_loop.turn(&mut sink, Some(PATIENCE)).unwrap();
+        let Turn { events, more, .. } = event_loop.turn(&mut sink, Some(PATIENCE)).unwrap();
         assert!(events > 0 && events < 4 + 3, "{events} events");
         assert!(more || event_loop.net().stats().bytes_received == all);
         turns += 1;
