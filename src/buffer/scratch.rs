@@ -23,6 +23,7 @@ impl Scratch {
         self.len
     }
 
+    #[inline]
     pub(crate) fn whole(&mut self) -> &mut [u8] {
         self.first_mut(self.len)
     }
@@ -31,11 +32,13 @@ impl Scratch {
     ///
     /// # Panics
     /// If there are fewer; likewise [`first`](Self::first).
+    #[inline]
     pub(crate) fn first_mut(&mut self, n: usize) -> &mut [u8] {
         &mut self.storage[self.start..self.start + n]
     }
 
     /// The first `n` bytes, which were read.
+    #[inline]
     pub(crate) fn first(&self, n: usize) -> &[u8] {
         &self.storage[self.start..self.start + n]
     }

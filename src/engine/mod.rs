@@ -180,10 +180,10 @@ impl Engine {
         self.common.queue.push(&mut place.meta);
     }
 
-    /// Takes the next source from the ready queue.
+    /// Takes the next source of a pass over the ready queue, up to its end.
     #[inline]
-    pub(crate) fn next_ready(&mut self) -> Option<(u32, Ready<'_>)> {
-        let slot = self.common.queue.pop()?;
+    pub(crate) fn next_ready(&mut self, end: usize) -> Option<(u32, Ready<'_>)> {
+        let slot = self.common.queue.next(end)?;
         let Some(Slot { meta, source }) = self.table.get_mut(slot) else {
             return Some((slot, Ready::Nothing));
         };
@@ -248,10 +248,6 @@ impl Engine {
     pub(crate) fn end_callback(&mut self, slot: u32) -> Option<Entry<'_>> {
         self.common.callback.end();
         self.entry(slot)
-    }
-
-    pub(crate) fn queue_len(&self) -> usize {
-        self.common.queue.len()
     }
 
     pub(crate) fn refill_reserve(&mut self) {

@@ -1,13 +1,13 @@
 //! Which sources have work to do, and which connections have bytes to send at the end of the turn.
 
-use std::collections::VecDeque;
-
 use super::source::SlotMeta;
 
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     /// Slots with work to do, in the order in which the work became known. A slot stands here at most once.
-    ready: VecDeque<u32>,
+    ready: Vec<u32>,
+    /// How many slots at the front of `ready` the present pass has taken already.
+    taken: usize,
     /// Connections that another callback has sent to, or the host between turns. A slot stands here at most once.
     to_flush: Vec<u32>,
 }
@@ -17,22 +17,48 @@ impl Queue {
     pub(crate) fn push(&mut self, meta: &mut SlotMeta) {
         if !meta.queued {
             meta.queued = true;
-            self.ready.push_back(meta.slot());
+            self.ready.push(meta.slot());
         }
     }
 
-    /// Takes the first slot. The caller clears [`SlotMeta::queued`], which says that the slot stands here.
+    /// The end of a pass over the slots that stand here now: see [`next`](Self::next).
     #[inline]
-    pub(super) fn pop(&mut self) -> Option<u32> {
-        self.ready.pop_front()
-    }
-
-    pub(crate) fn len(&self) -> usize {
+    pub(crate) fn begin_pass(&mut self) -> usize {
+        if self.taken > 0 {
+            self.forget_taken(); // a callback panicked, so the last pass has not ended
+        }
         self.ready.len()
     }
 
+    /// Takes the next slot of a pass. The caller clears [`SlotMeta::queued`], which says that the slot stands here.
+    #[inline]
+    pub(super) fn next(&mut self, end: usize) -> Option<u32> {
+        if self.taken >= end {
+            return None;
+        }
+        let slot = self.ready[self.taken];
+        self.taken += 1;
+        Some(slot)
+    }
+
+    /// Ends a pass: the slots that it has not taken stand in front.
+    #[inline]
+    pub(crate) fn end_pass(&mut self) {
+        self.forget_taken();
+    }
+
+    #[inline]
+    fn forget_taken(&mut self) {
+        if self.taken == self.ready.len() {
+            self.ready.clear();
+        } else {
+            self.ready.drain(..self.taken);
+        }
+        self.taken = 0;
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
-        self.ready.is_empty() && self.to_flush.is_empty()
+        self.ready.len() == self.taken && self.to_flush.is_empty()
     }
 
     /// The connection is flushed at the end of the turn.

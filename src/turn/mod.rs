@@ -12,7 +12,7 @@ use std::time::Instant;
 use crate::{
     buffer::Scratch,
     close::CloseReason,
-    engine::{Engine, Ready, TurnBudget},
+    engine::{Engine, TurnBudget},
     handler::Handler,
     net::{Conn, Net, no_token},
     remote::Signals,
@@ -78,20 +78,12 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
     }
 
     /// One pass over the sources that the queue holds at its start.
+    #[inline]
     fn serve_queue(&mut self) {
         self.budget.begin_stage();
-        for _ in 0..self.engine().queue_len() {
-            let Some((slot, ready)) = self.net.engine().next_ready() else { return };
-            match ready {
-                Ready::Nothing => continue,
-                Ready::Listener => _ = self.accept(slot),
-                Ready::Connection(entry) if entry.has_only_input() => self.serve_input(slot),
-                Ready::Connection(_) => self.serve_connection(slot),
-            }
-            if self.is_over_budget() {
-                return;
-            }
-        }
+        let end = self.engine().common.queue.begin_pass();
+        while self.serve_next(end) && !self.is_over_budget() {}
+        self.engine().common.queue.end_pass();
     }
 
     /// Sends to the connections that other callbacks have sent to.

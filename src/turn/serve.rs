@@ -2,7 +2,7 @@
 
 use crate::{
     connection::{Phase, Received},
-    engine::Entry,
+    engine::{Entry, Ready},
     handler::Handler,
     net::{Conn, Net},
 };
@@ -10,29 +10,49 @@ use crate::{
 use super::Pass;
 
 impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
-    /// The turn of a connection that has nothing to do but to show new input. Nearly every turn is this: one piece of input,
-    /// all of it consumed, one answer, and nothing left to do.
+    /// Serves the next source of the ready queue. Returns false if the pass has reached its end.
     #[inline]
-    pub(super) fn serve_input(&mut self, slot: u32) {
-        let Some(mut entry) = self.net.engine().entry(slot) else { return };
-        let buffer = self.scratch.whole();
-        match entry.receive(buffer) {
-            Received::Data(n) => {
-                let (input, handler) = (&buffer[..n], &mut *self.handler);
-                let mut consumed = 0;
-                let served = call(self.net, slot, |conn| consumed = handler.on_data(conn, input));
-                if let Some(mut entry) = served
-                    && consumed == n
-                    && entry.finish_quiet_turn()
-                {
-                    return;
+    pub(super) fn serve_next(&mut self, end: usize) -> bool {
+        let Some((slot, ready)) = self.net.engine().next_ready(end) else { return false };
+        match ready {
+            Ready::Connection(mut entry) if entry.has_only_input() => {
+                // Nearly every turn is this: one piece of input, all of it consumed, one answer, and nothing left to do.
+                let buffer = self.scratch.whole();
+                match entry.receive(buffer) {
+                    Received::Data(n) => {
+                        let (input, handler) = (&buffer[..n], &mut *self.handler);
+                        let mut consumed = 0;
+                        let served = call(self.net, slot, |conn| consumed = handler.on_data(conn, input));
+                        let is_done =
+                            consumed == n && served.is_some_and(|mut entry| entry.finish_quiet_turn());
+                        if !is_done {
+                            self.serve_further_input(slot, n, consumed);
+                        }
+                    }
+                    stopped => self.serve_stopped_input(slot, stopped),
                 }
-                self.show_rest(slot, n, consumed);
-                let budget = self.net.options().read_budget.saturating_sub(n);
-                self.receive(slot, budget);
             }
-            Received::Eof => self.end_of_file(slot),
-            Received::WouldBlock | Received::Failed => {}
+            Ready::Connection(_) => self.serve_connection(slot),
+            Ready::Listener => _ = self.accept(slot),
+            Ready::Nothing => {}
+        }
+        true
+    }
+
+    /// The handler has consumed the first `consumed` of `received` bytes, and the turn of the connection is not over.
+    #[inline(never)]
+    fn serve_further_input(&mut self, slot: u32, received: usize, consumed: usize) {
+        self.show_rest(slot, received, consumed);
+        let budget = self.net.options().read_budget.saturating_sub(received);
+        self.receive(slot, budget);
+        self.conclude(slot);
+    }
+
+    /// The first `recv` of the turn has returned no bytes.
+    #[cold]
+    fn serve_stopped_input(&mut self, slot: u32, stopped: Received) {
+        if stopped == Received::Eof {
+            self.end_of_file(slot);
         }
         self.conclude(slot);
     }
