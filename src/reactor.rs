@@ -12,7 +12,7 @@ use mio::{Registry, Waker, event::Event};
 use crate::{
     address::Address,
     buffer::Scratch,
-    engine::{Engine, Reminders, TurnBudget},
+    engine::{Common, Engine, Reminders, TurnBudget},
     handler::Handler,
     id::{ConnId, ListenerId, NO_SLOT},
     net::Net,
@@ -180,7 +180,8 @@ impl<S> Reactor<S> {
 impl<S> Reactor<S> {
     /// Sets the time before the first turn.
     pub(crate) fn set_now(&mut self, now: Instant) {
-        self.net.engine().common.clock.set_now(now);
+        let Common { clock, .. } = &mut self.net.engine().common;
+        clock.set_now(now);
     }
 
     /// A client connects by a stream that is no socket. Returns its id unless the handler does not want it.

@@ -2,15 +2,13 @@
 
 use std::io;
 
-use mio::Token;
-
 use crate::{
     close::CloseReason,
     connection::Phase,
     socket::{readiness::Readiness, stream::Stream},
 };
 
-use super::{Entry, source::Opening};
+use super::{Common, Entry, source::Opening};
 
 impl Entry<'_> {
     /// Goes on connecting. Returns true once the stream is connected; the connection is then open.
@@ -19,7 +17,8 @@ impl Entry<'_> {
             return false;
         }
         self.end_opening();
-        self.connection.stream().configure(&self.common.options);
+        let Common { options, .. } = &*self.common;
+        self.connection.stream().configure(options);
         // Whatever an event has said was about the socket before it was connected.
         self.connection.set_ready(Readiness {
             readable: true,
@@ -56,7 +55,7 @@ impl Entry<'_> {
                 return false;
             };
             *next += 1;
-            let token = Token(self.common.first_token + self.meta.slot() as usize);
+            let token = self.common.token(self.meta.slot());
             let begun = Stream::connect(address).and_then(|mut stream| {
                 stream.register(&self.common.registry, token)?;
                 Ok(stream)

@@ -1,8 +1,13 @@
 //! How far the end of the reactor has come.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::id::{ConnId, TimerId};
+use crate::{
+    close::CloseKind,
+    id::{ConnId, TimerId},
+};
+
+use super::{Common, Engine, TimerKind};
 
 #[derive(Debug)]
 pub(crate) struct Drain {
@@ -109,5 +114,91 @@ impl Drain {
         let stopped = std::mem::take(&mut self.stop);
         self.concerns_turns = self.state != DrainState::Off;
         (stopped || over, timer)
+    }
+}
+
+impl Engine {
+    pub(crate) fn count_close(&mut self, kind: CloseKind, undelivered: bool) {
+        let stats = &mut self.common.stats;
+        stats.count_close(kind);
+        stats.undelivered += u64::from(undelivered);
+    }
+
+    #[inline]
+    pub(crate) fn drain_concerns_turns(&self) -> bool {
+        let Common { drain, .. } = &self.common;
+        drain.concerns_turns()
+    }
+
+    /// Begins a drain whose grace ends at a time: all connections are to be told of it.
+    pub(crate) fn begin_drain(&mut self, end: Instant) {
+        let (since, untold) = (self.table.generation(), self.connection_ids());
+        let Common { timers, drain, .. } = &mut self.common;
+        drain.begin(timers.insert(end, TimerKind::DrainEnd), since, untold);
+    }
+
+    /// True if a drain is under way and the connection was made after it had begun.
+    pub(crate) fn came_after_drain(&self, slot: u32) -> bool {
+        let Common { drain, .. } = &self.common;
+        drain.is_under_way() && self.table.is_younger(slot, drain.since())
+    }
+
+    /// True if `stop` was called, or a drain has ended because every session is gone. `others_gone`: no session is left
+    /// outside of the table.
+    pub(crate) fn take_finished(&mut self, others_gone: bool) -> bool {
+        let all_gone = others_gone && self.table.connections().is_empty();
+        let Common { drain, timers, .. } = &mut self.common;
+        let (finished, grace) = drain.take_finished(all_gone);
+        if let Some(timer) = grace {
+            timers.cancel(timer);
+        }
+        finished
+    }
+
+    /// The ids of all connections, those that linger included.
+    pub(crate) fn connection_ids(&self) -> Vec<ConnId> {
+        self.table.connections().iter().map(|slot| self.table.id(*slot)).collect()
+    }
+
+    /// The connections that were made after the given generation.
+    pub(crate) fn younger_connections(&self, generation: u32) -> Vec<u32> {
+        let younger = |slot: &u32| self.table.is_younger(*slot, generation);
+        self.table.connections().iter().copied().filter(younger).collect()
+    }
+
+    /// The generation of slots when the turn began.
+    pub(crate) fn generation_of_turn(&self) -> u32 {
+        self.generation_of_turn
+    }
+
+    /// How far the end of the reactor has come.
+    pub(crate) fn drain_state(&self) -> DrainState {
+        let Common { drain, .. } = &self.common;
+        drain.state()
+    }
+
+    /// The next connection that has still to be told of the drain.
+    pub(crate) fn next_untold(&mut self) -> Option<ConnId> {
+        let Common { drain, .. } = &mut self.common;
+        drain.next_untold()
+    }
+
+    /// True while a drain goes on.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.common.is_draining()
+    }
+
+    /// `Net::drain`.
+    pub(crate) fn ask_to_drain(&mut self, grace: Duration) {
+        let Common { drain, timers, .. } = &mut self.common;
+        if let Some(timer) = drain.ask(grace) {
+            timers.cancel(timer);
+        }
+    }
+
+    /// The grace of the drain is over.
+    pub(crate) fn cut_drain_off(&mut self) {
+        let Common { drain, .. } = &mut self.common;
+        drain.cut_off();
     }
 }

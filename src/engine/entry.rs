@@ -47,13 +47,14 @@ impl<'a> Entry<'a> {
     /// The connection has a write budget of its own in this turn.
     #[inline]
     pub(crate) fn begin_turn(&mut self) {
-        self.connection.begin_turn(self.common.clock.turn());
+        let Common { clock, .. } = &*self.common;
+        self.connection.begin_turn(clock.turn());
     }
 
     /// Appends the connection to the ready queue.
     #[inline]
     pub(crate) fn queue(&mut self) {
-        self.common.queue.push(self.meta);
+        self.common.queue(self.meta);
     }
 
     /// Appends the connection to the ready queue unless its own callback runs: it is looked at after that anyway.
@@ -75,7 +76,8 @@ impl<'a> Entry<'a> {
     /// True while the connection's own callback runs.
     #[inline]
     fn is_running(&self) -> bool {
-        self.common.callback.is_of(self.meta.slot())
+        let Common { callback, .. } = &*self.common;
+        callback.is_of(self.meta.slot())
     }
 }
 
@@ -97,7 +99,7 @@ impl Entry<'_> {
     /// Sends bytes that cannot be gathered.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> Flow {
         if !self.connection.takes_sends() {
-            self.common.stats.sends_discarded += 1;
+            self.common.count_discarded_send();
             return Flow::Gone;
         }
         if !self.is_running() {
@@ -124,7 +126,7 @@ impl Entry<'_> {
     /// `send(2)`, behind the bytes that the callback has gathered.
     pub(crate) fn try_send(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if !self.connection.takes_sends() {
-            self.common.stats.sends_discarded += 1;
+            self.common.count_discarded_send();
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         if self.is_running() {
@@ -154,7 +156,8 @@ impl Entry<'_> {
 
     /// The connection is flushed at the end of the turn.
     fn mark_for_flush(&mut self) {
-        self.common.queue.mark_for_flush(self.meta);
+        let Common { queue, .. } = &mut *self.common;
+        queue.mark_for_flush(self.meta);
         self.begin_turn();
     }
 
@@ -244,7 +247,8 @@ impl Entry<'_> {
 
     /// An inbox that is full of an incomplete message will never take the rest of the message.
     pub(crate) fn check_inbox(&mut self) {
-        let is_full = self.connection.inbox().len() >= self.common.options.max_inbox;
+        let Common { options, .. } = &*self.common;
+        let is_full = self.connection.inbox().len() >= options.max_inbox;
         if is_full && !self.connection.is_held() {
             self.connection.end(CloseReason::InboxLimit, Phase::Resetting);
         }
@@ -264,7 +268,8 @@ impl Entry<'_> {
     /// Counts what the buffers own. Returns the new size if it has grown.
     pub(crate) fn count_memory(&mut self) -> Option<u32> {
         let before = self.connection.memory();
-        self.connection.count_memory(&mut self.common.stats.buffered);
+        let Common { stats, .. } = &mut *self.common;
+        self.connection.count_memory(&mut stats.buffered);
         let now = self.connection.memory();
         (now > before).then_some(now as u32) // a connection counts in 32 bits
     }
@@ -278,7 +283,7 @@ impl Entry<'_> {
     }
 
     pub(crate) fn close(&mut self) {
-        self.connection.close(self.common.drain.is_under_way());
+        self.connection.close(self.common.is_draining());
         self.schedule();
     }
 
@@ -289,9 +294,8 @@ impl Entry<'_> {
 
     /// True if the socket outlives its session: everything is sent, and the peer has not ended yet.
     pub(crate) fn lingers(&self) -> bool {
-        self.connection.phase() == Phase::Flushing
-            && !self.connection.is_eof()
-            && !self.common.options.linger.is_zero()
+        let Common { options, .. } = &*self.common;
+        self.connection.phase() == Phase::Flushing && !self.connection.is_eof() && !options.linger.is_zero()
     }
 
     /// The session goes; the socket stays until the peer has ended too, or until the linger timer fires.
@@ -301,7 +305,7 @@ impl Entry<'_> {
             self.queue(); // no further event will announce this input
         }
         for timer in self.lifetime.take_session_timers() {
-            self.common.timers.cancel(timer);
+            self.common.cancel_timer(timer);
         }
     }
 

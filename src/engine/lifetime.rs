@@ -64,7 +64,8 @@ impl Entry<'_> {
     pub(crate) fn end_opening(&mut self) {
         self.lifetime.end_opening();
         self.meta.arm_timers = true;
-        self.common.stats.connected += 1;
+        let Common { stats, .. } = &mut *self.common;
+        stats.connected += 1;
     }
 }
 
@@ -73,7 +74,7 @@ impl Entry<'_> {
     pub(crate) fn set_timeout(&mut self, at: Instant, tag: u64) -> TimerId {
         let timeouts = &mut self.lifetime.rare().timeouts;
         let index = timeouts.len() as u32; // memory ends long before 2³² timers
-        let timer = self.common.timers.insert(at, TimerKind::Timeout { slot: self.meta.slot(), index });
+        let timer = self.common.set_timer(at, TimerKind::Timeout { slot: self.meta.slot(), index });
         timeouts.push((timer, tag));
         timer
     }
@@ -83,8 +84,9 @@ impl Entry<'_> {
     pub(crate) fn take_timeout(&mut self, index: u32) -> u64 {
         let timeouts = &mut self.lifetime.rare().timeouts;
         let (_, tag) = timeouts.swap_remove(index as usize);
+        let Common { timers, .. } = &mut *self.common;
         if let Some((moved, _)) = timeouts.get(index as usize)
-            && let Some(TimerKind::Timeout { index: place, .. }) = self.common.timers.get_mut(*moved)
+            && let Some(TimerKind::Timeout { index: place, .. }) = timers.get_mut(*moved)
         {
             *place = index;
         }
@@ -96,10 +98,10 @@ impl Entry<'_> {
 
     pub(crate) fn set_deadline(&mut self, at: Option<Instant>) {
         if let Some(timer) = self.lifetime.rare.as_mut().and_then(|rare| rare.deadline.take()) {
-            self.common.timers.cancel(timer);
+            self.common.cancel_timer(timer);
         }
         if let Some(at) = at {
-            let timer = self.common.timers.insert(at, TimerKind::Deadline(self.meta.slot()));
+            let timer = self.common.set_timer(at, TimerKind::Deadline(self.meta.slot()));
             self.lifetime.rare().deadline = Some(timer);
         }
     }
@@ -144,7 +146,7 @@ impl Entry<'_> {
     #[inline]
     pub(super) fn store_movement(&mut self) {
         self.connection.forget_moved();
-        self.lifetime.idle.since = self.common.clock.tick();
+        self.lifetime.idle.since = self.common.tick();
     }
 
     /// Sets the timers that the handler has asked for since the last turn of the connection.
@@ -185,7 +187,7 @@ impl Entry<'_> {
             // An event of this turn may end the idle time, and so may bytes that go out in this turn.
             return self.set_idle_timer(now, 0);
         }
-        let tick = self.common.clock.tick();
+        let tick = self.common.tick();
         let idle = &mut self.lifetime.idle;
         let left = if self.connection.is_paused() {
             idle.since = tick; // the peer waits for the handler
@@ -206,14 +208,14 @@ impl Entry<'_> {
 
     fn set_idle_timer(&mut self, now: Instant, milliseconds: u32) {
         let at = later(now, Duration::from_millis(milliseconds.into()));
-        let timer = self.common.timers.insert(at, TimerKind::Idle(self.meta.slot()));
+        let timer = self.common.set_timer(at, TimerKind::Idle(self.meta.slot()));
         self.lifetime.idle.timer = Some(timer);
     }
 
     /// Closes the connection if it is idle: nothing is left to do, and no byte has moved for the time that was asked for.
     pub(crate) fn quiet_is_due(&mut self, now: Instant) {
         self.store_activity();
-        let (tick, last_byte) = (self.common.clock.tick(), self.lifetime.idle.since);
+        let (tick, last_byte) = (self.common.tick(), self.lifetime.idle.since);
         let (is_open, is_scheduled) = (!self.lifetime.is_opening(), self.meta.is_scheduled());
         let Some(quiet) = self.lifetime.rare().quiet.as_mut() else { return };
         quiet.timer = None;
@@ -232,12 +234,12 @@ impl Entry<'_> {
                 quiet.quiet.saturating_sub(tick.wrapping_sub(last_byte))
             };
             if wait == 0 {
-                self.connection.close(self.common.drain.is_under_way());
+                self.connection.close(self.common.is_draining());
                 return self.queue();
             }
         }
         let at = later(now, Duration::from_millis(wait.into()));
-        quiet.timer = Some(self.common.timers.insert(at, TimerKind::QuietClose(self.meta.slot())));
+        quiet.timer = Some(self.common.set_timer(at, TimerKind::QuietClose(self.meta.slot())));
     }
 }
 
@@ -276,13 +278,14 @@ impl Entry<'_> {
         let lingers = self.connection.phase() == Phase::Lingering;
         let is_queued = self.meta.queued;
         let Some(closing) = self.lifetime.closing() else { return false };
-        let linger_ends = later(closing.heard, self.common.options.linger);
+        let Common { options, .. } = &*self.common;
+        let linger_ends = later(closing.heard, options.linger);
         let out_of_time = now >= closing.by;
         let silent = now >= linger_ends && !is_queued; // an event of this turn is looked at first
         if !(out_of_time || lingers && silent) {
             // Input only stores its time, so the timer is set again here.
             let again = linger_ends.max(now).min(closing.by);
-            closing.timer = self.common.timers.insert(again, TimerKind::Closing(self.meta.slot()));
+            closing.timer = self.common.set_timer(again, TimerKind::Closing(self.meta.slot()));
             return false;
         }
         if !lingers {
@@ -299,7 +302,7 @@ impl Entry<'_> {
     /// Sets the timer of a send that found no buffer space.
     pub(crate) fn retry_send_later(&mut self, now: Instant) {
         if self.connection.take_out_of_buffers() {
-            self.common.timers.insert(now + SEND_RETRY, TimerKind::SendRetry(self.meta.id()));
+            self.common.set_timer(now + SEND_RETRY, TimerKind::SendRetry(self.meta.id()));
         }
     }
 }

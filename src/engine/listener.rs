@@ -61,15 +61,6 @@ impl ListenerRecord {
         accept
     }
 
-    /// True if accepting has paused and no timer ends the pause yet.
-    pub(crate) fn needs_retry_timer(&self) -> bool {
-        self.retry.is_none()
-    }
-
-    pub(crate) fn set_retry(&mut self, timer: TimerId) {
-        self.retry = Some(timer);
-    }
-
     pub(crate) fn local_address(&self) -> io::Result<Address> {
         self.socket.local_address()
     }

@@ -2,6 +2,8 @@
 
 use socket2::{Domain, Socket, Type};
 
+use super::{Common, Engine};
+
 #[derive(Debug, Default)]
 pub(crate) struct Reserve {
     /// A descriptor to give up when there is no other. It is a socket, because at ENFILE the system lacks open files, and
@@ -41,5 +43,24 @@ impl Reserve {
 
     pub(super) fn take_waiting(&mut self) -> Vec<u32> {
         std::mem::take(&mut self.waiting)
+    }
+}
+
+impl Engine {
+    pub(crate) fn refill_reserve(&mut self) {
+        let Common { reserve, .. } = &mut self.common;
+        reserve.refill();
+    }
+
+    /// The listener tries again when a source closes.
+    pub(crate) fn wait_for_a_close(&mut self, listener: u32) {
+        let Common { reserve, .. } = &mut self.common;
+        reserve.wait_for_a_close(listener);
+    }
+
+    /// Gives the spare descriptor up, so that one client more can be accepted.
+    pub(crate) fn give_up_reserve(&mut self) {
+        let Common { reserve, .. } = &mut self.common;
+        reserve.give_up();
     }
 }

@@ -18,7 +18,7 @@ use socket2::SockRef;
 use crate::{
     address::{Address, ToAddress},
     connection::Connection,
-    engine::{Engine, Opening, TimerKind},
+    engine::{Common, Engine, Opening, TimerKind},
     flow::Flow,
     id::{ConnId, ListenerId, TimerId},
     options::{ListenOptions, Options},
@@ -177,7 +177,8 @@ impl<S> Net<S> {
     /// The time of this turn, which is the same for all its callbacks. Between turns it is the time of the last one, which
     /// may be long ago: a host then takes its own.
     pub fn now(&self) -> Instant {
-        self.engine.common.clock.now().unwrap_or_else(Instant::now)
+        let Common { clock, .. } = &self.engine.common;
+        clock.now().unwrap_or_else(Instant::now)
     }
 
     /// Calls [`on_timer`](crate::Handler::on_timer) with `tag` once `at` has come; in the next turn if it is past already.
@@ -192,13 +193,13 @@ impl<S> Net<S> {
     /// # }
     /// ```
     pub fn set_timer(&mut self, at: Instant, tag: u64) -> TimerId {
-        self.engine.common.timers.insert(at, TimerKind::Handler(tag))
+        self.common().set_timer(at, TimerKind::Handler(tag))
     }
 
     /// Cancels a timer of [`set_timer`](Self::set_timer) or of [`Conn::set_timeout`]. Returns false if the timer has fired
     /// or was cancelled before.
     pub fn cancel_timer(&mut self, timer: TimerId) -> bool {
-        let Some(kind) = self.engine.common.timers.cancel(timer) else { return false };
+        let Some(kind) = self.common().cancel_timer(timer) else { return false };
         if let TimerKind::Timeout { slot, index } = kind
             && let Some(mut entry) = self.engine.entry(slot)
         {
@@ -210,7 +211,8 @@ impl<S> Net<S> {
     /// Makes [`EventLoop::run`](crate::EventLoop::run) return after the present turn and leaves everything as it
     /// is; `run` can be called again.
     pub fn stop(&mut self) {
-        self.engine.common.drain.set_stop();
+        let Common { drain, .. } = self.common();
+        drain.set_stop();
     }
 
     /// The orderly end. The clients in the backlog are accepted (but not where the listener is paused, or full), the
@@ -223,10 +225,7 @@ impl<S> Net<S> {
     ///
     /// A second call resets everything at once, also if the drain has not begun yet.
     pub fn drain(&mut self, grace: Duration) {
-        let common = &mut self.engine.common;
-        if let Some(timer) = common.drain.ask(grace) {
-            common.timers.cancel(timer);
-        }
+        self.engine.ask_to_drain(grace);
     }
 
     /// In [`on_close`](crate::Handler::on_close): true if bytes that were handed to a send of this connection did not reach
@@ -259,7 +258,8 @@ impl<S> Net<S> {
 
     /// When the first timer is due.
     pub(crate) fn next_timer(&self) -> Option<Instant> {
-        self.engine.common.timers.next()
+        let Engine { common, .. } = &self.engine;
+        common.next_timer()
     }
 
     pub(crate) fn put_session(&mut self, slot: u32, session: S) {
@@ -300,6 +300,10 @@ impl<S> Net<S> {
         (session.expect("a connection that is not lingering has a session"), &mut self.engine)
     }
 
+    fn common(&mut self) -> &mut Common {
+        &mut self.engine.common
+    }
+
     fn connection(&self, slot: u32) -> Option<&Connection<Stream>> {
         self.engine.table.connection(slot)
     }
@@ -325,7 +329,7 @@ impl<S> Net<S> {
     }
 
     fn discard_send(&mut self) -> Flow {
-        self.engine.common.stats.sends_discarded += 1;
+        self.common().count_discarded_send();
         Flow::Gone
     }
 }

@@ -4,7 +4,7 @@ use std::{io, time::Duration};
 
 use crate::{
     address::Address,
-    engine::TimerKind,
+    engine::Common,
     handler::{Accepted, Handler},
     id::{ConnId, ListenerId},
     options::WhenFull,
@@ -40,7 +40,7 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
             match self.engine().accept(slot) {
                 Accept::Stream(stream, _) if is_full => {
                     drop(stream);
-                    self.engine().common.stats.refused_full += 1;
+                    self.stats().refused_full += 1;
                 }
                 Accept::Stream(stream, peer) => {
                     let listener = self.engine().table.listener_id(slot);
@@ -95,11 +95,11 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
         engine.end_callback(slot);
         engine.place_accepted(slot, stream, listener);
         let Some(session) = session else {
-            engine.common.stats.refused_handler += 1;
             engine.vacate(slot);
+            self.stats().refused_handler += 1;
             return None;
         };
-        engine.common.stats.accepted += 1;
+        self.stats().accepted += 1;
         self.net.put_session(slot, session);
         self.call(slot, |handler, conn| handler.on_open(conn));
         self.tell_of_drain(slot);
@@ -120,7 +120,7 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
     fn shed(&mut self, slot: u32, error: &io::Error) {
         let budget = self.net.options().accept_budget;
         let engine = self.engine();
-        engine.common.reserve.give_up();
+        engine.give_up_reserve();
         let mut shed = 0;
         let mut is_over = false;
         for _ in 0..budget {
@@ -138,13 +138,13 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
                 Accept::NoDescriptor(_) | Accept::Exhausted(_) => break,
             }
         }
-        let common = &mut engine.common;
-        common.stats.refused_descriptors += shed;
-        common.reserve.refill();
+        let Common { stats, reserve, clock, .. } = &mut engine.common;
+        stats.refused_descriptors += shed;
+        reserve.refill();
         if shed > 0 {
-            common.clock.warn_rarely(format_args!("{shed} clients were turned away: {error}"));
+            clock.warn_rarely(format_args!("{shed} clients were turned away: {error}"));
         }
-        if !common.reserve.is_full() || (shed == 0 && !is_over) {
+        if !reserve.is_full() || (shed == 0 && !is_over) {
             self.pause_accepting(slot, error);
         } else if !is_over {
             engine.queue(slot);
@@ -155,15 +155,10 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
     fn pause_accepting(&mut self, slot: u32, error: &io::Error) {
         let at = self.now + RETRY;
         let engine = self.engine();
-        let common = &mut engine.common;
-        common.stats.accept_errors += 1;
-        common.clock.warn_rarely(format_args!("accepting pauses for {} ms: {error}", RETRY.as_millis()));
+        let Common { stats, clock, .. } = &mut engine.common;
+        stats.accept_errors += 1;
+        clock.warn_rarely(format_args!("accepting pauses for {} ms: {error}", RETRY.as_millis()));
         engine.wait_for_a_close(slot);
-        if let Some(listener) = engine.table.listener_mut(slot)
-            && listener.needs_retry_timer()
-        {
-            let timer = engine.common.timers.insert(at, TimerKind::AcceptRetry(slot));
-            listener.set_retry(timer);
-        }
+        engine.retry_accept_at(slot, at);
     }
 }

@@ -15,18 +15,18 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
     /// Begins a drain that was asked for, tells connections of it, or cuts it off when its grace is over.
     #[inline(never)]
     pub(super) fn advance_drain(&mut self) {
-        if let DrainState::Asked(grace) = self.engine().common.drain.state() {
+        if let DrainState::Asked(grace) = self.engine().drain_state() {
             let before = self.engine().generation_of_turn();
             self.accept_backlogs();
             self.receive_from_newcomers(before);
             self.close_listeners();
             // A callback may have cut the drain off meanwhile.
-            if let DrainState::Asked(_) = self.engine().common.drain.state() {
+            if let DrainState::Asked(_) = self.engine().drain_state() {
                 let at = later(self.now, grace);
                 self.engine().begin_drain(at);
             }
         }
-        while let Some(id) = self.engine().common.drain.next_untold() {
+        while let Some(id) = self.engine().next_untold() {
             if self.engine().table.is_open(id) {
                 self.tell_of_drain(id.slot());
                 self.conclude(id.slot());
@@ -39,7 +39,7 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
     /// over. A second `drain` means now, so nothing is accepted or served before.
     #[cold]
     pub(super) fn cut_off_if_asked(&mut self) {
-        if self.engine().common.drain.state() == DrainState::CutOff {
+        if self.engine().drain_state() == DrainState::CutOff {
             self.close_listeners();
             self.reset_all();
         }
@@ -82,7 +82,7 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
 
     /// Asks a connection to finish, if a drain is under way and the connection is not ending already.
     pub(super) fn tell_of_drain(&mut self, slot: u32) {
-        if !self.engine().common.drain.is_under_way() {
+        if !self.engine().is_draining() {
             return;
         }
         let Some(mut entry) = self.engine().entry(slot) else { return };
@@ -106,7 +106,7 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
                 continue;
             }
             entry.connection.end(CloseReason::Aborted, Phase::Resetting);
-            self.engine().common.stats.drain_resets += 1;
+            self.stats().drain_resets += 1;
             self.conclude(id.slot());
         }
         let undelivered = self.net.stats().undelivered - undelivered;

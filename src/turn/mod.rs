@@ -12,10 +12,11 @@ use std::time::Instant;
 use crate::{
     buffer::Scratch,
     close::CloseReason,
-    engine::{Engine, TurnBudget},
+    engine::{Common, Engine, TurnBudget},
     handler::Handler,
     net::{Conn, Net, no_token},
     remote::Signals,
+    stats::Stats,
 };
 
 /// Everything that a turn needs. Its methods are the stages of the turn and their steps.
@@ -73,6 +74,7 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
             let Some((id, session)) = self.net.take_unplaced() else { return };
             let why = CloseReason::ConnectFailed(no_token());
             self.engine().count_close(why.kind(), false);
+            self.net.set_undelivered(false); // a panic in another on_close may have left it set
             self.handler.on_close(self.net, id, session, why);
         }
     }
@@ -81,9 +83,9 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
     #[inline]
     fn serve_queue(&mut self) {
         self.budget.begin_stage();
-        let end = self.engine().common.queue.begin_pass();
+        let end = self.engine().begin_pass();
         while self.serve_next(end) && !self.is_over_budget() {}
-        self.engine().common.queue.end_pass();
+        self.engine().end_pass();
     }
 
     /// Sends to the connections that other callbacks have sent to.
@@ -108,6 +110,11 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
     fn call(&mut self, slot: u32, callback: impl FnOnce(&mut H, &mut Conn<'_, S>)) {
         let handler = &mut *self.handler;
         serve::call(self.net, slot, |conn| callback(handler, conn));
+    }
+
+    fn stats(&mut self) -> &mut Stats {
+        let Common { stats, .. } = &mut self.engine().common;
+        stats
     }
 
     #[inline]

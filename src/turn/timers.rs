@@ -1,6 +1,11 @@
 //! The timers that are due.
 
-use crate::{connection::Phase, engine::TimerKind, handler::Handler, socket::readiness::Readiness};
+use crate::{
+    connection::Phase,
+    engine::{Entry, TimerKind},
+    handler::Handler,
+    socket::readiness::Readiness,
+};
 
 use super::Pass;
 
@@ -8,17 +13,16 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
     /// Fires the timers that were due when the turn began. Timers that their callbacks set wait for the next turn.
     #[inline]
     pub(super) fn fire_timers(&mut self) {
-        if self.engine().common.timers.is_empty() {
-            return;
+        if self.engine().common.has_timers() {
+            self.fire_all_due();
         }
-        self.fire_all_due();
     }
 
     #[inline(never)]
     fn fire_all_due(&mut self) {
         let now = self.now;
-        let due = self.engine().common.timers.begin(now);
-        while let Some((_, kind)) = self.engine().common.timers.pop_due(due) {
+        let due = self.engine().common.begin_due(now);
+        while let Some(kind) = self.engine().common.next_due(due) {
             match kind {
                 TimerKind::Handler(tag) => self.handler.on_timer(self.net, tag),
                 TimerKind::Timeout { slot, index } => self.timeout_is_due(slot, index),
@@ -32,12 +36,12 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
                     }
                 }
                 TimerKind::AcceptRetry(slot) => self.engine().retry_accept(slot),
-                TimerKind::DrainEnd => self.engine().common.drain.cut_off(),
+                TimerKind::DrainEnd => self.engine().cut_drain_off(),
             }
         }
     }
 
-    fn with_entry(&mut self, slot: u32, act: impl FnOnce(crate::engine::Entry<'_>)) {
+    fn with_entry(&mut self, slot: u32, act: impl FnOnce(Entry<'_>)) {
         if let Some(entry) = self.engine().entry(slot) {
             act(entry);
         }

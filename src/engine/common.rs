@@ -1,0 +1,125 @@
+//! The parts of the engine that all sources use.
+
+use std::time::Instant;
+
+use mio::{Registry, Token};
+
+use crate::{
+    id::TimerId,
+    options::Options,
+    stats::Stats,
+    timers::{DuePass, Timers},
+};
+
+use super::{
+    callback::Callback, clock::Clock, drain::Drain, lifetime::TimerKind, memory::MemoryBudget, queue::Queue,
+    reserve::Reserve, source::SlotMeta,
+};
+
+/// At most so many bytes are gathered while a callback runs.
+const GATHER: usize = 64 << 10;
+
+/// The parts that all sources use. Each part keeps its fields private.
+#[derive(Debug)]
+pub(crate) struct Common {
+    pub(crate) options: Options,
+    pub(crate) stats: Stats,
+    pub(crate) clock: Clock,
+    pub(crate) drain: Drain,
+    pub(crate) reserve: Reserve,
+    pub(super) timers: Timers<TimerKind>,
+    pub(super) queue: Queue,
+    pub(super) callback: Callback,
+    pub(super) memory: MemoryBudget,
+    pub(super) registry: Registry,
+    first_token: usize,
+}
+
+impl Common {
+    pub(super) fn new(registry: Registry, first_token: usize, options: Options, base: Instant) -> Self {
+        let options = options.checked();
+        let mut reserve = Reserve::default();
+        reserve.refill();
+        Self {
+            // Less than high water: the handler has to be told when the outbox reaches it.
+            callback: Callback::new(GATHER.min(options.high_water).min(options.max_outbox).saturating_sub(1)),
+            memory: MemoryBudget::new(options.memory_budget),
+            options,
+            stats: Stats::default(),
+            timers: Timers::new(base),
+            clock: Clock::new(base),
+            queue: Queue::default(),
+            drain: Drain::new(),
+            reserve,
+            registry,
+            first_token,
+        }
+    }
+
+    /// The slot of a token. A token before the range wraps to a slot far behind all others.
+    #[inline]
+    pub(super) fn slot_of(&self, token: Token) -> usize {
+        token.0.wrapping_sub(self.first_token)
+    }
+
+    /// The token under which the source of a slot is registered.
+    pub(super) fn token(&self, slot: u32) -> Token {
+        Token(self.first_token + slot as usize)
+    }
+
+    /// Appends a source to the ready queue unless it is queued already.
+    #[inline]
+    pub(super) fn queue(&mut self, meta: &mut SlotMeta) {
+        self.queue.push(meta);
+    }
+
+    pub(crate) fn set_timer(&mut self, at: Instant, kind: TimerKind) -> TimerId {
+        self.timers.insert(at, kind)
+    }
+
+    /// Cancels a timer. Returns its kind unless it has fired or was cancelled before.
+    pub(crate) fn cancel_timer(&mut self, timer: TimerId) -> Option<TimerKind> {
+        self.timers.cancel(timer)
+    }
+
+    /// When the first timer is due.
+    pub(crate) fn next_timer(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    #[inline]
+    pub(crate) fn has_timers(&self) -> bool {
+        !self.timers.is_empty()
+    }
+
+    /// Begins a pass over the timers that are due now.
+    pub(crate) fn begin_due(&mut self, now: Instant) -> DuePass {
+        self.timers.begin(now)
+    }
+
+    /// Takes out the next timer of a pass.
+    pub(crate) fn next_due(&mut self, pass: DuePass) -> Option<TimerKind> {
+        self.timers.pop_due(pass).map(|(_, kind)| kind)
+    }
+
+    /// A send was not taken, because the connection is closing or gone.
+    pub(crate) fn count_discarded_send(&mut self) {
+        self.stats.sends_discarded += 1;
+    }
+
+    /// True while a drain goes on.
+    pub(super) fn is_draining(&self) -> bool {
+        self.drain.is_under_way()
+    }
+
+    /// The tick of the present turn.
+    #[inline]
+    pub(super) fn tick(&self) -> u32 {
+        self.clock.tick()
+    }
+
+    #[inline]
+    pub(super) fn exceeds_memory_budget(&self) -> bool {
+        self.memory.is_exceeded(self.stats.buffered)
+    }
+}

@@ -1,0 +1,119 @@
+//! From events and the ready queue to sources.
+
+use mio::Token;
+
+use crate::socket::readiness::Readiness;
+
+use super::{
+    Common, Engine, Entry,
+    source::{Slot, Source},
+};
+
+/// The source that the ready queue gives out next.
+pub(crate) enum Ready<'a> {
+    /// The source is gone.
+    Nothing,
+    Listener,
+    Connection(Entry<'a>),
+}
+
+impl Engine {
+    /// Sets the ready bits of the source with this token and queues it. Returns false if the token is not of this reactor.
+    #[inline]
+    pub(crate) fn event(&mut self, token: Token, readiness: Readiness) -> bool {
+        let slot = self.common.slot_of(token);
+        if slot >= self.table.capacity() {
+            return false;
+        }
+        self.ready(slot as u32, readiness); // the capacity fits a u32
+        true
+    }
+
+    /// Sets the ready bits of the source in a slot and queues it. The source may be closed already: its event was on the way.
+    #[inline]
+    pub(crate) fn ready(&mut self, slot: u32, readiness: Readiness) {
+        let Some(place) = self.table.get_mut(slot) else { return };
+        match &mut place.source {
+            Source::Reserved => return,
+            Source::Listener(listener) => listener.set_readable(),
+            Source::Connection(record) if record.lifetime.is_opening() => {
+                // The connect stage asks the socket what the event means. An error may still come after that.
+                record.connection.set_ready(Readiness { error: readiness.error, ..Readiness::default() });
+            }
+            Source::Connection(record) => record.connection.set_ready(readiness),
+        }
+        self.common.queue(&mut place.meta);
+    }
+
+    /// Takes the next source of a pass over the ready queue, up to its end.
+    #[inline]
+    pub(crate) fn next_ready(&mut self, end: usize) -> Option<(u32, Ready<'_>)> {
+        let Self { table, common, .. } = self;
+        let slot = common.queue.next(end)?;
+        let Some(Slot { meta, source }) = table.get_mut(slot) else {
+            return Some((slot, Ready::Nothing));
+        };
+        meta.queued = false;
+        let ready = match source {
+            Source::Reserved => Ready::Nothing,
+            Source::Listener(_) => Ready::Listener,
+            Source::Connection(record) => {
+                let mut entry = Entry::new(meta, record, common);
+                entry.begin_turn();
+                Ready::Connection(entry)
+            }
+        };
+        Some((slot, ready))
+    }
+
+    /// The connection in a slot; `None` if the slot holds none.
+    #[inline]
+    pub(crate) fn entry(&mut self, slot: u32) -> Option<Entry<'_>> {
+        match self.table.get_mut(slot)? {
+            Slot { meta, source: Source::Connection(record) } => {
+                Some(Entry::new(meta, record, &mut self.common))
+            }
+            _ => None,
+        }
+    }
+
+    /// Queues the source in a slot.
+    pub(crate) fn queue(&mut self, slot: u32) {
+        self.common.queue(self.table.meta_mut(slot));
+    }
+
+    /// The callback of this connection begins: bytes that it sends to the connection are gathered.
+    #[inline]
+    pub(crate) fn begin_callback(&mut self, slot: u32) {
+        let Common { callback, .. } = &mut self.common;
+        callback.begin(slot);
+    }
+
+    /// The callback has returned. The connection, which is still there: connections leave in `settle` alone.
+    #[inline]
+    pub(crate) fn end_callback(&mut self, slot: u32) -> Option<Entry<'_>> {
+        let Common { callback, .. } = &mut self.common;
+        callback.end();
+        self.entry(slot)
+    }
+
+    /// How many bytes the present callback has gathered for the connection in a slot.
+    pub(crate) fn gathered_len(&self, slot: u32) -> usize {
+        let Common { callback, .. } = &self.common;
+        callback.gathered_len(slot)
+    }
+
+    /// Begins a pass over the sources that stand in the ready queue now. Returns the end of the pass.
+    #[inline]
+    pub(crate) fn begin_pass(&mut self) -> usize {
+        let Common { queue, .. } = &mut self.common;
+        queue.begin_pass()
+    }
+
+    /// Ends the pass: the sources that it has not served stand in front.
+    #[inline]
+    pub(crate) fn end_pass(&mut self) {
+        let Common { queue, .. } = &mut self.common;
+        queue.end_pass();
+    }
+}

@@ -1,0 +1,169 @@
+//! How sources come into their slots, and how they leave.
+
+use std::{io, time::Instant};
+
+use mio::{Registry, Token};
+
+use crate::{
+    connection::Connection,
+    id::{ConnId, ListenerId},
+    options::ListenOptions,
+    socket::{
+        listener::{Accept, Listener},
+        platform,
+        readiness::Readiness,
+        stream::Stream,
+    },
+};
+
+use super::{
+    Common, Engine, TimerKind,
+    listener::ListenerRecord,
+    source::{Opening, Source},
+};
+
+impl Engine {
+    /// The token under which the source of a slot is registered.
+    pub(crate) fn token(&self, slot: u32) -> Token {
+        self.common.token(slot)
+    }
+
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.common.registry
+    }
+
+    /// Sets the options of a listener that the host made.
+    pub(crate) fn configure_adopted(&mut self, listener: ListenerId) {
+        if let Some(listener) = self.table.listener_mut(listener.slot()) {
+            listener.socket.configure_adopted(&self.common.options);
+        }
+    }
+
+    /// Puts a registered listener into its reserved slot.
+    pub(crate) fn place_listener(
+        &mut self,
+        slot: u32,
+        socket: Listener,
+        options: ListenOptions,
+    ) -> ListenerId {
+        self.table.place_listener(slot, ListenerRecord::new(socket, options))
+    }
+
+    /// Puts a connection that this side has brought about into its reserved slot. It opens in the next turn, or later.
+    pub(crate) fn place_opening(&mut self, slot: u32, stream: Stream, opening: Opening) -> ConnId {
+        let mut connection = Connection::new(stream, platform::SHORT_READ_DRAINS);
+        // A pair of connections that both stop reading until they can write would lock each other.
+        connection.pause_when_full(matches!(opening, Opening::Adopted));
+        self.place_connection(slot, connection, Some(opening));
+        self.queue(slot);
+        self.table.id(slot)
+    }
+
+    /// Puts a client that was accepted into its reserved slot.
+    pub(crate) fn place_accepted(&mut self, slot: u32, stream: Stream, listener: ListenerId) {
+        let mut connection = Connection::new(stream, platform::SHORT_READ_DRAINS);
+        // A new socket takes bytes: a greeting need not wait for the event that says so.
+        connection.set_ready(Readiness::WRITABLE);
+        self.place_connection(slot, connection, None);
+        self.table.came_by(slot, listener); // nothing if the callback has closed the listener
+    }
+
+    fn place_connection(&mut self, slot: u32, connection: Connection<Stream>, opening: Option<Opening>) {
+        self.table.place_connection(slot, connection);
+        let Common { stats, options, .. } = &mut self.common;
+        stats.open += 1;
+        let idle_timeout = options.idle_timeout;
+        if let Some(mut entry) = self.entry(slot) {
+            entry.begin_life(idle_timeout, opening);
+        }
+    }
+
+    /// A client's socket cannot be registered: its reserved slot is given back.
+    pub(crate) fn refuse(&mut self, slot: u32, error: &io::Error) {
+        let Common { stats, clock, .. } = &mut self.common;
+        stats.refused_error += 1;
+        clock.warn_rarely(format_args!("a client was refused, its socket cannot be registered: {error}"));
+        self.table.vacate(slot);
+    }
+
+    /// Closes the source in a slot. The slot is used again only after the pass.
+    pub(crate) fn vacate(&mut self, slot: u32) {
+        let source = self.table.vacate(slot);
+        let Common { registry, stats, timers, .. } = &mut self.common;
+        let deregistered = match source {
+            Source::Reserved => Ok(()),
+            Source::Listener(mut listener) => {
+                listener.retry.map(|timer| timers.cancel(timer));
+                listener.socket.deregister(registry)
+            }
+            Source::Connection(mut record) => {
+                stats.open -= 1;
+                stats.buffered -= record.connection.memory();
+                for timer in record.lifetime.take_timers() {
+                    timers.cancel(timer);
+                }
+                record.connection.stream_mut().deregister(registry)
+            }
+        };
+        // An error means that the poll is gone. The socket closes either way.
+        if let Err(error) = deregistered {
+            log::debug!("deregistering failed: {error}");
+        }
+    }
+
+    /// True if a further client of this listener has no place.
+    pub(crate) fn is_full(&mut self, listener: u32) -> bool {
+        let Common { stats, options, .. } = &self.common;
+        stats.open >= options.max_connections
+            || self.table.is_full()
+            || self.table.listener_mut(listener).is_some_and(|listener| listener.is_full())
+    }
+
+    /// Takes the next client from the backlog of the listener in a slot.
+    pub(crate) fn accept(&mut self, listener: u32) -> Accept {
+        match self.table.listener_mut(listener) {
+            Some(listener) => listener.accept(&self.common.options),
+            None => Accept::WouldBlock,
+        }
+    }
+
+    /// Sets the timer that ends a pause of accepting, unless there is one.
+    pub(crate) fn retry_accept_at(&mut self, slot: u32, at: Instant) {
+        if let Some(listener) = self.table.listener_mut(slot)
+            && listener.retry.is_none()
+        {
+            listener.retry = Some(self.common.set_timer(at, TimerKind::AcceptRetry(slot)));
+        }
+    }
+
+    /// A listener whose accepting has paused tries again.
+    pub(crate) fn retry_accept(&mut self, slot: u32) {
+        if let Some(listener) = self.table.listener_mut(slot) {
+            listener.retry = None;
+            self.queue(slot);
+        }
+    }
+
+    /// Frees the slots whose sources are gone, and lets listeners that wait for a place try again. Returns true if the
+    /// storage of the slots has become smaller.
+    #[inline]
+    pub(crate) fn free_vacated(&mut self) -> bool {
+        self.table.has_vacated() && self.free_all_vacated()
+    }
+
+    #[inline(never)]
+    fn free_all_vacated(&mut self) -> bool {
+        let Common { reserve, .. } = &mut self.common;
+        for listener in reserve.take_waiting() {
+            if self.table.listener_mut(listener).is_some() {
+                self.queue(listener);
+            }
+        }
+        let shrunk = self.table.free_vacated();
+        if shrunk {
+            let Common { queue, .. } = &mut self.common;
+            queue.shrink();
+        }
+        shrunk
+    }
+}
