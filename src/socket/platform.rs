@@ -6,8 +6,9 @@ use mio::{Interest, net::TcpStream};
 use socket2::SockRef;
 
 // One predicate decides which of two sets of rules the crate is built with. mio's `poll(2)` selector, which a build asks
-// for with `--cfg mio_unsupported_force_poll_poll`, gets the portable rules on Linux as well: readiness is armed again
-// only by a `WouldBlock` that mio sees, as on mio's other platforms. So the portable rules can be tested on Linux.
+// for with `--cfg mio_unsupported_force_poll_poll`, gets the portable rules on Linux as well: that selector arms readiness
+// again only after a `WouldBlock` that mio sees, which is the least that mio promises on any platform (`mio::Poll`,
+// "Draining readiness"). So the portable rules can be tested on Linux.
 
 /// Linux and Android with epoll, with all that epoll and this kernel allow.
 macro_rules! epoll {
