@@ -18,7 +18,10 @@ use crate::{
     net::Net,
     options::Options,
     remote::{Remote, Signals},
-    socket::{readiness::Readiness, stream::Stream},
+    socket::{
+        readiness::{self, Readiness},
+        stream::Stream,
+    },
     turn::Pass,
 };
 
@@ -94,7 +97,15 @@ impl<S> Reactor<S> {
     /// Stores what an event says and calls nothing. Returns false if the event is not for this reactor.
     #[inline]
     pub fn handle(&mut self, event: &Event) -> bool {
-        self.net.engine().event(event.token(), Readiness::from(event))
+        match readiness::plain(event) {
+            Some(readiness) => self.net.engine().event(event.token(), readiness),
+            None => self.handle_unusual(event),
+        }
+    }
+
+    #[cold]
+    fn handle_unusual(&mut self, event: &Event) -> bool {
+        self.net.engine().event(event.token(), readiness::unusual(event))
     }
 
     /// Does the work of a turn; every callback is made here.

@@ -13,7 +13,7 @@ impl Staging {
     }
 
     /// Appends all of `bytes`, or nothing if there is no room for them.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(&mut self, bytes: &[u8]) -> bool {
         let Some(room) = self.storage[self.len..].get_mut(..bytes.len()) else { return false };
         room.copy_from_slice(bytes);
@@ -21,14 +21,17 @@ impl Staging {
         true
     }
 
+    #[inline]
     pub(crate) fn clear(&mut self) {
         self.len = 0;
     }
 
+    #[inline(always)]
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.storage[..self.len]
     }
 
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.len
     }

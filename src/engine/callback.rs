@@ -46,12 +46,18 @@ impl Callback {
         self.slot == slot
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn gather(&mut self, bytes: &[u8]) -> bool {
         self.gathered.push(bytes)
     }
 
+    /// True if the present callback has gathered bytes.
     #[inline]
+    pub(super) fn has_gathered(&self) -> bool {
+        self.gathered.len() > 0
+    }
+
+    #[inline(always)]
     pub(super) fn gathered(&self) -> &[u8] {
         self.gathered.bytes()
     }
@@ -59,6 +65,11 @@ impl Callback {
     #[inline]
     pub(super) fn clear(&mut self) {
         self.gathered.clear();
+    }
+
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.gathered.len()
     }
 
     /// How many bytes are gathered for the connection in a slot.

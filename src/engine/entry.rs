@@ -92,7 +92,7 @@ impl Entry<'_> {
             && bytes.len() < LARGE_SEND
             && self.connection.takes_sends()
             && self.connection.queued() == 0
-            && self.connection.has_budget_for(callback.gathered().len() + bytes.len(), options)
+            && self.connection.has_budget_for(callback.len() + bytes.len(), options)
             && callback.gather(bytes)
     }
 
@@ -142,7 +142,7 @@ impl Entry<'_> {
     #[inline(always)]
     pub(crate) fn send_gathered(&mut self) {
         let Common { callback, options, stats, .. } = &mut *self.common;
-        if !callback.gathered().is_empty() {
+        if callback.has_gathered() {
             self.connection.send_gathered(callback.gathered(), options, stats);
             callback.clear();
         }

@@ -20,23 +20,19 @@ impl Readiness {
         Self { readable: false, writable: true, short_reads_lie: false, error: false };
 }
 
-impl From<&Event> for Readiness {
-    #[inline]
-    fn from(event: &Event) -> Self {
-        let is_plain =
-            !(event.is_error() || event.is_priority() || event.is_read_closed() || event.is_write_closed());
-        if is_plain {
-            let (readable, writable) = (event.is_readable(), event.is_writable());
-            return Self { readable, writable, ..Self::default() };
-        }
-        unusual_readiness(event)
-    }
+/// Nearly every event: readiness to read, to write, or both, and nothing else.
+#[inline]
+pub(crate) fn plain(event: &Event) -> Option<Readiness> {
+    let is_unusual =
+        event.is_error() || event.is_priority() || event.is_read_closed() || event.is_write_closed();
+    let (readable, writable) = (event.is_readable(), event.is_writable());
+    (!is_unusual).then_some(Readiness { readable, writable, ..Readiness::default() })
 }
 
 /// An event with an error, a hang-up or an urgent mark. Unless it is merely urgent it makes both directions ready:
 /// reading and writing then find out what has happened.
 #[cold]
-fn unusual_readiness(event: &Event) -> Readiness {
+pub(crate) fn unusual(event: &Event) -> Readiness {
     let (read_closed, write_closed) = (event.is_read_closed(), event.is_write_closed());
     let ended = event.is_error() || read_closed || write_closed;
     Readiness {
