@@ -158,6 +158,8 @@ options! {
         },
         /// How many events [`EventLoop`](crate::EventLoop) takes from the system at a time. It polls again, without
         /// waiting, until fewer come. Default 1024, at least 1; each has room for as long as the loop lives.
+        ///
+        /// mio's `poll(2)` selector ignores this option: it returns all events at once.
         event_capacity: usize = 1024 => {
             /// let mut server = EventLoop::new(Options::default().event_capacity(1))?;
             /// let listeners = [(); 2].map(|()| server.net().listen("127.0.0.1:0").unwrap());
@@ -174,7 +176,9 @@ options! {
             /// let at = listeners.map(|listener| server.net().local_address(listener).unwrap().to_string());
             /// let _clients = at.map(|at| TcpStream::connect(at).unwrap());
             /// let turn = server.turn(&mut echo, Some(Duration::ZERO))?;
+            /// # if cfg!(not(mio_unsupported_force_poll_poll)) { // that selector returns all events at once
             /// assert_eq!((turn.events, turn.more), (1, true));
+            /// # }
             /// # std::io::Result::Ok(())
         },
         /// How many connections one listener accepts in a turn. Default 256, at least 1.

@@ -9,6 +9,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::address::Address;
 
+use super::platform;
+
 /// Opens a socket that listens: nonblocking, close-on-exec, with `TCP_NODELAY`, and `SO_REUSEADDR` on Unix.
 ///
 /// Of several addresses, the first that this machine has is taken. An address in use or forbidden ends the search: what
@@ -65,27 +67,14 @@ fn create(at: SocketAddr, any_interface: bool) -> io::Result<Socket> {
 }
 
 fn bind_and_listen(socket: &Socket, at: SocketAddr, backlog: u32, reuse_port: bool) -> io::Result<()> {
-    // Without it a server that is started anew gets "address in use" while connections of its past sit in TIME_WAIT
-    // (socket(7)). Not on Windows, where the same name lets a second program take a port that is being served.
-    #[cfg(unix)]
-    socket.set_reuse_address(true)?;
+    platform::reuse_address(socket)?;
     if reuse_port {
-        share_port(socket)?;
+        platform::share_port(socket)?;
     }
     socket.set_tcp_nodelay(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&at.into())?;
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))
-}
-
-#[cfg(all(unix, not(any(target_os = "solaris", target_os = "illumos", target_os = "cygwin"))))]
-fn share_port(socket: &Socket) -> io::Result<()> {
-    socket.set_reuse_port(true)
-}
-
-#[cfg(not(all(unix, not(any(target_os = "solaris", target_os = "illumos", target_os = "cygwin")))))]
-fn share_port(_: &Socket) -> io::Result<()> {
-    Err(io::Error::new(io::ErrorKind::Unsupported, "this system has no SO_REUSEPORT"))
 }
 
 fn failure(tried: &[(SocketAddr, io::Error)]) -> io::Error {
@@ -99,7 +88,6 @@ mod tests {
     use std::net::TcpStream;
 
     use super::*;
-    use crate::socket::platform::OPTIONS_ARE_INHERITED;
 
     fn listen(text: &str) -> io::Result<TcpListener> {
         listen_socket(&Address::resolve(text)?, 16, false)
@@ -183,10 +171,11 @@ mod tests {
         assert_eq!(candidates(&plain).count(), 1);
     }
 
-    #[cfg(any(target_os = "linux", target_os = "android"))]
+    // Without epoll the crate sets the options of each connection by itself.
+    #[cfg(all(any(target_os = "linux", target_os = "android"), not(mio_unsupported_force_poll_poll)))]
     #[test]
     fn a_connection_inherits_nodelay_from_the_listener() {
-        const { assert!(OPTIONS_ARE_INHERITED) }
+        const { assert!(platform::OPTIONS_ARE_INHERITED) }
         let listener = listen("127.0.0.1:0").expect("loopback");
         let _client = TcpStream::connect(listener.local_addr().expect("it is bound")).expect("it listens");
         assert!(accept(&listener).nodelay().expect("an option of an open socket"));

@@ -2,9 +2,11 @@
 
 use std::{io, time::Duration};
 
-use socket2::{SockRef, TcpKeepalive};
+use socket2::SockRef;
 
 use crate::options::{Keepalive, Options};
+
+use super::platform;
 
 /// Sets the options that every connection has. A connection without them is slower, or slower to notice that its peer
 /// is gone, and not wrong; so a failure is only logged.
@@ -32,9 +34,5 @@ pub(crate) fn reset_on_close(socket: &SockRef<'_>) -> io::Result<()> {
 
 /// Sets keepalive for a stream, or for a listener whose streams inherit it.
 pub(crate) fn set_keepalive(socket: &SockRef<'_>, wish: &Keepalive) -> io::Result<()> {
-    let times = TcpKeepalive::new().with_time(wish.after);
-    // These systems have one interval and one count for all sockets.
-    #[cfg(not(any(target_os = "openbsd", target_os = "haiku", target_os = "aix", target_os = "solaris")))]
-    let times = times.with_interval(wish.interval).with_retries(wish.retries);
-    socket.set_tcp_keepalive(&times)
+    socket.set_tcp_keepalive(&platform::keepalive_times(wish))
 }

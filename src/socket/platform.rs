@@ -1,9 +1,11 @@
-//! What differs between platforms, in one place.
+//! Every difference between platforms, in one place.
 
 use std::io::{self, IoSlice};
 
 use mio::{Interest, net::TcpStream};
-use socket2::SockRef;
+use socket2::{SockRef, Socket, TcpKeepalive};
+
+use crate::options::Keepalive;
 
 // One predicate decides which of two sets of rules the crate is built with. mio's `poll(2)` selector, which a build asks
 // for with `--cfg mio_unsupported_force_poll_poll`, gets the portable rules on Linux as well: that selector arms readiness
@@ -58,23 +60,23 @@ macro_rules! poll_descriptor {
 pub(crate) use poll_descriptor;
 
 epoll! {
-    /// Whether a `recv` that returned less than it was asked for has emptied the socket, as long as neither an urgent
-    /// mark nor a hang-up is waiting, which the priority interest tells.
+    /// True if a `recv` that returned less than it was asked for has emptied the socket, as long as neither an urgent mark
+    /// nor a hang-up is waiting. The priority interest tells of both.
     pub(crate) const SHORT_READ_DRAINS: bool = true;
 
-    /// Whether an accepted connection has the listener's TCP_NODELAY and keepalive, which saves system calls for each.
+    /// True if an accepted connection has TCP_NODELAY and keepalive from its listener, which saves system calls.
     pub(crate) const OPTIONS_ARE_INHERITED: bool = true;
 
-    /// `false` if a socket is known not to listen.
+    /// False if a socket is known not to listen.
     pub(crate) fn may_listen(socket: &SockRef<'_>) -> bool {
         socket.is_listener().unwrap_or(true)
     }
 
-    /// What a stream is registered for, once: no `epoll_ctl` between accept and close.
+    /// The interests of a stream. A stream is registered once: no `epoll_ctl` between accept and close.
     pub(crate) const INTERESTS: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
 
-    /// Several slices in one system call, without SIGPIPE: std's is `writev`, which takes no MSG_NOSIGNAL, and a host
-    /// may have left SIGPIPE at its default, which kills it.
+    /// Sends several slices in one system call, without SIGPIPE. The standard library uses `writev`, which takes no
+    /// MSG_NOSIGNAL, and SIGPIPE kills a host that has left it at its default.
     pub(crate) fn send_vectored(stream: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         const MSG_NOSIGNAL: i32 = 0x4000; // linux/socket.h
         stream.try_io(|| SockRef::from(stream).send_vectored_with_flags(slices, MSG_NOSIGNAL))
@@ -92,7 +94,7 @@ portable! {
 
     pub(crate) const INTERESTS: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
-    /// One slice in a system call: where SIGPIPE is concerned, or mio has to see the call, that is the way that is safe.
+    /// Sends one slice. This way is safe where SIGPIPE would be raised, and where mio has to see the call.
     pub(crate) fn send_vectored(stream: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match slices.iter().find(|slice| !slice.is_empty()) {
             Some(first) => io::Write::write(&mut &*stream, first),
@@ -101,33 +103,76 @@ portable! {
     }
 }
 
-/// Whether a socket is in nonblocking mode. Windows does not tell, and a socket begins in blocking mode.
+/// Tells whether a socket is in nonblocking mode. Windows does not tell, and a socket begins in blocking mode.
+#[cfg(unix)]
 pub(crate) fn is_nonblocking(socket: &SockRef<'_>) -> io::Result<bool> {
-    #[cfg(unix)]
-    let known = socket.nonblocking();
-    #[cfg(not(unix))]
-    let known = {
-        let _ = socket;
-        Ok(false)
-    };
-    known
+    socket.nonblocking()
 }
 
-/// ENOBUFS and ENOMEM: the interface's queue is full, or memory is short, send(2). No readiness event will say when it is not.
+#[cfg(not(unix))]
+pub(crate) fn is_nonblocking(_: &SockRef<'_>) -> io::Result<bool> {
+    Ok(false)
+}
+
+/// Lets a server that is started anew bind its port while connections of its past are in TIME_WAIT, socket(7). Not on
+/// Windows, where SO_REUSEADDR lets a second program take a port that is being served.
+#[cfg(unix)]
+pub(crate) fn reuse_address(socket: &Socket) -> io::Result<()> {
+    socket.set_reuse_address(true)
+}
+
+#[cfg(not(unix))]
+pub(crate) fn reuse_address(_: &Socket) -> io::Result<()> {
+    Ok(())
+}
+
+/// Lets several sockets listen on one port: SO_REUSEPORT.
+#[cfg(all(unix, not(any(target_os = "solaris", target_os = "illumos", target_os = "cygwin"))))]
+pub(crate) fn share_port(socket: &Socket) -> io::Result<()> {
+    socket.set_reuse_port(true)
+}
+
+#[cfg(not(all(unix, not(any(target_os = "solaris", target_os = "illumos", target_os = "cygwin")))))]
+pub(crate) fn share_port(_: &Socket) -> io::Result<()> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "this system has no SO_REUSEPORT"))
+}
+
+/// The times of keepalive that the system takes for one socket. These systems have one interval and one count for all.
+#[cfg(any(target_os = "openbsd", target_os = "haiku", target_os = "aix", target_os = "solaris"))]
+pub(crate) fn keepalive_times(wish: &Keepalive) -> TcpKeepalive {
+    TcpKeepalive::new().with_time(wish.after)
+}
+
+#[cfg(not(any(target_os = "openbsd", target_os = "haiku", target_os = "aix", target_os = "solaris")))]
+pub(crate) fn keepalive_times(wish: &Keepalive) -> TcpKeepalive {
+    TcpKeepalive::new().with_time(wish.after).with_interval(wish.interval).with_retries(wish.retries)
+}
+
+/// ENOBUFS and ENOMEM: the queue of the network interface is full, or memory is short, send(2). No readiness event says
+/// when there is room again.
 pub(crate) fn is_out_of_buffers(error: &io::Error) -> bool {
+    const LINUX: bool = cfg!(any(target_os = "linux", target_os = "android"));
     const ENOBUFS: i32 = if cfg!(windows) {
         10055
-    } else if !cfg!(any(target_os = "linux", target_os = "android")) {
-        55
-    } else if cfg!(any(target_arch = "mips", target_arch = "mips64")) {
+    } else if LINUX && cfg!(any(target_arch = "mips", target_arch = "mips64")) {
         132
-    } else {
+    } else if LINUX && cfg!(any(target_arch = "sparc", target_arch = "sparc64")) {
+        55
+    } else if LINUX || cfg!(any(target_os = "fuchsia", target_os = "cygwin", target_os = "redox")) {
         105
+    } else if cfg!(any(target_os = "solaris", target_os = "illumos")) {
+        132
+    } else if cfg!(target_os = "aix") {
+        74
+    } else if cfg!(target_os = "nto") {
+        255
+    } else {
+        55 // macOS and the BSDs
     };
     error.raw_os_error() == Some(ENOBUFS) || error.kind() == io::ErrorKind::OutOfMemory
 }
 
-/// ENFILE and EMFILE, accept(2); they have the same numbers on every Unix.
+/// ENFILE and EMFILE, accept(2). They have these numbers on every Unix.
 pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
     const WSAEMFILE: i32 = 10024;
     match error.raw_os_error() {

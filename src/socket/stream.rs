@@ -74,12 +74,17 @@ impl Stream {
 
     /// The result of a connect; `None` while it is still under way. See connect(2) on EINPROGRESS.
     pub(crate) fn connected(&self) -> Option<io::Result<()>> {
-        let checked = self.tcp().and_then(|stream| match stream.take_error()? {
-            Some(error) => Err(error),
-            None => stream.peer_addr().map(drop),
-        });
-        match checked {
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => None,
+        use io::ErrorKind::{NotConnected, WouldBlock};
+        // mio's selectors other than epoll report the socket again only after a `WouldBlock` that mio sees.
+        let check = |stream: &TcpStream| {
+            stream.try_io(|| match (stream.take_error()?, stream.peer_addr()) {
+                (Some(error), _) => Err(error),
+                (None, Err(error)) if error.kind() == NotConnected => Err(WouldBlock.into()),
+                (None, peer) => peer.map(drop),
+            })
+        };
+        match self.tcp().and_then(check) {
+            Err(error) if matches!(error.kind(), NotConnected | WouldBlock) => None,
             checked => Some(checked),
         }
     }

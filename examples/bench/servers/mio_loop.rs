@@ -18,7 +18,7 @@ const LISTENER: Token = Token(usize::MAX);
 const ALIGNMENT: usize = 4096;
 
 /// A read that returns less than asked has emptied the socket, epoll(7), unless the end of the stream is behind it.
-const SHORT_READ_DRAINS: bool = cfg!(target_os = "linux");
+const SHORT_READ_DRAINS: bool = cfg!(all(target_os = "linux", not(mio_unsupported_force_poll_poll)));
 
 struct Connection {
     stream: TcpStream,
