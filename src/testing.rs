@@ -263,3 +263,45 @@ impl<H: Handler + ?Sized> Handler for Watched<'_, H> {
         self.handler.on_wake(net);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Silent;
+
+    impl Handler for Silent {
+        type Session = ();
+
+        fn on_accept(&mut self, _net: &mut Net, _from: &Accepted) -> Option<()> {
+            Some(())
+        }
+
+        fn on_data(&mut self, _conn: &mut Conn<'_>, _input: &[u8]) -> usize {
+            0
+        }
+    }
+
+    fn is_queued(rehearsal: &Rehearsal) -> bool {
+        rehearsal.reactor.next_deadline().is_some()
+    }
+
+    /// A reactor that forgets an edge has to be seen to forget it: readiness is not reported again as a level.
+    #[test]
+    fn readiness_is_reported_at_its_edges_alone() {
+        let mut rehearsal = Rehearsal::new(Options::default());
+        let client = rehearsal.accept(&mut Silent).unwrap();
+        rehearsal.receive(&mut Silent, client, b"unread");
+        rehearsal.capacity(client, 1000);
+        assert!(!is_queued(&rehearsal), "no write has met its end, so more room is no edge");
+        rehearsal.net().send_all(client, &[b'.'; 1500]);
+        rehearsal.settle(&mut Silent);
+        assert!(!is_queued(&rehearsal));
+        rehearsal.capacity(client, 100);
+        assert!(is_queued(&rehearsal), "the write has met its end, so room is an edge");
+        rehearsal.settle(&mut Silent);
+        assert_eq!(rehearsal.sent(client).len(), 1100);
+        rehearsal.capacity(client, 0);
+        assert!(!is_queued(&rehearsal));
+    }
+}

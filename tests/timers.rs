@@ -333,3 +333,30 @@ fn a_hundred_thousand_timers_come_and_go() {
     assert!(actor.cues() == expected, "each once, the last one first");
     assert_eq!(reactor.next_deadline(), None);
 }
+
+/// The cost of a timeout must not depend on how many others its connection has: with a search through their list for each,
+/// this test takes minutes.
+#[test]
+fn a_hundred_thousand_timeouts_of_one_connection_come_and_go() {
+    const COUNT: u64 = 100_000;
+    let mut actor = Actor::idle();
+    let mut rehearsal = Rehearsal::new(Options::default());
+    let client = rehearsal.accept(&mut actor).unwrap();
+    let now = rehearsal.net().now();
+    let mut conn = rehearsal.net().conn(client).unwrap();
+    let timers: Vec<_> = (0..COUNT)
+        .map(|n| conn.set_timeout(now + Duration::from_micros(n * 7919 % COUNT), n)) // a prime, so each time once
+        .collect();
+    let (even, odd): (Vec<_>, Vec<_>) = timers.iter().enumerate().partition(|(n, _)| n % 2 == 0);
+    assert!(even.iter().all(|(_, timer)| rehearsal.net().cancel_timer(**timer)));
+    assert!(!rehearsal.net().cancel_timer(*even[0].1));
+    rehearsal.advance(&mut actor, Duration::from_micros(COUNT));
+    let mut expected: Vec<u64> = odd.iter().map(|(n, _)| *n as u64).collect();
+    expected.sort_by_key(|n| n * 7919 % COUNT);
+    let fired = actor.notes.iter().filter_map(|note| match note.cue {
+        Cue::Timeout(tag) => Some(tag),
+        _ => None,
+    });
+    assert!(fired.eq(expected), "each of the others once, in the order of their times");
+    assert!(rehearsal.is_open(client));
+}
