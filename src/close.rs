@@ -15,7 +15,7 @@ pub enum CloseReason {
     Eof,
     /// The handler called `close()` before the peer had ended.
     Closed,
-    /// It was closed because a drain had begun.
+    /// The connection was closed because a drain was under way.
     Drained,
     /// `abort()` was called, the grace of a drain ran out before the connection was closed, or a callback of the connection
     /// panicked.

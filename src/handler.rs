@@ -7,7 +7,7 @@ use crate::{
     net::{Conn, Net},
 };
 
-/// What a program does with its connections.
+/// The behaviour of a program towards its connections.
 ///
 /// All methods are called from [`Reactor::settle`](crate::Reactor::settle) (and so from
 /// [`EventLoop::turn`](crate::EventLoop::turn) and [`run`](crate::EventLoop::run)), one at a time, and never one from
@@ -22,7 +22,7 @@ use crate::{
 /// connection whose callback panicked, with [`CloseReason::Aborted`]; all others go on. The session that was passed to a
 /// panicking [`on_close`](Self::on_close) is lost.
 pub trait Handler {
-    /// What is kept for each connection: `on_accept` makes it, and `on_close` gives it back.
+    /// The state that the program keeps for each connection: `on_accept` makes it, and `on_close` gives it back.
     type Session;
 
     /// A client has connected. The session makes it a connection, for which [`on_open`](Self::on_open) is called next;

@@ -150,22 +150,22 @@ impl<S> Rehearsal<S> {
         }
     }
 
-    /// What was sent to the peer since this was asked last; also after the connection has ended.
+    /// The bytes that were sent to the peer since the last call; also after the connection has ended.
     pub fn sent(&mut self, by: ConnId) -> Vec<u8> {
         self.peers.get(&by).map(MemoryStream::take_sent).unwrap_or_default()
     }
 
-    /// Whether the peer has been sent the end of file, or the connection was closed.
+    /// True if the peer has been sent the end of file, or the connection was closed.
     pub fn is_ended(&self, by: ConnId) -> bool {
         self.peers.get(&by).is_none_or(MemoryStream::is_ended)
     }
 
-    /// Whether the connection was ended by a reset.
+    /// True if the connection was ended by a reset.
     pub fn is_reset(&self, by: ConnId) -> bool {
         self.peers.get(&by).is_some_and(MemoryStream::was_reset_by_connection)
     }
 
-    /// Whether `on_close` has still to come for this connection.
+    /// True if `on_close` has still to come for this connection.
     pub fn is_open(&self, id: ConnId) -> bool {
         self.peers.contains_key(&id) && !self.ended.contains_key(&id)
     }

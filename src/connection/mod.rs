@@ -1,4 +1,4 @@
-//! One connection: a state machine over any stream. It knows bytes, limits and results, and no poll, slab or clock.
+//! The state machine of a connection, over any stream. It knows bytes, limits and results, and no poll, slab or clock.
 //!
 //! Each direction has two independent properties: *ready* (an event said so) and *wanted* (neither paused, nor above high
 //! water, nor closing). Readiness is a hint; only the results of `read` and `write` are facts.
@@ -118,7 +118,7 @@ impl<T: Read + Write> Connection<T> {
         }
     }
 
-    /// One `recv`. `buffer` must not be empty: 0 would then not mean the end.
+    /// Makes one `recv`. `buffer` must not be empty: the result 0 would then not mean the end of file.
     #[inline]
     pub(crate) fn receive(&mut self, buffer: &mut [u8], stats: &mut Stats) -> Received {
         debug_assert!(!buffer.is_empty());

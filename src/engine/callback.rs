@@ -2,7 +2,8 @@
 
 use crate::{buffer::Staging, id::NO_SLOT};
 
-/// What one callback sends to its own connection is gathered here and leaves with one `send` when the callback returns.
+/// The bytes that a callback sends to its own connection are gathered here and leave with one `send` when the callback
+/// returns.
 #[derive(Debug)]
 pub(crate) struct Callback {
     /// The slot of the connection, or of the client that `on_accept` is asked about; [`NO_SLOT`] between callbacks.

@@ -1,4 +1,4 @@
-//! One connection during an operation, with everything that its verbs need.
+//! A connection during an operation, with everything that its verbs need.
 
 use std::io;
 
@@ -19,9 +19,9 @@ use super::{
 /// system call that gathering could save.
 const LARGE_SEND: usize = 8 << 10;
 
-/// One connection, the bookkeeping of its slot, and the parts of the engine that all sources use.
+/// A connection, the bookkeeping of its slot, and the parts of the engine that all sources use.
 ///
-/// One look-up makes an entry; code that has an entry does not look the connection up again.
+/// A look-up in the table makes an entry. Code that has an entry does not look the connection up again.
 #[derive(Debug)]
 pub(crate) struct Entry<'a> {
     pub(crate) connection: &'a mut Connection<Stream>,
@@ -205,7 +205,7 @@ impl Entry<'_> {
         self.connection.has_only_input() && !self.lifetime.is_opening()
     }
 
-    /// One `recv`.
+    /// Makes one `recv`.
     #[inline]
     pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> Received {
         self.connection.receive(buffer, &mut self.common.stats)

@@ -17,7 +17,7 @@ use super::{
 /// How long a send waits that found the queue of the network interface full: no event says when there is room again.
 const SEND_RETRY: Duration = Duration::from_millis(10);
 
-/// What a timer is for. The timers of a connection or listener are cancelled with it, so a slot names it.
+/// The purpose of a timer. The timers of a connection or listener are cancelled with it, so its slot is enough to name it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum TimerKind {
     /// `Net::set_timer`, with the tag.

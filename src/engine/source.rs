@@ -12,7 +12,7 @@ use crate::{
 
 use super::listener::ListenerRecord;
 
-/// One slot of the slab.
+/// A slot of the slab.
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub(super) meta: SlotMeta,

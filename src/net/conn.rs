@@ -17,9 +17,9 @@ use crate::{
 
 use super::{Net, output::Output};
 
-/// One connection, for the length of a callback or of a [`Net::conn`] call.
+/// A connection, for the length of a callback or of a [`Net::conn`] call.
 ///
-/// It stays usable after [`close`](Self::close) and [`abort`](Self::abort): these only mark the connection, which
+/// A `Conn` stays usable after [`close`](Self::close) and [`abort`](Self::abort): these only mark the connection, which
 /// ends after the callback.
 pub struct Conn<'a, S = ()> {
     net: &'a mut Net<S>,
@@ -121,7 +121,7 @@ impl<'a, S> Conn<'a, S> {
         self.entry().resume_reading();
     }
 
-    /// Whether reading pauses by itself while the outbox is above high water.
+    /// Decides whether reading pauses by itself while the outbox is above high water.
     ///
     /// The pause is on at first for accepted and adopted connections: a peer that does not read its answers is not read
     /// either. It is off at first for outgoing connections ([`Net::connect`]): if both ends of a connection stop reading until

@@ -29,7 +29,7 @@ use crate::{
 
 /// The connections and listeners of a reactor.
 ///
-/// It exists before the loop starts ([`EventLoop::net`](crate::EventLoop::net)) and in every callback. The methods
+/// A `Net` exists before the loop starts ([`EventLoop::net`](crate::EventLoop::net)) and in every callback. The methods
 /// that take a [`ConnId`] do nothing if that connection is gone.
 pub struct Net<S = ()> {
     engine: Engine,
@@ -49,7 +49,7 @@ impl<S> Net<S> {
     /// `socket()`, `bind()`, `listen()`: clients are accepted from the next turn on.
     ///
     /// # Errors
-    /// What the system said, with the address in the text: it is in use, not allowed, or no address at all. `Other` if
+    /// The error of the system, with the address in the text: the address is in use, not allowed, or no address at all. `Other` if
     /// all tokens are taken.
     ///
     /// ```
@@ -239,7 +239,7 @@ impl<S> Net<S> {
         &self.engine.common.options
     }
 
-    /// What has happened so far.
+    /// The counters of this reactor.
     pub fn stats(&self) -> &Stats {
         &self.engine.common.stats
     }

@@ -14,8 +14,8 @@ use crate::{
 
 /// The sending half of a connection; [`Conn::split`](crate::Conn::split) gives it beside the session.
 ///
-/// It is not generic over the session, so a protocol can be a plain function over its own state and an `Output`.
-/// It is an [`io::Write`] as well, for code that wants one.
+/// An `Output` is not generic over the session, so a protocol can be a plain function over its own state and an `Output`.
+/// `Output` implements [`io::Write`], for code that wants a writer.
 pub struct Output<'a> {
     engine: &'a mut Engine,
     slot: u32,

@@ -2,7 +2,7 @@
 
 use mio::event::Event;
 
-/// What an event says about a stream. Each field is a hint: only the result of a system call is a fact.
+/// The content of an event for a stream. Each field is a hint: only the result of a system call is a fact.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Readiness {
     pub(crate) readable: bool,

@@ -1,4 +1,4 @@
-//! One turn of a reactor: every callback to the handler is made here.
+//! A turn of a reactor: every callback to the handler is made here.
 
 mod accept;
 mod connect;
@@ -79,7 +79,7 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
         }
     }
 
-    /// One pass over the sources that the queue holds at its start.
+    /// Serves the sources that the queue holds at the start of the stage.
     #[inline]
     fn serve_queue(&mut self) {
         self.budget.begin_stage();

@@ -159,7 +159,7 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
         entry.check_inbox();
     }
 
-    /// What is left when the callbacks of a connection's turn are made: to end the connection, or to queue its next turn.
+    /// Ends a connection's turn when its callbacks are made: the connection ends, or its next turn is queued.
     pub(super) fn conclude(&mut self, slot: u32) {
         let now = self.now;
         let Some(mut entry) = self.engine().entry(slot) else { return };
