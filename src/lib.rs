@@ -37,7 +37,8 @@
 //! * [`Net`] is everything there is: the connections and listeners, the end. [`Conn`] is one connection during a
 //!   callback, [`Output`] its sending half beside the session.
 //! * [`EventLoop`] owns a [`mio::Poll`] and runs; [`Reactor`] does the same work for a program that has a poll
-//!   already. [`Remote`] reaches either from another thread.
+//!   already. [`Remote`] reaches a loop or a reactor from another thread; [`Remote::wake`] has an example of work that
+//!   another thread does.
 //! * [`embedding`] says how to be part of a loop that a program already has, whatever it is. [`Net::adopt_listener`] and
 //!   [`Net::adopt_stream`] take sockets that it made, or give them back ([`Refused`]).
 //! * [`Options`] are the limits, [`Stats`] the counters, [`CloseReason`] is why a connection ended.
