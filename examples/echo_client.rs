@@ -120,14 +120,14 @@ struct Client {
 }
 
 impl Client {
-    /// Sends while there is something to send and the connection takes it. Where the one ends, `on_wake` will
-    /// call again, where the other ends, `on_writable`.
+    /// Sends while there is input and the connection takes it. When new input comes, `on_wake` calls this method again;
+    /// when a full connection has room again, `on_writable` does.
     fn pump(&mut self, conn: &mut Conn<'_>) {
         while self.may_send {
             match self.input.try_recv() {
                 Ok(Ok(chunk)) => {
                     self.sent.add(&chunk);
-                    self.may_send = conn.send_all(&chunk) == Flow::Open; // Full took the chunk as well
+                    self.may_send = conn.send_all(&chunk) == Flow::Open; // at `Full` the chunk was taken as well
                 }
                 Ok(Err(error)) => self.fail(conn, format!("cannot read standard input: {error}")),
                 Err(TryRecvError::Empty) => return,
@@ -170,9 +170,8 @@ impl Handler for Client {
 
     fn on_open(&mut self, conn: &mut Conn<'_>) {
         debug!("connected");
-        // By default a connection above high water is not read. Here that would be a deadlock: a server that
-        // waits until we read its echo does not read what we send, so we would stay above high water forever.
-        conn.pause_when_full(false);
+        // An outgoing connection is read even above high water, as `pause_when_full` is off by default for it. With the
+        // pause, client and server would lock each other: a server that waits until its echo is read does not read.
         self.may_send = true;
         self.pump(conn);
     }

@@ -137,7 +137,7 @@ impl Handler for World {
         input.len()
     }
 
-    // on_drain is left as it is: it closes a connection at once, and closing first delivers what was sent.
+    // The default `on_drain` lets a connection go on until it is idle, and then closes it.
 
     fn on_close(&mut self, _net: &mut Net, _id: ConnId, _session: (), _why: CloseReason) {
         self.players -= 1;

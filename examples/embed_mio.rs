@@ -137,7 +137,7 @@ impl Handler for Echo {
         input.len()
     }
 
-    // on_drain is left as it is: it closes a connection at once, and closing first delivers what was sent.
+    // The default `on_drain` lets a connection go on until it is idle, and then closes it.
 }
 
 /// The host's own: it would be the same without a guest.

@@ -216,7 +216,7 @@ mod nested {
             input.len()
         }
 
-        // on_drain is left as it is: it closes a connection at once, and closing first delivers what was sent.
+        // The default `on_drain` lets a connection go on until it is idle, and then closes it.
     }
 
     async fn greet(
