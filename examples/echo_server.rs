@@ -1,6 +1,6 @@
 //! An echo server: every client gets back what it sends, byte for byte.
 //!
-//! Start it with `cargo run --release --example echo_server`, then talk to it from another terminal with
+//! Start the server with `cargo run --release --example echo_server`, then talk to it from another terminal with
 //! `nc 127.0.0.1 7007`, or with the example `echo_client`. `RUST_LOG=debug` shows each connection.
 
 use std::error::Error;
@@ -53,7 +53,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse(); // ends the process by itself at --help (0) and at wrong arguments (2)
+    let args = Args::parse(); // ends the process at --help (0) and at wrong arguments (2)
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
     match serve(&args) {
         Ok(()) => ExitCode::SUCCESS,
