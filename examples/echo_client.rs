@@ -1,7 +1,7 @@
-//! A client for an echo server, on the reactor: it sends and receives at the same time, in bounded memory.
+//! A client for an echo server, on the reactor. It sends and receives at the same time, in bounded memory.
 //!
 //! `echo_client 127.0.0.1:7007 hello` sends a word, `echo_client 127.0.0.1:7007 < file > copy` streams a file
-//! there and back. Both directions are counted and hashed: a byte lost, doubled or changed is found out.
+//! there and back. The client counts and hashes both directions, so it finds out a byte that is lost, doubled or changed.
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -29,19 +29,19 @@ struct Args {
     message: Option<OsString>,
 }
 
-/// One piece of the input, or why there is no next one. The end of the input is the end of the channel.
+/// One piece of the input, or the error that ends the input. The end of the input is the end of the channel.
 type Chunk = io::Result<Vec<u8>>;
 
 const CHUNK: usize = 64 * 1024;
-const CHUNKS: usize = 4; // that wait in the channel; these and the outbox are all that is ever held
+const CHUNKS: usize = 4; // so many chunks wait in the channel; the client holds no more than these and the outbox
 
 fn main() -> ExitCode {
-    let args = Args::parse(); // ends the process by itself at --help (0) and at wrong arguments (2)
+    let args = Args::parse(); // ends the process at --help (0) and at wrong arguments (2)
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
     match run(args) {
         Ok(()) => ExitCode::SUCCESS, // a reader thread that still waits for input ends with the process
         Err(error) => {
-            // Not eprintln!, which panics when nobody reads standard error any more.
+            // eprintln! would panic if nobody reads standard error any more.
             let _ = writeln!(io::stderr(), "echo_client: {error}");
             ExitCode::FAILURE
         }
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
 fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let server = Address::resolve(&args.server)?; // may ask a name server and block: not inside the loop
     let mut event_loop = EventLoop::new(Options::default())?;
-    let conn = event_loop.net().connect(&server, ()); // what became of it: on_open or on_close tells
+    let conn = event_loop.net().connect(&server, ()); // cannot fail here: on_open or on_close tells the result
 
     let newline = args.message.is_some() && io::stdout().is_terminal();
     let input = match args.message {
@@ -78,19 +78,19 @@ fn one_chunk(message: OsString) -> Result<Receiver<Chunk>, Box<dyn Error>> {
     Ok(input) // the sender is dropped here: the end of the input
 }
 
-/// A thread reads it, not the loop: standard input may be a regular file, which epoll refuses (EPERM, see
-/// epoll_ctl(2)), and made non-blocking it would be so for the shell that shares it, too.
+/// Reads standard input on a thread. The loop cannot read it: standard input may be a regular file, which epoll refuses
+/// (EPERM, see epoll_ctl(2)), and the shell that shares standard input would find it non-blocking too.
 fn standard_input(remote: Remote) -> io::Result<Receiver<Chunk>> {
     let (sender, input) = mpsc::sync_channel(CHUNKS);
     thread::Builder::new().name("stdin".into()).spawn(move || {
         read_chunks(&sender, &remote);
-        drop(sender); // before the last wake: the loop must then find the end of the channel
+        drop(sender); // before the last wake, so that the loop then finds the end of the channel
         remote.wake();
     })?;
     Ok(input)
 }
 
-/// Waits where the loop must not: in read(2), and for room in the channel.
+/// Waits in read(2) and for room in the channel, which the loop must not do.
 fn read_chunks(sender: &SyncSender<Chunk>, remote: &Remote) {
     let mut stdin = io::stdin().lock();
     let mut buffer = vec![0; CHUNK];
@@ -112,29 +112,29 @@ fn read_chunks(sender: &SyncSender<Chunk>, remote: &Remote) {
 struct Client {
     conn: ConnId,
     input: Receiver<Chunk>,
-    may_send: bool,    // connected, and the connection is not full
-    input_ended: bool, // all of it was sent, and the server will be told so
+    may_send: bool,    // the connection is open and not full
+    input_ended: bool, // the whole input was sent, and the end of file follows it
     sent: Tally,
     back: Tally,
-    fault: Option<String>, // the first one
+    fault: Option<String>, // the first fault
 }
 
 impl Client {
-    /// Sends while there is something to send and the connection takes it. Where the one ends, `on_wake` will
-    /// call again, where the other ends, `on_writable`.
+    /// Sends while there is input and the connection takes it. When new input comes, `on_wake` calls this method again;
+    /// when a full connection has room again, `on_writable` does.
     fn pump(&mut self, conn: &mut Conn<'_>) {
         while self.may_send {
             match self.input.try_recv() {
                 Ok(Ok(chunk)) => {
                     self.sent.add(&chunk);
-                    self.may_send = conn.send_all(&chunk) == Flow::Open; // Full took the chunk as well
+                    self.may_send = conn.send_all(&chunk) == Flow::Open; // at `Full` the chunk was taken as well
                 }
                 Ok(Err(error)) => self.fail(conn, format!("cannot read standard input: {error}")),
                 Err(TryRecvError::Empty) => return,
                 Err(TryRecvError::Disconnected) => {
                     self.may_send = false;
                     self.input_ended = true;
-                    conn.shutdown_write(); // behind what was sent; the echo still comes in
+                    conn.shutdown_write(); // the end of file leaves behind the input; the echo still comes in
                 }
             }
         }
@@ -143,10 +143,10 @@ impl Client {
     fn fail(&mut self, conn: &mut Conn<'_>, why: String) {
         self.fault.get_or_insert(why);
         self.may_send = false;
-        conn.abort(); // nothing that is still on its way matters now; on_close follows
+        conn.abort(); // bytes that are still on their way do not matter now; on_close follows
     }
 
-    /// What would be wrong if the connection ended now: `None` if everything came back.
+    /// The fault that there would be if the connection ended now; `None` if everything came back.
     fn missing(&self) -> Option<String> {
         let (sent, back) = (self.sent.bytes, self.back.bytes);
         if back < sent {
@@ -170,9 +170,8 @@ impl Handler for Client {
 
     fn on_open(&mut self, conn: &mut Conn<'_>) {
         debug!("connected");
-        // By default a connection above high water is not read. Here that would be a deadlock: a server that
-        // waits until we read its echo does not read what we send, so we would stay above high water forever.
-        conn.pause_when_full(false);
+        // An outgoing connection is read even above high water, as `pause_when_full` is off by default for it. With the
+        // pause, client and server would lock each other: a server that waits until its echo is read does not read.
         self.may_send = true;
         self.pump(conn);
     }
@@ -199,8 +198,8 @@ impl Handler for Client {
     }
 
     fn on_eof(&mut self, conn: &mut Conn<'_>) {
-        // The server sends no more. If that is too early, with the outbox full or standard input still open,
-        // there is nothing left to wait for.
+        // The server sends no more. If its end of file comes too early, with the outbox full or standard input still
+        // open, there is nothing left to wait for.
         match self.missing() {
             None => conn.close(),
             Some(why) => self.fail(conn, why),
@@ -218,16 +217,16 @@ impl Handler for Client {
     }
 }
 
-/// Blocks the loop while standard output does not take the bytes. A server could not afford that. Here nobody
-/// else waits for the loop, and not to read on is just what should happen: TCP then holds the server back.
+/// Blocks the loop while standard output does not take the bytes. A server must not do that. This client has one
+/// connection, and while it does not read on, TCP holds the server back.
 fn print(bytes: &[u8]) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(bytes)?;
     stdout.flush()
 }
 
-/// Length and content of one direction, in whatever portions it came: 64-bit FNV-1a. Not a hasher of std's:
-/// those do not promise that two writes give what one write of the same bytes gives.
+/// Length and content (64-bit FNV-1a) of one direction, independent of the portions in which the bytes came. The hashers
+/// of std do not promise that two writes give the same result as one write of the same bytes.
 #[derive(PartialEq)]
 struct Tally {
     bytes: u64,

@@ -1,6 +1,6 @@
 //! An echo server: every client gets back what it sends, byte for byte.
 //!
-//! Start it with `cargo run --release --example echo_server`, then talk to it from another terminal with
+//! Start the server with `cargo run --release --example echo_server`, then talk to it from another terminal with
 //! `nc 127.0.0.1 7007`, or with the example `echo_client`. `RUST_LOG=debug` shows each connection.
 
 use std::error::Error;
@@ -53,12 +53,12 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse(); // ends the process by itself at --help (0) and at wrong arguments (2)
+    let args = Args::parse(); // ends the process at --help (0) and at wrong arguments (2)
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
     match serve(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Not eprintln!, which panics when nobody reads standard error any more.
+            // eprintln! would panic if nobody reads standard error any more.
             let _ = writeln!(io::stderr(), "echo_server: {error}");
             ExitCode::FAILURE
         }
@@ -78,9 +78,10 @@ fn serve(args: &Args) -> Result<(), Box<dyn Error>> {
     let listener = server.net().listen_with(args.listen.as_str(), listen)?;
     let address = server.net().local_address(listener)?; // the real one: with port 0 the system has chosen
 
-    // ctrlc calls this from a thread of its own, and a `Remote` is what other threads may use. A drain closes
-    // the listener, delivers what is owed and then lets `run` return; a second one ends at once. It is set up
-    // before the line that says the server is there: whoever waits for that may send a signal right after it.
+    // ctrlc calls the closure from a thread of its own, and other threads reach the loop with a `Remote`. A drain closes
+    // the listener, lets each connection go on until it is idle, and then lets `run` return; a second drain resets all
+    // connections. The signals are handled before the server prints its address, because a program that waits for the
+    // address may send a signal right after it.
     let (remote, grace) = (server.remote(), args.drain);
     ctrlc::set_handler(move || {
         info!("asked to end by a signal");
@@ -90,7 +91,7 @@ fn serve(args: &Args) -> Result<(), Box<dyn Error>> {
     #[cfg(unix)]
     statistics_at_a_signal(server.remote())?;
 
-    // For whoever started this and waits for the address. That it may be gone by now is no reason to end.
+    // For the program that started the server and waits for the address. If that program is gone, the server goes on.
     let mut stdout = io::stdout();
     let _ = writeln!(stdout, "listening on {address}").and_then(|()| stdout.flush());
     info!("serving on {address}, Ctrl-C ends it");
@@ -101,7 +102,7 @@ fn serve(args: &Args) -> Result<(), Box<dyn Error>> {
     Ok(ended?)
 }
 
-/// SIGUSR1 prints the statistics. The loop is woken for it: they are its own.
+/// SIGUSR1 prints the statistics. They belong to the loop, so the signal wakes the loop.
 #[cfg(unix)]
 fn statistics_at_a_signal(remote: tidegate::Remote) -> io::Result<()> {
     let mut signals = Signals::new([SIGUSR1])?;
@@ -125,8 +126,8 @@ fn options(args: &Args) -> Options {
         options = options.memory_budget(budget);
     }
     if let Some(mark) = args.high_water {
-        // Reading goes on below half of it, rounded up, as nothing is below 0. The hard limit moves up, too:
-        // a client that may have so much waiting must not be cut off for it.
+        // Reading goes on below half of the mark, rounded up because no number of bytes is below 0. The hard limit moves up
+        // too: a client that may have this many bytes waiting must not be reset for it.
         options = options.high_water(mark).low_water(mark.div_ceil(2));
         options = options.max_outbox(mark.saturating_add(16 << 20));
     }
@@ -135,54 +136,36 @@ fn options(args: &Args) -> Options {
 
 struct Echo;
 
-/// How long a client must have been silent, in a drain, to have been answered everything.
-const SILENCE: Duration = Duration::from_millis(100);
-
 impl Handler for Echo {
-    type Session = u32; // what to remember of each client: how often it was heard
+    type Session = (); // what the server keeps for each client: nothing
 
-    fn on_accept(&mut self, _net: &mut Net<u32>, from: &Accepted) -> Option<u32> {
+    fn on_accept(&mut self, _net: &mut Net, from: &Accepted) -> Option<()> {
         debug!("{:?} opened by {}", from.id, from.peer);
-        Some(0) // None would turn the client away
+        Some(()) // None would turn the client away
     }
 
-    fn on_data(&mut self, conn: &mut Conn<'_, u32>, input: &[u8]) -> usize {
-        let (heard, mut out) = conn.split(); // its session in one hand, the pen in the other
-        *heard = heard.wrapping_add(1);
-        // All of it, however little the kernel takes now: the rest is kept, and goes out as the client reads.
-        // One that never reads cannot fill the memory: above high water its connection is not read further.
-        out.send_all(input);
-        input.len() // consumed: what a handler leaves is shown again, with more behind it
+    fn on_data(&mut self, conn: &mut Conn<'_>, input: &[u8]) -> usize {
+        // The reactor takes all bytes, however few the kernel takes now, and sends the rest as the client reads. A client
+        // that never reads cannot fill the memory: above high water its connection is not read, and `on_data` is not
+        // called. So one answer of the size of its input needs no look at the `Flow`; a loop of answers stops at `Full`.
+        conn.send_all(input);
+        input.len() // all bytes are consumed; bytes that a handler leaves are shown again, with later bytes behind them
     }
 
-    fn on_wake(&mut self, net: &mut Net<u32>) {
+    fn on_wake(&mut self, net: &mut Net) {
         info!("asked for statistics\n{}", net.stats());
     }
 
-    // on_eof is left as it is: it closes the connection, and closing first delivers what was sent.
+    // The default `on_eof` closes the connection, and closing first delivers the bytes that were sent. The default
+    // `on_drain` lets the connection go on until it is idle: bytes that are on their way to the server are echoed too.
 
-    fn on_drain(&mut self, conn: &mut Conn<'_, u32>) {
-        // By default this would close it, too. But an echo owes a client what it has sent, and some of that may still
-        // be on its way or wait in the kernel: it goes on until nothing has come for a moment and nothing is left.
-        let (at, heard) = (conn.net().now() + SILENCE, *conn.session());
-        conn.set_timeout(at, heard.into());
-    }
-
-    fn on_timeout(&mut self, conn: &mut Conn<'_, u32>, heard: u64) {
-        let is_silent = u64::from(*conn.session()) == heard;
-        if is_silent && conn.queued() == 0 {
-            conn.close();
-        } else {
-            self.on_drain(conn);
-        }
-    }
-
-    fn on_close(&mut self, _net: &mut Net<u32>, id: ConnId, _session: u32, why: CloseReason) {
+    fn on_close(&mut self, _net: &mut Net, id: ConnId, _session: (), why: CloseReason) {
         debug!("{id:?} closed: {why}");
     }
 }
 
-/// Fractions are welcome. Above a year it is a slip, and a deadline too far away for the clock would be none.
+/// Reads a number of seconds, with fractions. A time of more than a year is a slip, and a deadline that is too far away for
+/// the clock would be no deadline.
 fn seconds(text: &str) -> Result<Duration, String> {
     const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
     match text.parse().map(Duration::try_from_secs_f64) {

@@ -1,7 +1,7 @@
 //! An echo server as an event source of calloop, beside a timer of the host's own.
 //!
-//! Start it with `cargo run --release --example embed_calloop`, then talk to it with `nc 127.0.0.1 7007`. [`nested::Tide`]
-//! is what to copy. Another poller (GLib, libuv, an epoll of your own) takes the same three things: the descriptor, the
+//! Start the server with `cargo run --release --example embed_calloop`, then talk to it with `nc 127.0.0.1 7007`. Copy
+//! [`nested::Tide`]. Another poller (GLib, libuv, an epoll of your own) needs the same three things: the descriptor, the
 //! deadline, the turn.
 
 use std::process::ExitCode;
@@ -87,7 +87,7 @@ mod nested {
     }
 
     pub fn main() -> ExitCode {
-        let args = Args::parse(); // ends the process by itself at --help (0) and at wrong arguments (2)
+        let args = Args::parse(); // ends the process at --help (0) and at wrong arguments (2)
         env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
         match run(&args) {
             Ok(()) => ExitCode::SUCCESS,
@@ -103,8 +103,8 @@ mod nested {
         let listener = server.net().listen(args.listen.as_str())?;
         let address = server.net().local_address(listener)?; // the real one: with port 0 the system has chosen
 
-        // Another thread asks for the end, before anyone is told that there is something to end. It wakes the server's
-        // poll, and that wakes calloop's.
+        // Signals are handled before the address is printed: a program that waits for the address may send a signal at
+        // once. The signal thread wakes the server's poll, and the server's poll wakes calloop's.
         let (remote, grace) = (server.remote(), Duration::from_secs(args.drain.into()));
         ctrlc::set_handler(move || {
             info!("asked to end by a signal");
@@ -130,7 +130,7 @@ mod nested {
             })
             .map_err(|refused| refused.error)?;
 
-        // For whoever started this and waits for the address. That it may be gone by now is no reason to end.
+        // For the program that started the server and waits for the address. If it is gone, the server goes on.
         let mut stdout = io::stdout();
         let _ = writeln!(stdout, "listening on {address}").and_then(|()| stdout.flush());
         info!("serving on {address}, Ctrl-C ends it");
@@ -141,16 +141,17 @@ mod nested {
         Ok(())
     }
 
-    /// A server as a source: whenever it has something to do, the callback gets it, and turns it.
+    /// A server as a source of calloop: whenever the server has something to do, the callback is given the server, and
+    /// turns it.
     ///
-    /// Where other parts of the program use the server between turns, as with `net().send_all`, they are to call its
-    /// `flush` and then the `update` of calloop's handle: the deadline may have become an earlier one.
+    /// Other parts of the program that use the server between turns, as with `net().send_all`, must call `flush` of the
+    /// server and then `update` of calloop's handle, because the deadline may have become an earlier one.
     pub struct Tide<S> {
         server: EventLoop<S>,
-        /// A duplicate, since a `Generic` owns what it watches and lends it out only by `unsafe`.
+        /// A duplicate of the loop's descriptor, because a `Generic` owns its descriptor and lends it out only by `unsafe`.
         watched: Generic<OwnedFd>,
         timer: Timer,
-        /// When the timer is to ring, if it is set at all.
+        /// The time at which the timer fires, if the timer is set.
         alarm: Option<Instant>,
     }
 
@@ -160,16 +161,16 @@ mod nested {
             Ok(Self {
                 server,
                 watched: Generic::new(descriptor, Interest::READ, Mode::Level),
-                timer: Timer::from_duration(Duration::MAX), // more than the clock has: it is not set
+                timer: Timer::from_duration(Duration::MAX), // the clock does not reach so far: the timer is not set
                 alarm: None,
             })
         }
 
-        /// Sets the timer if the server is to be turned before it rings; `false` if there was nothing to set.
+        /// Sets the timer if the server must be turned before the timer fires. Returns false if the timer stays as it was.
         fn advance_alarm(&mut self) -> bool {
             let Some(deadline) = self.server.next_deadline() else { return false };
             if self.alarm.is_some_and(|alarm| alarm <= deadline) {
-                return false; // it rings too early, finds nothing due, and is set anew: so once for many turns
+                return false; // a timer that fires too early finds nothing due and is set again: once for many turns
             }
             self.timer.set_deadline(deadline);
             self.alarm = Some(deadline);
@@ -194,7 +195,7 @@ mod nested {
             })?;
             self.timer.process_events(ready, token, |_, ()| {
                 self.alarm = None;
-                // What a turn has left over is due since then, so this sees leftovers too.
+                // Work that a turn has left over is a deadline that has passed, so this condition covers it too.
                 is_due = self.server.next_deadline().is_some_and(|deadline| deadline <= Instant::now());
                 TimeoutAction::Drop
             })?;
@@ -206,20 +207,19 @@ mod nested {
 
         fn register(&mut self, poll: &mut Poll, tokens: &mut TokenFactory) -> calloop::Result<()> {
             self.watched.register(poll, tokens)?;
-            self.advance_alarm(); // it may have been used before it was inserted here
+            self.advance_alarm(); // the server may have been used before it was inserted here
             self.timer.register(poll, tokens)
         }
 
-        /// For the timer alone. calloop's timers live in a heap of its own, so this costs no system call, while to
-        /// register the descriptor again would be an epoll_ctl for nothing: what is watched, and under which token, stays
-        /// the same.
+        /// Registers the timer alone. calloop's timers live in a heap of its own, so this costs no system call. The
+        /// descriptor and its token stay the same, so an epoll_ctl for the descriptor would be in vain.
         ///
-        /// calloop has a hook before it sleeps, `before_sleep`, too. But that can only say "now" and not "then"; and
-        /// a source that asks for it is noted down once more each time it is registered again (calloop 0.14), so that it
-        /// would be asked more and more often. It is for sources that never register again.
+        /// calloop also has a hook before it sleeps, `before_sleep`. But that hook can only say "now" and no later time, and
+        /// calloop 0.14 adds a source to the list of that hook each time the source is registered again, so that the hook
+        /// would be called more and more often. The hook suits sources that are never registered again.
         fn reregister(&mut self, poll: &mut Poll, tokens: &mut TokenFactory) -> calloop::Result<()> {
-            let _of_the_descriptor = tokens.token(); // they are numbered: the timer's is the second one
-            self.advance_alarm(); // by `update`: process_events has done it already
+            let _of_the_descriptor = tokens.token(); // tokens are numbered: the timer has the second token
+            self.advance_alarm(); // needed when `update` was called: process_events has called this method already
             self.timer.reregister(poll, tokens)
         }
 
@@ -250,7 +250,7 @@ mod nested {
             input.len()
         }
 
-        // on_drain is left as it is: it closes a connection at once, and closing first delivers what was sent.
+        // The default `on_drain` lets a connection go on until it is idle, and then closes it.
 
         fn on_close(&mut self, _net: &mut Net, _id: ConnId, _session: (), _why: CloseReason) {
             self.clients -= 1;

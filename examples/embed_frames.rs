@@ -1,8 +1,8 @@
-//! An echo server in a loop that has its own beat: a game's, which turns the network once in a frame, in a part of the
+//! An echo server in a loop with frames, as a game has it: the loop turns the network once in a frame, within a part of the
 //! frame's time, however much the clients send.
 //!
-//! Start it with `cargo run --release --example embed_frames`, let clients flood it, and see in the log what the network
-//! took of the frames.
+//! Start the program with `cargo run --release --example embed_frames`, let clients flood it, and read in the log how much
+//! of the frames the network took.
 
 use std::{
     error::Error,
@@ -42,7 +42,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse(); // ends the process by itself at --help (0) and at wrong arguments (2)
+    let args = Args::parse(); // ends the process at --help (0) and at wrong arguments (2)
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
     match run(&args) {
         Ok(()) => ExitCode::SUCCESS,
@@ -58,14 +58,14 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let listener = players.net().listen(args.listen.as_str())?;
     let address = players.net().local_address(listener)?; // the real one: with port 0 the system has chosen
 
-    // Another thread asks for the end, before anyone is told that there is something to end.
+    // Signals are handled before the address is printed: a program that waits for the address may send a signal at once.
     let (remote, grace) = (players.remote(), Duration::from_secs(args.drain.into()));
     ctrlc::set_handler(move || {
         info!("asked to end by a signal");
         remote.drain(grace);
     })?;
 
-    // For whoever started this and waits for the address. That it may be gone by now is no reason to end.
+    // For the program that started the server and waits for the address. If that program is gone, the server goes on.
     let mut stdout = io::stdout();
     let _ = writeln!(stdout, "listening on {address}").and_then(|()| stdout.flush());
     info!("serving on {address}, Ctrl-C ends it");
@@ -75,18 +75,18 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let (frame, report_every) = (Duration::from_secs(1) / args.fps, Duration::from_secs(args.report.into()));
     let (mut next_frame, mut next_report) = (Instant::now(), Instant::now() + report_every);
     loop {
-        // The network has its share: what comes after `end` is left to the next frame. It is one turn and not as many
-        // as fit, since each is fair to all players, and what is left of the budget is the game's.
+        // The network has a share of the frame: work that is not done by the end of the share is left to the next frame. One
+        // turn a frame is enough, because a turn is fair to all players; the rest of the share is the game's.
         let begin = Instant::now();
         let turn = players.turn_until(&mut world, Some(Duration::ZERO), begin + times.budget)?;
         let mut network = begin.elapsed();
 
         world.simulate();
-        // A game would tell its players what has become of the world, with `players.net().for_each`. This one is an
-        // echo, and has told them already.
+        // A game would now send the new state of the world to its players, with `players.net().for_each`. This program
+        // sends echoes alone, and has sent them in the turn.
 
         let begin = Instant::now();
-        players.flush(); // what was sent since the turn is on its way now, and not a frame later
+        players.flush(); // bytes that were sent since the turn leave now, and not a frame later
         network += begin.elapsed();
         times.note(network);
         if turn.finished {
@@ -101,7 +101,7 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
         next_frame += frame;
         match next_frame.checked_duration_since(now) {
             Some(rest) => thread::sleep(rest),
-            // Late. Frames that were missed are not made up for in a burst: the beat begins anew.
+            // The frame is late. Missed frames are not made up for in a burst: the next frame begins now.
             None => next_frame = now,
         }
     }
@@ -137,14 +137,14 @@ impl Handler for World {
         input.len()
     }
 
-    // on_drain is left as it is: it closes a connection at once, and closing first delivers what was sent.
+    // The default `on_drain` lets a connection go on until it is idle, and then closes it.
 
     fn on_close(&mut self, _net: &mut Net, _id: ConnId, _session: (), _why: CloseReason) {
         self.players -= 1;
     }
 }
 
-/// What the network took of each frame so far.
+/// The time that the network took in each frame so far.
 struct FrameTimes {
     budget: Duration,
     micros: Histogram<u64>,
@@ -159,8 +159,8 @@ impl FrameTimes {
 
     fn note(&mut self, network: Duration) {
         self.over_budget += u64::from(network > self.budget);
-        // Not `saturating_record`: that does not let the histogram grow, and counts a slow frame as a fast one.
-        self.micros.record(network.as_micros() as u64).expect("it grows to hold whatever it is given");
+        // `saturating_record` would not let the histogram grow, and would count a slow frame as a faster frame.
+        self.micros.record(network.as_micros() as u64).expect("the histogram grows with its values");
     }
 }
 

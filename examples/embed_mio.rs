@@ -1,8 +1,8 @@
 //! A guest in the loop that a program has already: an echo server in the `mio::Poll` of its host, beside a UDP socket and
 //! a periodic report that are the host's own.
 //!
-//! Start it with `cargo run --release --example embed_mio`. `nc 127.0.0.1 7007` talks to the guest; the host's own socket
-//! sends each datagram back to where it came from, at the address that the log names.
+//! Start the program with `cargo run --release --example embed_mio`. `nc 127.0.0.1 7007` talks to the guest. The host's own
+//! socket sends each datagram back to its sender, at the address that the log names.
 
 use std::{
     error::Error,
@@ -44,7 +44,7 @@ const DATAGRAM: Token = Token(1);
 const GUEST: std::ops::Range<usize> = 1_000..1_000_000;
 
 fn main() -> ExitCode {
-    let args = Args::parse(); // ends the process by itself at --help (0) and at wrong arguments (2)
+    let args = Args::parse(); // ends the process at --help (0) and at wrong arguments (2)
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
     match run(&args) {
         Ok(()) => ExitCode::SUCCESS,
@@ -56,7 +56,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<(), Box<dyn Error>> {
-    // What the host has, guest or not. A poll has one waker: the host makes it, and lends it.
+    // The host has these with and without a guest. A poll has one waker: the host makes it, and lends it to the guest.
     let (mut poll, mut events) = (Poll::new()?, Events::with_capacity(1024));
     let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
     let mut datagrams = Datagrams::bind(args.udp, &poll)?;
@@ -66,20 +66,20 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let listener = guest.net().listen(args.listen.as_str())?;
     let address = guest.net().local_address(listener)?; // the real one: with port 0 the system has chosen
 
-    // Another thread asks for the end, before anyone is told that there is something to end.
+    // Signals are handled before the address is printed: a program that waits for the address may send a signal at once.
     let (remote, grace) = (guest.remote(waker), Duration::from_secs(args.drain.into()));
     ctrlc::set_handler(move || {
         info!("asked to end by a signal");
         remote.drain(grace);
     })?;
 
-    // For whoever started this and waits for the address. That it may be gone by now is no reason to end.
+    // For the program that started the server and waits for the address. If that program is gone, the server goes on.
     let mut stdout = io::stdout();
     let _ = writeln!(stdout, "listening on {address}").and_then(|()| stdout.flush());
     info!("serving on {address}, datagrams on {}; Ctrl-C ends it", datagrams.socket.local_addr()?);
 
-    // The clock is read once a batch. So a wait may be too long by what the batch before it took, and no more: what is
-    // late is due in the next batch.
+    // The clock is read once a batch. So a wait may be too long by the time that the last batch took, and by no more: a
+    // deadline that is late is due in the next batch.
     let mut now = Instant::now();
     let mut next_report = now + report_every;
     loop {
@@ -88,21 +88,21 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
         let wait = guest.timeout(now).map_or(wait, |guests| guests.min(wait));
         match poll.poll(&mut events, Some(wait)) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error.into()),
-            _ => {} // interrupted, it is a batch without events
+            _ => {} // an interrupted poll is a batch without events
         }
         now = Instant::now();
 
         for event in &events {
             match event.token() {
-                WAKE => {} // it has ended the wait, and `settle` finds what was asked
+                WAKE => {} // the event has ended the wait, and `settle` finds the request
                 DATAGRAM => datagrams.ready = true,
                 _ => {
-                    guest.handle(event); // only notes it; `false` would mean that it is someone else's
+                    guest.handle(event); // stores the event; false would mean that the token is not the guest's
                 }
             }
         }
         datagrams.echo();
-        // Once a batch, also without an event for the guest: it may have leftovers, or a timer that is due.
+        // Once a batch, also without an event for the guest: the guest may have work left, or a timer that is due.
         if guest.settle(&mut Echo, now).finished {
             break;
         }
@@ -122,7 +122,7 @@ fn report(datagrams: &Datagrams, guest: &mut Reactor) {
     info!("{} datagrams, {open} clients are here, {bytes} bytes went back to clients", datagrams.count);
 }
 
-/// What the guest does.
+/// The handler of the guest.
 struct Echo;
 
 impl Handler for Echo {
@@ -137,10 +137,10 @@ impl Handler for Echo {
         input.len()
     }
 
-    // on_drain is left as it is: it closes a connection at once, and closing first delivers what was sent.
+    // The default `on_drain` lets a connection go on until it is idle, and then closes it.
 }
 
-/// The host's own: it would be the same without a guest.
+/// The host's own socket.
 struct Datagrams {
     socket: UdpSocket,
     ready: bool,
@@ -148,7 +148,7 @@ struct Datagrams {
 }
 
 impl Datagrams {
-    /// How many have their turn in a batch, so that a flood of them does not keep the guest from its work.
+    /// How many datagrams a batch receives at most, so that a flood of them does not keep the guest from its work.
     const BATCH: usize = 64;
 
     fn bind(at: SocketAddr, poll: &Poll) -> io::Result<Self> {
@@ -158,7 +158,7 @@ impl Datagrams {
         Ok(Self { socket, ready: false, count: 0 })
     }
 
-    /// mio tells of a change once: it is over only when the socket says that nothing is left.
+    /// mio tells of readiness once, so the socket counts as ready until it returns `WouldBlock`.
     fn echo(&mut self) {
         let mut buffer = [0; 2048];
         let mut left = Self::BATCH;

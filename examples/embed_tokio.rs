@@ -1,7 +1,7 @@
-//! An echo server as a task of a tokio runtime, beside other tasks, which hear of its connections and send to them.
+//! An echo server as a task of a tokio runtime, beside other tasks, which are told of its connections and send to them.
 //!
-//! Start it with `cargo run --release --example embed_tokio -- --greet hello`, then talk to it with `nc 127.0.0.1 7007`.
-//! [`nested::drive`] is what to copy.
+//! Start the server with `cargo run --release --example embed_tokio -- --greet hello`, then talk to it with
+//! `nc 127.0.0.1 7007`. Copy [`nested::drive`].
 
 use std::process::ExitCode;
 
@@ -97,7 +97,7 @@ mod nested {
     }
 
     pub fn main() -> ExitCode {
-        let args = Args::parse(); // ends the process by itself at --help (0) and at wrong arguments (2)
+        let args = Args::parse(); // ends the process at --help (0) and at wrong arguments (2)
         env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
         let ended = runtime::Builder::new_current_thread()
             .enable_all()
@@ -118,7 +118,8 @@ mod nested {
         let listener = server.net().listen(args.listen.as_str())?;
         let address = server.net().local_address(listener)?; // the real one: with port 0 the system has chosen
 
-        // The server belongs to the task that turns it. Others hear of its connections and send to them by channels.
+        // The server belongs to the task that turns it. Other tasks are told of its connections, and send to them, by
+        // channels. The id of a connection goes to the other task, and comes back with the bytes.
         let (outbox, to_send) = mpsc::channel(64);
         let joined = args.greet.map(|text| {
             let (joined, newcomers) = mpsc::unbounded_channel();
@@ -128,7 +129,8 @@ mod nested {
         let echoed = Arc::new(AtomicU64::new(0));
         task::spawn(report(Arc::clone(&echoed), Duration::from_secs(args.report.into())));
 
-        // The end is asked for by a handle. It is set up before anyone is told that there is something to end.
+        // Signals are handled before the address is printed: a program that waits for the address may send a signal at
+        // once.
         let (mut interrupt, mut terminate) =
             (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         let (remote, grace) = (server.remote(), Duration::from_secs(args.drain.into()));
@@ -140,7 +142,7 @@ mod nested {
             }
         });
 
-        // For whoever started this and waits for the address. That it may be gone by now is no reason to end.
+        // For the program that started the server and waits for the address. If it is gone, the server goes on.
         let mut stdout = io::stdout();
         let _ = writeln!(stdout, "listening on {address}").and_then(|()| stdout.flush());
         info!("serving on {address}, Ctrl-C ends it");
@@ -160,12 +162,13 @@ mod nested {
         loop {
             let deadline = server.next_deadline();
             tokio::select! {
-                // tokio watches for edges. So what it knows is cleared before the turn, which polls until nothing is
-                // left: cleared after it, an event that came meanwhile would be forgotten.
+                // tokio watches for edges. So its readiness is cleared before the turn, which polls until no event is
+                // left. If it were cleared after the turn, an event that came during the turn would be forgotten.
                 ready = watched.readable() => ready?.clear_ready(),
                 () = until(deadline) => {}
                 Some((to, text)) = to_send.recv() => {
-                    server.net().send_all(to, text.as_bytes()); // it is on its way with the turn that follows
+                    // One greeting for each client needs no look at the `Flow`. It leaves with the turn that follows.
+                    server.net().send_all(to, text.as_bytes());
                 }
             }
             if server.turn(echo, Some(Duration::ZERO))?.finished {
@@ -174,18 +177,18 @@ mod nested {
         }
     }
 
-    /// A duplicate is watched, so that the server itself stays free to be borrowed.
+    /// Watches a duplicate of the descriptor, so that the server itself stays free to be borrowed.
     #[expect(
         deprecated,
-        reason = "its successor is `unsafe`, since a type may name another descriptor each time it is asked; an OwnedFd
-                  names the one that it keeps open"
+        reason = "the successor is `unsafe`, because a type may name another descriptor at each call; an OwnedFd always
+                  names the descriptor that it keeps open"
     )]
     fn watch(server: &EventLoop) -> io::Result<AsyncFd<OwnedFd>> {
         AsyncFd::with_interest(server.as_fd().try_clone_to_owned()?, Interest::READABLE)
     }
 
-    /// For ever without a deadline. One that has passed, as while a turn has left work over, needs no timer, but the
-    /// other tasks have their chance before the next turn.
+    /// Waits until the deadline, or for ever without a deadline. A deadline that has passed, because a turn has left work
+    /// over, needs no timer; the other tasks run before the next turn.
     async fn until(deadline: Option<Instant>) {
         match deadline {
             None => future::pending().await,
@@ -195,7 +198,7 @@ mod nested {
     }
 
     struct Echo {
-        /// To whoever greets.
+        /// To the task that greets new clients.
         joined: Option<mpsc::UnboundedSender<ConnId>>,
         echoed: Arc<AtomicU64>,
     }
@@ -216,7 +219,7 @@ mod nested {
             input.len()
         }
 
-        // on_drain is left as it is: it closes a connection at once, and closing first delivers what was sent.
+        // The default `on_drain` lets a connection go on until it is idle, and then closes it.
     }
 
     async fn greet(

@@ -1,7 +1,7 @@
-//! Where to listen and where to connect to: `"host:port"` and its relatives, resolved.
+//! Addresses to listen at and to connect to, resolved from texts such as `"host:port"`.
 //!
-//! A name look-up may block for seconds, and a loop that blocks serves nobody. So what may block has a name of its own,
-//! [`Address::resolve`], and what runs inside the loop takes an [`Address`], which is ready to use.
+//! A name look-up may block for seconds, and a loop that blocks serves nobody. So the look-up is a call of its own,
+//! [`Address::resolve`], and [`Net::connect`](crate::Net::connect) takes an [`Address`], which is ready to use.
 
 use std::fmt;
 use std::io;
@@ -13,12 +13,12 @@ const FORMS: &str = "expected 127.0.0.1:7000, [::1]:7000, localhost:7000, or :70
 
 /// One or more socket addresses, resolved: to listen at or to connect to.
 ///
-/// Made from a text by [`resolve`](Address::resolve), from a [`SocketAddr`], or from a list of them by
-/// [`from_list`](Address::from_list). A single socket address is kept in place,
-/// without an allocation; what a name resolved to is kept in the order of the resolver, which is the order of trying.
+/// An `Address` is made from a text by [`resolve`](Address::resolve), from a [`SocketAddr`], or from a list of socket
+/// addresses by [`from_list`](Address::from_list). A single socket address needs no allocation. The socket addresses of a
+/// name are kept in the order of the resolver, in which they are also tried.
 ///
-/// An address that was made from `":7000"` means every interface, over IPv6 and IPv4 alike. It is not equal to one made
-/// from `"[::]:7000"`, which leaves the question of IPv4 to the system's default (see [`resolve`](Address::resolve)).
+/// An address that was made from `":7000"` means every interface, over IPv6 and IPv4 alike. It is not equal to an address
+/// that was made from `"[::]:7000"`, which leaves IPv4 to the system's default (see [`resolve`](Address::resolve)).
 ///
 /// # Examples
 ///
@@ -34,40 +34,40 @@ const FORMS: &str = "expected 127.0.0.1:7000, [::1]:7000, localhost:7000, or :70
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address(Kind);
 
-/// Private, so that a path can join: nothing outside may count on an address being a socket address.
+/// The kinds of address. The type is private so that paths can be added: other code must not assume socket addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Kind {
     One(SocketAddr),
-    /// What a name resolved to, or a list: two or more, no two of them equal.
+    /// The socket addresses of a name or a list: two or more, all different.
     Several(Box<[SocketAddr]>),
-    /// `":port"`. Holds `[::]:port`; whoever opens a socket for it must ask for IPv4 as well, as the system's default
-    /// differs: ipv6(7) on `IPV6_V6ONLY` and `/proc/sys/net/ipv6/bindv6only`, and Windows where it is on.
+    /// `":port"`, stored as `[::]:port`. The code that opens a socket for this address must ask for IPv4 as well, because the
+    /// system's defaults differ: ipv6(7) on `IPV6_V6ONLY` and `/proc/sys/net/ipv6/bindv6only`, and Windows where it is on.
     AnyInterface(SocketAddr),
 }
 
 impl Address {
-    /// Reads an address, and looks its name up if it has one.
+    /// Reads an address, and looks up the name if the address has a name.
     ///
     /// | text | means |
     /// |---|---|
     /// | `"127.0.0.1:7000"` | this IPv4 address |
     /// | `"[::1]:7000"` | this IPv6 address; a scope is allowed, as in `"[fe80::1%eth0]:7000"` |
-    /// | `"localhost:7000"` | what the system's resolver says, in its order |
+    /// | `"localhost:7000"` | the addresses that the system's resolver returns, in their order |
     /// | `":7000"` | every interface: IPv6 and IPv4 from one socket, or IPv4 alone where there is no IPv6 |
     ///
-    /// Port 0 asks the system for a free port when one listens. `"[::]:7000"` and `"0.0.0.0:7000"` are taken as they are
-    /// written: the latter is IPv4 alone, and whether the former takes IPv4 too is the system's default (on Linux it
-    /// does unless `net.ipv6.bindv6only` is set, on Windows and the BSDs it does not).
+    /// A listener at port 0 gets a free port from the system. `"[::]:7000"` and `"0.0.0.0:7000"` are taken as they are
+    /// written: `"0.0.0.0:7000"` is IPv4 alone, and the system's default decides whether `"[::]:7000"` takes IPv4 too (Linux
+    /// takes it unless `net.ipv6.bindv6only` is set; Windows and the BSDs do not).
     ///
     /// # Blocking
     ///
-    /// A name is looked up with the system's resolver, which **may block**, for as long as a name server that does not
-    /// answer lets it wait. Call this before the loop starts, or on another thread. The other forms never block.
+    /// A name is looked up with the system's resolver, which **may block** for as long as a name server does not answer.
+    /// Resolve names before the loop starts, or on another thread. The other forms never block.
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the text is none of these forms, with what is wrong about it, and
-    /// [`NotFound`](io::ErrorKind::NotFound) if the name does not resolve. Both name the address, in one line.
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the text has none of these forms; the error says what is wrong.
+    /// [`NotFound`](io::ErrorKind::NotFound) if the name does not resolve. Both errors name the address, in one line.
     ///
     /// # Examples
     ///
@@ -101,8 +101,8 @@ impl Address {
         Address::from_found(found).ok_or_else(|| failed(&"the name has no address"))
     }
 
-    /// An address of several socket addresses, to be tried in this order. Repeated socket addresses are dropped. `None`
-    /// if the list is empty.
+    /// Makes an address of several socket addresses, which are tried in this order. Repeated socket addresses are dropped.
+    /// Returns `None` if the list is empty.
     ///
     /// # Examples
     ///
@@ -120,7 +120,7 @@ impl Address {
         Address::from_found(list.iter().copied())
     }
 
-    /// Keeps the resolver's order (RFC 6724 sorted it) and drops repeats: `/etc/hosts` may well list a name twice.
+    /// Keeps the order of the resolver, which RFC 6724 defines, and drops repeats: `/etc/hosts` may list a name twice.
     pub(crate) fn from_found(found: impl Iterator<Item = SocketAddr>) -> Option<Address> {
         let mut addresses = Vec::new();
         for address in found {
@@ -135,10 +135,10 @@ impl Address {
         }
     }
 
-    /// The socket addresses, in the order in which they are to be tried.
+    /// The socket addresses, in the order in which they are tried.
     ///
-    /// At least one for every address there is today; code that handles none as well will not have to change when an
-    /// address can be a path. For `":7000"` it is `[::]:7000`.
+    /// Today every address has at least one socket address; code that can handle an empty list will not have to change when
+    /// an address can be a path. The socket address of `":7000"` is `[::]:7000`.
     ///
     /// # Examples
     ///
@@ -156,8 +156,8 @@ impl Address {
         }
     }
 
-    /// The port, if this is an address that has one. All socket addresses of a name share their port; of a list
-    /// ([`from_list`](Address::from_list)) this is the port of the first.
+    /// The port, if the address has a port. All socket addresses of a name have the same port; for a list
+    /// ([`from_list`](Address::from_list)), the port is that of the first socket address.
     ///
     /// # Examples
     ///
@@ -171,7 +171,7 @@ impl Address {
         self.socket_addrs().first().map(SocketAddr::port)
     }
 
-    /// Whether this is `":port"`, which a listener has to open for IPv6 and IPv4.
+    /// True for `":port"`, which a listener has to open for IPv6 and IPv4.
     pub(crate) fn is_any_interface(&self) -> bool {
         matches!(self.0, Kind::AnyInterface(_))
     }
@@ -183,8 +183,8 @@ impl From<SocketAddr> for Address {
     }
 }
 
-/// What [`Address::resolve`] would take: `127.0.0.1:7000`, `[::1]:7000`, `:7000`. What a name resolved to is a list with
-/// commas, `[::1]:7000, 127.0.0.1:7000`, as the name itself is not kept.
+/// Writes a text that [`Address::resolve`] takes: `127.0.0.1:7000`, `[::1]:7000`, `:7000`. The addresses of a name are
+/// written as a list with commas, `[::1]:7000, 127.0.0.1:7000`, because the name itself is not kept.
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
@@ -201,7 +201,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// What can be given where an address is asked for: a text, a [`SocketAddr`] or an [`Address`].
+/// A value that stands for an address: a text, a [`SocketAddr`] or an [`Address`].
 ///
 /// # Blocking
 ///
@@ -219,11 +219,11 @@ impl fmt::Display for Address {
 /// # std::io::Result::Ok(())
 /// ```
 pub trait ToAddress {
-    /// The address.
+    /// Converts the value to an address.
     ///
     /// # Errors
     ///
-    /// Those of [`Address::resolve`] for a text; none for the others.
+    /// A text has the errors of [`Address::resolve`]; the other types have none.
     fn to_address(&self) -> io::Result<Address>;
 }
 
@@ -257,13 +257,13 @@ impl<T: ToAddress + ?Sized> ToAddress for &T {
     }
 }
 
-/// Host and port of a text that is not a literal socket address, or what is wrong with it.
+/// Splits a text that is not a literal socket address into host and port, or returns what is wrong with the text.
 fn split(text: &str) -> Result<(&str, u16), String> {
     if text.is_empty() {
         return Err("it is empty".into());
     }
     if text.parse::<Ipv6Addr>().is_ok() {
-        // "::1:7000" is a whole IPv6 address, of which nobody can say where its port would begin.
+        // "::1:7000" is a whole IPv6 address: a port without brackets could not be told from the address.
         return Err("an IPv6 address needs brackets around it, and a port behind them".into());
     }
     let (host, port) = match text.strip_prefix('[') {

@@ -35,7 +35,7 @@ pub enum CloseReason {
     Deadline,
     /// A send would have left more than `max_outbox` bytes unsent.
     OutboxLimit,
-    /// A message was not whole within `max_inbox` bytes.
+    /// The handler was shown [`max_inbox`](crate::Options::max_inbox) bytes and consumed none of them: the message is longer.
     InboxLimit,
     /// All buffers together passed `memory_budget`, and this connection's held the most.
     MemoryLimit,

@@ -1,26 +1,26 @@
-//! How to be part of a loop that a program already has. There is no code here, only what a host has to know.
+//! How a loop that a program already has drives the reactor. This module has no code, only documentation for hosts.
 //!
-//! # Which way
+//! # The four ways
 //!
 //! | the program has | it uses | it calls |
 //! |---|---|---|
 //! | nothing else to do | [`EventLoop`] | [`run`](crate::EventLoop::run) |
 //! | a [`mio::Poll`] | [`Reactor`], a guest in it | [`handle`] for each event, [`settle`] after each batch, [`timeout`] for the next poll |
-//! | another poller: epoll, kqueue, calloop, tokio, GLib | [`EventLoop`], its descriptor nested in the poller | [`turn`] with no wait when it is readable or due |
+//! | another poller: epoll, kqueue, calloop, tokio, GLib | [`EventLoop`], its descriptor nested in the poller | [`turn`] without waiting, when the descriptor is readable or [`next_deadline`] has come |
 //! | frames or ticks | [`EventLoop`] | [`turn_until`] and [`flush`], once a frame |
 //!
-//! `run` is nothing but turns, and a turn is a poll, `handle` and `settle`; so all of these do the same work. A guest adds
-//! no system call to it. A nested descriptor costs the host one wake-up, and a second poll, for
-//! each batch. On Windows there is no descriptor to nest; there a program with another poller gives the loop a thread, or
-//! turns it from a timer.
+//! `run` makes turns, and a turn is a poll, `handle` and `settle`; so all four ways do the same work. A guest adds no system
+//! call. A nested descriptor costs the host one wake-up, and a second poll, for each batch. Where the loop has no descriptor
+//! (on Windows, and where mio polls with `poll(2)`), a program with another poller gives the loop a thread, or turns it from
+//! a timer.
 //!
-//! In all of them the handler is lent to each turn and may borrow what the host owns for just that long; callbacks come
-//! from the turn alone, in the host's own thread; and what is wrong with a connection never comes out of a turn, which
-//! fails only if polling does.
+//! In all four ways, the handler is lent to each turn, and may borrow from the host for as long as the turn lasts. Callbacks
+//! come from turns alone, in the host's own thread. An error of a connection never comes out of a turn: a turn fails only if
+//! polling fails.
 //!
-//! All end alike: [`Net::drain`](crate::Net::drain), orderly and within a grace, or [`Net::stop`](crate::Net::stop), from
-//! another thread by a [`Remote`](crate::Remote), make a later turn [`finished`](crate::Turn::finished). Until then the host
-//! goes on turning.
+//! All four ways end alike: [`Net::drain`](crate::Net::drain), orderly and within a grace, or
+//! [`Net::stop`](crate::Net::stop) makes a later turn [`finished`](crate::Turn::finished); other threads ask for both by a
+//! [`Remote`](crate::Remote). The host goes on turning until then.
 //!
 //! # A guest in a `mio::Poll`
 //!
@@ -50,25 +50,25 @@
 //! }
 //! ```
 //!
-//! * **Tokens.** The reactor has a range of them, of which each listener and each connection takes one; the range is also
-//!   the limit of how many there can be. A tag in the high bits is a range as well: `7 << 56..8 << 56`.
-//! * **[`handle`]** notes what an event says and calls nothing. It answers `false` to an event of someone else's, and then
-//!   nothing has changed. Several reactors can be asked in turn, each with a range of its own.
-//! * **[`settle`]** comes once after every batch, also after one without events, since timers are its business too. A host
-//!   that forgets it sees [`timeout`] stay at zero; with debug assertions, that panics before long. Nothing is lost.
-//! * **[`timeout`]** is zero while work is left and ends with the next deadline. The host polls for at most so long, and for
-//!   less if it has deadlines of its own.
-//! * **The waker.** A poll has only one, which is the host's: an `Arc<mio::Waker>` under a token outside of the range.
-//!   [`Reactor::remote`] takes it, and other threads use the [`Remote`](crate::Remote). Its event is the host's, and means no
-//!   more than that there was something to wake up for.
-//! * **The order of the end.** The reactor takes its sources out of the poll when it is dropped, whether the poll is still
-//!   there or not.
+//! * **Tokens.** The reactor has a range of tokens, and each listener and each connection takes one token of it; so the range
+//!   is also the limit of how many there can be. A tag in the high bits is a range as well: `7 << 56..8 << 56`.
+//! * **[`handle`]** stores the readiness that an event tells of, and calls nothing. It returns false, and changes nothing, if
+//!   the event is not for this reactor. Several reactors can be asked in turn, each with a range of its own.
+//! * **[`settle`]** is called once after every batch, also after a batch without events, because it fires the timers too. If
+//!   a host forgets it, [`timeout`] stays at zero; with debug assertions, `timeout` then panics before long. Nothing is lost.
+//! * **[`timeout`]** is zero while work is left; otherwise it is the time until the next deadline. The host polls for at most
+//!   this time, and for less if it has deadlines of its own.
+//! * **The waker.** A poll has only one waker, and the host owns it: an `Arc<mio::Waker>` under a token outside of the range.
+//!   [`Reactor::remote`] takes a clone of it, and other threads use the [`Remote`](crate::Remote). The event of the waker goes
+//!   to the host, and has no meaning but to end the wait: `settle` finds the requests.
+//! * **The order of the end.** The reactor takes its sources out of the poll when the reactor is dropped, whether the poll
+//!   still exists or not.
 //!
 //! # Nested in another poller
 //!
-//! [`EventLoop`] is a descriptor to others (`AsFd` and `AsRawFd`, on Unix): readable while an event waits in its poll. The
-//! host watches it for reading, whether for levels or for edges, and turns when it is readable **or** when
-//! [`next_deadline`] has come:
+//! [`EventLoop`] is a descriptor (`AsFd` and `AsRawFd`, where mio polls with epoll, kqueue or event ports). The descriptor is
+//! readable while an event waits in the loop's poll. The host watches it for reading, whether for levels or for edges, and
+//! turns the loop when the descriptor is readable **or** when [`next_deadline`] has come:
 //!
 //! ```
 //! # #[cfg(unix)]
@@ -95,17 +95,18 @@
 //! # }
 //! ```
 //!
-//! * **Leftovers are a deadline.** A turn has budgets. What it leaves is not announced by the descriptor again, but by a
-//!   [`next_deadline`] that has already come. A host that looks at the descriptor alone stalls connections.
+//! * **Leftovers are a deadline.** A turn has budgets. The descriptor does not announce work that a turn leaves over; a
+//!   [`next_deadline`] that has already come does. A host that looks at the descriptor alone stalls connections.
 //! * **Edges.** A turn polls until fewer events come than there is room for, so that no event stays behind an edge that was
-//!   used up; and if [`event_budget`](crate::Options::event_budget) ends it before, that is a leftover as above. Who
-//!   watches for edges clears the readiness *before* the turn: an edge that comes during it must not be lost.
-//! * **Between turns.** What is asked of [`net`](crate::EventLoop::net) outside of a turn can bring the deadline forward: bytes that
+//!   used up. If [`event_budget`](crate::Options::event_budget) stops the turn before, the other events are leftovers as
+//!   above. A host that watches for edges clears its readiness *before* the turn, so that an edge that comes during the
+//!   turn is not lost.
+//! * **Between turns.** Calls of [`net`](crate::EventLoop::net) outside of a turn can bring the deadline forward: bytes that
 //!   were sent are due at once, until [`flush`] has handed them to the kernel; `close`, `stop` and `drain` are due at once;
-//!   a timer at its time. So a host asks for the deadline after the last such call and right before it sleeps.
-//! * **Who owns the descriptor.** It belongs to the loop; a poller that wants to own what it watches gets a copy, by
-//!   `as_fd().try_clone_to_owned()`, and gives it up before or after the loop as it likes.
-//! * **Once is enough.** The descriptor never changes, so it is registered once; only the timer for the deadline moves.
+//!   a timer is due at its time. So a host asks for the deadline after the last such call and right before it sleeps.
+//! * **The owner of the descriptor.** The descriptor belongs to the loop. A poller that has to own its descriptors gets a
+//!   copy, by `as_fd().try_clone_to_owned()`, and may drop the copy before or after the loop.
+//! * **Registration.** The descriptor never changes, so it is registered once; only the timer for the deadline moves.
 //!
 //! The examples `embed_calloop` and `embed_tokio` are complete.
 //!
@@ -115,43 +116,49 @@
 //! use std::time::{Duration, Instant};
 //! use tidegate::{EventLoop, Handler};
 //!
-//! /// `false` once a drain has ended.
+//! /// Returns false once a drain has ended.
 //! fn frame<S>(server: &mut EventLoop<S>, game: &mut impl Handler<Session = S>) -> std::io::Result<bool> {
 //!     let end = Instant::now() + Duration::from_millis(4);
 //!     let turn = server.turn_until(game, Some(Duration::ZERO), end)?;
-//!     // Simulate and draw; what is sent to the players meanwhile ...
-//!     server.net().for_each(|player| _ = player.send_all(b"tick\n"));
-//!     server.flush(); // ... goes out now, and not a frame later.
+//!     // Here the game simulates and draws. A player that has not read its last tick gets no further tick.
+//!     server.net().for_each(|player| {
+//!         if player.queued() == 0 {
+//!             player.send_all(b"tick\n");
+//!         }
+//!     });
+//!     server.flush(); // the ticks leave now, and not a frame later
 //!     Ok(!turn.finished)
 //! }
 //! ```
 //!
-//! * **The end of a turn** is looked at after each connection. A turn is longer than asked for by what one connection may
-//!   move in it ([`read_budget`](crate::Options::read_budget), [`write_budget`](crate::Options::write_budget)) and by what the
-//!   handler takes for it. Not divided are timers, of which all that are due fire, and the beginning of a
-//!   [`drain`](crate::Net::drain).
-//! * **What is left** comes first in the next turn, in order; [`Turn::more`](crate::Turn::more) says that there is some.
-//! * **Bounds that are the same each time**, whatever the clock does, are
-//!   [`turn_budget`](crate::Options::turn_budget) in bytes, [`accept_budget`](crate::Options::accept_budget) in clients and
-//!   [`event_budget`](crate::Options::event_budget) in events; they hold in every kind of turn.
-//! * **Waiting.** With `Some(Duration::ZERO)` a turn never sleeps. With a longer time it sleeps until something happens, and
-//!   `turn_until` not beyond its end: the rest of a frame can be slept in the turn itself.
+//! * **The end of a turn** is compared with the clock after each connection. So a turn may pass its end by the bytes that one
+//!   connection may move ([`read_budget`](crate::Options::read_budget), [`write_budget`](crate::Options::write_budget)) and
+//!   by the time that the handler takes for them. Timers are not divided (all that are due fire), nor is the beginning of
+//!   a [`drain`](crate::Net::drain).
+//! * **Leftovers** come first in the next turn, in order; [`Turn::more`](crate::Turn::more) says that there are some.
+//! * **Bounds that do not depend on the clock** are [`turn_budget`](crate::Options::turn_budget) in bytes,
+//!   [`accept_budget`](crate::Options::accept_budget) in clients and [`event_budget`](crate::Options::event_budget) in
+//!   events. They hold in every kind of turn, except for the clients that the beginning of a drain accepts and serves.
+//! * **Waiting.** With `Some(Duration::ZERO)` a turn never sleeps. With a longer time, a turn sleeps until something happens,
+//!   but `turn_until` does not sleep beyond its end: so a game can spend the rest of a frame in the turn.
 //!
-//! The example `embed_frames` shows its frame times.
+//! The example `embed_frames` logs its frame times.
 //!
 //! # Sockets that the host made
 //!
-//! [`Net::adopt_listener`](crate::Net::adopt_listener) and [`Net::adopt_stream`](crate::Net::adopt_stream) take what the
-//! standard library made, or whoever started the process: under systemd's socket activation the listeners are descriptors
-//! from 3 on, which the crate `listenfd` turns into a `std::net::TcpListener` without `unsafe`. A socket that cannot be
-//! taken comes back in [`Refused`](crate::Refused), as it was before.
+//! [`Net::adopt_listener`](crate::Net::adopt_listener) and [`Net::adopt_stream`](crate::Net::adopt_stream) take over sockets of
+//! the standard library. Under systemd's socket activation the listeners are descriptors from 3 on, which the crate
+//! `listenfd` turns into a `std::net::TcpListener` without `unsafe`. A socket that cannot be taken over comes back in
+//! [`Refused`](crate::Refused), as it was before.
 //!
 //! # Traps
 //!
-//! * A callback that blocks, blocks the host. Work goes to a thread that comes back by [`Remote`](crate::Remote).
-//! * A panic in a callback goes on through the turn to the host. The reactor can then be dropped, and nothing else.
-//! * [`Net::now`](crate::Net::now) is the time of the turn. Between turns it is that of the last one, so a host counts from
-//!   its own clock.
+//! * A callback that blocks stops the whole host. Long work goes to another thread, together with the
+//!   [`ConnId`](crate::ConnId), and the answer comes back through a channel: [`Remote::wake`](crate::Remote::wake) has an example.
+//! * A panic in a callback passes through the turn to the host. A host that catches it may go on: the next turn aborts the
+//!   connection whose callback panicked, and all other connections go on. [`Handler`](crate::Handler) says more.
+//! * [`Net::now`](crate::Net::now) is the time of the turn. Between turns it is the time of the last turn, so a host counts
+//!   from its own clock.
 //!
 //! [`EventLoop`]: crate::EventLoop
 //! [`Reactor`]: crate::Reactor

@@ -1,4 +1,4 @@
-//! The own loop: the simplest host of a reactor.
+//! `EventLoop`: a reactor with a poll of its own, and the simplest host of a reactor.
 
 use std::{
     fmt, io,
@@ -21,7 +21,7 @@ const WAKE: Token = Token(0);
 
 /// A [`Reactor`] with a [`mio::Poll`] of its own.
 ///
-/// It is written on the reactor's public interface alone; a program that has a poll already can do the same.
+/// The loop uses the reactor's public interface alone; a program that has a poll already can do the same.
 ///
 /// ```
 /// use tidegate::{Accepted, Conn, EventLoop, Handler, Net, Options};
@@ -52,17 +52,17 @@ pub struct EventLoop<S = ()> {
     reactor: Reactor<S>,
     poll: Poll,
     events: Events,
-    /// The last turn had its share of events and may have left some: nothing announces them again.
+    /// True if the last turn has used up its event budget: the poll may hold events that nothing announces again.
     events_left: bool,
     event_budget: usize,
     waker: Arc<Waker>,
 }
 
 impl<S> EventLoop<S> {
-    /// A loop without a listener or a connection yet.
+    /// Makes a loop without listeners and connections.
     ///
     /// # Errors
-    /// If the system gives no more polls or descriptors.
+    /// The system gives no more polls or descriptors.
     pub fn new(options: Options) -> io::Result<Self> {
         let poll = Poll::new()?;
         let events = Events::with_capacity(options.event_capacity.max(1));
@@ -86,18 +86,17 @@ impl<S> EventLoop<S> {
         self.reactor.remote(Arc::clone(&self.waker))
     }
 
-    /// Turns until [`Net::stop`], a [`Remote`] or the end of a [`Net::drain`] says that it is enough.
+    /// Makes turns until [`Net::stop`] or [`Remote::stop`] is called, or until a drain has ended.
     ///
     /// # Errors
-    /// Only if polling itself fails. What goes wrong with a connection is told by its
-    /// [`on_close`](Handler::on_close).
+    /// The poll itself failed. Errors of a connection are told by its [`on_close`](Handler::on_close).
     pub fn run(&mut self, handler: &mut (impl Handler<Session = S> + ?Sized)) -> io::Result<()> {
         while !self.turn(handler, None)?.finished {}
         Ok(())
     }
 
-    /// Waits for events, for at most `wait` (`None`: as long as it takes; zero: not at all), and does the work they
-    /// bring. A signal that interrupts the wait makes it a turn without events.
+    /// Waits for events, for at most `wait` (`None` is without limit, zero is not at all), and does the work that the events
+    /// bring. If a signal interrupts the wait, the turn has no events.
     ///
     /// # Errors
     /// As [`run`](Self::run).
@@ -111,8 +110,8 @@ impl<S> EventLoop<S> {
         Ok(Turn { events, more: turn.more || self.events_left, ..turn })
     }
 
-    /// The same, but it neither waits beyond `end` nor begins work after it: what is not done by then is left for the
-    /// next turn; see [`Reactor::settle_until`].
+    /// A [`turn`](Self::turn) that neither waits beyond `end` nor begins work after `end`. Work that is not done by then is
+    /// left for the next turn; see [`Reactor::settle_until`].
     ///
     /// # Errors
     /// As [`run`](Self::run).
@@ -134,16 +133,16 @@ impl<S> EventLoop<S> {
         Ok(Turn { events, more: turn.more || self.events_left, ..turn })
     }
 
-    /// Sends what was sent between turns, now and not in the next one; see [`Reactor::flush`].
+    /// Hands bytes that were sent between turns to the kernel, now and not in the next turn; see [`Reactor::flush`].
     pub fn flush(&mut self) -> Turn {
         let turn = self.reactor.flush();
         Turn { more: turn.more || self.events_left, ..turn }
     }
 
-    /// When [`turn`](Self::turn) has to be called next even if no event comes; in the past while work is left.
+    /// The time at which [`turn`](Self::turn) must be called even if no event comes. The time is past while work is left.
     ///
-    /// Whatever is asked of [`net`](Self::net) between turns may bring it forward: what was sent is due at once, until
-    /// it is flushed, and a timer at its time. So a host that sleeps asks right before.
+    /// Calls of [`net`](Self::net) between turns may bring the deadline forward: bytes that were sent are due at once, until
+    /// they are flushed, and a timer is due at its time. So a host asks for the deadline right before it sleeps.
     pub fn next_deadline(&self) -> Option<Instant> {
         if self.events_left {
             return Some(Instant::now());
@@ -151,8 +150,8 @@ impl<S> EventLoop<S> {
         self.reactor.next_deadline()
     }
 
-    /// Polls until fewer events come than there is room for: who watches this poll for edges is not told again of
-    /// events that were left behind.
+    /// Polls until fewer events come than there is room for: a host that watches this poll's descriptor for edges is not
+    /// told again of events that stay in the poll.
     fn poll(&mut self, wait: Option<Duration>) -> io::Result<usize> {
         let mut wait = match wait {
             Some(Duration::ZERO) => wait,
@@ -175,7 +174,8 @@ impl<S> EventLoop<S> {
             let mut count = 0;
             for event in &self.events {
                 count += 1;
-                // What the reactor does not know is the waker, and a wake says all by ending the wait.
+                // The only event that is not for the reactor is that of the waker, which has no other purpose than to end
+                // the wait.
                 self.reactor.handle(event);
             }
             total += count;
@@ -204,7 +204,7 @@ poll_descriptor! {
         }
     }
 
-    /// The same descriptor as that of [`AsFd`], on the same platforms.
+    /// The descriptor of [`AsFd`], on the platforms of `AsFd`.
     impl<S> AsRawFd for EventLoop<S> {
         fn as_raw_fd(&self) -> RawFd {
             self.poll.registry().as_raw_fd()
@@ -220,6 +220,6 @@ impl<S> fmt::Debug for EventLoop<S> {
 
 const _: () = {
     const fn assert_send<T: Send>() {}
-    // One loop for each core, made here and run there.
+    // A program with one loop for each core makes its loops in one thread and runs them in others.
     assert_send::<EventLoop<String>>();
 };

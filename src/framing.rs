@@ -1,67 +1,111 @@
 //! Messages in a stream of bytes: [lines](lines()) and [frames with a length in front](u32_be()).
 //!
 //! A stream has no message boundaries. One receive may bring half a message or two and a half, so a protocol has to find
-//! the whole ones, leave the rest where it is, and refuse what grows without end. The functions here do that over the
-//! `&[u8]` a handler's `on_data` is given, and copy nothing. They keep no state either: what is not whole yet stays in
-//! the connection's inbox and is seen again, longer, at the next call.
+//! the whole messages, leave the rest in the input, and refuse a message that grows without end. The functions of this
+//! module do that over the `&[u8]` that `on_data` is given, and copy nothing. They keep no state: an incomplete message
+//! stays in the inbox of the connection, and the next `on_data` is shown the message again, with the bytes that came since.
 //!
-//! The pattern is the same for both. Borrow the iterator in the loop, and return what it says it used:
+//! The pattern is the same for lines and frames. The handler borrows the iterator in its loop, stops at
+//! [`Flow::Full`](crate::Flow::Full), and returns [`used()`](Lines::used):
 //!
 //! ```
-//! use tidegate::framing;
+//! use tidegate::{Accepted, Conn, Flow, Handler, Net, Options, framing, testing::Rehearsal};
 //!
-//! /// What an `on_data` does. `answers` stands for the connection; the result is how many bytes were used.
-//! fn on_data(input: &[u8], answers: &mut Vec<String>) -> usize {
-//!     let mut lines = framing::lines(input, 512);
-//!     for line in &mut lines {
-//!         match line {
-//!             Ok(line) => answers.push(String::from_utf8_lossy(line).to_uppercase()),
-//!             Err(error) => answers.push(error.to_string()), // and here `conn.close()`
-//!         }
+//! /// Sends each line back in capital letters.
+//! struct Capitals;
+//!
+//! impl Handler for Capitals {
+//!     type Session = ();
+//!
+//!     fn on_accept(&mut self, _net: &mut Net, _from: &Accepted) -> Option<()> {
+//!         Some(())
 //!     }
-//!     lines.used()
+//!
+//!     fn on_data(&mut self, conn: &mut Conn<'_>, input: &[u8]) -> usize {
+//!         let mut lines = framing::lines(input, 512);
+//!         for line in &mut lines {
+//!             match line {
+//!                 Ok(line) => {
+//!                     let flow = writeln!(conn, "{}", String::from_utf8_lossy(line).to_uppercase());
+//!                     if flow != Flow::Open {
+//!                         break; // the other lines are shown again when the peer has read enough
+//!                     }
+//!                 }
+//!                 Err(error) => {
+//!                     writeln!(conn, "{error}");
+//!                     conn.close(); // the iterator ends after an error
+//!                 }
+//!             }
+//!         }
+//!         lines.used()
+//!     }
 //! }
 //!
-//! let mut answers = Vec::new();
-//! assert_eq!(on_data(b"one\r\ntwo\nthr", &mut answers), 9); // "thr" stays in the inbox
-//! assert_eq!(on_data(b"three\n", &mut answers), 6); // and is here again, with what came since
-//! assert_eq!(answers, ["ONE", "TWO", "THREE"]);
+//! let mut rehearsal = Rehearsal::new(Options::default());
+//! let client = rehearsal.accept(&mut Capitals).unwrap();
+//! rehearsal.receive(&mut Capitals, client, b"one\r\ntwo\nthr"); // "thr" stays in the inbox
+//! assert_eq!(rehearsal.sent(client), b"ONE\nTWO\n");
+//! rehearsal.receive(&mut Capitals, client, b"ee\n"); // the handler is shown "three\n"
+//! assert_eq!(rehearsal.sent(client), b"THREE\n");
 //! ```
 //!
-//! A handler may stop in the middle of the loop, for instance to pause reading while it works: `used()` then counts the
-//! messages it took, and the others are shown again.
+//! A handler may stop in the middle of the loop, at `Full` or because it pauses reading while it works. `used()` then
+//! counts the messages that the handler took, and the others are shown again, without a new byte. A handler that goes on
+//! after `Full` lets a peer that sends many requests and reads no answer fill the outbox, until
+//! [`max_outbox`](crate::Options::max_outbox) resets the connection.
 //!
 //! # Limits
 //!
-//! `max` is in bytes and counts the message alone, without a line's end or a frame's length field. Whether a message is
-//! too long depends only on its bytes and never on the portions they come in.
+//! `max` is in bytes and counts the message alone, without the end of a line or the length in front of a frame. Whether a
+//! message is too long depends only on its bytes and never on the portions in which they come.
 //!
-//! `max` must be below the connection's inbox limit (`Options::max_inbox`), since a message has to be there as a whole
-//! before it is seen: by at least 2 bytes for lines (`"\r\n"`) and 4 for frames (the length). Otherwise the inbox is full
-//! before a message of the permitted length is complete, and the connection ends with `CloseReason::InboxLimit`.
+//! The inbox must hold a whole message, with its line end or its length, because a message is found only when all of it
+//! is there. So [`Options::max_inbox`](crate::Options::max_inbox) must be at least `max + 2` for lines (`"\r\n"`) and
+//! `max + 4` for frames (the length). With a smaller inbox, a message of a permitted length can fill the inbox before it
+//! is complete, and the connection then ends with [`CloseReason::InboxLimit`](crate::CloseReason::InboxLimit).
 //!
 //! # After an error
 //!
-//! [`TooLong`] is the last thing an iterator yields. `used()` then counts the messages before the one that is too long,
-//! and nothing of that one. Where the next message begins may lie far ahead in the stream, so the only way on is to end
-//! the connection, after an answer if the protocol has one. A handler that overlooks the error is shown the same bytes
-//! again and makes no progress, until its peer gives up or the inbox is full; the tail of a long message is never taken
-//! for a message of its own.
+//! [`TooLong`] is the last item of an iterator. `used()` then counts the messages before the message that is too long, and
+//! nothing of that message. The next message may begin far ahead in the stream, so the handler has to end the connection,
+//! after an answer if the protocol has one. A handler that overlooks the error is shown the same bytes again and makes no
+//! progress, until its peer gives up or the inbox is full. The tail of a long message is never taken for a message.
 //!
-//! What is left at the peer's end of file is a message it did not finish, and `on_eof` can see it. Most protocols drop
-//! it, because a request that was cut off may read like a shorter one.
+//! The bytes that are left at the end of file are a message that the peer did not finish; `on_eof` finds them in
+//! [`Conn::unconsumed`](crate::Conn::unconsumed). Most protocols drop such a message, because a request that was cut off
+//! may read like a shorter request.
 
 use std::{error::Error, fmt, io::BufRead, iter::FusedIterator};
 
 /// The whole lines in `input`, without their ends. A line may have up to `max` bytes.
 ///
-/// A line ends with `"\n"`, and one `"\r"` directly before that belongs to the end. A `"\r"` anywhere else is a byte like
-/// others. Lines may be empty, and need not be UTF-8.
+/// A line ends with `"\n"`, and one `"\r"` directly before the `"\n"` belongs to the end. A `"\r"` anywhere else is a byte
+/// like others. Lines may be empty, and need not be UTF-8.
 ///
-/// A line that is too long is an error as soon as that is certain, whether its end has come or not. At most `max` and two
-/// bytes are searched for the end of a line, and an unfinished one is searched again with each receive.
+/// A line that is too long is an error as soon as that is certain, whether the end of the line has come or not. At most
+/// `max + 2` bytes are searched for the end of a line, and an incomplete line is searched again with each receive. So
+/// [`max_inbox`](crate::Options::max_inbox) must be at least `max + 2`.
 ///
 /// # Examples
+///
+/// ```
+/// use tidegate::{Conn, Flow, framing};
+///
+/// /// Sends the length of each line.
+/// fn on_data(conn: &mut Conn<'_>, input: &[u8]) -> usize {
+///     let mut lines = framing::lines(input, 512);
+///     for line in &mut lines {
+///         match line {
+///             Ok(line) if writeln!(conn, "{}", line.len()) == Flow::Open => {}
+///             Ok(_) => break, // the answer was taken; the other lines are shown again when there is room
+///             Err(_) => conn.abort(),
+///         }
+///     }
+///     lines.used()
+/// }
+/// ```
+///
+/// What the iterator yields:
 ///
 /// ```
 /// use tidegate::framing::{TooLong, lines};
@@ -79,32 +123,46 @@ pub fn lines(input: &[u8], max: usize) -> Lines<'_> {
     Lines { rest: input, used: 0, max }
 }
 
-/// The whole frames in `input`: each is its length as a big-endian `u32`, and then that many bytes, up to `max`.
+/// The whole frames in `input`. A frame is its length as a big-endian `u32`, and then that many bytes, up to `max`.
 ///
-/// The length does not count its own four bytes and is not part of what is yielded. A frame may be empty. A frame that is
-/// too long is an error as soon as its length has come: its bytes are not waited for.
+/// The length does not count its own four bytes and is not part of the frame that the iterator yields. A frame may be
+/// empty. A frame that is too long is an error as soon as its length has come. The whole frame has to fit into the
+/// inbox, so [`max_inbox`](crate::Options::max_inbox) must be at least `max + 4`.
 ///
 /// # Examples
 ///
 /// ```
-/// use tidegate::framing::u32_be;
+/// use tidegate::{Conn, Flow, framing};
 ///
-/// fn on_data(input: &[u8], requests: &mut Vec<Vec<u8>>) -> usize {
-///     let mut frames = u32_be(input, 1 << 16);
-///     // At most two at a time: what is not taken now is shown again.
-///     for frame in frames.by_ref().take(2 - requests.len()) {
-///         match frame {
-///             Ok(frame) => requests.push(frame.to_vec()),
-///             Err(error) => eprintln!("{error}"), // and here `conn.abort()`
+/// /// Sends each frame back.
+/// fn on_data(conn: &mut Conn<'_>, input: &[u8]) -> usize {
+///     let mut frames = framing::u32_be(input, 1 << 16);
+///     for frame in &mut frames {
+///         let Ok(frame) = frame else {
+///             conn.abort();
+///             break;
+///         };
+///         let length = conn.send_all(&(frame.len() as u32).to_be_bytes());
+///         if length.max(conn.send_all(frame)) != Flow::Open {
+///             break; // the answer was taken; the other frames are shown again when there is room
 ///         }
 ///     }
 ///     frames.used()
 /// }
+/// ```
 ///
-/// let mut requests = Vec::new();
-/// let input = b"\0\0\0\x05hello\0\0\0\0\0\0\0\x05world";
-/// assert_eq!(on_data(input, &mut requests), 9 + 4); // `used()` counts the lengths too
-/// assert_eq!(requests, [&b"hello"[..], b""]);
+/// What the iterator yields:
+///
+/// ```
+/// use tidegate::framing::{TooLong, u32_be};
+///
+/// let mut frames = u32_be(b"\0\0\0\x05hello\0\0\0\0\0\0\0\x05wor", 1 << 16);
+/// assert_eq!(frames.next(), Some(Ok(&b"hello"[..])));
+/// assert_eq!(frames.next(), Some(Ok(&b""[..])));
+/// assert_eq!(frames.next(), None); // two bytes of "world" are missing
+/// assert_eq!(frames.used(), 9 + 4); // `used()` counts the lengths too
+///
+/// assert_eq!(u32_be(b"\0\0\0\x05", 4).next(), Some(Err(TooLong)));
 /// ```
 pub fn u32_be(input: &[u8], max: usize) -> Frames<'_> {
     Frames { rest: input, used: 0, max }
@@ -120,7 +178,7 @@ pub struct Lines<'a> {
 }
 
 impl Lines<'_> {
-    /// How many bytes the lines yielded so far took, with their ends: what `on_data` returns.
+    /// The number of bytes that the lines so far took, with their ends. `on_data` returns this number.
     ///
     /// ```
     /// let mut lines = tidegate::framing::lines(b"a\r\nfar too long\nb\n", 4);
@@ -137,7 +195,7 @@ impl<'a> Iterator for Lines<'a> {
     type Item = Result<&'a [u8], TooLong>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        // The longest line and "\r\n". If there is no end in that, it does not matter where it is.
+        // The longest permitted line and "\r\n". A line whose end is not in this window is too long or incomplete.
         let window = &self.rest[..self.rest.len().min(self.max.saturating_add(2))];
         let end = newline(window);
         let line = &window[..end.unwrap_or(window.len())];
@@ -166,7 +224,7 @@ pub struct Frames<'a> {
 }
 
 impl Frames<'_> {
-    /// How many bytes the frames yielded so far took, with their lengths: what `on_data` returns.
+    /// The number of bytes that the frames so far took, with their lengths. `on_data` returns this number.
     ///
     /// ```
     /// let mut frames = tidegate::framing::u32_be(b"\0\0\0\x02hi\xff\xff\xff\xff", 1024);
@@ -210,11 +268,11 @@ impl fmt::Display for TooLong {
 
 impl Error for TooLong {}
 
-/// Where the first `"\n"` is. On long lines several times as fast as `position`: it is std's own `memchr`, which has no
-/// public name.
+/// The index of the first `"\n"`. `skip_until` uses std's own `memchr`, which has no public name and is several times as
+/// fast as `position` on long lines.
 fn newline(bytes: &[u8]) -> Option<usize> {
     let passed = { bytes }.skip_until(b'\n').expect("reading from a slice does not fail");
-    // All of it was passed if there is none.
+    // Without a "\n", `skip_until` has passed all bytes.
     bytes[..passed].ends_with(b"\n").then(|| passed - 1)
 }
 
@@ -237,8 +295,8 @@ mod tests {
         used(&messages)
     }
 
-    /// Shows `stream` as a connection does whose inbox holds `limit` bytes; `cut` says after each byte whether the
-    /// portion ends here.
+    /// Shows `stream` as a connection does whose inbox holds `limit` bytes. `cut` returns, after each byte, whether the
+    /// portion ends there.
     fn receive<D>(stream: &[u8], limit: usize, mut cut: impl FnMut() -> bool, on_data: D) -> Seen
     where
         D: Fn(&[u8], &mut Seen) -> usize,
@@ -257,7 +315,7 @@ mod tests {
         seen
     }
 
-    /// What the lines of a whole stream are, by the definition and with no regard to speed.
+    /// The lines of a whole stream, found by the definition and with no regard to speed.
     fn specified(stream: &[u8], max: usize) -> Seen {
         let mut whole = Vec::new();
         for line in stream.split_inclusive(|byte| *byte == b'\n') {

@@ -1,10 +1,9 @@
 //! A single-threaded event-loop server on [`mio`] that treats every partial send and every partial receive as the
 //! normal case.
 //!
-//! `send` and `recv` handle as many bytes as the kernel's buffers allow and say how many that was; to go on until a
-//! message is dealt with is the caller's job. This crate is that caller. It reads what there is, shows it to a
-//! [`Handler`], keeps what the handler did not use, sends what the handler says, and keeps what the kernel did not
-//! take.
+//! `send` and `recv` handle as many bytes as the kernel's buffers allow, and return their number; the caller has to go on
+//! until a message is complete. This crate is that caller. It receives bytes, shows them to a [`Handler`], keeps the bytes
+//! that the handler does not consume, sends the answers of the handler, and keeps the bytes that the kernel does not take.
 //!
 //! ```no_run
 //! use tidegate::{Accepted, Conn, EventLoop, Handler, Net, Options};
@@ -12,7 +11,7 @@
 //! struct Echo;
 //!
 //! impl Handler for Echo {
-//!     type Session = (); // what to remember of each client: nothing
+//!     type Session = (); // the state of each connection: none
 //!
 //!     fn on_accept(&mut self, _net: &mut Net, _from: &Accepted) -> Option<()> {
 //!         Some(())
@@ -20,7 +19,7 @@
 //!
 //!     fn on_data(&mut self, conn: &mut Conn<'_>, input: &[u8]) -> usize {
 //!         conn.send_all(input);
-//!         input.len() // how much of it was used: the rest would be shown again
+//!         input.len() // the number of bytes consumed: other bytes would be shown again
 //!     }
 //! }
 //!
@@ -31,35 +30,44 @@
 //! }
 //! ```
 //!
-//! # What is where
+//! # Contents
 //!
-//! * [`Handler`] is what a program writes: two methods are required, the others have defaults.
-//! * [`Net`] is everything there is: the connections and listeners, the end. [`Conn`] is one connection during a
-//!   callback, [`Output`] its sending half beside the session.
+//! * [`Handler`] is the trait that a program implements: two methods are required, the others have defaults.
+//! * [`Net`] holds the connections and listeners, the timers, and the ways to end. [`Conn`] is one connection during a
+//!   callback, [`Output`] its sending half beside the session. Every send returns a [`Flow`], which says whether the handler
+//!   may send more.
+//! * [`ConnId`] names a connection for as long as the program likes, in other threads too. [`Net::conn`] finds the
+//!   connection again, and [`Net::for_each`] reaches all of them, the connection of the present callback included.
 //! * [`EventLoop`] owns a [`mio::Poll`] and runs; [`Reactor`] does the same work for a program that has a poll
-//!   already. [`Remote`] reaches either from another thread.
-//! * [`embedding`] says how to be part of a loop that a program already has, whatever it is. [`Net::adopt_listener`] and
-//!   [`Net::adopt_stream`] take sockets that it made, or give them back ([`Refused`]).
-//! * [`Options`] are the limits, [`Stats`] the counters, [`CloseReason`] is why a connection ended.
-//! * [`Address`] is where to listen or to connect to, [`ListenOptions`] and [`Keepalive`] say how. Deadlines are set by
-//!   [`Net::set_timer`], [`Conn::set_timeout`], [`Conn::set_idle_timeout`] and [`Conn::set_deadline`].
+//!   already. [`Remote`] reaches a loop or a reactor from another thread; [`Remote::wake`] has an example of work that
+//!   another thread does.
+//! * [`embedding`] says how a loop that a program already has drives the reactor. [`Net::adopt_listener`] and
+//!   [`Net::adopt_stream`] take over sockets that the program made, or give them back ([`Refused`]).
+//! * [`Options`] holds the limits, [`Stats`] the counters. [`CloseReason`] says why a connection ended.
+//! * [`Address`] is the place to listen at or to connect to; [`ListenOptions`] and [`Keepalive`] are the options of sockets.
+//!   Deadlines are set by [`Net::set_timer`], [`Conn::set_timeout`], [`Conn::set_idle_timeout`] and [`Conn::set_deadline`].
 //! * [`testing::Rehearsal`] drives a handler without sockets, in time that the test moves.
-//! * [`framing`] finds lines and length-prefixed frames in the input; [`blocking`] is the textbook version of it all.
+//! * [`framing`] finds lines and length-prefixed frames in the input; [`blocking`] is the textbook version of a server and
+//!   a client.
 //!
-//! # What a handler can rely on
+//! # Guarantees for a handler
 //!
-//! * Callbacks come one at a time and never from inside another one or from a send.
-//! * Bytes arrive in order, none twice, and everything before an end of file before [`Handler::on_eof`].
-//! * [`Handler::on_close`] comes exactly once for each session, and nothing comes for that connection after it, nor
-//!   after `close()` or `abort()` but this.
-//! * A connection whose peer does not read is not read either ([`Options::high_water`]), so an echo stays bounded
-//!   without a line of code for it; what a handler sends on its own account it stops at [`Flow::Full`].
+//! * Callbacks come one at a time, and never from inside another callback or from a send.
+//! * Bytes arrive in order and none twice. All bytes before an end of file are shown before [`Handler::on_eof`].
+//! * [`Handler::on_close`] comes exactly once for each session, and no callback comes for the connection after it. After
+//!   `close()` or `abort()`, `on_close` is the only callback that comes. [`CloseReason::is_clean`] tells whether everything
+//!   that was sent has reached the kernel.
+//! * An accepted connection whose peer does not read is not read either ([`Options::high_water`]), so an echo stays bounded
+//!   without code for it. A handler that sends more than it receives stops at [`Flow::Full`]. For outgoing connections the
+//!   pause is off by default, see [`Conn::pause_when_full`].
 //! * One connection cannot keep the others waiting: it reads and writes a bounded number of bytes in a turn.
+//! * In a drain, the default [`Handler::on_drain`] lets a connection go on until it is idle. A stream that is cut off ends
+//!   with a reset, and never with a clean end of file.
 //!
 //! # Portability
 //!
-//! Linux is what it is developed and tested on. Other platforms are expected to work through `mio`; where they are
-//! not known to promise as much as Linux does, the slower way is taken that needs no such promise.
+//! The crate is developed and tested on Linux. Other platforms are expected to work through `mio`; the crate uses portable
+//! rules there, which need no promise that only Linux makes.
 #![forbid(unsafe_code)]
 #![warn(missing_docs, missing_debug_implementations, unreachable_pub)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
@@ -100,7 +108,7 @@ pub use refused::Refused;
 pub use remote::Remote;
 pub use stats::Stats;
 
-/// The README's programs are compiled as well.
+/// The doctests compile the programs of the README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

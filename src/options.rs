@@ -1,11 +1,11 @@
-//! The knobs, each with its unit and its default.
+//! The options, each with its unit and its default.
 
 use std::time::Duration;
 
-/// Declares an options struct once: public fields to read, a chained setter of the same name to write.
+/// Declares an options struct with public fields to read, and for each field a chained setter of the same name.
 ///
-/// The docs of a field are those of its setter as well, which also gets the example behind `=>`.
-/// Every line of it begins with a space, as after `///`: that is the indent that rustdoc takes from all of them.
+/// The docs of a field are also the docs of its setter. The setter gets the example behind `=>` as well. Every line of an
+/// example begins with a space, as after `///`, because rustdoc removes that indent from all lines.
 macro_rules! options {
     ($(#[$about:meta])* $name:ident {
         $($(#[$doc:meta])* $field:ident: $kind:ty = $default:expr $(=> { $(#[$line:meta])* })?,)*
@@ -51,22 +51,25 @@ options! {
     /// assert_eq!(options.high_water, 1_048_576);
     /// ```
     ///
-    /// The example of each setter shows what the limit does. There, `echo` is a handler that sends whole lines back and
-    /// counts the calls of `on_writable`, and `run_until` makes turns until the [`Stats`](crate::Stats) are as asked.
+    /// The example of each setter shows what the limit does. In the examples, `echo` is a handler that sends whole lines
+    /// back and counts the calls of `on_writable`, and `run_until` makes turns until the [`Stats`](crate::Stats) are as
+    /// asked.
     Options {
-        /// From this many unsent bytes on, a connection's sends return [`Flow::Full`](crate::Flow::Full) and its
-        /// reading pauses by itself. Bytes; default 64 KiB, at least 1; never above [`max_outbox`](Self::max_outbox).
+        /// From this many unsent bytes on, a connection's sends return [`Flow::Full`](crate::Flow::Full) and its reading
+        /// pauses by itself; the latter is off by default for outgoing connections, see
+        /// [`pause_when_full`](crate::Conn::pause_when_full). Bytes; default 64 KiB, at least 1; never above
+        /// [`max_outbox`](Self::max_outbox).
         high_water: usize = 64 << 10 => {
             /// let mut rehearsal = Rehearsal::new(Options::default().high_water(1000));
             /// let client = rehearsal.accept(&mut echo).unwrap();
-            /// rehearsal.capacity(client, 0); // it does not read
+            /// rehearsal.capacity(client, 0); // the client does not read
             /// assert_eq!(rehearsal.net().send_all(client, &[0; 999]), Flow::Open);
             /// assert_eq!(rehearsal.net().send_all(client, &[0; 1]), Flow::Full);
             /// rehearsal.receive(&mut echo, client, b"hello\n");
             /// assert_eq!(rehearsal.net().stats().bytes_received, 0);
         },
-        /// Below this many unsent bytes reading goes on and `on_writable` comes. Bytes; default 32 KiB; never
-        /// above the high water mark, and 0 means "once nothing is left".
+        /// Below this many unsent bytes, reading goes on and `on_writable` is called. Bytes; default 32 KiB; never above
+        /// [`high_water`](Self::high_water). 0 counts as 1: nothing may be unsent.
         low_water: usize = 32 << 10 => {
             /// let mut rehearsal = Rehearsal::new(Options::default().high_water(1000).low_water(400));
             /// let client = rehearsal.accept(&mut echo).unwrap();
@@ -79,52 +82,55 @@ options! {
             /// }
         },
         /// A send that would leave more than this many bytes unsent ends the connection with
-        /// [`CloseReason::OutboxLimit`](crate::CloseReason::OutboxLimit) and a reset. Bytes; default 16 MiB, at most
-        /// 1 GiB.
+        /// [`CloseReason::OutboxLimit`](crate::CloseReason::OutboxLimit) and a reset, and returns
+        /// [`Flow::Gone`](crate::Flow::Gone). Bytes; default 16 MiB, at most 1 GiB.
         max_outbox: usize = 16 << 20 => {
             /// let mut rehearsal = Rehearsal::new(Options::default().max_outbox(1000));
             /// let client = rehearsal.accept(&mut echo).unwrap();
-            /// rehearsal.capacity(client, 0); // it does not read
+            /// rehearsal.capacity(client, 0); // the client does not read
             /// assert_ne!(rehearsal.net().send_all(client, &[0; 1000]), Flow::Gone);
             /// assert_eq!(rehearsal.net().send_all(client, &[0; 1]), Flow::Gone);
             /// rehearsal.settle(&mut echo);
             /// assert_eq!(rehearsal.why(client), Some(CloseKind::OutboxLimit));
         },
-        /// A message that is not whole within this many bytes ends the connection with
-        /// [`CloseReason::InboxLimit`](crate::CloseReason::InboxLimit) and a reset. Bytes; default 256 KiB, at least 1,
-        /// at most 1 GiB.
+        /// The greatest number of received bytes that a connection keeps for its handler, and so the greatest length of a
+        /// message, its line end or length prefix included: a handler can find a message only when all of it is there.
+        /// If [`on_data`](crate::Handler::on_data) is shown this many bytes and consumes none of them, the connection ends
+        /// with [`CloseReason::InboxLimit`](crate::CloseReason::InboxLimit) and a reset. Bytes that a pause or high water
+        /// keeps back do not end the connection: it is not read any further. Bytes; default 256 KiB, at least 1, at most
+        /// 1 GiB.
         max_inbox: usize = 256 << 10 => {
             /// let mut rehearsal = Rehearsal::new(Options::default().max_inbox(10));
             /// let client = rehearsal.accept(&mut echo).unwrap();
             /// rehearsal.receive(&mut echo, client, b"123456789");
-            /// assert!(rehearsal.is_open(client), "the end of the line may still come");
+            /// assert!(rehearsal.is_open(client), "a line of 10 bytes may still become whole");
             /// rehearsal.receive(&mut echo, client, b"0");
             /// assert_eq!(rehearsal.why(client), Some(CloseKind::InboxLimit));
         },
-        /// How much all outboxes and inboxes may hold together, counted by their capacity. Beyond it the connection
-        /// that holds the most is reset with [`CloseReason::MemoryLimit`](crate::CloseReason::MemoryLimit), until it
+        /// How much storage all outboxes and inboxes may own together. Beyond the budget, the connection that owns the most
+        /// is reset with [`CloseReason::MemoryLimit`](crate::CloseReason::MemoryLimit), and then the next, until the budget
         /// is kept. Bytes; default 1 GiB.
         memory_budget: usize = 1 << 30 => {
             /// let mut rehearsal = Rehearsal::new(Options::default().memory_budget(1000));
             /// let [small, large] = [(); 2].map(|()| rehearsal.accept(&mut echo).unwrap());
             /// for (client, bytes) in [(large, 600), (small, 500)] {
-            ///     rehearsal.capacity(client, 0); // it does not read
+            ///     rehearsal.capacity(client, 0); // the client does not read
             ///     rehearsal.net().send_all(client, &vec![0; bytes]);
             ///     rehearsal.settle(&mut echo);
             /// }
             /// assert_eq!(rehearsal.why(large), Some(CloseKind::MemoryLimit));
             /// assert!(rehearsal.is_open(small));
         },
-        /// The size of the one buffer that every `recv` goes into; all connections share it. Bytes; default 256 KiB, at
-        /// least 1.
+        /// The size of the buffer that every `recv` goes into; all connections share this buffer. Bytes; default 256 KiB,
+        /// at least 1; never above [`max_inbox`](Self::max_inbox).
         read_buffer: usize = 256 << 10 => {
             /// let mut rehearsal = Rehearsal::new(Options::default().read_buffer(1000));
             /// let client = rehearsal.accept(&mut echo).unwrap();
             /// rehearsal.receive(&mut echo, client, &[b'\n'; 2500]);
             /// assert_eq!(rehearsal.net().stats().receives, 3); // 1000, 1000 and 500 bytes
         },
-        /// How much one connection may read in a turn before the others have theirs; the last `recv` may
-        /// pass it. Bytes; default 256 KiB, one read buffer; at least 1.
+        /// How much one connection may read in a turn before the other connections have their turns. The last `recv` may
+        /// pass the budget. Bytes; default 256 KiB, one read buffer; at least 1.
         read_budget: usize = 256 << 10 => {
             /// let mut rehearsal = Rehearsal::new(Options::default().read_buffer(500).read_budget(1000));
             /// let client = rehearsal.accept(&mut echo).unwrap();
@@ -133,7 +139,9 @@ options! {
             /// assert_eq!(rehearsal.net().stats().receives, 5);
             /// assert_eq!(rehearsal.net().stats().turns - before, 3); // 1000, 1000 and 300 bytes
         },
-        /// How much the kernel is handed for one connection in a turn. Bytes; default 1 MiB, at least 1, at most 1 GiB.
+        /// How much the kernel is handed for one connection in a turn. A send that meets the end of this budget returns
+        /// [`Flow::Full`](crate::Flow::Full), and the rest leaves in the next turns. Bytes; default 1 MiB, at least 1, at
+        /// most 1 GiB.
         write_budget: usize = 1 << 20 => {
             /// let mut rehearsal = Rehearsal::new(Options::default().write_budget(1000));
             /// let client = rehearsal.accept(&mut echo).unwrap();
@@ -142,10 +150,10 @@ options! {
             /// assert_eq!(rehearsal.sent(client).len(), 2500);
             /// assert_eq!(rehearsal.net().stats().turns - before, 3); // 1000, 1000 and 500 bytes
         },
-        /// How much all connections together may receive and send in a turn; what is left has the next one. It is
-        /// looked at after each connection that was served, and again after each that was sent to from elsewhere, so the
-        /// last of them may pass it by its own budgets. Callbacks that are not a connection's (timers, wakes) and the
-        /// beginning of a drain are not held up by it. Bytes; default `usize::MAX`, no limit; at least 1.
+        /// How much all connections together may receive and send in a turn; connections that were not served are served
+        /// in the next turn. The budget is compared after each connection that was served, and after each connection that
+        /// was sent to from elsewhere, so the last of them may pass the budget by its own budgets. Timers, wakes and the
+        /// beginning of a drain are not limited by it. Bytes; default `usize::MAX`, no limit; at least 1.
         turn_budget: usize = usize::MAX => {
             /// let mut rehearsal = Rehearsal::new(Options::default().turn_budget(1000));
             /// let clients = [(); 3].map(|()| rehearsal.accept(&mut echo).unwrap());
@@ -156,8 +164,9 @@ options! {
             /// rehearsal.settle(&mut echo);
             /// assert_eq!(rehearsal.net().stats().turns - before, 3); // 600 bytes in and 600 out, each
         },
-        /// How many events [`EventLoop`](crate::EventLoop) takes from the system at a time. It polls again, without
-        /// waiting, until fewer come. Default 1024, at least 1; each has room for as long as the loop lives.
+        /// How many events [`EventLoop`](crate::EventLoop) takes from the system at a time. The loop polls again, without
+        /// waiting, until fewer events come. The loop owns the room for this many events as long as it lives. Default
+        /// 1024, at least 1.
         ///
         /// mio's `poll(2)` selector ignores this option: it returns all events at once.
         event_capacity: usize = 1024 => {
@@ -168,8 +177,8 @@ options! {
             /// assert_eq!(server.turn(&mut echo, Some(Duration::ZERO))?.events, 2);
             /// # std::io::Result::Ok(())
         },
-        /// From how many events on [`EventLoop`](crate::EventLoop) polls no further in a turn; the rest is due in the
-        /// next one. Default 16,384, at least 1.
+        /// From this many events on, [`EventLoop`](crate::EventLoop) does not poll again in a turn; the other events are due
+        /// in the next turn. Default 16,384, at least 1.
         event_budget: usize = 16 << 10 => {
             /// let mut server = EventLoop::new(Options::default().event_capacity(1).event_budget(1))?;
             /// let listeners = [(); 2].map(|()| server.net().listen("127.0.0.1:0").unwrap());
@@ -192,10 +201,10 @@ options! {
             /// run_until(&mut server, |stats| stats.accepted == 3);
             /// # std::io::Result::Ok(())
         },
-        /// How many connections may be open at once, those that linger included. What happens to further clients says
-        /// [`ListenOptions::when_full`]: they wait in the backlog until one ends, or are turned away. What comes by
-        /// [`Net::connect`](crate::Net::connect) and [`Net::adopt_stream`](crate::Net::adopt_stream) is not limited, but it
-        /// counts. Default: as many as there are tokens.
+        /// How many connections may be open at once, lingering connections included. [`ListenOptions::when_full`] says
+        /// whether further clients wait in the backlog until a connection ends, or are turned away. Connections of
+        /// [`Net::connect`](crate::Net::connect) and [`Net::adopt_stream`](crate::Net::adopt_stream) are not limited, but
+        /// they count. Default: as many as there are tokens.
         max_connections: usize = usize::MAX => {
             /// let mut server = EventLoop::new(Options::default().max_connections(1))?;
             /// let listener = server.net().listen("127.0.0.1:0")?;
@@ -207,10 +216,10 @@ options! {
             /// run_until(&mut server, |stats| stats.accepted == 2);
             /// # std::io::Result::Ok(())
         },
-        /// A connection on which no byte has moved for so long is ended with
-        /// [`CloseReason::IdleTimeout`](crate::CloseReason::IdleTimeout), by a reset if something was unsent and by a
-        /// close at once if not; see [`Conn::set_idle_timeout`](crate::Conn::set_idle_timeout). Rounded up to whole
-        /// milliseconds, at least 1; what is longer than 49 days is as good as none. Default none.
+        /// A connection on which no byte has moved for this time ends with
+        /// [`CloseReason::IdleTimeout`](crate::CloseReason::IdleTimeout): with a reset if bytes were unsent, otherwise with a
+        /// close that waits for nothing; see [`Conn::set_idle_timeout`](crate::Conn::set_idle_timeout). The time is rounded
+        /// up to whole milliseconds, at least 1; a time of more than 49 days counts as none. Default none.
         idle_timeout: Option<Duration> = None => {
             /// let minute = Duration::from_secs(60);
             /// let mut rehearsal = Rehearsal::new(Options::default().idle_timeout(Some(minute)));
@@ -221,47 +230,45 @@ options! {
             /// assert_eq!(rehearsal.why(client), Some(CloseKind::IdleTimeout));
             /// assert!(!rehearsal.is_reset(client), "nothing was unsent");
         },
-        /// Keepalive for TCP, so that a peer that has vanished is found out without the help of a protocol.
-        /// Default off.
+        /// Keepalive for TCP, which finds out that a peer has vanished without the help of a protocol. Default off.
         keepalive: Option<Keepalive> = None => {
             /// let options = Options::default().keepalive(Some(Keepalive::default()));
             /// let mut server = EventLoop::<()>::new(options)?;
-            /// server.net().listen("127.0.0.1:0")?; // its connections are probed after a minute of silence
+            /// server.net().listen("127.0.0.1:0")?; // the connections are probed after a minute of silence
             /// # std::io::Result::Ok(())
         },
-        /// How long a closed connection waits, without hearing anything, for the peer's end of file, so that
-        /// what was sent last is not destroyed by a reset. Default 2 s; zero means that it does not wait.
+        /// How long a closed connection waits without input for the peer's end of file, so that a reset does not destroy
+        /// the bytes that were sent last. Default 2 s; with zero, the connection does not wait.
         linger: Duration = Duration::from_secs(2) => {
             /// let mut rehearsal = Rehearsal::new(Options::default().linger(Duration::from_secs(5)));
             /// let client = rehearsal.accept(&mut echo).unwrap();
-            /// rehearsal.net().close(client); // and the client does not end its side
+            /// rehearsal.net().close(client); // the client does not end its side
             /// rehearsal.advance(&mut echo, Duration::from_secs(4));
             /// assert_eq!(rehearsal.why(client), Some(CloseKind::Closed)); // `on_close` has come
             /// assert_eq!(rehearsal.net().stats().open, 1); // but the socket is still there
             /// rehearsal.advance(&mut echo, Duration::from_secs(1));
             /// assert_eq!(rehearsal.net().stats().open, 0);
         },
-        /// How long `close()` may take in all, flushing and lingering together, before the connection is
-        /// reset. Default 30 s.
+        /// How long `close()` may take in all, flushing and lingering together, before the connection is reset. If bytes
+        /// are unsent then, the reason is [`CloseReason::CloseTimeout`](crate::CloseReason::CloseTimeout). Default 30 s.
         close_timeout: Duration = Duration::from_secs(30) => {
             /// let mut rehearsal = Rehearsal::new(Options::default().close_timeout(Duration::from_secs(5)));
             /// let client = rehearsal.accept(&mut echo).unwrap();
-            /// rehearsal.capacity(client, 0); // it does not read
+            /// rehearsal.capacity(client, 0); // the client does not read
             /// rehearsal.receive(&mut echo, client, b"hello\n");
             /// rehearsal.net().close(client);
             /// rehearsal.advance(&mut echo, Duration::from_secs(5));
             /// assert_eq!(rehearsal.why(client), Some(CloseKind::CloseTimeout));
-            /// assert!(rehearsal.is_reset(client), "its answer was not delivered");
+            /// assert!(rehearsal.is_reset(client), "the answer was not delivered");
         },
-        /// How long no byte may have moved on a connection, and nothing be left to do, before the default
-        /// [`on_drain`](crate::Handler::on_drain) closes it; see [`Conn::close_when_idle`](crate::Conn::close_when_idle).
-        /// Default 250 ms.
+        /// How long a connection must be idle in a drain before the default [`on_drain`](crate::Handler::on_drain) closes
+        /// the connection; see [`Conn::close_when_idle`](crate::Conn::close_when_idle). Default 250 ms, at least 1 ms.
         drain_quiet: Duration = Duration::from_millis(250) => {
             /// let mut rehearsal = Rehearsal::new(Options::default().drain_quiet(Duration::from_secs(1)));
             /// let client = rehearsal.accept(&mut echo).unwrap();
             /// rehearsal.net().drain(Duration::from_secs(60));
             /// rehearsal.advance(&mut echo, Duration::from_millis(900));
-            /// rehearsal.receive(&mut echo, client, b"one more\n"); // its echo is sent, and the second begins again
+            /// rehearsal.receive(&mut echo, client, b"one more\n"); // the echo is sent, and the second begins again
             /// rehearsal.advance(&mut echo, Duration::from_millis(900));
             /// assert!(rehearsal.is_open(client));
             /// rehearsal.advance(&mut echo, Duration::from_millis(100));
@@ -270,19 +277,20 @@ options! {
     }
 }
 
-/// What happens to a client for whom there is no place: [`ListenOptions::when_full`].
+/// The treatment of clients for whom there is no place: [`ListenOptions::when_full`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum WhenFull {
-    /// It waits in the backlog until a connection ends; beyond the backlog, the system lets it wait or refuses it.
+    /// The client waits in the backlog until a connection ends. Beyond the backlog, the system lets clients wait or refuses
+    /// them.
     Wait,
-    /// It is accepted and closed at once, so that it knows and can go elsewhere.
+    /// The client is accepted and closed at once, so that it notices and can go elsewhere.
     Close,
 }
 
 options! {
-    /// When and how often TCP asks a silent peer whether it is still there, tcp(7). What was not answered `retries`
-    /// times in a row ends the connection with an error.
+    /// When and how often TCP probes a silent peer, tcp(7). A peer that does not answer `retries` probes in a row ends the
+    /// connection with an error.
     ///
     /// ```
     /// use std::time::Duration;
@@ -294,11 +302,11 @@ options! {
     /// # assert_eq!(options.keepalive.unwrap().retries, 3);
     /// ```
     Keepalive {
-        /// How long nothing was heard before it first asks; whole seconds, at least 1. Default 60 s.
+        /// How long the peer must be silent before TCP sends the first probe; whole seconds, at least 1. Default 60 s.
         after: Duration = Duration::from_secs(60),
-        /// How long it waits for an answer before it asks again; whole seconds, at least 1. Default 10 s.
+        /// How long TCP waits for an answer before it sends the next probe; whole seconds, at least 1. Default 10 s.
         interval: Duration = Duration::from_secs(10),
-        /// How often it asks before it gives up; at least 1. Default 6.
+        /// How many probes TCP sends before it gives up; at least 1. Default 6.
         retries: u32 = 6,
     }
 }
@@ -311,14 +319,14 @@ options! {
     /// assert_eq!(options.backlog, 128);
     /// ```
     ListenOptions {
-        /// How many connections the kernel keeps until they are accepted, see listen(2); Linux silently caps
-        /// it at `net.core.somaxconn`. Default 1024.
+        /// How many connections the kernel keeps until they are accepted, see listen(2). Linux silently caps the number at
+        /// `net.core.somaxconn`. Default 1024.
         backlog: u32 = 1024 => {
             /// let mut server = EventLoop::<()>::new(Options::default())?;
             /// server.net().listen_with("127.0.0.1:0", ListenOptions::default().backlog(16))?;
             /// # std::io::Result::Ok(())
         },
-        /// How many connections that came in here may be open at once, those that linger included. Default: only
+        /// How many connections of this listener may be open at once, lingering connections included. Default: only
         /// [`Options::max_connections`] counts.
         max_connections: usize = usize::MAX => {
             /// let mut server = EventLoop::new(Options::default())?;
@@ -330,7 +338,7 @@ options! {
             /// assert_eq!(server.net().stats().accepted, 3);
             /// # std::io::Result::Ok(())
         },
-        /// What happens to further clients while there are as many as there may be. Default [`WhenFull::Wait`].
+        /// The treatment of further clients while as many connections are open as may be. Default [`WhenFull::Wait`].
         when_full: WhenFull = WhenFull::Wait => {
             /// let options = ListenOptions::default().max_connections(1).when_full(WhenFull::Close);
             /// let mut server = EventLoop::new(Options::default())?;
@@ -338,11 +346,11 @@ options! {
             /// let at = server.net().local_address(listener)?.to_string();
             /// let (_first, mut second) = (TcpStream::connect(&at)?, TcpStream::connect(&at)?);
             /// run_until(&mut server, |stats| (stats.accepted, stats.refused_full) == (1, 1));
-            /// assert_eq!(second.read(&mut [0])?, 0, "it was closed");
+            /// assert_eq!(second.read(&mut [0])?, 0, "the second client was closed");
             /// # std::io::Result::Ok(())
         },
-        /// Sets SO_REUSEPORT, so that several reactors can each have a listener on one address and the kernel
-        /// spreads the connections. Unix only; elsewhere listening fails. Default false.
+        /// Sets SO_REUSEPORT, so that several reactors can each have a listener on one address, and the kernel spreads the
+        /// connections over them. Unix only; on other platforms listening fails. Default false.
         reuse_port: bool = false => {
             /// # if cfg!(unix) {
             /// let options = ListenOptions::default().reuse_port(true);
@@ -357,7 +365,7 @@ options! {
 }
 
 impl Options {
-    /// The same with values that cannot be meant put right, so that the rest of the crate need not look.
+    /// Corrects values that cannot be meant, so that the rest of the crate does not have to check them.
     pub(crate) fn checked(mut self) -> Self {
         for at_least_one in [
             &mut self.high_water,
@@ -370,16 +378,16 @@ impl Options {
         ] {
             *at_least_one = (*at_least_one).max(1);
         }
-        // A connection counts these in 32 bits: there may be very many connections. An outbox may own some times its limit.
+        // A connection counts these bytes in 32 bits, to be small. The storage of an outbox may be some times its limit.
         const GIB: usize = 1 << 30;
         for at_most_a_gib in [&mut self.max_outbox, &mut self.max_inbox, &mut self.write_budget] {
             *at_most_a_gib = (*at_most_a_gib).min(GIB);
         }
-        // `Full` has to come before the end.
+        // A handler has to be told `Full` before `max_outbox` ends the connection.
         self.high_water = self.high_water.min(self.max_outbox).max(1);
-        // "Below low water" has to be reachable: an empty outbox is below 1.
+        // An outbox must be able to come below low water: an empty outbox is below 1.
         self.low_water = self.low_water.clamp(1, self.high_water);
-        // The system takes whole seconds and refuses zero, and a connection would then go without keepalive.
+        // The system takes whole seconds and refuses zero; the connection would then have no keepalive.
         if let Some(keepalive) = &mut self.keepalive {
             const SECOND: Duration = Duration::from_secs(1);
             keepalive.after = keepalive.after.max(SECOND);

@@ -1,15 +1,15 @@
-//! A hand-over that failed gives the thing back.
+//! The error of a hand-over that failed. It gives the socket back.
 
 use std::{error::Error, fmt, io};
 
-/// What could not be taken over, and why not. The socket is as it was before.
+/// A socket that could not be taken over, and the cause. The socket is as it was before.
 ///
-/// It turns into its [`io::Error`], so `?` works where the socket may go.
+/// A `Refused` converts into its [`io::Error`], so `?` works where the socket may be dropped.
 #[derive(Debug)]
 pub struct Refused<T> {
-    /// The cause.
+    /// The cause of the refusal.
     pub error: io::Error,
-    /// What was to be taken over.
+    /// The socket that was to be taken over, and the session if there was one.
     pub back: T,
 }
 

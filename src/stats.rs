@@ -4,29 +4,30 @@ use std::fmt;
 
 use crate::close::CloseKind;
 
-/// What a reactor has done since it was made. Counts never go down, but for `open` and `buffered`.
+/// Counters of a reactor since it was made. No count goes down, except `open` and `buffered`.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Connections taken from a listener and given a session.
+    /// Clients that were accepted and got a session.
     pub accepted: u64,
-    /// Clients accepted and closed at once: `on_accept` returned `None`.
+    /// Clients that were accepted and closed at once because `on_accept` returned `None`.
     pub refused_handler: u64,
-    /// The same, since there were as many connections as may be ([`WhenFull::Close`](crate::WhenFull::Close)).
+    /// Clients that were accepted and closed at once because as many connections were open as may be
+    /// ([`WhenFull::Close`](crate::WhenFull::Close)).
     pub refused_full: u64,
-    /// The same, since the process or the system was out of descriptors.
+    /// Clients that were accepted and closed at once because the process or the system was out of descriptors.
     pub refused_descriptors: u64,
-    /// The same, since the socket could not be registered with the poll.
+    /// Clients that were accepted and closed at once because their sockets could not be registered with the poll.
     pub refused_error: u64,
-    /// How often accepting had to pause for want of something.
+    /// How often accepting paused because of errors: no descriptors, no memory, or nothing but failures.
     pub accept_errors: u64,
     /// Outgoing connections that were established, and streams that were adopted.
     pub connected: u64,
-    /// Connections that are open now, with those that linger after their `on_close`.
+    /// Connections that are open now, including connections that linger after their `on_close`.
     pub open: usize,
-    /// Sessions that were ended: how often `on_close` was called. [`closed_by`](Self::closed_by) says why.
+    /// Sessions that ended: the number of calls of `on_close`. [`closed_by`](Self::closed_by) counts them by reason.
     pub closed: u64,
-    /// Bytes received, discarded ones included.
+    /// Bytes received, including bytes that were discarded after a close.
     pub bytes_received: u64,
     /// Bytes that the kernel took.
     pub bytes_sent: u64,
@@ -34,20 +35,21 @@ pub struct Stats {
     pub receives: u64,
     /// Calls of `send` from which the kernel took bytes.
     pub sends: u64,
-    /// Calls of `send` of which the kernel took a part.
+    /// Calls of `send` from which the kernel took a part of the bytes.
     pub partial_sends: u64,
-    /// Calls of `recv` or `send` that would have had to wait.
+    /// Calls of `recv` or `send` that returned `WouldBlock`.
     pub would_blocks: u64,
-    /// How often a connection's outbox or write budget was full, and its reading paused for that.
+    /// How often reading of a connection paused because its outbox was above high water or its write budget was spent.
     pub reads_paused: u64,
-    /// Sends that were not taken, since the connection was closing or closed.
+    /// Sends that were not taken ([`Flow::Gone`](crate::Flow::Gone)), because the connection was ending or gone, its sending
+    /// direction was ended, or the send would have passed `max_outbox`.
     pub sends_discarded: u64,
-    /// Sessions that ended while the kernel had not taken all that was sent: by a reset of either side, a limit, a
-    /// timeout, or the end of a drain's grace. Their `on_close` tells the reason that came first.
+    /// Sessions that ended while the kernel had not taken all bytes that were sent: by a reset of either side, a limit, a
+    /// timeout, or the end of a drain's grace. In `on_close`, [`Net::undelivered`](crate::Net::undelivered) is then true.
     pub undelivered: u64,
     /// Connections that were still open when the grace of a drain ran out.
     pub drain_resets: u64,
-    /// How much storage all outboxes and inboxes own now, in bytes.
+    /// The storage that all outboxes and inboxes own now, in bytes.
     pub buffered: usize,
     /// Calls of `settle`.
     pub turns: u64,
@@ -76,7 +78,7 @@ impl Stats {
     }
 }
 
-/// One line for each kind of thing, without those that have not happened.
+/// One line for each subject, without the counts that are zero.
 impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "connections: {} open, {} accepted", self.open, self.accepted)?;

@@ -55,20 +55,20 @@ use crate::{
     socket::{memory::MemoryStream, stream::Stream},
 };
 
-/// How many turns a handler is given to come to rest.
+/// A handler must come to rest within this many turns.
 const TURNS: usize = 100_000;
 
-/// A reactor whose connections are in memory, whose peers do what they are told, and whose time stands still until
+/// A reactor whose connections are in memory, whose peers are played by a test, and whose time stands still until
 /// [`advance`](Self::advance).
 ///
 /// Each call that takes the handler does all the work that follows from it before it returns, so a test needs no
-/// waiting. It is the same reactor and the same connections as with sockets; only the streams of
-/// [`accept`](Self::accept) differ. What the handler itself listens on or connects to is real, and no event of it is
-/// ever seen here.
+/// waiting. The reactor and its connections are the same as with sockets; only the streams of [`accept`](Self::accept)
+/// differ. Their events have the edges of epoll, and enter the reactor where the events of sockets do, so a lost edge shows
+/// here too. Listeners and connections that the handler itself makes are real sockets, whose events never arrive here.
 ///
 /// # Panics
-/// [`new`](Self::new) panics if the system gives no more descriptors: a test has nothing better to do then. The other
-/// calls panic if the handler never comes to rest, for instance by asking for `on_writable` in each `on_writable`.
+/// [`new`](Self::new) panics if the system has no descriptor left. The other calls panic if the handler never comes to rest,
+/// for instance because it asks for `on_writable` in each `on_writable`.
 pub struct Rehearsal<S = ()> {
     reactor: Reactor<S>,
     now: Instant,
@@ -79,7 +79,7 @@ pub struct Rehearsal<S = ()> {
 }
 
 impl<S> Rehearsal<S> {
-    /// A reactor with these options and no connection.
+    /// Makes a reactor with these options and no connection.
     pub fn new(options: Options) -> Self {
         let poll = Poll::new().expect("the system has a descriptor left");
         let mut reactor =
@@ -94,7 +94,7 @@ impl<S> Rehearsal<S> {
         self.reactor.net()
     }
 
-    /// A client connects. Its id, or `None` if `on_accept` does not want it.
+    /// A client connects. Returns its id, or `None` if `on_accept` does not want it.
     pub fn accept<H: Handler<Session = S> + ?Sized>(&mut self, handler: &mut H) -> Option<ConnId> {
         let peer = MemoryStream::default();
         let port = 1 + self.peers.len() % 65_535;
@@ -122,7 +122,7 @@ impl<S> Rehearsal<S> {
         self.act(handler, to, MemoryStream::end);
     }
 
-    /// The peer resets the connection. What it sent before and was not read yet stays readable, as with TCP on Linux.
+    /// The peer resets the connection. Bytes that it sent before and that were not read stay readable, as with TCP on Linux.
     pub fn reset<H: Handler<Session = S> + ?Sized>(&mut self, handler: &mut H, to: ConnId) {
         self.act(handler, to, MemoryStream::reset);
     }
@@ -141,8 +141,8 @@ impl<S> Rehearsal<S> {
         panic!("the handler does not come to rest");
     }
 
-    /// Makes the peer take only so many further bytes: 0 is one that does not read, `usize::MAX` (as at first) one
-    /// that takes everything. It works at the next call that takes the handler.
+    /// Makes the peer take only so many further bytes: with 0 it does not read, with `usize::MAX` (as at first) it takes
+    /// everything. The change has its effect at the next call that takes the handler.
     pub fn capacity(&mut self, of: ConnId, bytes: usize) {
         if let Some(peer) = self.peers.get(&of) {
             peer.set_capacity(bytes);
@@ -175,7 +175,7 @@ impl<S> Rehearsal<S> {
         self.ended.get(&id).copied()
     }
 
-    /// Does what is left to do now, for instance what was asked for through [`net`](Self::net).
+    /// Does the work that is left now, for instance requests that were made through [`net`](Self::net).
     pub fn settle<H: Handler<Session = S> + ?Sized>(&mut self, handler: &mut H) {
         let mut handler = Watched { handler, ended: &mut self.ended };
         for _ in 0..TURNS {

@@ -1,10 +1,10 @@
-//! Every deadline of a reactor, in one indexed heap.
+//! All deadlines of a reactor, in one indexed heap.
 //!
-//! The heap is a plain `Vec`, ordered by deadline and then by the order in which the timers were set. Beside it stands
-//! a small table that knows where in the heap each timer is, so a cancelled timer leaves at once and leaves nothing
-//! behind: a server that sets a timeout for each request and cancels nearly all of them holds only the live ones.
+//! The heap is a plain `Vec`, ordered by deadline and then by the order in which the timers were set. A table beside the
+//! heap stores the position of each timer in the heap, so a cancelled timer is removed at once: a server that sets a timeout
+//! for each request and cancels nearly all of them holds only the timers that are still set.
 //!
-//! Nothing here reads a clock or computes with an `Instant`. The caller passes instants in, and they are only compared.
+//! The timers read no clock. The caller passes instants in.
 
 use std::{
     num::NonZeroU32,
@@ -15,23 +15,24 @@ use slab::Slab;
 
 use crate::id::TimerId;
 
-/// All timers of a reactor; `K` says what is to happen when one fires.
+/// All timers of a reactor. `K` describes the action of a timer when it fires.
 #[derive(Debug)]
 pub(crate) struct Timers<K> {
     heap: Vec<Node>,
-    /// Where in `heap` each timer is, and what it is for. A `TimerId` points here, because places here do not move.
+    /// The position in `heap` and the action of each timer. A `TimerId` names a slot of this table, because slots do not
+    /// move.
     slots: Slab<Slot<K>>,
-    /// Counts every insert and every move, so it tells older from newer.
+    /// The number of inserts and moves so far. A timer that was set later has a higher sequence.
     sequence: u64,
-    /// What `due` counts from.
+    /// The instant from which `due` counts.
     base: Instant,
-    /// The time of the latest pass. A deadline that is set to before it counts as due at it.
+    /// The time of the latest pass. A deadline before this time counts as this time.
     floor: u64,
-    /// Timers that left since `slots` was last asked to shrink.
+    /// The number of timers that were removed since `slots` shrank last.
     vacated: usize,
 }
 
-/// One pass over the timers that are due: it fires the timers that were due at `now`, and none that is set during the pass.
+/// One pass over the timers: it fires the timers that are due at `now`, but no timer that is set during the pass.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DuePass {
     now: u64,
@@ -39,15 +40,16 @@ pub(crate) struct DuePass {
 }
 
 impl<K> Timers<K> {
-    /// `base`: no time that is passed in later is before this one; if it is, it counts as this one.
+    /// `base` is the earliest time: an earlier time that is passed in later counts as `base`.
     pub(crate) fn new(base: Instant) -> Self {
         Self { heap: Vec::new(), slots: Slab::new(), sequence: 0, base, floor: 0, vacated: 0 }
     }
 
-    /// Sets a timer. A deadline in the past counts as the time of the latest pass, so it comes after what that left.
+    /// Sets a timer. A deadline in the past counts as the time of the latest pass, so the timer fires after the timers that
+    /// this pass has left.
     pub(crate) fn insert(&mut self, at: Instant, what: K) -> TimerId {
         let (due, sequence) = self.order(at);
-        // The low half is enough to tell the users of one slot apart.
+        // The low half of the sequence is enough to tell the timers of one slot apart.
         let generation = NonZeroU32::new(sequence as u32).unwrap_or(NonZeroU32::MAX);
         let position = self.heap.len();
         let slot = self.slots.insert(Slot { position: position as u32, generation, what });
@@ -57,12 +59,12 @@ impl<K> Timers<K> {
         TimerId::new(slot, generation)
     }
 
-    /// Takes a timer out before it fires, or returns `None` if it fired or was cancelled before.
+    /// Removes a timer before it fires. Returns `None` if the timer fired or was cancelled before.
     pub(crate) fn cancel(&mut self, id: TimerId) -> Option<K> {
         self.position(id).map(|position| self.remove(position))
     }
 
-    /// Gives a timer another deadline, as if it had been set only now, but under its old id. `false`: it is gone.
+    /// Gives a timer another deadline. The timer counts as set now, but keeps its id. Returns false if the timer is gone.
     pub(crate) fn move_to(&mut self, id: TimerId, at: Instant) -> bool {
         let Some(position) = self.position(id) else { return false };
         let (due, sequence) = self.order(at);
@@ -85,13 +87,13 @@ impl<K> Timers<K> {
         DuePass { now, before: self.sequence }
     }
 
-    /// Takes out the next timer that is due, with the id that it had. The caller loops on it.
+    /// Removes the next timer that is due in this pass, and returns the timer with its id. The caller loops until `None`.
     ///
-    /// A timer that is set or moved after the pass began waits for the next one, even if it is due: a timer that always
-    /// sets itself again in the past fires once a pass, and can neither hold the loop nor go before the others.
+    /// A timer that is set or moved after the pass began waits for the next pass, even if it is due: a timer that always
+    /// sets itself again in the past fires once a pass, and can neither hold the loop nor fire before the others.
     pub(crate) fn pop_due(&mut self, pass: DuePass) -> Option<(TimerId, K)> {
-        // Only the first needs a look. What was set during the pass is due at its `now` or later, and has a higher
-        // sequence; so everything that this pass may fire stands before it.
+        // Only the first timer has to be compared. A timer that was set during the pass is due at the pass's `now` or later,
+        // and has a higher sequence; so all timers that this pass may fire stand before it.
         let first = self.heap.first()?;
         let fires = first.due <= pass.now && first.sequence < pass.before;
         if !fires {
@@ -101,9 +103,9 @@ impl<K> Timers<K> {
         Some((id, self.remove(0)))
     }
 
-    /// When the next pass has something to do. In the past if it has already.
+    /// The deadline of the first timer; it may be in the past.
     pub(crate) fn next(&self) -> Option<Instant> {
-        // None where the clock does not reach so far: as good as never.
+        // A deadline that the clock cannot reach counts as never.
         self.base.checked_add(Duration::from_nanos(self.heap.first()?.due))
     }
 
@@ -119,8 +121,8 @@ impl<K> Timers<K> {
 
 #[derive(Debug)]
 struct Node {
-    /// What was asked for, but not before the pass in or after which it was set. Nanoseconds, since an `Instant` is
-    /// twice as large and there may be one of these for each connection.
+    /// The deadline, or the time of the pass in or after which the timer was set, if that is later. The unit is nanoseconds
+    /// since `base`, because an `Instant` is twice as large and each connection may have a timer.
     due: u64,
     sequence: u64,
     slot: u32,
@@ -133,7 +135,7 @@ struct Slot<K> {
     what: K,
 }
 
-/// Room for this many timers is kept: it is too little to be worth a reallocation.
+/// The room for this many timers is never given back: it is too little to be worth a reallocation.
 const KEPT: usize = 64;
 
 impl<K> Timers<K> {
@@ -141,12 +143,12 @@ impl<K> Timers<K> {
     fn order(&mut self, at: Instant) -> (u64, u64) {
         let sequence = self.sequence;
         self.sequence += 1;
-        // Without the floor a timer that sets itself again in the far past would stand first in every pass, and if
-        // passes are cut short, as by a turn with an end, it would be the only one to fire.
+        // Without the floor, a timer that sets itself again in the far past would stand first in every pass, and if passes
+        // are cut short, as by a turn with an end, no other timer would fire.
         (self.nanoseconds(at).max(self.floor), sequence)
     }
 
-    /// They last for 584 years.
+    /// The time since `base`. 64 bits hold 584 years.
     fn nanoseconds(&self, at: Instant) -> u64 {
         u64::try_from(at.saturating_duration_since(self.base).as_nanos()).unwrap_or(u64::MAX)
     }
@@ -160,20 +162,21 @@ impl<K> Timers<K> {
         let node = self.heap.swap_remove(position);
         let what = self.slots.remove(node.slot as usize).what;
         if position < self.heap.len() {
-            self.sift(position); // the last one, which took the place
+            self.sift(position); // the last timer of the heap has taken the place
         }
         self.give_back();
         what
     }
 
-    /// Returns memory after a wave of timers has passed. Each step is paid for by the removals since the one before.
+    /// Returns memory after many timers were removed. The cost of each step is a constant for each removal since the last
+    /// step.
     fn give_back(&mut self) {
         let capacity = self.heap.capacity();
         if capacity > KEPT && self.heap.len() < capacity / 4 {
             self.heap.shrink_to(capacity / 2);
         }
-        // The table can only lose its end, up to the last slot in use, since ids point into it. That end may be in
-        // use for long, so the next try waits for as many removals as make up for walking the table.
+        // Ids name slots of the table, so the table can shrink only to its last slot in use. That slot may be in use for
+        // long, so the next attempt waits for as many removals as outweigh a walk over the table.
         self.vacated += 1;
         let capacity = self.slots.capacity();
         let worth_it = self.slots.is_empty() || self.vacated > capacity / 2;
@@ -183,7 +186,7 @@ impl<K> Timers<K> {
         }
     }
 
-    /// Brings the timer at `position` to where it belongs, up or down.
+    /// Moves the timer at `position` up or down to its place in the order.
     fn sift(&mut self, mut position: usize) {
         while position > 0 && self.is_before(position, (position - 1) / 2) {
             position = self.swap(position, (position - 1) / 2);
@@ -199,7 +202,8 @@ impl<K> Timers<K> {
         self.record_position(position);
     }
 
-    /// No two timers share a sequence, so of two one is always before the other.
+    /// True if the timer at position `a` fires before the timer at position `b`. No two timers have an equal sequence, so two
+    /// timers are never equal.
     fn is_before(&self, a: usize, b: usize) -> bool {
         let (a, b) = (&self.heap[a], &self.heap[b]);
         (a.due, a.sequence) < (b.due, b.sequence)
@@ -216,7 +220,7 @@ impl<K> Timers<K> {
     /// Stores in the table which timer stands at `position` of the heap.
     fn record_position(&mut self, position: usize) {
         let slot = self.heap[position].slot as usize;
-        self.slots[slot].position = position as u32; // as many timers as slots, and their numbers fit
+        self.slots[slot].position = position as u32; // there are as many timers as slots, and slots have 32 bits
     }
 }
 

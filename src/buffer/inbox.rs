@@ -1,6 +1,6 @@
-//! Bytes of a message that is not whole yet, or that the handler does not want to see now.
+//! Bytes of an incomplete message, and bytes that a pause or high water keeps back.
 
-/// Received bytes that the handler has not consumed. Empty, it is one null pointer.
+/// Received bytes that the handler has not consumed. An empty inbox is one null pointer.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox(Option<Box<Kept>>);
 
@@ -18,7 +18,7 @@ impl Inbox {
         }
     }
 
-    /// The handler used the first `n` bytes, and has been shown all it wants: storage that only they needed goes.
+    /// The handler has consumed the first `n` bytes and is shown no more now. Frees storage that only consumed bytes used.
     pub(crate) fn consume(&mut self, n: usize) {
         let Some(kept) = &mut self.0 else { return };
         kept.consumed += n;
@@ -26,7 +26,7 @@ impl Inbox {
         if len == 0 {
             return self.clear();
         }
-        // Worth moving only when less stays than goes: each byte is then moved a constant number of times.
+        // The rest is moved only if it is not longer than the consumed part: so each byte is moved a constant number of times.
         if kept.consumed >= len {
             kept.bytes.drain(..kept.consumed);
             kept.consumed = 0;
@@ -52,7 +52,7 @@ impl Inbox {
         self.0.is_none()
     }
 
-    /// How much storage it owns.
+    /// The storage that the inbox owns, in bytes.
     pub(crate) fn capacity(&self) -> usize {
         self.0.as_ref().map_or(0, |kept| kept.bytes.capacity())
     }

@@ -1,4 +1,5 @@
-//! The two buffers that a connection owns only while it has something to keep in them, and the two that all share.
+//! The inbox and the outbox, which a connection owns only while they hold bytes, and the two buffers that all connections
+//! share: the scratch buffer and the staging buffer.
 
 mod inbox;
 mod outbox;
@@ -7,7 +8,7 @@ mod staging;
 
 pub(crate) use {inbox::Inbox, outbox::Outbox, scratch::Scratch, staging::Staging};
 
-/// Storage is given back when less than a quarter of it is used, and only if there is something to win.
+/// True if storage is to be given back: less than a quarter of it is used, and it is large enough to be worth the work.
 fn is_oversized(capacity: usize, len: usize) -> bool {
     capacity > 4096 && len < capacity / 4
 }

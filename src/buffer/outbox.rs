@@ -1,12 +1,12 @@
-//! Bytes that were accepted for sending and that the kernel has not taken yet.
+//! Bytes that a send has taken from the handler and that the kernel has not taken yet.
 
-/// A queue of bytes: appended at the back, taken by the kernel at the front, in whatever portions it likes.
+/// A queue of bytes. Sends append at the back, and the kernel takes portions of any size at the front.
 ///
-/// Empty, it is one null pointer: most connections have nothing to keep most of the time.
+/// An empty outbox is one null pointer, because most connections have nothing to keep most of the time.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox(Option<Box<Queue>>);
 
-/// Never empty.
+/// The bytes of an outbox that is not empty.
 #[derive(Debug)]
 struct Queue {
     bytes: Vec<u8>,
@@ -23,7 +23,7 @@ impl Outbox {
         }
     }
 
-    /// The kernel took the first `n` bytes.
+    /// Removes the first `n` bytes, which the kernel has taken.
     pub(crate) fn advance(&mut self, n: usize) {
         let Some(queue) = &mut self.0 else { return };
         queue.taken += n;
@@ -33,12 +33,12 @@ impl Outbox {
         }
     }
 
-    /// Forgets everything and frees the storage.
+    /// Removes all bytes and frees the storage.
     pub(crate) fn clear(&mut self) {
         self.0 = None;
     }
 
-    /// What is to be sent, in order.
+    /// The bytes to send, in order.
     pub(crate) fn pending(&self) -> &[u8] {
         self.0.as_ref().map_or(&[], |queue| &queue.bytes[queue.taken..])
     }
@@ -51,7 +51,7 @@ impl Outbox {
         self.0.is_none()
     }
 
-    /// How much storage it owns.
+    /// The storage that the outbox owns, in bytes.
     pub(crate) fn capacity(&self) -> usize {
         self.0.as_ref().map_or(0, |queue| queue.bytes.capacity())
     }
@@ -59,8 +59,8 @@ impl Outbox {
 
 impl Queue {
     fn push(&mut self, bytes: &[u8]) {
-        // Moving the rest to the front is paid for by the bytes that left, so that a queue that never
-        // runs empty costs a constant for each byte and does not grow.
+        // The rest moves to the front only if it is not longer than the part that has left. So a queue that never runs empty
+        // costs a constant for each byte, and does not grow.
         let no_room = self.bytes.capacity() - self.bytes.len() < bytes.len();
         if no_room && self.taken > 0 && self.taken >= self.len() {
             self.bytes.drain(..self.taken);
@@ -126,9 +126,9 @@ mod tests {
         let mut outbox = Outbox::default();
         outbox.push(&vec![0; 1 << 20]);
         outbox.advance((1 << 20) - 10);
-        outbox.push(&vec![0; 1 << 20]); // no room behind: the rest moves to the front
+        outbox.push(&vec![0; 1 << 20]); // there is no room behind the rest, so the rest moves to the front
         outbox.advance(1 << 20);
-        // The storage becomes full, and is looked at again, at least once for each capacity that was pushed.
+        // The storage becomes full, and may shrink then, at least once for each capacity that was pushed.
         for _ in 0..2 * outbox.capacity() / 10_000 {
             outbox.push(&[0; 10_000]);
             outbox.advance(10_000);

@@ -1,9 +1,10 @@
-//! The one buffer that every `recv` goes into.
+//! The scratch buffer: every `recv` goes into it.
 
-/// What the kernel copies fastest to: a buffer that begins with a page. An allocation this large begins sixteen bytes
-/// behind one, where its header ends.
+/// The size of a page. The kernel copies fastest to a buffer that begins with a page. A large allocation begins sixteen
+/// bytes behind the beginning of a page, where the header of the allocator ends.
 const ALIGNMENT: usize = 4096;
 
+/// A buffer of fixed size that begins with a page.
 #[derive(Debug)]
 pub(crate) struct Scratch {
     storage: Box<[u8]>,
@@ -14,7 +15,7 @@ pub(crate) struct Scratch {
 impl Scratch {
     pub(crate) fn new(len: usize) -> Self {
         let storage = vec![0; len + ALIGNMENT - 1].into_boxed_slice();
-        // The box is never given away, so what is aligned once stays so.
+        // The storage never moves, so `start` stays aligned.
         let start = storage.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT - 1);
         Self { storage, start, len }
     }
@@ -31,13 +32,13 @@ impl Scratch {
     /// The first `n` bytes, to read into.
     ///
     /// # Panics
-    /// If there are fewer; likewise [`first`](Self::first).
+    /// Panics if the buffer is shorter; [`first`](Self::first) panics likewise.
     #[inline]
     pub(crate) fn first_mut(&mut self, n: usize) -> &mut [u8] {
         &mut self.storage[self.start..self.start + n]
     }
 
-    /// The first `n` bytes, which were read.
+    /// The first `n` bytes, which a `recv` has filled.
     #[inline]
     pub(crate) fn first(&self, n: usize) -> &[u8] {
         &self.storage[self.start..self.start + n]
@@ -49,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_begins_with_a_page_and_has_the_length_that_was_asked_for() {
+    fn a_scratch_buffer_begins_with_a_page_and_has_the_length_that_was_asked_for() {
         for len in [1, 4095, 4096, 256 << 10] {
             let mut scratch = Scratch::new(len);
             assert_eq!(scratch.first_mut(len).len(), scratch.len());

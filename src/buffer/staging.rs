@@ -1,6 +1,7 @@
-//! What one callback sends, until it returns and all of it goes out in one `send`.
+//! The staging buffer: it gathers the bytes that one callback sends, until the callback returns and they leave in one
+//! `send`.
 
-/// One buffer for the whole reactor, of a fixed size: only one callback runs at a time.
+/// A buffer of fixed size. The whole reactor has one staging buffer, because only one callback runs at a time.
 #[derive(Debug)]
 pub(crate) struct Staging {
     storage: Box<[u8]>,
@@ -12,7 +13,7 @@ impl Staging {
         Self { storage: vec![0; capacity].into_boxed_slice(), len: 0 }
     }
 
-    /// Appends all of `bytes`, or nothing if there is no room for them.
+    /// Appends `bytes` and returns true. Appends nothing and returns false if there is no room for all of them.
     #[inline(always)]
     pub(crate) fn push(&mut self, bytes: &[u8]) -> bool {
         let Some(room) = self.storage[self.len..].get_mut(..bytes.len()) else { return false };
@@ -42,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_takes_all_or_nothing() {
+    fn a_push_takes_all_bytes_or_none() {
         let mut staging = Staging::new(10);
         assert!(staging.push(b"one ") && !staging.push(b"two, three") && staging.push(b"two"));
         assert_eq!((staging.bytes(), staging.len()), (&b"one two"[..], 7));
