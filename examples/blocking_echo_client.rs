@@ -1,4 +1,4 @@
-//! The textbook's echo client: connects, sends a message, and receives until the whole echo is back.
+//! The textbook's echo client: it connects, sends a message, and receives until the whole echo is back.
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -16,7 +16,7 @@ struct Args {
     #[arg(value_name = "ADDR")]
     address: String,
 
-    /// What to send
+    /// The message to send
     message: OsString,
 }
 
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     match talk(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Not eprintln!, which panics where standard error is closed.
+            // eprintln! would panic if standard error is closed.
             let _ = writeln!(io::stderr(), "blocking_echo_client: {error}");
             ExitCode::FAILURE
         }

@@ -1,7 +1,7 @@
 //! The textbook's echo server: blocking calls, one client at a time or a thread for each.
 //!
-//! Try it with two terminals: `cargo run --example blocking_echo_server` and `nc 127.0.0.1 7007`; then with a third, a
-//! second `nc`, which has no answer until the first has left. With `--threads` it has.
+//! Try the server with two terminals: `cargo run --example blocking_echo_server` and `nc 127.0.0.1 7007`. A second `nc` in a
+//! third terminal has no answer until the first `nc` has left. With `--threads`, the second `nc` has its answers at once.
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     match serve(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Not eprintln!, which panics where standard error is closed.
+            // eprintln! would panic if standard error is closed.
             let _ = writeln!(io::stderr(), "blocking_echo_server: {error}");
             ExitCode::FAILURE
         }
@@ -43,7 +43,7 @@ fn serve(args: &Args) -> io::Result<()> {
     let server = Server::bind_with(&args.listen, ServerOptions::default().buffer(args.buffer as usize))?;
     let address = server.local_addr()?;
 
-    // Before the line below is printed: who waits for it may send the signal at once.
+    // Signals are handled before the address is printed: a program that waits for the address may send a signal at once.
     let stopper = server.stopper()?;
     ctrlc::set_handler(move || stopper.stop()).map_err(io::Error::other)?;
 
@@ -64,7 +64,7 @@ fn serve(args: &Args) -> io::Result<()> {
     Ok(())
 }
 
-/// Written out at once even into a pipe, and without println!'s panic when nobody reads it.
+/// Writes the line at once, also into a pipe. println! would panic if nobody reads the pipe.
 fn announce(line: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(line.as_bytes())?;

@@ -25,7 +25,7 @@ struct Args {
     #[arg(value_name = "ADDR")]
     server: String,
 
-    /// What to send, instead of standard input; on a terminal, and only there, a newline follows its echo
+    /// The message to send, instead of standard input; only on a terminal, a newline follows the echo
     message: Option<OsString>,
 }
 

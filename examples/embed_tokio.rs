@@ -83,7 +83,7 @@ mod nested {
         #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7007")]
         listen: String,
 
-        /// What another task sends to each client that comes [default: nothing, for a pure echo]
+        /// The text that another task sends to each new client [default: nothing, for a pure echo]
         #[arg(long, value_name = "TEXT")]
         greet: Option<String>,
 
@@ -167,7 +167,7 @@ mod nested {
                 ready = watched.readable() => ready?.clear_ready(),
                 () = until(deadline) => {}
                 Some((to, text)) = to_send.recv() => {
-                    // One greeting for each client needs no look at the `Flow`. It leaves with the turn that follows.
+                    // One greeting for each client needs no look at the `Flow`. The bytes leave with the next turn.
                     server.net().send_all(to, text.as_bytes());
                 }
             }

@@ -15,7 +15,7 @@ pub enum CloseReason {
     Eof,
     /// The handler called `close()` before the peer had ended.
     Closed,
-    /// The connection was closed because a drain was under way.
+    /// The connection was closed during a drain, before the peer had ended.
     Drained,
     /// `abort()` was called, the grace of a drain ran out before the connection was closed, or a callback of the connection
     /// panicked.
@@ -37,7 +37,7 @@ pub enum CloseReason {
     OutboxLimit,
     /// The handler was shown [`max_inbox`](crate::Options::max_inbox) bytes and consumed none of them: the message is longer.
     InboxLimit,
-    /// All buffers together passed `memory_budget`, and this connection's held the most.
+    /// All buffers together passed `memory_budget`, and the buffers of this connection owned the most.
     MemoryLimit,
 }
 
@@ -74,7 +74,7 @@ pub enum CloseKind {
 }
 
 impl CloseReason {
-    /// Which reason it is, without the error it may carry.
+    /// The kind of the reason, without the error that the reason may carry.
     ///
     /// ```
     /// use tidegate::{CloseKind, CloseReason};
@@ -130,7 +130,7 @@ impl CloseReason {
         }
     }
 
-    /// The error it carries, if any.
+    /// The error that the reason carries, if it carries one.
     pub(crate) fn into_error(self) -> Option<io::Error> {
         match self {
             Self::Io(error) | Self::ConnectFailed(error) => Some(error),

@@ -79,6 +79,7 @@ pub enum Flow {
     /// [`Stats::sends_discarded`](crate::Stats::sends_discarded) counts these sends.
     ///
     /// A send that would leave more than [`max_outbox`](crate::Options::max_outbox) bytes unsent also returns `Gone` and ends
-    /// the connection; the kernel may have a part of that send.
+    /// the connection, and so may a send that passes the [`memory_budget`](crate::Options::memory_budget). The kernel may have
+    /// taken a part of such a send.
     Gone,
 }

@@ -105,7 +105,7 @@ use std::{error::Error, fmt, io::BufRead, iter::FusedIterator};
 /// }
 /// ```
 ///
-/// What the iterator yields:
+/// The items of the iterator:
 ///
 /// ```
 /// use tidegate::framing::{TooLong, lines};
@@ -151,7 +151,7 @@ pub fn lines(input: &[u8], max: usize) -> Lines<'_> {
 /// }
 /// ```
 ///
-/// What the iterator yields:
+/// The items of the iterator:
 ///
 /// ```
 /// use tidegate::framing::{TooLong, u32_be};

@@ -35,8 +35,8 @@ pub trait Handler {
     ///
     /// A stream has no message boundaries: `input` begins with the first byte that was not consumed before, and ends
     /// wherever the kernel had no more. The bytes that the handler does not consume are kept, and shown again in front of
-    /// further ones. 0 means "more bytes are needed". At most [`max_inbox`](crate::Options::max_inbox) bytes are kept: a
-    /// message that is not whole within so many ends the connection.
+    /// further ones. 0 means "more bytes are needed". If the handler is shown [`max_inbox`](crate::Options::max_inbox) bytes
+    /// and consumes none of them, the connection ends: the message is too long.
     ///
     /// The method is called again at once, without a new byte, while it consumed something, something is left, and the
     /// connection wants to read. A connection wants to read unless the handler has paused it
@@ -44,7 +44,8 @@ pub trait Handler {
     ///
     /// So a handler whose answers are larger than its requests stops at [`Flow::Full`](crate::Flow::Full): it returns what
     /// it has consumed so far and leaves the other requests in the input. They are shown again as soon as the peer has read
-    /// enough, without a new byte. A handler that goes on instead fills the outbox, up to
+    /// enough, without a new byte. (Where the handler has switched `pause_when_full` off, it also pauses reading at `Full`
+    /// and resumes it in [`on_writable`](Self::on_writable).) A handler that goes on instead fills the outbox, up to
     /// [`max_outbox`](crate::Options::max_outbox), where the connection is reset.
     ///
     /// ```

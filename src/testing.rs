@@ -2,7 +2,7 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use tidegate::{Accepted, CloseKind, Conn, Handler, Net, Options, framing, testing::Rehearsal};
+//! use tidegate::{Accepted, CloseKind, Conn, Flow, Handler, Net, Options, framing, testing::Rehearsal};
 //!
 //! /// Answers each line with its length.
 //! struct Lengths;
@@ -16,8 +16,15 @@
 //!
 //!     fn on_data(&mut self, conn: &mut Conn<'_>, input: &[u8]) -> usize {
 //!         let mut lines = framing::lines(input, 64);
-//!         for line in lines.by_ref().flatten() {
-//!             writeln!(conn, "{}", line.len());
+//!         while let Some(line) = lines.next() {
+//!             match line {
+//!                 Ok(line) if writeln!(conn, "{}", line.len()) == Flow::Open => {}
+//!                 Ok(_) => break, // the rest is shown again when the client has read enough
+//!                 Err(_) => {
+//!                     conn.abort();
+//!                     break;
+//!                 }
+//!             }
 //!         }
 //!         lines.used()
 //!     }

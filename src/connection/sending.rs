@@ -85,6 +85,7 @@ impl<T: Read + Write> Connection<T> {
             return Flow::Gone;
         }
         if self.outbox.len() + bytes.len() > limits.max_outbox {
+            self.flags.set(Flags::LOST); // the kernel may have taken a part of the bytes
             self.end(CloseReason::OutboxLimit, Phase::Resetting);
             stats.sends_discarded += 1;
             return Flow::Gone;

@@ -52,7 +52,11 @@ impl<'a> Output<'a> {
         self.engine.check_memory(self.slot);
         // The memory budget may have been kept by a reset of this very connection.
         let is_gone = self.entry().connection.phase() == Phase::Resetting;
-        if is_gone { Flow::Gone } else { flow }
+        if !is_gone || flow == Flow::Gone {
+            return flow;
+        }
+        self.engine.common.count_discarded_send();
+        Flow::Gone
     }
 
     /// See [`Conn::write_fmt`](crate::Conn::write_fmt).

@@ -396,3 +396,11 @@ fn a_failed_flush_discards_the_outbox() {
     assert_eq!((bench.connection.queued(), bench.connection.phase()), (0, Phase::Dropping));
     assert_eq!(bench.reason(), Some(CloseKind::Reset), "the close could not be carried out");
 }
+
+#[test]
+fn a_send_over_the_limit_of_which_the_kernel_took_a_part_is_lost() {
+    let mut bench = Bench::writing([Bytes(100), WouldBlock]).limits(|limits| limits.max_outbox(1000));
+    assert_eq!(bench.send(&[0; 2000]), Flow::Gone);
+    assert_eq!((bench.written().len(), bench.reason()), (100, Some(CloseKind::OutboxLimit)));
+    assert!(bench.connection.has_lost());
+}
