@@ -10,7 +10,7 @@ use std::{
 
 use tidegate::{Accepted, CloseKind, CloseReason, Conn, ConnId, Handler, Net, Options, Remote, Stats};
 
-use crate::common::{PATIENCE, connect, next, within};
+use crate::support::{PATIENCE, connect, next, within};
 
 /// A way of driving.
 #[derive(Clone, Copy)]
