@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 pub mod actor;
+mod descriptors;
 pub mod pair;
 pub mod panicky;
 pub mod programs;
@@ -45,6 +46,7 @@ impl<H: Handler + Send + 'static> Server<H> {
         listen: ListenOptions,
         make: impl FnOnce() -> H + Send + 'static,
     ) -> Self {
+        descriptors::raise_limit();
         let (ready, started) = mpsc::channel();
         let thread = std::thread::spawn(move || {
             let mut event_loop = EventLoop::new(options).unwrap();
@@ -90,11 +92,13 @@ impl<H: Send + 'static> Drop for Server<H> {
 
 /// A blocking client that fails rather than hangs.
 pub fn connect(to: SocketAddr) -> TcpStream {
+    descriptors::raise_limit();
     patient(TcpStream::connect(to).unwrap())
 }
 
 /// A client that takes and holds little, so that what the server sends has to wait in the server.
 pub fn connect_narrow(to: SocketAddr) -> TcpStream {
+    descriptors::raise_limit();
     let socket = Socket::new(Domain::for_address(to), Type::STREAM, None).unwrap();
     // Before `connect`, which announces how far the window can be scaled, tcp(7).
     socket.set_recv_buffer_size(32 << 10).unwrap();

@@ -10,7 +10,7 @@ use std::{
 use mio::{Events, Poll, event::Event};
 use tidegate::{Accepted, CloseKind, CloseReason, Conn, ConnId, EventLoop, Handler, Net, Options, Reactor};
 
-use super::{PATIENCE, connect};
+use super::{PATIENCE, connect, descriptors::raise_limit};
 
 /// What a [`Recorder`] was called for.
 #[derive(Clone, PartialEq, Debug)]
@@ -127,6 +127,7 @@ pub fn echo() -> Recorder<impl FnMut(&mut Net<u32>, ConnId, u32, &Call)> {
 
 /// A loop with a listener, to be turned by the test.
 pub fn listening<S>(options: Options) -> (EventLoop<S>, SocketAddr) {
+    raise_limit();
     let mut event_loop = EventLoop::new(options).unwrap();
     let at = listen(event_loop.net());
     (event_loop, at)
@@ -181,6 +182,7 @@ pub struct Host {
 
 impl Host {
     pub fn new() -> Self {
+        raise_limit();
         Self { poll: Poll::new().unwrap(), events: Events::with_capacity(64) }
     }
 

@@ -12,6 +12,7 @@ use tidegate::{EventLoop, Net, Options};
 
 use super::{
     PATIENCE, Server,
+    descriptors::raise_limit,
     script::{Script, Told},
 };
 
@@ -25,6 +26,7 @@ pub struct Stepped {
 impl Stepped {
     /// Listens, and has not polled yet: clients can connect, and write what the backlog keeps for them.
     pub fn new(options: Options, script: Script, told: Receiver<Told>) -> Self {
+        raise_limit();
         let mut event_loop = EventLoop::new(options).unwrap();
         let listener = event_loop.net().listen("127.0.0.1:0").unwrap();
         let address = event_loop.net().local_address(listener).unwrap().socket_addrs()[0];
