@@ -273,7 +273,7 @@ mod unix {
     }
 
     #[test]
-    #[cfg(not(mio_unsupported_force_poll_poll))] // `embed_tokio` needs the descriptor
+    #[cfg_attr(mio_unsupported_force_poll_poll, ignore = "embed_tokio needs the descriptor of the poll")]
     fn another_task_sends_to_a_client_between_turns() {
         let (_server, _stdout, at) = start_server(server("embed_tokio", &["--greet", "welcome"]));
         for _ in 0..3 {
@@ -330,15 +330,14 @@ mod unix {
                 assert_eq!(exchange(&mut idle, b"hello"), b"hello");
                 let _does_not_read = indebted(&at, &bytes);
 
-                let before = stat(&mut server).1;
+                let (begin, before) = (Instant::now(), stat(&mut server).1);
                 idle.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
                 let nothing = idle.read(&mut [0]).expect_err("it is told nothing").kind();
                 assert!(matches!(nothing, ErrorKind::WouldBlock | ErrorKind::TimedOut), "{nothing}");
                 let ticks = stat(&mut server).1 - before;
-                assert!(
-                    ticks <= 5,
-                    "{name} took {ticks} ticks in half a second: a frame now and then is all right"
-                );
+                // A frame now and then takes a small part of the time, and a loop that spins takes all the time it gets.
+                let enough = 5 + begin.elapsed().as_millis() / 100;
+                assert!(u128::from(ticks) <= enough, "{name} took {ticks} ticks in {:?}", begin.elapsed());
 
                 idle.set_read_timeout(Some(PATIENCE)).unwrap();
                 assert_eq!(exchange(&mut idle, b"still there?"), b"still there?", "{name}");

@@ -17,6 +17,21 @@ pub fn raise_limit() {
     });
 }
 
+/// Returns how many connections with both ends in this process a test may have: `wanted`, or fewer where the hard limit is
+/// low. Half of the descriptors are left to the tests that run side by side with this test.
+#[cfg(unix)]
+pub fn affordable(wanted: usize) -> usize {
+    raise_limit();
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    limit.map_or(wanted, |limit| wanted.min(limit as usize / 4))
+}
+
 /// Windows has no such limit.
 #[cfg(not(unix))]
 pub fn raise_limit() {}
+
+/// Windows has no such limit.
+#[cfg(not(unix))]
+pub fn affordable(wanted: usize) -> usize {
+    wanted
+}

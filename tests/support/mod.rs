@@ -2,12 +2,13 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 pub mod actor;
-mod descriptors;
+pub mod descriptors;
 pub mod pair;
 pub mod panicky;
 pub mod programs;
 mod recorder;
 pub mod script;
+mod skip;
 pub mod stepped;
 #[cfg(target_os = "linux")]
 pub mod twin;
@@ -23,6 +24,8 @@ use std::{
 
 #[allow(unused_imports, reason = "each test file uses a part of it")]
 pub use recorder::*;
+#[allow(unused_imports, reason = "each test file uses a part of it")]
+pub use skip::skip;
 use socket2::{Domain, SockRef, Socket, Type};
 use tidegate::{Accepted, Conn, EventLoop, Handler, ListenOptions, Net, Options, Remote, Stats};
 #[allow(unused_imports, reason = "each test file uses a part of it")]

@@ -17,9 +17,8 @@ pub fn of_the_other_end(stream: &TcpStream) -> Option<OwnedFd> {
     let descriptor = path.file_name().unwrap().to_str().unwrap().parse().unwrap();
     let process = pidfd_open(getpid(), PidfdFlags::empty()).ok();
     let twin = process.and_then(|process| pidfd_getfd(process, descriptor, PidfdGetfdFlags::empty()).ok());
-    assert!(twin.is_some() || std::env::var_os("CI").is_none(), "CI may look into its own process");
     if twin.is_none() {
-        eprintln!("skipped: pidfd_getfd does not work here");
+        super::skip("pidfd_getfd(2) does not work here");
     }
     twin
 }

@@ -84,7 +84,10 @@ fn an_adopted_socket_does_not_block() {
 }
 
 #[test]
-#[cfg(all(any(target_os = "linux", target_os = "android"), not(mio_unsupported_force_poll_poll)))] // elsewhere each connection gets the options after it was accepted
+#[cfg_attr(
+    any(not(any(target_os = "linux", target_os = "android")), mio_unsupported_force_poll_poll),
+    ignore = "with the portable rules, each connection gets the options after it was accepted"
+)]
 fn the_connections_of_an_adopted_listener_inherit_its_options() {
     let keepalive = Keepalive::default().after(Duration::from_secs(77));
     let mut event_loop = EventLoop::<()>::new(Options::default().keepalive(Some(keepalive))).unwrap();
