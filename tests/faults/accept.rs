@@ -11,7 +11,7 @@ use tidegate::{EventLoop, ListenOptions, Options};
 
 use crate::support::{
     Call, End, Host, connect, echo, is_due,
-    programs::{has_strace, is_under_strace, run_under_strace},
+    programs::{has_strace, is_child, run_under_strace},
     read_out, reset, turn_until,
 };
 
@@ -23,7 +23,7 @@ const BUDGET: usize = 4;
 fn a_whole_budget_of_failed_accepts_pauses_the_listener() {
     const NAME: &str = "accept::a_whole_budget_of_failed_accepts_pauses_the_listener";
     const PAUSES: usize = 2;
-    if !is_under_strace() {
+    if !is_child() {
         if has_strace() {
             for error in ["EPERM", "EACCES", "ENETDOWN"] {
                 let log = run_under_strace(NAME, "accept4", &format!("{error}:when=1..{}", PAUSES * BUDGET));
@@ -57,7 +57,7 @@ fn a_whole_budget_of_failed_accepts_pauses_the_listener() {
 #[test]
 fn failures_between_clients_do_not_pause_the_listener() {
     const NAME: &str = "accept::failures_between_clients_do_not_pause_the_listener";
-    if !is_under_strace() {
+    if !is_child() {
         if has_strace() {
             run_under_strace(NAME, "accept4", "EPERM:when=1+2"); // each second call
         }
@@ -77,7 +77,7 @@ fn failures_between_clients_do_not_pause_the_listener() {
 #[cfg_attr(mio_unsupported_force_poll_poll, ignore = "that selector registers without a system call")]
 fn a_client_that_cannot_be_registered_takes_no_place() {
     const NAME: &str = "accept::a_client_that_cannot_be_registered_takes_no_place";
-    if !is_under_strace() {
+    if !is_child() {
         if has_strace() {
             let log = run_under_strace(NAME, "epoll_ctl", "ENOMEM:when=10");
             let injected: Vec<_> = log.lines().filter(|line| line.contains("(INJECTED)")).collect();

@@ -5,6 +5,7 @@
 mod support;
 
 mod accept;
+mod blocking_server;
 mod descriptors;
 mod echo_server;
 mod sigpipe;

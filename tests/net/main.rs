@@ -53,6 +53,7 @@ mod connecting {
 
 mod drains {
     mod close_when_idle;
+    mod course;
     mod cut_off;
     mod proxy;
     mod sessions;
@@ -72,8 +73,8 @@ mod options {
 
 mod stopping {
     mod dropping;
-    mod ends;
     mod remote;
+    mod stop_and_wake;
 }
 
 mod time {

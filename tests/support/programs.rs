@@ -159,14 +159,18 @@ impl Turns {
     }
 }
 
-/// Tells a test that it runs under strace, in a process of its own.
-#[cfg(target_os = "linux")]
-const UNDER_STRACE: &str = "TIDEGATE_TEST_UNDER_STRACE";
+/// The variable that tells a test that it runs in a process of its own.
+const IN_A_CHILD: &str = "TIDEGATE_TEST_IN_A_CHILD";
 
-/// Whether this process was started by [`run_under_strace`].
-#[cfg(target_os = "linux")]
-pub fn is_under_strace() -> bool {
-    std::env::var_os(UNDER_STRACE).is_some()
+/// True in a process that [`run_alone`] or [`run_under_strace`] started.
+pub fn is_child() -> bool {
+    std::env::var_os(IN_A_CHILD).is_some()
+}
+
+/// Runs a test of this binary in a process of its own, because the test changes something of the whole process. `test` is
+/// the name of the test with the path of its module.
+pub fn run_alone(test: &str) {
+    run_child(Command::new(std::env::current_exe().expect("a test has a path")), test);
 }
 
 /// Runs a test of this binary in a process of its own, where `calls` meet `error`: both as in strace(1), "accept4" and
@@ -181,17 +185,24 @@ pub fn run_under_strace(test: &str, calls: &str, error: &str) -> String {
     command.args(["-D", "-f", "-qq", "-o"]).arg(&log);
     command.args(["-e", &format!("trace={calls}"), "-e", &format!("inject={calls}:error={error}")]);
     command.arg(std::env::current_exe().expect("a test has a path"));
-    command.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(UNDER_STRACE, "1");
+    run_child(command, test);
+    let calls = std::fs::read_to_string(&log).expect("strace writes a log");
+    let _ = std::fs::remove_file(&log);
+    assert!(
+        calls.contains("(INJECTED)"),
+        "{test}, {error}: nothing was injected, so nothing was tested: {calls}"
+    );
+    calls
+}
+
+/// Lets the command, which starts this binary, run one test.
+fn run_child(mut command: Command, test: &str) {
+    command.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(IN_A_CHILD, "1");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     // The patience of the test ends first, and the test says what it waited for.
     let output = Killed::start(&mut command).finish_within(2 * PATIENCE);
-    let calls = std::fs::read_to_string(&log);
-    let _ = std::fs::remove_file(&log);
     let stdout = String::from_utf8_lossy(&output.stdout);
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{test}, {error}: {stdout}{stderr}");
+    assert!(output.status.success(), "{command:?}: {stdout}{stderr}");
     assert!(stdout.contains(" 1 passed"), "no test has the name {test}: {stdout}");
-    let calls = calls.expect("strace writes a log");
-    assert!(calls.contains("(INJECTED)"), "nothing was injected, so nothing was tested: {calls}");
-    calls
 }
