@@ -202,5 +202,5 @@ fn a_wake_is_due_for_whoever_watches_no_descriptor() {
     assert!(is_due(&event_loop));
     let mut quiet = quiet();
     event_loop.turn(&mut quiet, NOT_AT_ALL).unwrap();
-    assert_eq!((quiet.wakes, event_loop.next_deadline()), (1, None));
+    assert_eq!((quiet.count(&Call::Wake), event_loop.next_deadline()), (1, None));
 }

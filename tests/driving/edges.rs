@@ -57,7 +57,7 @@ fn an_event_that_comes_between_the_poll_and_the_end_of_the_turn_is_an_edge() {
         assert!(watch.edge(PATIENCE), "{bytes} is announced");
         let turn = event_loop.turn(&mut recorder, Some(Duration::ZERO)).unwrap();
         assert_eq!((turn.events, turn.more), (1, false));
-        assert_eq!(recorder.calls.last(), Some(&(who, Call::Data(bytes.into()))));
+        assert_eq!(recorder.calls().last(), Some(&(who, Call::Data(bytes.into()))));
     }
     assert!(!watch.edge(Duration::ZERO));
 }

@@ -15,7 +15,7 @@ use signal_hook::{consts::SIGPIPE, flag};
 use tidegate::{EventLoop, Options};
 
 use crate::support::{
-    actor::{Actor, Cue},
+    Actor, Call,
     pair::connected,
     programs::{is_child, run_alone},
     turn_until,
@@ -39,8 +39,8 @@ fn no_send_raises_sigpipe() {
         let twin = stream.try_clone().unwrap();
         twin.shutdown(Shutdown::Write).unwrap(); // each send now fails with EPIPE
         let id = event_loop.net().adopt_stream(stream, ()).unwrap();
-        let mut actor = Actor::new(|conn, cue| {
-            if *cue == Cue::Open {
+        let mut actor = Actor::with_conn(|conn, cue| {
+            if *cue == Call::Open {
                 sends.iter().for_each(|len| _ = conn.send_all(&vec![7; *len]));
             }
         });

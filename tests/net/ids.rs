@@ -53,7 +53,7 @@ fn a_dead_id_reaches_nobody_not_even_who_took_the_place() {
     ids[..19].iter().for_each(|dead| use_in_vain(reactor.net(), *dead));
     let mut recorder = Recorder::new(|net, id, _, _| net.close(id));
     host.turn_until_quiet(&mut reactor, &mut recorder, now);
-    assert_eq!(recorder.calls, [], "nothing reached the one that is there");
+    assert_eq!(recorder.calls(), [], "nothing reached the one that is there");
     assert_eq!(reactor.net().session(ids[19]), Some(&mut 19));
     last.write_all(b"now close").unwrap();
     host.turn_until(&mut reactor, &mut recorder, now, |recorder, _| recorder.has_closed(19));
@@ -102,14 +102,14 @@ fn who_is_accepted_in_the_batch_of_a_close_does_not_answer_to_the_old_id() {
         let batch = if close_is_first { [closes, accepts] } else { [accepts, closes] };
         batch.concat().iter().for_each(|event| assert!(reactor.handle(event)));
         reactor.settle(&mut recorder, now);
-        assert!(recorder.has_closed(0) && recorder.of(1) == [Call::Open], "{:?}", recorder.calls);
+        assert!(recorder.has_closed(0) && recorder.of(1) == [Call::Open], "{:?}", recorder.calls());
         drop(recorder);
         let (old, new) = (old.unwrap(), new.unwrap());
         assert_ne!(old, new);
         use_in_vain(reactor.net(), old);
         let mut recorder = Recorder::new(|_, _, _, _| {});
         host.turn_until_quiet(&mut reactor, &mut recorder, now);
-        assert_eq!((recorder.calls.as_slice(), reactor.net().session(new)), (&[][..], Some(&mut 1)));
+        assert_eq!((recorder.calls().as_slice(), reactor.net().session(new)), (&[][..], Some(&mut 1)));
         drop(second);
     }
 }
@@ -308,7 +308,7 @@ fn a_connect_without_a_token_gives_the_session_back() {
     assert_eq!(reactor.timeout(now), Some(Duration::ZERO), "on_close is due");
     reactor.settle(&mut recorder, now);
     let failure = Call::Close(CloseKind::ConnectFailed);
-    assert_eq!(recorder.calls, [(41, failure.clone()), (42, failure)]);
+    assert_eq!(recorder.calls(), [(41, failure.clone()), (42, failure)]);
     drop(recorder);
     assert_eq!(failed, [(ids[0], 41), (ids[1], 42)]);
     assert_ne!(ids[0], ids[1]);

@@ -4,13 +4,7 @@ use std::{cell::Cell, sync::Arc};
 
 use tidegate::{Accepted, CloseKind, Conn, ConnId, Flow, Handler, Net, Options, framing, testing::Rehearsal};
 
-use crate::support::{
-    Recorder,
-    actor::{Actor, Cue},
-    assert_same, listening,
-    pair::Pair,
-    pattern,
-};
+use crate::support::{Actor, Call, Recorder, assert_same, listening, pair::Pair, pattern};
 
 const KIB: usize = 1 << 10;
 const BUDGET: usize = 100 * KIB;
@@ -60,8 +54,8 @@ fn beyond_the_budget_whoever_holds_the_most_is_reset_and_nobody_else() {
 #[test]
 fn whoever_asks_for_too_much_itself_is_told_so_at_once() {
     let flows = Cell::new([Flow::Open; 2]);
-    let mut actor = Actor::new(|conn, cue| {
-        if let Cue::Data(_) = cue {
+    let mut actor = Actor::with_conn(|conn, cue| {
+        if let Call::Data(_) = cue {
             flows.set([conn.send_all(&[0; BUDGET + 1]), conn.send_all(b"more")]);
         }
     });
@@ -69,8 +63,8 @@ fn whoever_asks_for_too_much_itself_is_told_so_at_once() {
     let [client] = never_readers(&mut rehearsal, &mut actor);
     rehearsal.receive(&mut actor, client, b"go");
     assert_eq!(flows.get(), [Flow::Gone; 2]);
-    let life = [Cue::Open, Cue::Data(b"go".to_vec()), Cue::Close(CloseKind::MemoryLimit)];
-    assert_eq!(actor.of(client), life);
+    let life = [Call::Open, Call::Data(b"go".to_vec()), Call::Close(CloseKind::MemoryLimit)];
+    assert_eq!(actor.of_id(client), life);
     assert_eq!((rehearsal.sent(client), rehearsal.net().stats().buffered), (vec![], 0));
 }
 
@@ -78,8 +72,8 @@ fn whoever_asks_for_too_much_itself_is_told_so_at_once() {
 fn the_budget_holds_in_the_middle_of_a_broadcast() {
     let (most, gone) = (Cell::new(0), Cell::new(0));
     let text: Arc<[u8]> = pattern(10 * KIB, 3).into();
-    let mut actor = Actor::new(|conn, cue| {
-        if let Cue::Data(_) = cue {
+    let mut actor = Actor::with_conn(|conn, cue| {
+        if let Call::Data(_) = cue {
             conn.net().for_each(|other| {
                 let flow = other.send_shared(&text);
                 gone.set(gone.get() + u32::from(flow == Flow::Gone));
@@ -157,7 +151,7 @@ fn a_message_that_is_larger_than_the_budget_ends_its_own_connection() {
         assert!(rehearsal.net().stats().buffered <= BUDGET);
     }
     assert_eq!(whys(&rehearsal, clients), [None, TOO_MUCH]);
-    assert_eq!(actor.of(clients[1]).last(), Some(&Cue::Close(CloseKind::MemoryLimit)));
+    assert_eq!(actor.of_id(clients[1]).last(), Some(&Call::Close(CloseKind::MemoryLimit)));
 }
 
 #[test]
@@ -178,8 +172,8 @@ fn nothing_is_held_when_all_have_ended() {
             rehearsal.net().close(id);
         },
     ];
-    let mut actor = Actor::new(|conn, cue| {
-        if *cue == Cue::Eof {
+    let mut actor = Actor::with_conn(|conn, cue| {
+        if *cue == Call::Eof {
             conn.close();
         }
     });
@@ -219,8 +213,8 @@ fn unread_input_is_not_counted_after_the_connection_is_closed() {
     ];
     for (name, open, end) in ends {
         let closes = Cell::new(false);
-        let mut actor = Actor::new(|conn, cue| {
-            if matches!(cue, Cue::Data(_)) && closes.get() {
+        let mut actor = Actor::with_conn(|conn, cue| {
+            if matches!(cue, Call::Data(_)) && closes.get() {
                 conn.close();
             }
         });

@@ -4,10 +4,7 @@ use std::{cell::Cell, time::Duration};
 
 use tidegate::{Accepted, CloseKind, Conn, ConnId, Flow, Handler, Net, Options, testing::Rehearsal};
 
-use crate::support::{
-    actor::{Actor, Cue},
-    assert_same, pattern,
-};
+use crate::support::{Actor, Call, assert_same, pattern};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -23,12 +20,12 @@ fn a_client_that_is_not_wanted_gets_no_id() {
     actor.accepts = false;
     let mut rehearsal = Rehearsal::new(Options::default());
     assert_eq!(rehearsal.accept(&mut actor), None);
-    assert_eq!(actor.cues(), []);
+    assert_eq!(actor.take_calls(), []);
     assert_eq!((rehearsal.net().stats().refused_handler, rehearsal.net().stats().open), (1, 0));
     actor.accepts = true;
     let client = rehearsal.accept(&mut actor).unwrap();
     assert!(rehearsal.is_open(client) && !rehearsal.is_ended(client));
-    assert_eq!(actor.of(client), [Cue::Open]);
+    assert_eq!(actor.of_id(client), [Call::Open]);
 }
 
 #[test]
@@ -40,7 +37,7 @@ fn bytes_come_in_the_portions_that_the_test_makes() {
         let mut back = Vec::new();
         for part in message.chunks(portion) {
             rehearsal.receive(&mut actor, client, part);
-            assert_eq!(actor.notes.last().unwrap().cue, Cue::Data(part.to_vec()));
+            assert_eq!(actor.notes.last().unwrap().call, Call::Data(part.to_vec()));
             back.extend(rehearsal.sent(client));
         }
         assert_same(&back, &message);
@@ -56,7 +53,7 @@ fn one_portion_is_cut_by_the_read_buffer_and_read_to_its_end() {
     let message = pattern(10_500, 2);
     rehearsal.receive(&mut actor, client, &message);
     assert_same(&rehearsal.sent(client), &message);
-    assert_eq!(actor.of(client).len(), 1 + 11);
+    assert_eq!(actor.of_id(client).len(), 1 + 11);
 }
 
 #[test]
@@ -85,8 +82,8 @@ fn several_clients_are_told_apart() {
 
 #[test]
 fn an_end_of_file_comes_behind_what_was_sent_before() {
-    let mut actor = Actor::new(|conn, cue| {
-        if *cue == Cue::Eof {
+    let mut actor = Actor::with_conn(|conn, cue| {
+        if *cue == Call::Eof {
             conn.send_all(b"bye");
             conn.close();
         }
@@ -95,11 +92,11 @@ fn an_end_of_file_comes_behind_what_was_sent_before() {
     rehearsal.net().conn(client).unwrap().pause_reading();
     rehearsal.receive(&mut actor, client, b"last");
     rehearsal.eof(&mut actor, client);
-    assert_eq!(actor.of(client), [Cue::Open], "reading is paused");
+    assert_eq!(actor.of_id(client), [Call::Open], "reading is paused");
     rehearsal.net().resume_reading(client);
     rehearsal.settle(&mut actor);
-    let life = [Cue::Open, Cue::Data(b"last".to_vec()), Cue::Eof, Cue::Close(CloseKind::Eof)];
-    assert_eq!(actor.of(client), life);
+    let life = [Call::Open, Call::Data(b"last".to_vec()), Call::Eof, Call::Close(CloseKind::Eof)];
+    assert_eq!(actor.of_id(client), life);
     assert_eq!(rehearsal.sent(client), b"bye");
     assert!(rehearsal.is_ended(client) && !rehearsal.is_reset(client));
     assert_eq!(rehearsal.net().stats().open, 0, "the peer has ended: nobody lingers");
@@ -114,10 +111,10 @@ fn the_peers_reset_ends_the_connection_behind_its_last_words() {
     rehearsal.net().send_all(client, &[b'.'; 100 << 10]);
     rehearsal.settle(&mut actor);
     rehearsal.receive(&mut actor, client, b"last words");
-    assert_eq!(actor.of(client), [Cue::Open]);
+    assert_eq!(actor.of_id(client), [Call::Open]);
     rehearsal.reset(&mut actor, client);
-    let life = [Cue::Open, Cue::Data(b"last words".to_vec()), Cue::Close(CloseKind::Reset)];
-    assert_eq!(actor.of(client), life);
+    let life = [Call::Open, Call::Data(b"last words".to_vec()), Call::Close(CloseKind::Reset)];
+    assert_eq!(actor.of_id(client), life);
     assert_eq!(rehearsal.why(client), Some(CloseKind::Reset));
     assert!(rehearsal.is_ended(client));
     assert!(!rehearsal.is_reset(client), "it was the peer that did");
@@ -130,11 +127,11 @@ fn a_reset_of_a_connection_that_is_not_being_read_waits_for_the_resume() {
     rehearsal.net().conn(client).unwrap().pause_reading();
     rehearsal.receive(&mut actor, client, b"not wanted now");
     rehearsal.reset(&mut actor, client);
-    assert_eq!(actor.of(client), [Cue::Open]);
+    assert_eq!(actor.of_id(client), [Call::Open]);
     rehearsal.net().resume_reading(client);
     rehearsal.settle(&mut actor);
-    let words = Cue::Data(b"not wanted now".to_vec());
-    assert_eq!(actor.of(client), [Cue::Open, words, Cue::Close(CloseKind::Reset)]);
+    let words = Call::Data(b"not wanted now".to_vec());
+    assert_eq!(actor.of_id(client), [Call::Open, words, Call::Close(CloseKind::Reset)]);
 }
 
 #[test]
@@ -143,7 +140,7 @@ fn a_reset_between_messages_is_told_once() {
     let (mut rehearsal, client) = rehearse(&mut actor);
     rehearsal.reset(&mut actor, client);
     rehearsal.reset(&mut actor, client);
-    assert_eq!(actor.of(client), [Cue::Open, Cue::Close(CloseKind::Reset)]);
+    assert_eq!(actor.of_id(client), [Call::Open, Call::Close(CloseKind::Reset)]);
 }
 
 #[test]
@@ -171,8 +168,8 @@ fn the_peer_takes_what_it_is_made_to_take() {
 
 #[test]
 fn a_peer_with_room_again_makes_the_handler_go_on() {
-    let mut actor = Actor::new(|conn, cue| {
-        if *cue == Cue::Writable {
+    let mut actor = Actor::with_conn(|conn, cue| {
+        if *cue == Call::Writable {
             conn.send_all(b"and more");
         }
     });
@@ -180,10 +177,10 @@ fn a_peer_with_room_again_makes_the_handler_go_on() {
     rehearsal.capacity(client, 0);
     assert_eq!(rehearsal.net().send_all(client, &[b'.'; 100 << 10]), Flow::Full);
     rehearsal.settle(&mut actor);
-    assert_eq!(actor.of(client), [Cue::Open]);
+    assert_eq!(actor.of_id(client), [Call::Open]);
     rehearsal.capacity(client, 70 << 10);
     rehearsal.settle(&mut actor);
-    assert_eq!(actor.of(client), [Cue::Open, Cue::Writable], "below low water");
+    assert_eq!(actor.of_id(client), [Call::Open, Call::Writable], "below low water");
     rehearsal.capacity(client, usize::MAX);
     rehearsal.settle(&mut actor);
     assert!(rehearsal.sent(client).ends_with(b"...and more"));
@@ -195,8 +192,8 @@ fn what_was_sent_can_be_asked_for_after_the_end() {
     let ends: [(End, CloseKind, bool); 2] =
         [(|conn| conn.close(), CloseKind::Closed, false), (|conn| conn.abort(), CloseKind::Aborted, true)];
     for (end, why, is_reset) in ends {
-        let mut actor = Actor::new(|conn, cue| {
-            if let Cue::Data(_) = cue {
+        let mut actor = Actor::with_conn(|conn, cue| {
+            if let Call::Data(_) = cue {
                 end(conn);
             }
         });
@@ -213,7 +210,7 @@ fn what_was_sent_can_be_asked_for_after_the_end() {
         rehearsal.receive(&mut actor, client, b"hello?");
         rehearsal.eof(&mut actor, client);
         rehearsal.reset(&mut actor, client);
-        assert_eq!(actor.of(client).last(), Some(&Cue::Close(why)));
+        assert_eq!(actor.of_id(client).last(), Some(&Call::Close(why)));
         assert_eq!((rehearsal.why(client), rehearsal.sent(client)), (Some(why), vec![]));
     }
 }
@@ -235,8 +232,8 @@ fn the_time_stands_still_until_it_is_advanced() {
 
 #[test]
 fn time_passes_from_one_deadline_to_the_next() {
-    let mut actor = Actor::idle().alone(|net, cue| {
-        if let Cue::Timer(tag) = cue {
+    let mut actor = Actor::idle().with_net(|net, cue| {
+        if let Call::Timer(tag) = cue {
             net.set_timer(net.now() + SECOND, tag + 1);
         }
     });
@@ -278,8 +275,8 @@ fn the_handler_may_be_another_one_each_time_and_a_trait_object() {
 #[test]
 #[should_panic(expected = "does not come to rest")]
 fn a_handler_that_never_rests_is_a_panic() {
-    let mut actor = Actor::new(|conn, cue| {
-        if let Cue::Open | Cue::Writable = cue {
+    let mut actor = Actor::with_conn(|conn, cue| {
+        if let Call::Open | Call::Writable = cue {
             conn.notify_writable();
         }
     });

@@ -1,8 +1,9 @@
 //! A server in a thread, and the few handlers and clients that several tests share.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
-pub mod actor;
 pub mod descriptors;
+mod host;
+mod own_loop;
 pub mod pair;
 pub mod panicky;
 pub mod programs;
@@ -15,13 +16,17 @@ pub mod twin;
 mod waiting;
 
 use std::{
-    io::{Read, Write},
+    io::{ErrorKind, Read, Write},
     net::{SocketAddr, TcpStream},
     sync::mpsc,
     thread::JoinHandle,
     time::Duration,
 };
 
+#[allow(unused_imports, reason = "each test file uses a part of it")]
+pub use host::*;
+#[allow(unused_imports, reason = "each test file uses a part of it")]
+pub use own_loop::*;
 #[allow(unused_imports, reason = "each test file uses a part of it")]
 pub use recorder::*;
 #[allow(unused_imports, reason = "each test file uses a part of it")]
@@ -186,4 +191,21 @@ pub fn socket_column(local: SocketAddr, remote: SocketAddr, column: usize) -> St
     let table = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
     let line = table.lines().find(|line| line.contains(&pair)).expect("the connection is open");
     line.split_whitespace().nth(column).expect("it has that many columns").into()
+}
+
+/// How a stream ended, as its client sees it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    Eof,
+    Reset,
+}
+
+/// All that still comes, and how it ends.
+pub fn read_out(stream: &mut TcpStream) -> (Vec<u8>, End) {
+    let mut all = Vec::new();
+    match stream.read_to_end(&mut all) {
+        Ok(_) => (all, End::Eof),
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => (all, End::Reset),
+        Err(error) => panic!("no end after {} bytes: {error}", all.len()),
+    }
 }

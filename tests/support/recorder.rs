@@ -1,58 +1,173 @@
-//! A loop in the test's own thread: a handler that writes its calls down, and a host that hands events on by hand.
+//! The handler of most tests: it records its calls and does what the test says.
 
-use std::{
-    io::{ErrorKind, Read},
-    net::{SocketAddr, TcpStream},
-    ops::RangeBounds,
-    time::{Duration, Instant},
-};
+use std::{collections::HashSet, time::Instant};
 
-use mio::{Events, Poll, event::Event};
-use tidegate::{Accepted, CloseKind, CloseReason, Conn, ConnId, EventLoop, Handler, Net, Options, Reactor};
+use tidegate::{Accepted, CloseKind, CloseReason, Conn, ConnId, Handler, Net};
 
-use super::{PATIENCE, connect, descriptors::raise_limit};
-
-/// What a [`Recorder`] was called for.
+/// A callback of the handler. A connect and an adopted stream bring a session along, so `on_accept` is not recorded.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Call {
     Open,
+    /// The bytes that `on_data` consumed.
     Data(Vec<u8>),
     Writable,
     Eof,
+    Timeout(u64),
     Drain,
     Close(CloseKind),
+    Timer(u64),
+    Wake,
 }
 
 impl Call {
+    /// True if both are calls of the same callback, whatever its arguments.
     pub fn is_a(&self, other: &Call) -> bool {
         std::mem::discriminant(self) == std::mem::discriminant(other)
     }
 }
 
-/// Numbers its clients as they come, writes every call down, and does what the test says about it. Its sessions are
-/// the numbers.
-pub struct Recorder<A> {
-    pub calls: Vec<(u32, Call)>,
-    pub wakes: usize,
-    /// How many bytes `on_data` uses at the most; all of them at first.
-    pub portion: usize,
-    clients: u32,
-    act: A,
+/// A call that was recorded.
+pub struct Note {
+    /// `None` for a call that concerns no connection.
+    pub id: Option<ConnId>,
+    /// The session of the connection, or 0 if sessions are not numbers.
+    pub who: u32,
+    pub call: Call,
+    /// `Net::now` in the callback.
+    pub at: Instant,
 }
 
-impl<A: FnMut(&mut Net<u32>, ConnId, u32, &Call)> Recorder<A> {
-    /// `act` is called in every callback of a connection: with its id, its number, and which callback it is.
-    pub fn new(act: A) -> Self {
-        Self { calls: Vec::new(), wakes: 0, portion: usize::MAX, clients: 0, act }
+/// The sessions of a [`Recorder`]: numbers in the order in which clients are accepted, or nothing.
+pub trait Session: Copy {
+    fn numbered(number: u32) -> Self;
+    fn number(self) -> Option<u32>;
+}
+
+impl Session for u32 {
+    fn numbered(number: u32) -> Self {
+        number
     }
 
-    /// The calls for one connection.
+    fn number(self) -> Option<u32> {
+        Some(self)
+    }
+}
+
+impl Session for () {
+    fn numbered(_number: u32) -> Self {}
+
+    fn number(self) -> Option<u32> {
+        None
+    }
+}
+
+/// What a test wants done in callbacks.
+pub trait Act<S> {
+    fn on_conn(&mut self, conn: &mut Conn<'_, S>, call: &Call);
+
+    /// Called where no connection can be had: in `on_close`, `on_timer` and `on_wake`. Only `on_close` has `closed`.
+    fn on_net(&mut self, net: &mut Net<S>, closed: Option<(ConnId, S)>, call: &Call);
+}
+
+impl<F: FnMut(&mut Net<u32>, ConnId, u32, &Call)> Act<u32> for F {
+    fn on_conn(&mut self, conn: &mut Conn<'_, u32>, call: &Call) {
+        let (who, id) = (*conn.session(), conn.id());
+        self(conn.net(), id, who, call);
+    }
+
+    fn on_net(&mut self, net: &mut Net<u32>, closed: Option<(ConnId, u32)>, call: &Call) {
+        if let Some((id, who)) = closed {
+            self(net, id, who, call);
+        }
+    }
+}
+
+type OnConn<'a> = Box<dyn FnMut(&mut Conn<'_>, &Call) + 'a>;
+type OnNet<'a> = Box<dyn FnMut(&mut Net, &Call) + 'a>;
+
+/// Closures that are called with the connection, and with the `Net` where there is none.
+pub struct WithConn<'a> {
+    conn: OnConn<'a>,
+    net: OnNet<'a>,
+}
+
+impl Act<()> for WithConn<'_> {
+    fn on_conn(&mut self, conn: &mut Conn<'_>, call: &Call) {
+        (self.conn)(conn, call);
+    }
+
+    fn on_net(&mut self, net: &mut Net, _closed: Option<(ConnId, ())>, call: &Call) {
+        (self.net)(net, call);
+    }
+}
+
+/// Records its calls and does what the test says.
+pub struct Recorder<A, S = u32> {
+    pub notes: Vec<Note>,
+    /// False if clients are turned away.
+    pub accepts: bool,
+    /// The largest number of bytes that `on_data` consumes. At first, `on_data` consumes all bytes.
+    pub portion: usize,
+    clients: u32,
+    /// The numbers of the sessions that had their `on_close`.
+    closed: HashSet<u32>,
+    act: A,
+    session: std::marker::PhantomData<fn(S)>,
+}
+
+/// A recorder without sessions, whose closures get the connection.
+pub type Actor<'a> = Recorder<WithConn<'a>, ()>;
+
+impl<A: Act<S>, S: Session> Recorder<A, S> {
+    fn with(act: A) -> Self {
+        Self {
+            notes: Vec::new(),
+            accepts: true,
+            portion: usize::MAX,
+            clients: 0,
+            closed: HashSet::new(),
+            act,
+            session: std::marker::PhantomData,
+        }
+    }
+
+    /// The calls for a session.
     pub fn of(&self, who: u32) -> Vec<Call> {
-        self.calls.iter().filter(|(other, _)| *other == who).map(|(_, call)| call.clone()).collect()
+        self.notes
+            .iter()
+            .filter(|note| note.id.is_some() && note.who == who)
+            .map(|note| note.call.clone())
+            .collect()
     }
 
+    /// The calls for a connection.
+    pub fn of_id(&self, id: ConnId) -> Vec<Call> {
+        self.notes.iter().filter(|note| note.id == Some(id)).map(|note| note.call.clone()).collect()
+    }
+
+    /// The calls for all connections, with their sessions.
+    pub fn calls(&self) -> Vec<(u32, Call)> {
+        let of_connections = self.notes.iter().filter(|note| note.id.is_some());
+        of_connections.map(|note| (note.who, note.call.clone())).collect()
+    }
+
+    /// All calls since this was called last.
+    pub fn take_calls(&mut self) -> Vec<Call> {
+        self.notes.drain(..).map(|note| note.call).collect()
+    }
+
+    /// How often a callback was called, whatever its arguments.
     pub fn count(&self, kind: &Call) -> usize {
-        self.calls.iter().filter(|(_, call)| call.is_a(kind)).count()
+        self.notes.iter().filter(|note| note.call.is_a(kind)).count()
+    }
+
+    /// The time of the last such call.
+    pub fn time_of(&self, call: &Call) -> Option<Instant> {
+        self.notes.iter().rev().find(|note| note.call == *call).map(|note| note.at)
+    }
+
+    pub fn has_heard(&self, call: &Call) -> bool {
+        self.time_of(call).is_some()
     }
 
     pub fn has_opened(&self, who: u32) -> bool {
@@ -63,221 +178,115 @@ impl<A: FnMut(&mut Net<u32>, ConnId, u32, &Call)> Recorder<A> {
         self.of(who).iter().any(|call| matches!(call, Call::Close(_)))
     }
 
-    fn on(&mut self, conn: &mut Conn<'_, u32>, call: Call) {
-        let (who, id) = (*conn.session(), conn.id());
-        self.note(conn.net(), id, who, call);
+    fn on(&mut self, conn: &mut Conn<'_, S>, call: Call) {
+        let (number, id, at) = (conn.session().number(), conn.id(), conn.net().now());
+        let who = number.unwrap_or(0);
+        assert!(number.is_none() || !self.closed.contains(&who), "{call:?} for {who} after its on_close");
+        self.act.on_conn(conn, &call);
+        self.notes.push(Note { id: Some(id), who, call, at });
     }
 
-    fn note(&mut self, net: &mut Net<u32>, id: ConnId, who: u32, call: Call) {
-        assert!(!self.has_closed(who), "{call:?} for {who} after its on_close");
-        (self.act)(net, id, who, &call);
-        self.calls.push((who, call));
+    fn on_net(&mut self, net: &mut Net<S>, closed: Option<(ConnId, S)>, call: Call) {
+        let at = net.now();
+        self.act.on_net(net, closed, &call);
+        let who = closed.map_or(0, |(_, session)| session.number().unwrap_or(0));
+        self.notes.push(Note { id: closed.map(|(id, _)| id), who, call, at });
     }
 }
 
-impl<A: FnMut(&mut Net<u32>, ConnId, u32, &Call)> Handler for Recorder<A> {
-    type Session = u32;
+impl<F: FnMut(&mut Net<u32>, ConnId, u32, &Call)> Recorder<F> {
+    /// `act` is called in every callback of a connection: with its id, its number, and the call.
+    pub fn new(act: F) -> Self {
+        Self::with(act)
+    }
+}
 
-    fn on_accept(&mut self, _net: &mut Net<u32>, _from: &Accepted) -> Option<u32> {
-        self.clients += 1;
-        Some(self.clients - 1)
+impl<'a> Actor<'a> {
+    /// `act` is called in every callback that has a connection.
+    pub fn with_conn(act: impl FnMut(&mut Conn<'_>, &Call) + 'a) -> Self {
+        Self::with(WithConn { conn: Box::new(act), net: Box::new(|_, _| {}) })
     }
 
-    fn on_data(&mut self, conn: &mut Conn<'_, u32>, input: &[u8]) -> usize {
+    /// Does nothing of its own accord.
+    pub fn idle() -> Self {
+        Self::with_conn(|_, _| {})
+    }
+
+    /// Sends back each message, and closes after the peer has ended.
+    pub fn echo() -> Self {
+        Self::with_conn(|conn, call| match call {
+            Call::Data(bytes) => _ = conn.send_all(bytes),
+            Call::Eof => conn.close(),
+            _ => {}
+        })
+    }
+
+    /// `act` is called in `on_timer`, `on_wake` and `on_close`.
+    pub fn with_net(mut self, act: impl FnMut(&mut Net, &Call) + 'a) -> Self {
+        self.act.net = Box::new(act);
+        self
+    }
+}
+
+impl<A: Act<S>, S: Session> Handler for Recorder<A, S> {
+    type Session = S;
+
+    fn on_accept(&mut self, _net: &mut Net<S>, _from: &Accepted) -> Option<S> {
+        self.accepts.then(|| {
+            self.clients += 1;
+            S::numbered(self.clients - 1)
+        })
+    }
+
+    fn on_data(&mut self, conn: &mut Conn<'_, S>, input: &[u8]) -> usize {
         let used = input.len().min(self.portion);
         self.on(conn, Call::Data(input[..used].to_vec()));
         used
     }
 
-    fn on_open(&mut self, conn: &mut Conn<'_, u32>) {
+    fn on_open(&mut self, conn: &mut Conn<'_, S>) {
         self.on(conn, Call::Open);
     }
 
-    fn on_eof(&mut self, conn: &mut Conn<'_, u32>) {
+    fn on_eof(&mut self, conn: &mut Conn<'_, S>) {
         self.on(conn, Call::Eof);
     }
 
-    fn on_writable(&mut self, conn: &mut Conn<'_, u32>) {
+    fn on_writable(&mut self, conn: &mut Conn<'_, S>) {
         self.on(conn, Call::Writable);
     }
 
-    fn on_drain(&mut self, conn: &mut Conn<'_, u32>) {
+    fn on_timeout(&mut self, conn: &mut Conn<'_, S>, tag: u64) {
+        self.on(conn, Call::Timeout(tag));
+    }
+
+    fn on_drain(&mut self, conn: &mut Conn<'_, S>) {
         self.on(conn, Call::Drain);
     }
 
-    fn on_close(&mut self, net: &mut Net<u32>, id: ConnId, who: u32, why: CloseReason) {
-        assert!(net.conn(id).is_none() && net.session(id).is_none(), "{who} is still there in its on_close");
-        assert!(net.sessions().all(|(other, _)| other != id), "{who} is still listed in its on_close");
-        self.note(net, id, who, Call::Close(why.kind()));
+    fn on_close(&mut self, net: &mut Net<S>, id: ConnId, session: S, why: CloseReason) {
+        if let Some(who) = session.number() {
+            assert!(self.closed.insert(who), "{who} has a second on_close");
+        }
+        assert!(net.conn(id).is_none() && net.session(id).is_none(), "{id:?} is there in its on_close");
+        assert!(net.sessions().all(|(other, _)| other != id), "{id:?} is listed in its on_close");
+        self.on_net(net, Some((id, session)), Call::Close(why.kind()));
     }
 
-    fn on_wake(&mut self, _net: &mut Net<u32>) {
-        self.wakes += 1;
+    fn on_timer(&mut self, net: &mut Net<S>, tag: u64) {
+        self.on_net(net, None, Call::Timer(tag));
+    }
+
+    fn on_wake(&mut self, net: &mut Net<S>) {
+        self.on_net(net, None, Call::Wake);
     }
 }
 
-/// Sends everything back.
+/// Sends back each message.
 pub fn echo() -> Recorder<impl FnMut(&mut Net<u32>, ConnId, u32, &Call)> {
     Recorder::new(|net, id, _, call| {
         if let Call::Data(bytes) = call {
             net.send_all(id, bytes);
         }
     })
-}
-
-/// A loop with a listener, to be turned by the test.
-pub fn listening<S>(options: Options) -> (EventLoop<S>, SocketAddr) {
-    raise_limit();
-    let mut event_loop = EventLoop::new(options).unwrap();
-    let at = listen(event_loop.net());
-    (event_loop, at)
-}
-
-fn listen<S>(net: &mut Net<S>) -> SocketAddr {
-    let listener = net.listen("127.0.0.1:0").unwrap();
-    net.local_address(listener).unwrap().socket_addrs()[0]
-}
-
-/// Turns until `done`; what never comes fails the test.
-pub fn turn_until<S, H: Handler<Session = S>>(
-    event_loop: &mut EventLoop<S>,
-    handler: &mut H,
-    mut done: impl FnMut(&H, &mut Net<S>) -> bool,
-) {
-    let end = Instant::now() + PATIENCE;
-    while !done(handler, event_loop.net()) {
-        let left = end.saturating_duration_since(Instant::now());
-        assert!(!left.is_zero(), "it does not come; {:?}", event_loop.net().stats());
-        event_loop.turn(handler, Some(left)).unwrap();
-    }
-}
-
-/// Clients of a loop in the same thread, accepted in this order.
-pub fn connect_open<A: FnMut(&mut Net<u32>, ConnId, u32, &Call)>(
-    event_loop: &mut EventLoop<u32>,
-    at: SocketAddr,
-    recorder: &mut Recorder<A>,
-    count: usize,
-) -> Vec<TcpStream> {
-    let already = recorder.count(&Call::Open);
-    (1..=count)
-        .map(|opened| {
-            let stream = connect(at);
-            turn_until(event_loop, recorder, |recorder, _| recorder.count(&Call::Open) == already + opened);
-            stream
-        })
-        .collect()
-}
-
-/// The id of a connection that is open.
-pub fn id_of(net: &Net<u32>, who: u32) -> ConnId {
-    net.sessions().find(|(_, session)| **session == who).expect("it is open").0
-}
-
-/// A host with a poll of its own, which decides what a reactor is told, and when.
-pub struct Host {
-    pub poll: Poll,
-    events: Events,
-}
-
-impl Host {
-    pub fn new() -> Self {
-        raise_limit();
-        Self { poll: Poll::new().unwrap(), events: Events::with_capacity(64) }
-    }
-
-    /// A reactor in this poll, with a listener.
-    pub fn listening<S>(
-        &self,
-        tokens: impl RangeBounds<usize>,
-        options: Options,
-    ) -> (Reactor<S>, SocketAddr) {
-        let mut reactor = Reactor::new(self.poll.registry(), tokens, options).unwrap();
-        let at = listen(reactor.net());
-        (reactor, at)
-    }
-
-    /// Waits for events of that many tokens, and hands none of them on.
-    pub fn collect(&mut self, tokens: usize) -> Vec<Event> {
-        let (end, mut all) = (Instant::now() + PATIENCE, Vec::<Event>::new());
-        loop {
-            let mut seen: Vec<_> = all.iter().map(Event::token).collect();
-            seen.sort();
-            seen.dedup();
-            if seen.len() >= tokens {
-                return all;
-            }
-            let left = end.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "only {all:?}");
-            self.poll.poll(&mut self.events, Some(left)).unwrap();
-            all.extend(self.events.iter().cloned());
-        }
-    }
-
-    /// Hands over the events that are there, without a turn.
-    pub fn poll_once<S>(&mut self, reactor: &mut Reactor<S>) {
-        self.poll.poll(&mut self.events, Some(Duration::ZERO)).unwrap();
-        self.events.iter().for_each(|event| assert!(reactor.handle(event)));
-    }
-
-    /// Turns as the own loop does, at a time of the test's choice, until `done`.
-    pub fn turn_until<S, H: Handler<Session = S>>(
-        &mut self,
-        reactor: &mut Reactor<S>,
-        handler: &mut H,
-        now: Instant,
-        mut done: impl FnMut(&H, &mut Net<S>) -> bool,
-    ) {
-        let end = Instant::now() + PATIENCE;
-        while !done(handler, reactor.net()) {
-            let left = end.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "it does not come; {:?}", reactor.net().stats());
-            // No timer goes off by itself where the time stands still.
-            let wait = if is_due(reactor, now) { Duration::ZERO } else { left };
-            self.poll.poll(&mut self.events, Some(wait)).unwrap();
-            self.events.iter().for_each(|event| assert!(reactor.handle(event)));
-            reactor.settle(handler, now);
-        }
-    }
-
-    /// Turns until nothing is left to do and no event is there: what was not called by then is not going to be.
-    pub fn turn_until_quiet<S>(
-        &mut self,
-        reactor: &mut Reactor<S>,
-        handler: &mut impl Handler<Session = S>,
-        now: Instant,
-    ) {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            self.poll.poll(&mut self.events, Some(Duration::ZERO)).unwrap();
-            if self.events.is_empty() && !is_due(reactor, now) {
-                return;
-            }
-            assert!(Instant::now() < end, "there is always more to do");
-            self.events.iter().for_each(|event| assert!(reactor.handle(event)));
-            reactor.settle(handler, now);
-        }
-    }
-}
-
-/// Whether a reactor has work that it needs no event for.
-pub fn is_due<S>(reactor: &Reactor<S>, now: Instant) -> bool {
-    reactor.timeout(now).is_some_and(|wait| wait.is_zero())
-}
-
-/// How a stream ended, as its client sees it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum End {
-    Eof,
-    Reset,
-}
-
-/// All that still comes, and how it ends.
-pub fn read_out(stream: &mut TcpStream) -> (Vec<u8>, End) {
-    let mut all = Vec::new();
-    match stream.read_to_end(&mut all) {
-        Ok(_) => (all, End::Eof),
-        Err(error) if error.kind() == ErrorKind::ConnectionReset => (all, End::Reset),
-        Err(error) => panic!("no end after {} bytes: {error}", all.len()),
-    }
 }

@@ -10,11 +10,7 @@ use tidegate::{
     Accepted, Conn, EventLoop, Handler, Keepalive, ListenOptions, ListenerId, Net, Options, Reactor, WhenFull,
 };
 
-use crate::support::{
-    self, Echo, End, Host, PATIENCE,
-    actor::{Actor, Cue},
-    connect, exchange, is_due, read_out,
-};
+use crate::support::{self, Actor, Call, Echo, End, Host, PATIENCE, connect, exchange, is_due, read_out};
 
 /// Reactor, poll and clients in one thread; the time stands still.
 struct Door {
@@ -188,8 +184,8 @@ fn a_handler_can_pause_its_listener_for_the_rest_of_a_batch() {
     let mut door = Door::new(Options::default());
     let (listener, at) = door.listen(ListenOptions::default());
     let _clients = [(); 3].map(|()| connect(at));
-    let mut actor = Actor::new(|conn, cue| {
-        if *cue == Cue::Open {
+    let mut actor = Actor::with_conn(|conn, cue| {
+        if *cue == Call::Open {
             conn.net().pause_listener(listener);
         }
     });

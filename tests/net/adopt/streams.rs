@@ -188,7 +188,7 @@ fn what_is_sent_before_the_first_turn_goes_out() {
     let mut echo = closing_echo();
     turn_until(&mut event_loop, &mut echo, |echo, _| echo.has_closed(0));
     assert_eq!(read_out(&mut client), (b"welcome".to_vec(), End::Eof));
-    assert_eq!(echo.calls, [(0, Call::Close(CloseKind::Closed))], "it ended before it opened");
+    assert_eq!(echo.calls(), [(0, Call::Close(CloseKind::Closed))], "it ended before it opened");
 }
 
 #[test]

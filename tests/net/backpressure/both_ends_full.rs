@@ -6,10 +6,10 @@ use std::{
     time::Instant,
 };
 
-use tidegate::{ConnId, EventLoop, Flow, Net, Options, Reactor};
+use tidegate::{EventLoop, Flow, Options, Reactor};
 
 use crate::support::{
-    Call, Host, PATIENCE, Recorder, assert_same, connect_narrow, id_of, listening,
+    Act, Call, Host, PATIENCE, Recorder, assert_same, connect_narrow, id_of, listening,
     pair::{Pair, turn_until_quiet},
     pattern, turn_until,
 };
@@ -20,9 +20,9 @@ const LEN: usize = 8 << 20;
 const CALLER: u32 = 100;
 
 /// The bytes that one number was shown.
-fn heard<A: FnMut(&mut Net<u32>, ConnId, u32, &Call)>(recorder: &Recorder<A>, who: u32) -> Vec<u8> {
-    let pieces = recorder.calls.iter().filter_map(|(other, call)| match call {
-        Call::Data(bytes) if *other == who => Some(bytes.as_slice()),
+fn heard<A: Act<u32>>(recorder: &Recorder<A>, who: u32) -> Vec<u8> {
+    let pieces = recorder.notes.iter().filter_map(|note| match &note.call {
+        Call::Data(bytes) if note.who == who => Some(bytes.as_slice()),
         _ => None,
     });
     pieces.collect::<Vec<_>>().concat()
@@ -40,12 +40,12 @@ fn two_ends_that_are_both_full_both_go_on() {
     event_loop.net().connect(&at.into(), CALLER);
     let (mut came, mut seen) = ([0; 2], 0);
     turn_until(&mut event_loop, &mut recorder, |recorder, _| {
-        for (who, call) in &recorder.calls[seen..] {
-            if let Call::Data(bytes) = call {
-                came[usize::from(*who == CALLER)] += bytes.len();
+        for note in &recorder.notes[seen..] {
+            if let Call::Data(bytes) = &note.call {
+                came[usize::from(note.who == CALLER)] += bytes.len();
             }
         }
-        seen = recorder.calls.len();
+        seen = recorder.notes.len();
         came == [LEN, LEN]
     });
     assert_same(&heard(&recorder, 0), &pattern(LEN, CALLER.into()));

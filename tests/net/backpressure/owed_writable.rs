@@ -8,16 +8,14 @@ use std::{
 use tidegate::{Conn, Flow, Options, testing::Rehearsal};
 
 use crate::support::{
-    Call, End, Host, Recorder, Server,
-    actor::{Actor, Cue},
-    connect, connect_narrow, id_of, next, read_out,
+    Actor, Call, End, Host, Recorder, Server, connect, connect_narrow, id_of, next, read_out,
     script::{Script, Told},
 };
 
 const A_DAY: Duration = Duration::from_secs(24 * 3600);
 
 fn writables(actor: &Actor<'_>) -> usize {
-    actor.notes.iter().filter(|note| note.cue == Cue::Writable).count()
+    actor.notes.iter().filter(|note| note.call == Call::Writable).count()
 }
 
 type Ask = fn(&mut Conn<'_>);
@@ -43,8 +41,8 @@ const WAYS: [(&str, Ask); 4] = [
 fn shutdown_write_does_not_take_back_the_on_writable_that_was_promised() {
     for (way, ask) in WAYS {
         for in_callback in [true, false] {
-            let mut actor = Actor::new(|conn, cue| {
-                if *cue == Cue::Data(b"go".to_vec()) {
+            let mut actor = Actor::with_conn(|conn, cue| {
+                if *cue == Call::Data(b"go".to_vec()) {
                     ask(conn);
                     if in_callback {
                         conn.shutdown_write();
@@ -144,10 +142,10 @@ fn the_turn_that_begins_a_drain_calls_on_writable_once() {
 fn on_writable_comes_exactly_when_one_of_the_gathered_sends_said_full() {
     for pieces in 1..10 {
         let full = Rc::new(Cell::new(0));
-        let mut actor = Actor::new({
+        let mut actor = Actor::with_conn({
             let full = Rc::clone(&full);
             move |conn, cue| {
-                if let Cue::Data(_) = cue {
+                if let Call::Data(_) = cue {
                     let flows: Vec<_> = (0..pieces).map(|_| conn.send_all(&[b'.'; 400])).collect();
                     assert!(flows.is_sorted(), "{flows:?}");
                     full.set(full.get() + usize::from(flows.contains(&Flow::Full)));
@@ -167,8 +165,8 @@ fn on_writable_comes_exactly_when_one_of_the_gathered_sends_said_full() {
 
 #[test]
 fn a_send_that_meets_a_spent_write_budget_is_full_and_is_answered_by_one_on_writable() {
-    let mut actor = Actor::new(|conn, cue| {
-        if let Cue::Data(_) = cue {
+    let mut actor = Actor::with_conn(|conn, cue| {
+        if let Call::Data(_) = cue {
             assert_eq!(conn.send_all(&[b'.'; 10_000]), Flow::Full);
             assert_eq!(conn.send_all(b"and more"), Flow::Full);
         }

@@ -101,7 +101,7 @@ fn input_that_was_received_before_the_mark_is_not_shown_after_it() {
         let mut client = connect_open(&mut event_loop, at, &mut recorder, 1).remove(0);
         client.write_all(b"12345").unwrap();
         turn_until(&mut event_loop, &mut recorder, |recorder, _| recorder.has_closed(0));
-        assert_eq!(recorder.count(&Call::Data(vec![])), 3, "{:?}", recorder.calls);
+        assert_eq!(recorder.count(&Call::Data(vec![])), 3, "{:?}", recorder.calls());
         assert_eq!(read_out(&mut client), (vec![], how.seen_as()));
     }
 }
@@ -248,8 +248,13 @@ fn each_close_may_close_the_next() {
     let mut clients = connect_open(&mut event_loop, at, &mut recorder, 20);
     clients[0].write_all(b"go").unwrap();
     turn_until(&mut event_loop, &mut recorder, |recorder, _| recorder.has_closed(19));
-    let closed: Vec<_> = recorder.calls.iter().filter(|(_, call)| matches!(call, Call::Close(_))).collect();
-    assert!(closed.iter().map(|(who, _)| *who).eq(0..20), "{closed:?}");
+    let closed: Vec<_> = recorder
+        .notes
+        .iter()
+        .filter(|note| matches!(note.call, Call::Close(_)))
+        .map(|note| note.who)
+        .collect();
+    assert!(closed.iter().copied().eq(0..20), "{closed:?}");
     for (n, client) in clients.iter_mut().enumerate().skip(1) {
         assert_eq!(read_out(client), (vec![], HOWS[(n - 1) % 2].seen_as()));
     }
@@ -292,7 +297,7 @@ fn one_callback_can_close_everyone() {
     clients[7].write_all(b"go").unwrap();
     let all_closed = Call::Close(CloseKind::Closed);
     turn_until(&mut event_loop, &mut recorder, |recorder, _| recorder.count(&all_closed) == 20);
-    assert_eq!(recorder.calls.len(), 20 + 1 + 20, "{:?}", recorder.calls);
+    assert_eq!(recorder.notes.len(), 20 + 1 + 20, "{:?}", recorder.calls());
     for client in &mut clients {
         assert_eq!(read_out(client), (b"bye".to_vec(), End::Eof));
     }

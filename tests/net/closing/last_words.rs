@@ -14,15 +14,13 @@ use tidegate::{
 };
 
 use crate::support::{
-    self,
-    actor::{Actor, Cue},
-    assert_same, connect_narrow,
+    self, Actor, Call, assert_same, connect_narrow,
     pair::{Pair, turn_until_quiet},
     pattern, turn_until,
 };
 
 const A_DAY: Duration = Duration::from_secs(24 * 3600);
-const RESET: Cue = Cue::Close(CloseKind::Reset);
+const RESET: Call = Call::Close(CloseKind::Reset);
 
 /// How the reactor learns of a reset.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -35,8 +33,8 @@ const BYS: [By; 2] = [By::Event, By::Send];
 
 /// A handler that reads in portions of at most `portion` bytes and pauses before it reads the next portion.
 fn pausing<'a>(portion: usize) -> Actor<'a> {
-    let mut actor = Actor::new(|conn, cue| {
-        if let Cue::Data(_) = cue {
+    let mut actor = Actor::with_conn(|conn, cue| {
+        if let Call::Data(_) = cue {
             conn.pause_reading();
         }
     });
@@ -46,8 +44,8 @@ fn pausing<'a>(portion: usize) -> Actor<'a> {
 
 /// Everything that `on_data` consumed.
 fn heard(actor: &Actor<'_>) -> Vec<u8> {
-    let of_data = actor.notes.iter().filter_map(|note| match &note.cue {
-        Cue::Data(bytes) => Some(bytes.clone()),
+    let of_data = actor.notes.iter().filter_map(|note| match &note.call {
+        Call::Data(bytes) => Some(bytes.clone()),
         _ => None,
     });
     of_data.flatten().collect()
@@ -91,8 +89,8 @@ fn what_a_paused_peer_said_before_its_reset_is_delivered_at_the_resume() {
                 assert!(heard(&actor).len() > before || actor.has_heard(&RESET), "the resume does nothing");
             }
             assert_same(&heard(&actor), &words);
-            assert_eq!(actor.of(id).last(), Some(&RESET));
-            assert!(!actor.has_heard(&Cue::Eof), "a reset is no end of file");
+            assert_eq!(actor.of_id(id).last(), Some(&RESET));
+            assert!(!actor.has_heard(&Call::Eof), "a reset is no end of file");
             assert_eq!((event_loop.net().stats().open, event_loop.net().stats().buffered), (0, 0));
         }
     }
@@ -116,7 +114,7 @@ fn last_words_may_be_heard_with_pauses_in_between() {
     rehearsal.net().resume_reading(client);
     rehearsal.settle(&mut actor);
     assert_same(&heard(&actor), &words);
-    assert_eq!(actor.of(client).last(), Some(&RESET));
+    assert_eq!(actor.of_id(client).last(), Some(&RESET));
 }
 
 #[test]
@@ -139,7 +137,7 @@ fn an_end_of_file_before_the_send_error_does_not_hide_the_last_words() {
             turn_until_quiet(&mut event_loop, &mut actor);
         }
         assert_same(&heard(&actor), b"onetwo");
-        assert_eq!(actor.of(id).last(), Some(&RESET));
+        assert_eq!(actor.of_id(id).last(), Some(&RESET));
     }
 }
 
@@ -157,7 +155,7 @@ fn a_paused_peer_that_said_nothing_before_its_reset_shows_nothing_at_the_resume(
         // The connection may have ended already: nobody waits for words that were not said.
         event_loop.net().resume_reading(id);
         turn_until_quiet(&mut event_loop, &mut actor);
-        assert_eq!(actor.of(id), [Cue::Open, RESET]);
+        assert_eq!(actor.of_id(id), [Call::Open, RESET]);
     }
 }
 
@@ -175,7 +173,7 @@ fn a_connection_that_waits_with_last_words_takes_no_sends() {
         rehearsal.settle(&mut actor);
     }
     assert_same(&heard(&actor), b"words");
-    assert_eq!(actor.of(client).last(), Some(&RESET));
+    assert_eq!(actor.of_id(client).last(), Some(&RESET));
 }
 
 #[test]
@@ -193,8 +191,8 @@ fn a_connection_that_waits_with_last_words_can_be_ended_without_a_resume() {
         assert_eq!(rehearsal.why(client), None);
         end(rehearsal.net(), client);
         rehearsal.settle(&mut actor);
-        let life = [Cue::Open, Cue::Data(b"w".to_vec()), RESET];
-        assert_eq!(actor.of(client), life, "the first reason wins");
+        let life = [Call::Open, Call::Data(b"w".to_vec()), RESET];
+        assert_eq!(actor.of_id(client), life, "the first reason wins");
         assert_eq!((rehearsal.net().stats().open, rehearsal.net().stats().buffered), (0, 0));
     }
 }

@@ -11,9 +11,7 @@ use mio::{Events, Poll};
 use tidegate::{CloseKind, ConnId, Options, Reactor, testing::Rehearsal};
 
 use crate::support::{
-    PATIENCE,
-    actor::Actor,
-    assert_same, connect, connect_narrow, read_to_end,
+    Actor, PATIENCE, assert_same, connect, connect_narrow, read_to_end,
     script::{Script, Told},
 };
 

@@ -12,8 +12,7 @@ use tidegate::{
 };
 
 use crate::support::{
-    Host,
-    actor::Cue,
+    Call, Host,
     pair::{Pair, turn_until_quiet},
 };
 
@@ -36,7 +35,7 @@ const fn lost(kind: CloseKind) -> Outcome {
     Outcome { kind, is_clean: false, undelivered: true }
 }
 
-type Act<'a> = Box<dyn FnMut(&mut Conn<'_>, &Cue) + 'a>;
+type Act<'a> = Box<dyn FnMut(&mut Conn<'_>, &Call) + 'a>;
 
 /// Notes the outcome of each connection; closes at an end of file and when a drain begins, unless the test does more.
 struct Witness<'a> {
@@ -45,7 +44,7 @@ struct Witness<'a> {
 }
 
 impl<'a> Witness<'a> {
-    fn new(act: impl FnMut(&mut Conn<'_>, &Cue) + 'a) -> Self {
+    fn new(act: impl FnMut(&mut Conn<'_>, &Call) + 'a) -> Self {
         Self { outcomes: HashMap::new(), act: Box::new(act) }
     }
 
@@ -62,21 +61,21 @@ impl Handler for Witness<'_> {
     }
 
     fn on_open(&mut self, conn: &mut Conn<'_>) {
-        (self.act)(conn, &Cue::Open);
+        (self.act)(conn, &Call::Open);
     }
 
     fn on_data(&mut self, conn: &mut Conn<'_>, input: &[u8]) -> usize {
-        (self.act)(conn, &Cue::Data(input.to_vec()));
+        (self.act)(conn, &Call::Data(input.to_vec()));
         if input.starts_with(b"a part") { 0 } else { input.len() }
     }
 
     fn on_eof(&mut self, conn: &mut Conn<'_>) {
-        (self.act)(conn, &Cue::Eof);
+        (self.act)(conn, &Call::Eof);
         conn.close();
     }
 
     fn on_drain(&mut self, conn: &mut Conn<'_>) {
-        (self.act)(conn, &Cue::Drain);
+        (self.act)(conn, &Call::Drain);
         conn.close();
     }
 
@@ -247,7 +246,7 @@ fn a_session_without_a_token_has_lost_nothing() {
 #[test]
 fn what_a_callback_sends_before_it_aborts_is_undelivered() {
     let mut witness = Witness::new(|conn, cue| {
-        if let Cue::Data(_) = cue {
+        if let Call::Data(_) = cue {
             assert_eq!(conn.send_all(b"taken, and gathered"), Flow::Open);
             conn.abort();
         }
@@ -265,7 +264,7 @@ fn a_send_that_meets_a_reset_is_undelivered() {
     for len in [100, 100_000] {
         let mut event_loop = EventLoop::new(Options::default()).unwrap();
         let mut witness = Witness::new(|conn, cue| {
-            if let Cue::Data(_) = cue {
+            if let Call::Data(_) = cue {
                 conn.send_all(&vec![b'.'; len]);
                 conn.close();
             }

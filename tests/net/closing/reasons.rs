@@ -8,10 +8,7 @@ use std::{
 
 use tidegate::{CloseKind, ConnId, Options, Reactor, Stats, testing::Rehearsal};
 
-use crate::support::{
-    Host,
-    actor::{Actor, Cue},
-};
+use crate::support::{Actor, Call, Host};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -84,8 +81,8 @@ fn every_reason_is_told_and_counted() {
     ];
     let options = Options::default().max_outbox(1000).max_inbox(1000).memory_budget(700);
     for (kind, drive) in cases {
-        let mut actor = Actor::new(|conn, cue| {
-            if let Cue::Eof | Cue::Drain = cue {
+        let mut actor = Actor::with_conn(|conn, cue| {
+            if let Call::Eof | Call::Drain = cue {
                 conn.close();
             }
         });
@@ -96,8 +93,8 @@ fn every_reason_is_told_and_counted() {
         rehearsal.settle(&mut actor);
         rehearsal.advance(&mut actor, 100 * SECOND);
         assert_eq!(rehearsal.why(id), Some(kind));
-        let ends = actor.of(id).into_iter().filter(|cue| matches!(cue, Cue::Close(_)));
-        assert_eq!(ends.collect::<Vec<_>>(), [Cue::Close(kind)]);
+        let ends = actor.of_id(id).into_iter().filter(|cue| matches!(cue, Call::Close(_)));
+        assert_eq!(ends.collect::<Vec<_>>(), [Call::Close(kind)]);
         assert_counted(rehearsal.net().stats(), kind);
     }
 }
@@ -114,7 +111,7 @@ fn a_connect_that_fails_is_told_and_counted_as_such() {
     let mut actor = Actor::idle();
     let id = reactor.net().connect(&nobody().into(), ());
     let why = CloseKind::ConnectFailed;
-    host.turn_until(&mut reactor, &mut actor, now, |actor, _| actor.has_heard(&Cue::Close(why)));
-    assert_eq!(actor.of(id), [Cue::Close(why)]);
+    host.turn_until(&mut reactor, &mut actor, now, |actor, _| actor.has_heard(&Call::Close(why)));
+    assert_eq!(actor.of_id(id), [Call::Close(why)]);
     assert_counted(reactor.net().stats(), why);
 }

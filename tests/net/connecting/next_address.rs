@@ -7,10 +7,7 @@ use std::{
 
 use tidegate::{Address, CloseKind, ConnId, Options, Reactor};
 
-use crate::support::{
-    self, Host,
-    actor::{Actor, Cue},
-};
+use crate::support::{self, Actor, Call, Host};
 
 /// A reactor that connects to a list of addresses, and whose handler does nothing of its own accord.
 struct Caller {
@@ -42,7 +39,7 @@ impl Caller {
         self.reactor.settle(&mut self.actor, now);
     }
 
-    fn turn_until_told(&mut self, cue: &Cue) {
+    fn turn_until_told(&mut self, cue: &Call) {
         let done = |actor: &Actor<'_>, _: &mut _| actor.has_heard(cue);
         self.host.turn_until(&mut self.reactor, &mut self.actor, self.now, done);
     }
@@ -73,8 +70,8 @@ fn a_connect_goes_on_with_the_next_address_after_a_refusal() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let at = listener.local_addr().unwrap();
         let mut caller = Caller::new(&[nobody(refusals), vec![at]].concat());
-        caller.turn_until_told(&Cue::Open);
-        assert_eq!(caller.actor.of(caller.id), [Cue::Open], "after {refusals} refusals");
+        caller.turn_until_told(&Call::Open);
+        assert_eq!(caller.actor.of_id(caller.id), [Call::Open], "after {refusals} refusals");
         let peer = caller.reactor.net().conn(caller.id).unwrap().peer().unwrap();
         assert_eq!(peer, Address::from(at));
         let stats = caller.reactor.net().stats();
@@ -89,32 +86,32 @@ fn a_refusal_in_the_turn_of_a_timeout_leads_to_the_next_address_though_reading_i
     let mut caller = Caller::new(&[nobody(2), vec![at]].concat());
     for tag in 1..=2 {
         caller.meet_refusal_paused_and_with_a_timeout(tag);
-        assert_eq!(caller.actor.of(caller.id).last(), Some(&Cue::Timeout(tag)), "the connect goes on");
+        assert_eq!(caller.actor.of_id(caller.id).last(), Some(&Call::Timeout(tag)), "the connect goes on");
     }
-    caller.turn_until_told(&Cue::Open);
-    assert_eq!(caller.actor.of(caller.id), [Cue::Timeout(1), Cue::Timeout(2), Cue::Open]);
+    caller.turn_until_told(&Call::Open);
+    assert_eq!(caller.actor.of_id(caller.id), [Call::Timeout(1), Call::Timeout(2), Call::Open]);
     // The pause still holds, and what was sent meanwhile is not lost.
     let peer = listener.accept().unwrap().0;
     std::io::Write::write_all(&mut &peer, b"hello").unwrap();
     caller.host.collect(1).iter().for_each(|event| assert!(caller.reactor.handle(event)));
     caller.reactor.settle(&mut caller.actor, caller.now);
-    assert_eq!(caller.actor.of(caller.id).len(), 3);
+    assert_eq!(caller.actor.of_id(caller.id).len(), 3);
     caller.reactor.net().resume_reading(caller.id);
-    caller.turn_until_told(&Cue::Data(b"hello".to_vec()));
+    caller.turn_until_told(&Call::Data(b"hello".to_vec()));
 }
 
 #[test]
 fn the_refusal_of_the_last_address_ends_the_connect() {
-    let end = Cue::Close(CloseKind::ConnectFailed);
+    let end = Call::Close(CloseKind::ConnectFailed);
     for timeouts in 0..=3 {
         let mut caller = Caller::new(&nobody(3));
         for tag in 1..=timeouts {
             caller.meet_refusal_paused_and_with_a_timeout(tag);
         }
         caller.turn_until_told(&end);
-        let of_timeouts = (1..=timeouts).map(Cue::Timeout);
+        let of_timeouts = (1..=timeouts).map(Call::Timeout);
         let expected: Vec<_> = of_timeouts.chain([end.clone()]).collect();
-        assert_eq!(caller.actor.of(caller.id), expected);
+        assert_eq!(caller.actor.of_id(caller.id), expected);
         assert_eq!(caller.reactor.net().stats().open, 0);
     }
 }
@@ -124,7 +121,7 @@ fn what_is_sent_while_connecting_goes_to_the_address_that_answers() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut caller = Caller::new(&[nobody(2), vec![listener.local_addr().unwrap()]].concat());
     caller.reactor.net().send_all(caller.id, b"a greeting");
-    caller.turn_until_told(&Cue::Open);
+    caller.turn_until_told(&Call::Open);
     let (host, reactor) = (&mut caller.host, &mut caller.reactor);
     host.turn_until_quiet(reactor, &mut caller.actor, caller.now);
     let mut greeting = [0; 10];

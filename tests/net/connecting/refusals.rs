@@ -7,12 +7,9 @@ use std::{
 
 use tidegate::{CloseKind, ConnId, Net, Options, Reactor};
 
-use crate::support::{
-    Host,
-    actor::{Actor, Cue},
-};
+use crate::support::{Actor, Call, Host};
 
-const REFUSED: Cue = Cue::Close(CloseKind::ConnectFailed);
+const REFUSED: Call = Call::Close(CloseKind::ConnectFailed);
 
 /// Where nobody listens any more.
 fn nobody() -> SocketAddr {
@@ -58,9 +55,9 @@ fn a_refusal_ends_a_connection_that_is_still_connecting_with_connect_failed() {
         host.collect(1).iter().for_each(|event| assert!(reactor.handle(event)));
         reactor.settle(&mut actor, now);
         host.turn_until_quiet(&mut reactor, &mut actor, now);
-        let timeout = actor.notes.iter().position(|note| note.cue == Cue::Timeout(7));
-        let expected = if timeout.is_some() { vec![Cue::Timeout(7), REFUSED] } else { vec![REFUSED] };
-        assert_eq!(actor.of(id), expected, "{what}");
+        let timeout = actor.notes.iter().position(|note| note.call == Call::Timeout(7));
+        let expected = if timeout.is_some() { vec![Call::Timeout(7), REFUSED] } else { vec![REFUSED] };
+        assert_eq!(actor.of_id(id), expected, "{what}");
         assert_eq!(what.contains("timeout"), timeout.is_some(), "{what}");
         assert_eq!((reactor.net().stats().open, reactor.net().stats().buffered), (0, 0), "{what}");
     }
@@ -76,6 +73,6 @@ fn a_timeout_of_a_connection_that_is_paused_does_not_hide_that_it_was_establishe
     reactor.settle(&mut actor, now);
     MEANWHILE[0].1(reactor.net(), id);
     host.collect(1).iter().for_each(|event| assert!(reactor.handle(event)));
-    host.turn_until(&mut reactor, &mut actor, now, |actor, _| actor.has_heard(&Cue::Open));
-    assert_eq!(actor.of(id), [Cue::Timeout(7), Cue::Open]);
+    host.turn_until(&mut reactor, &mut actor, now, |actor, _| actor.has_heard(&Call::Open));
+    assert_eq!(actor.of_id(id), [Call::Timeout(7), Call::Open]);
 }

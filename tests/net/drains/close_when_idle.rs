@@ -4,11 +4,7 @@ use std::time::{Duration, Instant};
 
 use tidegate::{Accepted, CloseKind, CloseReason, Conn, ConnId, Handler, Net, Options, testing::Rehearsal};
 
-use crate::support::{
-    Host,
-    actor::{Actor, Cue},
-    connect,
-};
+use crate::support::{Actor, Call, Host, connect};
 
 const A_DAY: Duration = Duration::from_secs(24 * 3600);
 const QUIET: Duration = Duration::from_secs(1);
@@ -211,8 +207,8 @@ fn close_when_idle_without_a_drain_ends_with_closed() {
 
 #[test]
 fn close_when_idle_with_no_quiet_time_closes_when_nothing_is_left_to_do() {
-    let mut actor = Actor::new(|conn, cue| {
-        if let Cue::Data(bytes) = cue {
+    let mut actor = Actor::with_conn(|conn, cue| {
+        if let Call::Data(bytes) = cue {
             conn.close_when_idle(Duration::ZERO);
             conn.send_all(bytes);
         }

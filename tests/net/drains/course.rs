@@ -46,7 +46,7 @@ fn a_drain_serves_whoever_had_connected_and_nobody_else() {
         assert_eq!(read_out(&mut client), (b"bye".to_vec(), End::Eof));
     }
     host.turn_until(&mut reactor, &mut recorder, now, |_, net| net.stats().open == 0);
-    assert_eq!((recorder.calls.len(), reactor.net().stats().drain_resets), (15, 0));
+    assert_eq!((recorder.notes.len(), reactor.net().stats().drain_resets), (15, 0));
 }
 
 #[test]
@@ -262,6 +262,6 @@ fn the_deadline_of_a_drain_that_has_ended_concerns_nobody() {
     host.turn_until(&mut reactor, &mut recorder, now, |recorder, _| recorder.has_opened(0));
     host.turn_until_quiet(&mut reactor, &mut recorder, now);
     let turn = reactor.settle(&mut recorder, now + Duration::from_secs(10));
-    assert!(!turn.finished && !recorder.has_closed(0), "{:?}", recorder.calls);
+    assert!(!turn.finished && !recorder.has_closed(0), "{:?}", recorder.calls());
     assert_eq!(reactor.timeout(now), None);
 }

@@ -63,7 +63,7 @@ fn a_second_drain_before_the_first_has_begun_resets_without_accepting_the_backlo
                 "{how}: nobody is asked to finish"
             );
         }
-        assert_eq!(recorder.calls.len(), 4, "{how}");
+        assert_eq!(recorder.notes.len(), 4, "{how}");
         assert!(is_refused(at), "{how}: the listener is closed");
         clients.iter_mut().for_each(|client| assert_eq!(read_out(client), (vec![], End::Reset)));
         assert_eq!(event_loop.next_deadline(), None, "{how}: no timer stays behind");

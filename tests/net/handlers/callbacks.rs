@@ -12,7 +12,7 @@ use tidegate::{
 };
 
 use crate::support::{
-    Call, Host, PATIENCE, Recorder, actor::Actor, connect, connect_open, id_of, is_due, listening, read_out,
+    Actor, Call, Host, PATIENCE, Recorder, connect, connect_open, id_of, is_due, listening, read_out,
     turn_until, within,
 };
 
@@ -258,7 +258,7 @@ fn what_is_sent_between_turns_goes_out_with_flush_or_with_the_next_turn() {
     event_loop.turn(&mut recorder, Some(PATIENCE)).unwrap();
     assert_eq!((event_loop.net().stats().sends, event_loop.next_deadline()), (4, None));
     expect(&mut clients[1], b"with the turn");
-    assert_eq!(recorder.calls.len(), 3, "none of it is a callback");
+    assert_eq!(recorder.notes.len(), 3, "none of it is a callback");
 }
 
 /// Knows when a callback is under way, and asks for whatever could make another one at once.
@@ -351,7 +351,7 @@ fn what_is_not_done_at_the_end_of_a_turn_is_due_in_the_next() {
         turns += 1;
     }
     assert!(turns > 2 && event_loop.next_deadline().is_none());
-    let order: Vec<_> = recorder.calls[CONNECTIONS..].iter().map(|(who, _)| *who).collect();
+    let order: Vec<_> = recorder.calls()[CONNECTIONS..].iter().map(|(who, _)| *who).collect();
     assert_eq!(order, (0..CONNECTIONS as u32).collect::<Vec<_>>(), "each once, leftovers first");
 }
 

@@ -8,9 +8,7 @@ use std::{
 use tidegate::{EventLoop, ListenOptions, Options, testing::Rehearsal};
 
 use crate::support::{
-    Call, Echo, PATIENCE, Recorder, Server,
-    actor::{Actor, Cue},
-    assert_same, connect, exchange, listening, turn_until,
+    Actor, Call, Echo, PATIENCE, Recorder, Server, assert_same, connect, exchange, listening, turn_until,
 };
 
 type Change = fn(Options) -> Options;
@@ -96,7 +94,7 @@ fn an_option_that_is_zero_stops_neither_a_part_of_a_message_nor_a_full_outbox() 
         rehearsal.capacity(client, usize::MAX);
         rehearsal.settle(&mut actor);
         assert_same(&rehearsal.sent(client), &[&[b'.'; 2000][..], b"more"].concat());
-        assert!(!actor.has_heard(&Cue::Eof) && rehearsal.is_open(client), "{name}");
+        assert!(!actor.has_heard(&Call::Eof) && rehearsal.is_open(client), "{name}");
     }
 }
 

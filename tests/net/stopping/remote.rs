@@ -10,11 +10,7 @@ use std::{
 use mio::{Events, Poll, Token, Waker};
 use tidegate::{CloseKind, EventLoop, Options, Reactor};
 
-use crate::support::{
-    End, PATIENCE,
-    actor::{Actor, Cue},
-    connect, listening, read_out, turn_until, within,
-};
+use crate::support::{Actor, Call, End, PATIENCE, connect, listening, read_out, turn_until, within};
 
 const A_DAY: Duration = Duration::from_secs(24 * 3600);
 const NOT_AT_ALL: Option<Duration> = Some(Duration::ZERO);
@@ -23,7 +19,7 @@ const NOT_AT_ALL: Option<Duration> = Some(Duration::ZERO);
 fn with_a_client(actor: &mut Actor<'_>) -> (EventLoop, TcpStream) {
     let (mut event_loop, at) = listening(Options::default());
     let client = connect(at);
-    turn_until(&mut event_loop, actor, |actor, _| actor.has_heard(&Cue::Open));
+    turn_until(&mut event_loop, actor, |actor, _| actor.has_heard(&Call::Open));
     (event_loop, client)
 }
 
@@ -35,7 +31,7 @@ fn two_drains_before_a_turn_are_two() {
     remote.drain(A_DAY);
     remote.drain(A_DAY);
     assert!(event_loop.turn(&mut actor, Some(PATIENCE)).unwrap().finished, "the second one means now");
-    assert_eq!(actor.notes.last().unwrap().cue, Cue::Close(CloseKind::Aborted));
+    assert_eq!(actor.notes.last().unwrap().call, Call::Close(CloseKind::Aborted));
     assert_eq!(read_out(&mut client).1, End::Reset);
     assert_eq!(event_loop.net().stats().drain_resets, 1);
 }
@@ -47,7 +43,7 @@ fn a_second_drain_in_a_later_turn_ends_at_once() {
     let remote = event_loop.remote();
     remote.drain(A_DAY);
     assert!(!event_loop.turn(&mut actor, Some(PATIENCE)).unwrap().finished);
-    assert_eq!(actor.notes.last().unwrap().cue, Cue::Drain);
+    assert_eq!(actor.notes.last().unwrap().call, Call::Drain);
     assert!(event_loop.next_deadline().unwrap() > Instant::now() + A_DAY / 2);
     remote.clone().drain(A_DAY);
     assert!(event_loop.turn(&mut actor, Some(PATIENCE)).unwrap().finished);
@@ -86,8 +82,8 @@ fn a_stop_and_a_drain_at_once_are_both() {
     remote.stop();
     remote.wake();
     assert!(event_loop.turn(&mut actor, Some(PATIENCE)).unwrap().finished);
-    let cues: Vec<_> = actor.cues();
-    assert!(cues.contains(&Cue::Wake) && cues.contains(&Cue::Drain), "{cues:?}");
+    let cues: Vec<_> = actor.take_calls();
+    assert!(cues.contains(&Call::Wake) && cues.contains(&Call::Drain), "{cues:?}");
     assert_eq!(event_loop.net().stats().open, 1);
 }
 
@@ -110,7 +106,7 @@ fn a_guest_is_woken_by_the_hosts_waker() {
         assert_eq!(guests[asked].timeout(now), NOT_AT_ALL, "a wake is work");
         assert_eq!(guests[other].timeout(now), None, "the waker is shared, and the wakes are not");
         (0..2).for_each(|n| assert!(!guests[n].settle(&mut actors[n], now).finished));
-        assert_eq!((actors[asked].cues(), actors[other].cues()), (vec![Cue::Wake], vec![]));
+        assert_eq!((actors[asked].take_calls(), actors[other].take_calls()), (vec![Call::Wake], vec![]));
     }
     remotes[0].stop();
     let now = Instant::now();
@@ -132,7 +128,7 @@ fn a_guest_that_sleeps_in_the_hosts_poll_can_be_drained() {
             poll.poll(&mut events, guest.timeout(now).or(Some(PATIENCE))).unwrap();
             events.iter().for_each(|event| _ = guest.handle(event));
             if guest.settle(&mut actor, Instant::now()).finished {
-                return actor.cues();
+                return actor.take_calls();
             }
             assert!(Instant::now() < now + PATIENCE, "nobody woke it");
         }
@@ -140,7 +136,7 @@ fn a_guest_that_sleeps_in_the_hosts_poll_can_be_drained() {
     let remote = remotes.recv_timeout(PATIENCE).unwrap();
     remote.wake();
     remote.drain(A_DAY);
-    assert_eq!(within(|| hosting.join().unwrap()), [Cue::Wake]);
+    assert_eq!(within(|| hosting.join().unwrap()), [Call::Wake]);
     remote.wake(); // the loop has gone, and so has its poll
 }
 
@@ -151,5 +147,5 @@ fn a_wake_is_told_before_the_timers_of_its_turn() {
     event_loop.net().set_timer(Instant::now(), 1);
     event_loop.remote().wake();
     event_loop.turn(&mut actor, NOT_AT_ALL).unwrap();
-    assert_eq!(actor.cues(), [Cue::Wake, Cue::Timer(1)]);
+    assert_eq!(actor.take_calls(), [Call::Wake, Call::Timer(1)]);
 }

@@ -9,11 +9,7 @@ use std::{
 
 use tidegate::{CloseKind, ConnId, Options, Reactor, testing::Rehearsal};
 
-use crate::support::{
-    Host,
-    actor::{Actor, Cue},
-    connect,
-};
+use crate::support::{Actor, Call, Host, connect};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MOMENT: Duration = Duration::from_millis(1);
@@ -42,7 +38,7 @@ fn connected(actor: &mut Actor<'_>) -> (Host, Reactor, TcpStream, Instant) {
     let (mut host, now) = (Host::new(), Instant::now());
     let (mut reactor, at) = host.listening(.., Options::default().idle_timeout(Some(IDLE)));
     let client = connect(at);
-    host.turn_until(&mut reactor, actor, now, |actor, _| actor.has_heard(&Cue::Open));
+    host.turn_until(&mut reactor, actor, now, |actor, _| actor.has_heard(&Call::Open));
     host.turn_until_quiet(&mut reactor, actor, now);
     (host, reactor, client, now)
 }
@@ -52,7 +48,7 @@ fn a_silent_peer_is_ended_when_its_time_is_over_and_not_before() {
     let mut actor = Actor::idle();
     let (mut rehearsal, client) = rehearse(&mut actor, Some(IDLE));
     assert_ends_after(&mut rehearsal, &mut actor, client, IDLE);
-    assert_eq!(actor.of(client), [Cue::Open, Cue::Close(CloseKind::IdleTimeout)]);
+    assert_eq!(actor.of_id(client), [Call::Open, Call::Close(CloseKind::IdleTimeout)]);
     assert!(rehearsal.is_ended(client) && !rehearsal.is_reset(client), "there was nothing to cut off");
     assert_eq!(rehearsal.net().stats().closed_by(CloseKind::IdleTimeout), 1);
 }
@@ -114,8 +110,8 @@ fn what_the_kernel_takes_puts_it_off_and_what_merely_waits_does_not() {
 #[test]
 fn what_is_sent_between_turns_or_from_on_timer_puts_it_off() {
     let to = Cell::new(None);
-    let mut actor = Actor::idle().alone(|net, cue| {
-        if let Cue::Timer(_) = cue {
+    let mut actor = Actor::idle().with_net(|net, cue| {
+        if let Call::Timer(_) = cue {
             net.send_all(to.get().unwrap(), b"ping");
         }
     });
@@ -142,12 +138,12 @@ fn assert_pushes_put_it_off(len: usize, pushes: &[fn(&mut Reactor, ConnId)]) {
     let late = now + IDLE + SECOND;
     assert_eq!(reactor.timeout(late), Some(Duration::ZERO));
     host.turn_until_quiet(&mut reactor, &mut actor, late);
-    assert_eq!(actor.of(id), [Cue::Open]);
+    assert_eq!(actor.of_id(id), [Call::Open]);
     client.read_exact(&mut vec![0; len]).unwrap();
     host.turn_until_quiet(&mut reactor, &mut actor, late + IDLE - MOMENT);
-    assert_eq!(actor.of(id), [Cue::Open], "nothing has moved for less than the whole time");
+    assert_eq!(actor.of_id(id), [Call::Open], "nothing has moved for less than the whole time");
     host.turn_until_quiet(&mut reactor, &mut actor, late + IDLE);
-    assert_eq!(actor.of(id), [Cue::Open, Cue::Close(CloseKind::IdleTimeout)]);
+    assert_eq!(actor.of_id(id), [Call::Open, Call::Close(CloseKind::IdleTimeout)]);
     assert_eq!(client.read(&mut [0]).unwrap(), 0, "it has had all");
 }
 
@@ -185,8 +181,8 @@ fn a_send_that_still_waits_when_the_time_is_over_goes_out_and_puts_it_off() {
 
 #[test]
 fn what_is_sent_from_on_timeout_puts_it_off() {
-    let mut actor = Actor::new(|conn, cue| {
-        if let Cue::Timeout(_) = cue {
+    let mut actor = Actor::with_conn(|conn, cue| {
+        if let Call::Timeout(_) = cue {
             conn.send_all(b"ping");
         }
     });
@@ -266,8 +262,8 @@ fn a_peer_whose_reading_was_resumed_has_its_whole_time() {
 
 #[test]
 fn a_close_has_bounds_of_its_own() {
-    let mut actor = Actor::new(|conn, cue| {
-        if let Cue::Data(_) = cue {
+    let mut actor = Actor::with_conn(|conn, cue| {
+        if let Call::Data(_) = cue {
             conn.send_all(b"more than the peer takes");
             conn.close();
         }
@@ -305,9 +301,9 @@ fn the_idle_timeout_can_be_taken_back_and_set_again() {
 
 #[test]
 fn a_handler_can_set_it_for_a_connection_in_a_callback() {
-    let mut actor = Actor::new(|conn, cue| match cue {
-        Cue::Open => conn.set_idle_timeout(Some(2 * SECOND)),
-        Cue::Data(_) => conn.set_idle_timeout(Some(5 * SECOND)),
+    let mut actor = Actor::with_conn(|conn, cue| match cue {
+        Call::Open => conn.set_idle_timeout(Some(2 * SECOND)),
+        Call::Data(_) => conn.set_idle_timeout(Some(5 * SECOND)),
         _ => {}
     });
     let (mut rehearsal, client) = rehearse(&mut actor, None);
@@ -324,7 +320,7 @@ fn an_idle_timeout_set_before_the_connection_is_established_is_kept() {
     let id = reactor.net().connect(&at.into(), ());
     reactor.net().conn(id).unwrap().set_idle_timeout(Some(IDLE));
     host.turn_until(&mut reactor, &mut actor, now, |actor, net| {
-        actor.of(id) == [Cue::Open] && net.stats().accepted == 1
+        actor.of_id(id) == [Call::Open] && net.stats().accepted == 1
     });
     host.turn_until_quiet(&mut reactor, &mut actor, now);
     assert_eq!(reactor.next_deadline(), Some(now + IDLE));
@@ -332,8 +328,8 @@ fn an_idle_timeout_set_before_the_connection_is_established_is_kept() {
 
 #[test]
 fn a_byte_a_second_is_not_idle_and_is_ended_by_a_deadline() {
-    let mut actor = Actor::new(|conn, cue| {
-        if *cue == Cue::Open {
+    let mut actor = Actor::with_conn(|conn, cue| {
+        if *cue == Call::Open {
             let at = conn.net().now() + 60 * SECOND;
             conn.set_deadline(Some(at));
         }
@@ -368,5 +364,5 @@ fn a_deadline_can_be_moved_and_taken_back() {
     assert!(rehearsal.is_open(client));
     rehearsal.advance(&mut actor, MOMENT);
     assert_eq!(rehearsal.why(client), Some(CloseKind::Deadline));
-    assert_eq!(actor.of(client).len(), 2, "opened, and ended once");
+    assert_eq!(actor.of_id(client).len(), 2, "opened, and ended once");
 }

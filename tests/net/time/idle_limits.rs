@@ -8,10 +8,7 @@ use std::{
 
 use tidegate::{CloseKind, Conn, ConnId, Options, Reactor, testing::Rehearsal};
 
-use crate::support::{
-    self, Host,
-    actor::{Actor, Cue},
-};
+use crate::support::{self, Actor, Call, Host};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MOMENT: Duration = Duration::from_millis(1);
@@ -60,13 +57,13 @@ fn the_idle_timeout_counts_from_the_opening_of_a_connection() {
         assert_eq!(reactor.timeout(start), None, "{name}: no timer runs yet");
         let late = start + 10 * IDLE;
         reactor.settle(&mut actor, late);
-        assert_eq!(actor.of(id), [], "{name}");
+        assert_eq!(actor.of_id(id), [], "{name}");
 
-        host.turn_until(&mut reactor, &mut actor, late, |actor, _| !actor.of(id).is_empty());
+        host.turn_until(&mut reactor, &mut actor, late, |actor, _| !actor.of_id(id).is_empty());
         host.turn_until_quiet(&mut reactor, &mut actor, late);
         assert_eq!(reactor.next_deadline(), Some(late + IDLE), "{name}");
         host.turn_until_quiet(&mut reactor, &mut actor, late + IDLE);
-        assert_eq!(actor.of(id), [Cue::Open, Cue::Close(CloseKind::IdleTimeout)], "{name}");
+        assert_eq!(actor.of_id(id), [Call::Open, Call::Close(CloseKind::IdleTimeout)], "{name}");
     }
 }
 
@@ -102,7 +99,7 @@ fn a_connection_that_is_still_connecting_is_not_idle() {
         let now = start + turn * IDLE;
         reactor.settle(&mut actor, now);
         for (id, (name, wish)) in ids.iter().zip(WISHES) {
-            assert_eq!(actor.of(*id), [], "{name}, before turn {turn}");
+            assert_eq!(actor.of_id(*id), [], "{name}, before turn {turn}");
             wish(&mut reactor.net().conn(*id).unwrap());
         }
         reactor.settle(&mut actor, now);
@@ -163,10 +160,10 @@ fn a_turn_that_comes_late_ends_a_silent_connection_at_once() {
         let (mut reactor, at) = host.listening(.., Options::default().idle_timeout(Some(idle_timeout)));
         let mut actor = Actor::idle();
         let _client = support::connect(at);
-        host.turn_until(&mut reactor, &mut actor, start, |actor, _| actor.has_heard(&Cue::Open));
+        host.turn_until(&mut reactor, &mut actor, start, |actor, _| actor.has_heard(&Call::Open));
         host.turn_until_quiet(&mut reactor, &mut actor, start);
         host.turn_until_quiet(&mut reactor, &mut actor, start + idle_timeout + late);
-        let life = [Cue::Open, Cue::Close(CloseKind::IdleTimeout)];
-        assert_eq!(actor.cues(), life, "{idle_timeout:?}, and the turn is {late:?} late");
+        let life = [Call::Open, Call::Close(CloseKind::IdleTimeout)];
+        assert_eq!(actor.take_calls(), life, "{idle_timeout:?}, and the turn is {late:?} late");
     }
 }

@@ -7,11 +7,7 @@ use std::{
 
 use tidegate::{CloseKind, Conn, ConnId, Options, Reactor, TimerId, testing::Rehearsal};
 
-use crate::support::{
-    Host,
-    actor::{Actor, Cue},
-    connect,
-};
+use crate::support::{Actor, Call, Host, connect};
 
 const SECOND: Duration = Duration::from_secs(1);
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -36,9 +32,9 @@ fn connected(actor: &mut Actor<'_>) -> (Host, Reactor, std::net::TcpStream, Conn
     let (mut host, now) = (Host::new(), Instant::now());
     let (mut reactor, at) = host.listening(.., Options::default());
     let client = connect(at);
-    host.turn_until(&mut reactor, actor, now, |actor, _| actor.has_heard(&Cue::Open));
+    host.turn_until(&mut reactor, actor, now, |actor, _| actor.has_heard(&Call::Open));
     host.turn_until_quiet(&mut reactor, actor, now);
-    let id = actor.notes[0].who.unwrap();
+    let id = actor.notes[0].id.unwrap();
     (host, reactor, client, id, now)
 }
 
@@ -55,13 +51,14 @@ fn timers_fire_by_deadline_and_equal_ones_in_the_order_they_were_set() {
     rehearsal.net().set_timer(now + SECOND, 6);
     actor.notes.clear();
     rehearsal.advance(&mut actor, 2 * SECOND);
-    let fired = [Cue::Timer(4), Cue::Timer(1), Cue::Timer(3), Cue::Timeout(5), Cue::Timer(6), Cue::Timer(2)];
+    let fired =
+        [Call::Timer(4), Call::Timer(1), Call::Timer(3), Call::Timeout(5), Call::Timer(6), Call::Timer(2)];
     for (note, seconds) in actor.notes.iter().zip([0, 1, 1, 1, 1, 2]) {
-        assert_eq!(note.at, now + seconds * SECOND, "{:?}", note.cue);
+        assert_eq!(note.at, now + seconds * SECOND, "{:?}", note.call);
     }
-    assert_eq!(actor.cues(), fired);
+    assert_eq!(actor.take_calls(), fired);
     rehearsal.advance(&mut actor, YEAR);
-    assert_eq!(actor.cues(), [Cue::Timer(0)], "each one once");
+    assert_eq!(actor.take_calls(), [Call::Timer(0)], "each one once");
 }
 
 #[test]
@@ -69,11 +66,11 @@ fn a_timer_fires_at_its_time_and_not_before() {
     let (mut actor, (_host, mut reactor, now)) = (Actor::idle(), alone());
     reactor.net().set_timer(now + SECOND, 1);
     reactor.settle(&mut actor, now + SECOND - Duration::from_nanos(1));
-    assert_eq!(actor.cues(), []);
+    assert_eq!(actor.take_calls(), []);
     reactor.settle(&mut actor, now + SECOND);
-    assert_eq!(actor.cues(), [Cue::Timer(1)]);
+    assert_eq!(actor.take_calls(), [Call::Timer(1)]);
     reactor.settle(&mut actor, now + 2 * SECOND);
-    assert_eq!(actor.cues(), []);
+    assert_eq!(actor.take_calls(), []);
 }
 
 #[test]
@@ -90,7 +87,7 @@ fn cancel_timer_says_whether_there_was_one() {
     }
     actor.notes.clear();
     rehearsal.advance(&mut actor, SECOND);
-    assert_eq!(actor.cues(), [Cue::Timer(1), Cue::Timeout(4)]);
+    assert_eq!(actor.take_calls(), [Call::Timer(1), Call::Timeout(4)]);
     // They are set after the others fired, so in the same places.
     let later = [5, 6].map(|tag| rehearsal.net().set_timer(now + 2 * SECOND, tag));
     for timer in [plain, timeout, fires, times_out] {
@@ -102,8 +99,8 @@ fn cancel_timer_says_whether_there_was_one() {
 #[test]
 fn a_timer_that_is_due_can_be_cancelled_by_one_that_fires_before_it() {
     let (second, third) = (Cell::new(None::<TimerId>), Cell::new(None::<TimerId>));
-    let mut actor = Actor::idle().alone(|net, cue| {
-        if *cue == Cue::Timer(1) {
+    let mut actor = Actor::idle().with_net(|net, cue| {
+        if *cue == Call::Timer(1) {
             assert!(net.cancel_timer(second.get().unwrap()) && net.cancel_timer(third.get().unwrap()));
         }
     });
@@ -114,14 +111,14 @@ fn a_timer_that_is_due_can_be_cancelled_by_one_that_fires_before_it() {
     third.set(Some(rehearsal.net().conn(client).unwrap().set_timeout(now + SECOND, 3)));
     actor.notes.clear();
     rehearsal.advance(&mut actor, YEAR);
-    assert_eq!(actor.cues(), [Cue::Timer(1)]);
+    assert_eq!(actor.take_calls(), [Call::Timer(1)]);
 }
 
 #[test]
 fn a_timer_that_sets_itself_again_in_the_past_fires_once_a_turn() {
     let (_host, mut reactor, now) = alone();
-    let mut actor = Actor::idle().alone(|net, cue| {
-        if *cue == Cue::Timer(1) {
+    let mut actor = Actor::idle().with_net(|net, cue| {
+        if *cue == Call::Timer(1) {
             net.set_timer(now, 1);
         }
     });
@@ -130,17 +127,17 @@ fn a_timer_that_sets_itself_again_in_the_past_fires_once_a_turn() {
     for turn in 0..10 {
         let now = now + SECOND + turn * Duration::from_millis(1);
         assert!(!reactor.settle(&mut actor, now).finished);
-        assert_eq!(actor.cues(), [Cue::Timer(1)]);
+        assert_eq!(actor.take_calls(), [Call::Timer(1)]);
         assert_eq!(reactor.timeout(now), Some(Duration::ZERO), "it is due again");
     }
     reactor.settle(&mut actor, now + 3 * SECOND);
-    assert_eq!(actor.cues(), [Cue::Timer(1), Cue::Timer(2)], "the other one has its turn");
+    assert_eq!(actor.take_calls(), [Call::Timer(1), Call::Timer(2)], "the other one has its turn");
 }
 
 #[test]
 fn a_timer_set_while_another_fires_comes_in_its_order() {
-    let mut actor = Actor::idle().alone(|net, cue| {
-        if *cue == Cue::Timer(0) {
+    let mut actor = Actor::idle().with_net(|net, cue| {
+        if *cue == Call::Timer(0) {
             let now = net.now();
             [3, 1, 2].into_iter().for_each(|n| _ = net.set_timer(now + n * SECOND, n.into()));
         }
@@ -149,7 +146,7 @@ fn a_timer_set_while_another_fires_comes_in_its_order() {
     rehearsal.net().set_timer(now + SECOND, 0);
     rehearsal.advance(&mut actor, 10 * SECOND);
     for (note, (tag, seconds)) in actor.notes.iter().zip([(0, 1), (1, 2), (2, 3), (3, 4)]) {
-        assert_eq!((&note.cue, note.at), (&Cue::Timer(tag), now + seconds * SECOND));
+        assert_eq!((&note.call, note.at), (&Call::Timer(tag), now + seconds * SECOND));
     }
     assert_eq!(actor.notes.len(), 4);
 }
@@ -163,9 +160,9 @@ fn a_timer_may_be_centuries_ahead() {
     let never = reactor.net().set_timer(now + 100_000 * YEAR, 100_000);
     assert_eq!(reactor.next_deadline(), Some(now + 400 * YEAR));
     reactor.settle(&mut actor, now + 399 * YEAR);
-    assert_eq!(actor.cues(), []);
+    assert_eq!(actor.take_calls(), []);
     reactor.settle(&mut actor, now + 400 * YEAR);
-    assert_eq!(actor.cues(), [Cue::Timer(400)]);
+    assert_eq!(actor.take_calls(), [Call::Timer(400)]);
     assert_eq!(reactor.next_deadline(), Some(now + 500 * YEAR));
     assert!(reactor.net().cancel_timer(far) && reactor.net().cancel_timer(never));
     assert_eq!(reactor.next_deadline(), None);
@@ -180,8 +177,8 @@ fn the_timers_of_a_connection_die_with_it() {
         (|conn| conn.shutdown_write(), CloseKind::Eof),
     ];
     for (end, why) in ends {
-        let mut actor = Actor::new(|conn, cue| {
-            if let Cue::Data(_) = cue {
+        let mut actor = Actor::with_conn(|conn, cue| {
+            if let Call::Data(_) = cue {
                 let now = conn.net().now();
                 (0..3).for_each(|tag| _ = conn.set_timeout(now + SECOND, tag));
                 conn.set_deadline(Some(now + SECOND));
@@ -195,19 +192,19 @@ fn the_timers_of_a_connection_die_with_it() {
         // The peer ends as well, so no close has to wait for it.
         client.shutdown(std::net::Shutdown::Write).unwrap();
         host.turn_until(&mut reactor, &mut actor, now, |actor, net| {
-            actor.has_heard(&Cue::Close(why)) && net.stats().open == 0
+            actor.has_heard(&Call::Close(why)) && net.stats().open == 0
         });
         assert_eq!(reactor.next_deadline(), None, "{why:?}");
         actor.notes.clear();
         reactor.settle(&mut actor, now + YEAR);
-        assert_eq!(actor.of(id), [], "{why:?}");
+        assert_eq!(actor.of_id(id), [], "{why:?}");
     }
 }
 
 #[test]
 fn no_timeout_comes_for_a_connection_that_is_being_closed() {
-    let mut actor = Actor::new(|conn, cue| {
-        if let Cue::Data(_) = cue {
+    let mut actor = Actor::with_conn(|conn, cue| {
+        if let Call::Data(_) = cue {
             let now = conn.net().now();
             conn.set_timeout(now + SECOND, 7);
             conn.send_all(b"more than the peer takes");
@@ -220,7 +217,7 @@ fn no_timeout_comes_for_a_connection_that_is_being_closed() {
     rehearsal.receive(&mut actor, client, b"go");
     rehearsal.advance(&mut actor, 10 * SECOND);
     assert!(rehearsal.is_open(client), "it is still flushing");
-    assert_eq!(actor.of(client), [Cue::Open, Cue::Data(b"go".to_vec())]);
+    assert_eq!(actor.of_id(client), [Call::Open, Call::Data(b"go".to_vec())]);
     rehearsal.capacity(client, usize::MAX);
     rehearsal.receive(&mut actor, client, b"");
     assert_eq!(rehearsal.sent(client), b"more than the peer takes");
@@ -229,13 +226,13 @@ fn no_timeout_comes_for_a_connection_that_is_being_closed() {
 
 #[test]
 fn on_timeout_meets_a_connection_that_works() {
-    let mut actor = Actor::new(|conn, cue| match cue {
-        Cue::Timeout(tag @ 1..3) => {
+    let mut actor = Actor::with_conn(|conn, cue| match cue {
+        Call::Timeout(tag @ 1..3) => {
             write!(conn, "tick {tag} ");
             let at = conn.net().now() + SECOND;
             conn.set_timeout(at, tag + 1);
         }
-        Cue::Timeout(_) => {
+        Call::Timeout(_) => {
             conn.send_all(b"bye");
             conn.close();
         }
@@ -254,8 +251,8 @@ fn on_timeout_meets_a_connection_that_works() {
 
 #[test]
 fn one_turn_has_one_time() {
-    let mut actor = Actor::new(|conn, cue| {
-        if let Cue::Data(_) = cue {
+    let mut actor = Actor::with_conn(|conn, cue| {
+        if let Call::Data(_) = cue {
             conn.close();
         }
     });
@@ -273,10 +270,10 @@ fn one_turn_has_one_time() {
         reactor.settle(&mut actor, now);
         assert!(actor.notes.iter().all(|note| note.at == now));
         assert_eq!(reactor.net().now(), now, "and it lasts until the next");
-        let cues = actor.cues();
+        let cues = actor.take_calls();
         if later == YEAR {
-            let data = Cue::Data(b"go".to_vec());
-            assert_eq!(cues, [Cue::Timer(1), Cue::Timeout(2), data, Cue::Close(CloseKind::Closed)]);
+            let data = Call::Data(b"go".to_vec());
+            assert_eq!(cues, [Call::Timer(1), Call::Timeout(2), data, Call::Close(CloseKind::Closed)]);
         }
     }
 }
@@ -304,7 +301,7 @@ fn an_idle_timeout_asked_for_between_turns_counts_from_the_next() {
     reactor.settle(&mut actor, next);
     assert_eq!(reactor.next_deadline(), Some(next + 10 * SECOND));
     reactor.settle(&mut actor, next + 10 * SECOND);
-    assert_eq!(actor.time_of(&Cue::Close(CloseKind::IdleTimeout)), Some(next + 10 * SECOND));
+    assert_eq!(actor.time_of(&Call::Close(CloseKind::IdleTimeout)), Some(next + 10 * SECOND));
 }
 
 #[test]
@@ -321,15 +318,15 @@ fn a_hundred_thousand_timers_come_and_go() {
     assert!(kept.iter().rev().all(|timer| reactor.net().cancel_timer(*timer)));
     assert_eq!(reactor.next_deadline(), None);
     reactor.settle(&mut actor, now + SECOND);
-    assert_eq!(actor.cues(), []);
+    assert_eq!(actor.take_calls(), []);
 
     let now = now + SECOND;
     (0..COUNT).for_each(|n| _ = reactor.net().set_timer(now + Duration::from_micros(COUNT - n), n));
     reactor.settle(&mut actor, now + Duration::from_micros(COUNT / 2));
     assert_eq!(actor.notes.len() as u64, COUNT / 2);
     reactor.settle(&mut actor, now + SECOND);
-    let expected: Vec<_> = (0..COUNT).rev().map(Cue::Timer).collect();
-    assert!(actor.cues() == expected, "each once, the last one first");
+    let expected: Vec<_> = (0..COUNT).rev().map(Call::Timer).collect();
+    assert!(actor.take_calls() == expected, "each once, the last one first");
     assert_eq!(reactor.next_deadline(), None);
 }
 
@@ -352,8 +349,8 @@ fn a_hundred_thousand_timeouts_of_one_connection_come_and_go() {
     rehearsal.advance(&mut actor, Duration::from_micros(COUNT));
     let mut expected: Vec<u64> = odd.iter().map(|(n, _)| *n as u64).collect();
     expected.sort_by_key(|n| n * 7919 % COUNT);
-    let fired = actor.notes.iter().filter_map(|note| match note.cue {
-        Cue::Timeout(tag) => Some(tag),
+    let fired = actor.notes.iter().filter_map(|note| match note.call {
+        Call::Timeout(tag) => Some(tag),
         _ => None,
     });
     assert!(fired.eq(expected), "each of the others once, in the order of their times");

@@ -288,14 +288,14 @@ fn who_waits_for_the_next_turn_comes_before_who_has_been_served() {
     let (mut event_loop, _) = listening(Options::default().turn_budget(1).read_buffer(3).read_budget(3));
     let mut recorder = Recorder::new(|_, _, _, _| {});
     let pairs = Pair::several(&mut event_loop, &mut recorder, 4);
-    recorder.calls.clear();
+    recorder.notes.clear();
     pairs.iter().for_each(|pair| pair.send(b"onetwo"));
     event_loop.turn(&mut recorder, Some(PATIENCE)).unwrap();
     turn_on_hints_alone(&mut event_loop, &mut recorder);
-    let order: Vec<u32> = recorder.calls.iter().map(|(who, _)| *who).collect();
-    assert_eq!(order.len(), 8, "{:?}", recorder.calls);
+    let order: Vec<u32> = recorder.calls().iter().map(|(who, _)| *who).collect();
+    assert_eq!(order.len(), 8, "{:?}", recorder.calls());
     assert_eq!(order[..4], order[4..], "each had its turn before anyone had a second");
-    assert!(recorder.calls[4..].iter().all(|(_, call)| *call == Call::Data(b"two".to_vec())));
+    assert!(recorder.calls()[4..].iter().all(|(_, call)| *call == Call::Data(b"two".to_vec())));
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn connections_are_served_in_the_order_in_which_they_became_ready() {
         let (mut event_loop, _) = listening(Options::default().event_capacity(capacity));
         let mut recorder = Recorder::new(|_, _, _, _| {});
         let pairs = Pair::several(&mut event_loop, &mut recorder, CLIENTS);
-        recorder.calls.clear();
+        recorder.notes.clear();
         // Neither the order in which the connections began nor that of their slots: 7 and 150 have no common factor.
         let order: Vec<u32> = (0..CLIENTS).map(|n| n * 7 % CLIENTS).collect();
         for who in &order {
@@ -28,8 +28,8 @@ fn connections_are_served_in_the_order_in_which_they_became_ready() {
         }
         event_loop.turn(&mut recorder, Some(PATIENCE)).unwrap();
         turn_on_hints_alone(&mut event_loop, &mut recorder);
-        assert!(recorder.calls.iter().all(|(_, call)| *call == Call::Data(b"hello".to_vec())));
-        let served: Vec<u32> = recorder.calls.iter().map(|(who, _)| *who).collect();
+        assert!(recorder.calls().iter().all(|(_, call)| *call == Call::Data(b"hello".to_vec())));
+        let served: Vec<u32> = recorder.calls().iter().map(|(who, _)| *who).collect();
         assert_eq!(served, order, "event_capacity {capacity}");
     }
 }
