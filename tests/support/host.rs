@@ -11,7 +11,7 @@ use tidegate::{Handler, Net, Options, Reactor};
 
 use super::{PATIENCE, descriptors::raise_limit, own_loop::listen};
 
-/// A host with a poll of its own, which decides what a reactor is told, and when.
+/// A poll of the test.
 pub struct Host {
     pub poll: Poll,
     events: Events,
@@ -23,7 +23,7 @@ impl Host {
         Self { poll: Poll::new().unwrap(), events: Events::with_capacity(64) }
     }
 
-    /// A reactor in this poll, with a listener.
+    /// Makes a reactor in this poll, with a listener.
     pub fn listening<S>(
         &self,
         tokens: impl RangeBounds<usize>,
@@ -34,7 +34,7 @@ impl Host {
         (reactor, at)
     }
 
-    /// Waits for events of that many tokens, and hands none of them on.
+    /// Waits until events of `tokens` different tokens came, and hands none of them to a reactor.
     pub fn collect(&mut self, tokens: usize) -> Vec<Event> {
         let (end, mut all) = (Instant::now() + PATIENCE, Vec::<Event>::new());
         loop {
@@ -51,13 +51,13 @@ impl Host {
         }
     }
 
-    /// Hands over the events that are there, without a turn.
+    /// Hands the events that are there to the reactor, without a turn.
     pub fn poll_once<S>(&mut self, reactor: &mut Reactor<S>) {
         self.poll.poll(&mut self.events, Some(Duration::ZERO)).unwrap();
         self.events.iter().for_each(|event| assert!(reactor.handle(event)));
     }
 
-    /// Turns as the own loop does, at a time of the test's choice, until `done`.
+    /// Turns as `EventLoop` does until `done`, and passes `now` to each turn.
     pub fn turn_until<S, H: Handler<Session = S>>(
         &mut self,
         reactor: &mut Reactor<S>,
@@ -77,7 +77,7 @@ impl Host {
         }
     }
 
-    /// Turns until nothing is left to do and no event is there: what was not called by then is not going to be.
+    /// Turns until no event comes and nothing is left to do: no callback is to be expected after that.
     pub fn turn_until_quiet<S>(
         &mut self,
         reactor: &mut Reactor<S>,
@@ -97,7 +97,7 @@ impl Host {
     }
 }
 
-/// Whether a reactor has work that it needs no event for.
+/// True if the reactor asks for a turn now.
 pub fn is_due<S>(reactor: &Reactor<S>, now: Instant) -> bool {
     reactor.timeout(now).is_some_and(|wait| wait.is_zero())
 }

@@ -1,4 +1,4 @@
-//! A loop of its own in the thread of the test.
+//! An `EventLoop` in the thread of the test.
 
 use std::{
     net::{SocketAddr, TcpStream},
@@ -9,7 +9,7 @@ use tidegate::{ConnId, EventLoop, Handler, Net, Options};
 
 use super::{Act, Call, PATIENCE, Recorder, connect, descriptors::raise_limit};
 
-/// A loop with a listener, to be turned by the test.
+/// Makes a loop with a listener.
 pub fn listening<S>(options: Options) -> (EventLoop<S>, SocketAddr) {
     raise_limit();
     let mut event_loop = EventLoop::new(options).unwrap();
@@ -22,7 +22,7 @@ pub(super) fn listen<S>(net: &mut Net<S>) -> SocketAddr {
     net.local_address(listener).unwrap().socket_addrs()[0]
 }
 
-/// Turns until `done`; what never comes fails the test.
+/// Turns until `done`. Fails after [`PATIENCE`].
 pub fn turn_until<S, H: Handler<Session = S>>(
     event_loop: &mut EventLoop<S>,
     handler: &mut H,
@@ -36,7 +36,7 @@ pub fn turn_until<S, H: Handler<Session = S>>(
     }
 }
 
-/// Clients of a loop in the same thread, accepted in this order.
+/// Connects `count` clients to a loop in this thread, each after the one before was accepted.
 pub fn connect_open<A: Act<u32>>(
     event_loop: &mut EventLoop<u32>,
     at: SocketAddr,

@@ -1,5 +1,5 @@
-//! A connection that the test made and of which a reactor has adopted one end. What has arrived there can be seen from
-//! outside, so what a turn finds is no matter of luck.
+//! A connection of which a reactor has adopted one end. The test has a second descriptor of that end, and so can wait until
+//! bytes or a reset have arrived before it makes a turn.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -15,11 +15,11 @@ use super::{PATIENCE, connect};
 pub struct Pair {
     pub client: TcpStream,
     pub id: ConnId,
-    /// The same socket as the reactor's.
+    /// A second descriptor of the socket that the reactor has.
     twin: TcpStream,
 }
 
-/// Both ends of a connection.
+/// Returns both ends of a connection.
 pub fn connected() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = connect(listener.local_addr().unwrap());
@@ -33,7 +33,7 @@ impl Pair {
         Self { client, id: net.adopt_stream(end, session).unwrap(), twin }
     }
 
-    /// Several of them, numbered, in a loop that has nothing more to do.
+    /// Makes `count` pairs, whose sessions are the numbers from 0, and turns until the loop has nothing to do.
     pub fn several(
         event_loop: &mut EventLoop<u32>,
         handler: &mut impl Handler<Session = u32>,
@@ -44,7 +44,7 @@ impl Pair {
         pairs
     }
 
-    /// Sends to the reactor, and returns when it has arrived.
+    /// Sends to the reactor, and returns when the bytes have arrived at its socket.
     pub fn send(&self, bytes: &[u8]) {
         (&self.client).write_all(bytes).unwrap();
         await_arrival(&self.twin, bytes.len());
@@ -68,7 +68,7 @@ impl Pair {
     }
 }
 
-/// Waits until as many bytes can be received, and receives none of them.
+/// Waits until `len` bytes can be received, and receives none of them.
 pub fn await_arrival(stream: &TcpStream, len: usize) {
     let (mut bytes, end) = (vec![0; len], Instant::now() + PATIENCE);
     loop {
@@ -83,7 +83,7 @@ pub fn await_arrival(stream: &TcpStream, len: usize) {
     }
 }
 
-/// Turns until nothing is left to do and no event is there.
+/// Turns until no event comes and nothing is left to do.
 pub fn turn_until_quiet<S>(event_loop: &mut EventLoop<S>, handler: &mut impl Handler<Session = S>) {
     let end = Instant::now() + PATIENCE;
     loop {
@@ -95,7 +95,7 @@ pub fn turn_until_quiet<S>(event_loop: &mut EventLoop<S>, handler: &mut impl Han
     }
 }
 
-/// Whether a loop asks for a turn now.
+/// True if the loop asks for a turn now.
 pub fn is_due<S>(event_loop: &EventLoop<S>) -> bool {
     event_loop.next_deadline().is_some_and(|due| due <= Instant::now())
 }

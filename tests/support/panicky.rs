@@ -1,4 +1,4 @@
-//! A handler that panics where the test says, in a reactor that the test drives by itself.
+//! A handler that panics where the test says, and a reactor that the test turns.
 
 use std::{
     io::Write,
@@ -12,7 +12,7 @@ use tidegate::{Accepted, CloseKind, CloseReason, Conn, ConnId, Handler, Net, Opt
 
 use super::{End, Host, connect, read_out};
 
-/// Names of callbacks.
+/// A callback of the handler.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum On {
     Accept,
@@ -27,13 +27,13 @@ pub enum On {
     Wake,
 }
 
-/// Panics in one callback of one connection, once, and writes all calls down.
+/// Records its calls, and panics once: in one callback of one connection.
 pub struct Panicky {
     pub calls: Vec<(u32, On)>,
     /// The number of a client, or `u32::MAX` for callbacks that concern no connection.
     pub at: Option<(u32, On)>,
     pub clients: u32,
-    /// What `on_data` does before it can panic.
+    /// The bytes that `on_data` sends before it can panic.
     pub send: &'static [u8],
 }
 
@@ -115,7 +115,7 @@ impl Handler for Panicky {
     }
 }
 
-/// One reactor in a poll of the test's own, with as many clients as are asked for.
+/// A reactor in a poll of the test, with clients.
 pub struct World {
     pub host: Host,
     pub reactor: Reactor<u32>,
@@ -150,7 +150,7 @@ impl World {
         self.host.turn_until_quiet(&mut self.reactor, &mut self.handler, self.now);
     }
 
-    /// One turn; returns whether it panicked, or else whether it was the last turn.
+    /// Makes one turn. Returns an error if a callback panicked, and else whether this turn was the last.
     pub fn settle(&mut self) -> Result<bool, ()> {
         let (reactor, handler, now) = (&mut self.reactor, &mut self.handler, self.now);
         let turn = catch_unwind(AssertUnwindSafe(|| reactor.settle(handler, now)));
@@ -161,7 +161,7 @@ impl World {
         self.reactor.net().sessions().find(|(_, session)| **session == who).expect("the connection is open").0
     }
 
-    /// Hands over the events of so many sources, without a turn.
+    /// Waits for events of `sources` different sources, and hands them to the reactor without a turn.
     pub fn collect(&mut self, sources: usize) {
         self.host.collect(sources).iter().for_each(|event| assert!(self.reactor.handle(event)));
     }
@@ -171,7 +171,7 @@ impl World {
         self.reactor.remote(waker.into())
     }
 
-    /// Whatever panicked before: a new client is served.
+    /// Asserts that a new client is served.
     pub fn assert_serves(&mut self) {
         let mut client = connect(self.at);
         client.write_all(b"hello").unwrap();

@@ -1,4 +1,4 @@
-//! Programs of this package as child processes: found, started, listened to, and ended with their test.
+//! The examples of this package as child processes, which end with their test.
 
 use std::{
     io::{BufRead, BufReader, ErrorKind, Read},
@@ -12,7 +12,7 @@ use std::{
 
 use super::PATIENCE;
 
-/// An example of this package. Cargo names the paths of binaries only; examples stand beside the tests.
+/// The command that starts an example. Cargo tells a test the paths of binaries only; the examples stand beside the tests.
 pub fn example(name: &str) -> Command {
     let test = std::env::current_exe().expect("a test has a path");
     let profile = test.ancestors().nth(2).expect("target/PROFILE/deps/TEST");
@@ -28,12 +28,12 @@ pub fn example(name: &str) -> Command {
     command
 }
 
-/// Runs to the end, or fails the test if there is none.
+/// Runs the program to its end. Fails after [`PATIENCE`].
 pub fn finish(mut command: Command) -> Output {
     Killed::start(&mut command).finish()
 }
 
-/// A child that does not outlive its test.
+/// A child process, which is killed if it has not ended when this is dropped.
 pub struct Killed(Option<Child>);
 
 impl Killed {
@@ -45,7 +45,7 @@ impl Killed {
         self.0.as_mut().expect("taken only by finish")
     }
 
-    /// Sends it a signal: `"-TERM"`.
+    /// Sends a signal to the program: `"-TERM"`.
     #[cfg(unix)]
     pub fn signal(&mut self, signal: &str) {
         let pid = self.child().id().to_string();
@@ -53,7 +53,7 @@ impl Killed {
         assert!(sent.success());
     }
 
-    /// Its output to the end. A program that does not end keeps its pipes open: hence a thread, and a kill.
+    /// Reads the output to its end. A program that does not end keeps its pipes open, so a thread reads them.
     pub fn finish(&mut self) -> Output {
         self.finish_within(PATIENCE)
     }
@@ -85,7 +85,7 @@ fn read_all(pipe: Option<impl Read>) -> Vec<u8> {
     all
 }
 
-/// The server, once it has said where it listens.
+/// Starts a server, and returns when the server has printed where it listens.
 pub fn start_server(mut command: Command) -> (Killed, BufReader<ChildStdout>, String) {
     let mut server = Killed::start(&mut command);
     let mut stdout = BufReader::new(server.child().stdout.take().expect("piped"));
@@ -100,7 +100,7 @@ pub fn start_server(mut command: Command) -> (Killed, BufReader<ChildStdout>, St
     (server, stdout, at.unwrap_or_else(|| panic!("{line:?} is not where it listens")))
 }
 
-/// The one line of an error.
+/// The one line that a program printed on standard error.
 pub fn line(output: &Output) -> &str {
     let text = str::from_utf8(&output.stderr).expect("text");
     let line = text.strip_suffix('\n').expect("a whole line");
@@ -108,7 +108,7 @@ pub fn line(output: &Output) -> &str {
     line
 }
 
-/// Whether strace works here. If not, the test is skipped.
+/// True if strace(1) works here. If not, the test is skipped.
 #[cfg(target_os = "linux")]
 pub fn has_strace() -> bool {
     let probe = Command::new("strace").args(["-qq", "-e", "trace=none", "true"]).output();
@@ -119,18 +119,18 @@ pub fn has_strace() -> bool {
     works
 }
 
-/// How many turns the echo server has made: more than there is to do, if it spins.
+/// Asks the echo server how many turns it has made. A server that spins makes more turns than it has work for.
 #[cfg(unix)]
 pub struct Turns(mpsc::Receiver<u64>);
 
 #[cfg(unix)]
 impl Turns {
-    /// Reads the server's log from now on.
+    /// Reads the log of the server from now on.
     pub fn of(server: &mut Killed) -> Self {
         let log = BufReader::new(server.child().stderr.take().expect("piped")).lines();
         let (tell, told) = mpsc::channel();
         thread::spawn(move || {
-            // All of it, or a full pipe would hold the server up.
+            // The thread reads to the end, because a full pipe would hold the server up.
             for line in log.map_while(Result::ok) {
                 if let Some(turns) = line.trim_start().strip_prefix("turns: ") {
                     let _ = tell.send(turns.parse().expect("a number"));
@@ -145,8 +145,8 @@ impl Turns {
         self.0.recv_timeout(PATIENCE).expect("it prints its statistics")
     }
 
-    /// Watches the server for a while in which `client` is told nothing. A turn now and then is all right, as for a
-    /// timer; a loop that does not sleep makes thousands.
+    /// Watches the server for a while in which `client` receives nothing. A timer may need a turn now and then; a loop that
+    /// does not sleep makes thousands of turns.
     pub fn assert_rest(&self, server: &mut Killed, client: &mut TcpStream) {
         let (before, begin) = (self.ask(server), Instant::now());
         client.set_read_timeout(Some(Duration::from_millis(300))).unwrap();

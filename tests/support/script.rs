@@ -1,4 +1,4 @@
-//! A handler made of closures, which tells the test what is called.
+//! A handler with a closure for each callback, which tells the test about its calls through a channel.
 
 use std::sync::mpsc::Sender;
 
@@ -7,19 +7,19 @@ use tidegate::{Accepted, CloseKind, CloseReason, Conn, ConnId, Handler, Net};
 #[derive(Clone, PartialEq, Debug)]
 pub enum Told {
     Open(ConnId),
-    /// From a script without an `on_data` of its own, which uses everything.
+    /// From a script without an `on_data` closure, which consumes all bytes.
     Data(Vec<u8>),
-    /// With what was left unused.
+    /// With the bytes that were not consumed.
     Eof(Vec<u8>),
-    /// With what is still unsent.
+    /// With the number of unsent bytes.
     Writable(usize),
     Close(CloseKind),
-    /// Only closures tell this: a send was `Full`, with what is unsent then.
+    /// Told by closures only: a send returned `Full`. With the number of unsent bytes.
     Full(usize),
 }
 
 impl Told {
-    /// Which connection it is: the first thing that is told of one.
+    /// The connection of an `Open`, which is the first message about each connection.
     pub fn open(self) -> ConnId {
         match self {
             Self::Open(id) => id,
@@ -31,7 +31,7 @@ impl Told {
 type Callback = Box<dyn FnMut(&mut Conn<'_>) + Send>;
 type OnData = Box<dyn FnMut(&mut Conn<'_>, &[u8]) -> usize + Send>;
 
-/// Tells of each callback and then does what the test says, or what the trait does by default.
+/// Tells the test about each callback, and then calls the closure of the test or does what the trait does by default.
 pub struct Script {
     tell: Sender<Told>,
     open: Callback,
@@ -47,7 +47,7 @@ impl Script {
             tell: tell.clone(),
             open: Box::new(|_| {}),
             data: Box::new(move |_, input| {
-                // A test that has heard enough may have gone: that is no failure of the server's. The same below.
+                // The send fails if the test has ended, which is no failure of the server.
                 let _ = data.send(Told::Data(input.to_vec()));
                 input.len()
             }),

@@ -1,4 +1,4 @@
-//! A reactor that the test drives by itself: what happens between two turns is then no matter of luck.
+//! A loop that the test turns, so that the test decides what happens between two turns.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -24,7 +24,7 @@ pub struct Stepped {
 }
 
 impl Stepped {
-    /// Listens, and has not polled yet: clients can connect, and write what the backlog keeps for them.
+    /// Listens and makes no turn: clients can connect, and the system keeps what they send.
     pub fn new(options: Options, script: Script, told: Receiver<Told>) -> Self {
         raise_limit();
         let mut event_loop = EventLoop::new(options).unwrap();
@@ -41,7 +41,7 @@ impl Stepped {
         self.event_loop.flush();
     }
 
-    /// Whether the next poll would sleep until an event comes.
+    /// True if the next poll would sleep until an event comes.
     pub fn is_idle(&self) -> bool {
         self.event_loop.next_deadline().is_none()
     }
@@ -75,7 +75,7 @@ impl Stepped {
         next.unwrap()
     }
 
-    /// Sends `message` and turns until as much has come back.
+    /// Sends `message`, and turns until as many bytes have come back.
     pub fn exchange(&mut self, client: &mut TcpStream, message: &[u8]) -> Vec<u8> {
         client.write_all(message).unwrap();
         client.set_nonblocking(true).unwrap();
@@ -86,7 +86,7 @@ impl Stepped {
             match client.read(&mut echo[len..]) {
                 Ok(0) => panic!("the echo ends after {len} bytes"),
                 Ok(n) => len += n,
-                // It may be on its way, and no event of the server's will say when it is there: this cannot sleep.
+                // The echo may be on its way to the client, and no event of the server announces that: the loop must not sleep.
                 Err(error) if error.kind() == ErrorKind::WouldBlock => thread::yield_now(),
                 Err(error) => panic!("{error}"),
             }
@@ -95,12 +95,12 @@ impl Stepped {
         echo
     }
 
-    /// What was told and not yet asked for.
+    /// Returns what callbacks told since the test asked last.
     pub fn rest(&self) -> Vec<Told> {
         self.told.try_iter().collect()
     }
 
-    /// Goes on in a thread, so that the test can use its clients' sockets as they are: blocking.
+    /// Lets the loop run in a thread of its own, so that the test can use blocking clients.
     pub fn run(self) -> (Server<Script>, Receiver<Told>) {
         let Self { address, mut event_loop, mut script, told } = self;
         let remote = event_loop.remote();
