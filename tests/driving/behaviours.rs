@@ -1,4 +1,4 @@
-//! What a client, and a handler, may expect of a server under any driver.
+//! Behaviours that clients and handlers get under every way to drive the loop.
 
 use std::{
     io::{Read, Write},

@@ -1,4 +1,5 @@
-//! What is asked between turns shows in `next_deadline` and `timeout`, so that a host that sleeps wakes in time for it.
+//! Work that is asked for between turns shows in `next_deadline` and `timeout`, so that a host that sleeps wakes in
+//! time.
 
 use std::{
     net::TcpListener,

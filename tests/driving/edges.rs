@@ -1,5 +1,5 @@
-//! A host that watches the loop's descriptor for edges misses nothing: what a turn leaves is due, and what comes after its
-//! poll is a new edge.
+//! A host that watches the descriptor of a loop for edges misses nothing: work that a turn leaves is due, and events
+//! after the poll of the turn are a new edge.
 
 use std::{os::fd::AsRawFd, time::Duration};
 

@@ -1,4 +1,4 @@
-//! What a reactor owes its host, and what it forgives.
+//! The contract between a reactor and its host: foreign events, late turns, and a host that drops its poll.
 
 use std::{
     io::{Read, Write},

@@ -1,4 +1,4 @@
-//! The ways of driving. Each sleeps in its host's poller until an event or the deadline, and nowhere spins.
+//! The ways to drive a loop. Each way sleeps in the poller of its host until an event or the deadline.
 
 pub mod guest;
 pub mod own;

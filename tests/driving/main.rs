@@ -1,4 +1,5 @@
-//! The same behaviour, whoever drives: the own loop, turns, a host's poll, or a poller that watches the descriptor.
+//! One body of behaviours under every way to drive the loop: the own loop, turns, the poll of a host, and pollers that
+//! watch the descriptor.
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,4 +1,4 @@
-//! What is driven: a server in a thread, whose loop is one of the [hosts](crate::hosts).
+//! A server in a thread of its own, which one of the [hosts](crate::hosts) drives.
 
 use std::{
     io::{ErrorKind, Read},
@@ -16,10 +16,10 @@ use tidegate::{Accepted, CloseKind, CloseReason, Conn, ConnId, Handler, Net, Opt
 
 use crate::support::{PATIENCE, connect, next, within};
 
-/// A way of driving.
+/// A way to drive a loop.
 #[derive(Clone, Copy)]
 pub struct Driver {
-    /// Drives until the reactor has finished, and tells what happened in all.
+    /// Drives until the reactor has finished, and returns its statistics.
     drive: fn(Job) -> Stats,
     tick: Option<Duration>,
     beside: u64,
@@ -30,17 +30,17 @@ impl Driver {
         Self { drive, tick: None, beside: 0 }
     }
 
-    /// It makes a turn that often even if there is no reason to.
+    /// The driver makes a turn in each `tick`, also without a reason.
     pub const fn ticking(self, tick: Duration) -> Self {
         Self { tick: Some(tick), ..self }
     }
 
-    /// It makes that many turns for affairs of its own, in all.
+    /// The driver makes as many turns for sockets of its own, in all.
     pub const fn with_affairs(self, turns: u64) -> Self {
         Self { beside: turns, ..self }
     }
 
-    /// How many turns it may make in this time without a reason of the reactor's.
+    /// The number of turns that the driver may make in this time without a reason of the reactor.
     pub fn turns_of_its_own(&self, time: Duration) -> u64 {
         self.ticks(time) + self.beside
     }
@@ -50,7 +50,7 @@ impl Driver {
     }
 }
 
-/// What a driver is given to do.
+/// The server that a driver has to drive.
 pub struct Job {
     pub options: Options,
     pub subject: Subject,
@@ -58,7 +58,7 @@ pub struct Job {
 }
 
 impl Job {
-    /// Called once, when the driver has made its reactor.
+    /// The driver calls this once, when it has made its reactor.
     pub fn begin(&self, net: &mut Net, remote: Remote) {
         let listener = net.listen("127.0.0.1:0").unwrap();
         let address = net.local_address(listener).unwrap().socket_addrs()[0];
@@ -69,13 +69,13 @@ impl Job {
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Told {
     Open,
-    /// How many bytes came.
+    /// With the number of bytes.
     Data(usize),
     Eof,
     Close(CloseKind),
 }
 
-/// An echo that says what it is called for, unless a behaviour needs something else of it.
+/// An echo that tells the test about its calls. A behaviour can replace its closures.
 pub struct Subject {
     pub on_data: fn(&mut Conn<'_>, &[u8]) -> usize,
     pub on_eof: fn(&mut Conn<'_>),
@@ -99,7 +99,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 impl Subject {
     fn tell(&self, what: Told) {
-        let _ = self.told.send(what); // a test that has heard enough may have gone
+        let _ = self.told.send(what); // fails if the test has ended
     }
 }
 
@@ -191,12 +191,12 @@ impl Driven {
         connect(self.address)
     }
 
-    /// What the handler is called for next.
+    /// Waits for the next call of the handler.
     pub fn next(&self) -> Told {
         next(&self.told)
     }
 
-    /// Waits for the end of a connection, and tells what came before it and was not asked for.
+    /// Waits for the end of a connection, and returns the calls before that end.
     pub fn until_close(&self) -> (Vec<Told>, CloseKind) {
         let mut before = Vec::new();
         loop {
@@ -207,18 +207,18 @@ impl Driven {
         }
     }
 
-    /// Wakes it, which it has to notice wherever it sleeps, and hears what has happened so far.
+    /// Wakes the loop, wherever it sleeps, and returns the statistics.
     pub fn ask(&self) -> Stats {
         while self.stats.try_recv().is_ok() {} // the answers to other wakes
         self.remote.wake();
         next(&self.stats)
     }
 
-    /// Waits until it makes no turns any more, which is soon: one that spins never comes to that.
+    /// Waits until the loop makes no turns any more. A loop that spins fails the test.
     pub fn falls_asleep(&self) {
         let end = Instant::now() + PATIENCE;
         while !self.sleeps() {
-            assert!(Instant::now() < end, "it spins");
+            assert!(Instant::now() < end, "the loop spins");
         }
     }
 
@@ -233,20 +233,20 @@ impl Driven {
         after - before <= 2 * TIMERS + 5 + self.driver.ticks(begin.elapsed())
     }
 
-    /// Ends it, and takes the rest of what it told.
+    /// Stops the loop, and returns the other calls of the handler.
     pub fn stop(self) -> (Vec<Told>, Stats) {
         self.remote.stop();
         self.join()
     }
 
-    /// Waits for an end that was asked for.
+    /// Waits until the loop has ended.
     pub fn join(self) -> (Vec<Told>, Stats) {
         let stats = within(|| self.thread.join()).expect("the driver does not panic");
         (self.told.try_iter().collect(), stats)
     }
 }
 
-/// Reads what comes within a moment, which is nothing.
+/// Asserts that no byte comes within a moment.
 pub fn assert_nothing_comes(stream: &mut TcpStream) {
     stream.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
     let error = stream.read(&mut [0]).unwrap_err();

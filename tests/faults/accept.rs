@@ -1,5 +1,5 @@
-//! Errors of accept4(2) and epoll_ctl(2), injected by strace(1) into a loop that the test itself drives. Each test starts
-//! itself once more under strace; its second half runs there.
+//! Errors of accept4(2) and epoll_ctl(2), which strace(1) injects into a loop that the test turns. Each test starts
+//! itself once more under strace, and its second half runs there.
 #![cfg(target_os = "linux")]
 
 use std::{

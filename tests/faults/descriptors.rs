@@ -1,5 +1,5 @@
-//! A server that has run out of descriptors: it serves whom it has, tells the others that there is no place, and does
-//! not spin.
+//! A server that has run out of descriptors serves the clients that it has, turns other clients away, and does not
+//! spin.
 #![cfg(target_os = "linux")]
 
 use std::{

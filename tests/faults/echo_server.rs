@@ -1,4 +1,4 @@
-//! Errors that the system gives rarely, brought about by strace(1) in the built echo server.
+//! Rare errors of system calls, which strace(1) injects into the echo server.
 #![cfg(target_os = "linux")]
 
 use std::{

@@ -1,4 +1,5 @@
-//! Errors that the system gives rarely: injected by strace(1), or by a limit on descriptors. Linux has both.
+//! Errors that the system gives rarely: strace(1) injects them, or a limit on descriptors brings them about. Linux has
+//! both.
 #![cfg(target_os = "linux")]
 
 #[path = "../support/mod.rs"]

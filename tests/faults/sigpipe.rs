@@ -1,5 +1,4 @@
-//! A host may leave SIGPIPE at its default, which ends the process. So no send may raise that signal, whichever system
-//! call makes the send.
+//! A host may leave SIGPIPE at its default, which ends the process. So no system call of a send may raise that signal.
 #![cfg(target_os = "linux")]
 
 use std::{

@@ -1,4 +1,4 @@
-//! An id names one connection for ever: not the next one in its place, and not an event that came too late.
+//! An id names one connection for ever: neither the next connection in the slot nor a late event is taken for it.
 
 use std::{
     collections::HashSet,

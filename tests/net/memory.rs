@@ -1,4 +1,4 @@
-//! One budget for the buffers of all: whoever holds the most makes room for the others.
+//! One budget for the buffers of all connections: the connection that holds the most is reset to make room.
 
 use std::{cell::Cell, sync::Arc};
 

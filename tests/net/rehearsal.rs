@@ -1,4 +1,4 @@
-//! `testing::Rehearsal` itself: what a user's test can make the peer do, and what it can see.
+//! `testing::Rehearsal`: what a test of a user can make the peer do, and what the test can see.
 
 use std::{cell::Cell, time::Duration};
 

@@ -1,4 +1,4 @@
-//! The two blocking example programs as a user meets them: what they print, and what they exit with.
+//! The two blocking examples: what they print, and their exit codes.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;

@@ -1,4 +1,4 @@
-//! The programs `echo_server` and `echo_client` as a user meets them: what they print, and what they exit with.
+//! The examples `echo_server` and `echo_client`: what they print, and their exit codes.
 
 use std::{
     fs::File,

@@ -1,5 +1,4 @@
-//! The programs that embed a server in a larger loop, as a user meets them. All are one echo to their clients, whoever
-//! drives it.
+//! The examples that embed a server in a larger loop: their echo, what they print, and their exit codes.
 
 use std::{
     io::{Read, Write},

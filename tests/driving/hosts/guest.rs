@@ -1,4 +1,4 @@
-//! A host that has a `mio::Poll` with sockets of its own in it.
+//! A host with a `mio::Poll` in which the host has sockets of its own.
 
 use std::{net::UdpSocket, sync::Arc, time::Instant};
 

@@ -1,4 +1,4 @@
-//! Pollers of the system that watch the loop's descriptor: one for levels, one for edges.
+//! Pollers that watch the descriptor of a loop: epoll for levels, mio for edges.
 
 use std::{
     os::fd::AsRawFd,

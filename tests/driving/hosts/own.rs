@@ -1,4 +1,4 @@
-//! No other poller than the loop's own.
+//! A loop with no other poller than its own.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! A tokio runtime with one thread, which watches the descriptor for edges, beside another task.
+//! A tokio runtime with one thread and another task, which watches the descriptor for edges.
 
 use std::{os::fd::AsFd, time::Duration};
 

@@ -1,4 +1,4 @@
-//! As many clients as may be, and no more: who waits, who is turned away, and when listening goes on.
+//! The limits on connections: which clients wait in the backlog, which are turned away, and when accepting goes on.
 
 use std::{
     io::{ErrorKind, Read, Write},

@@ -1,4 +1,4 @@
-//! Sockets that the host made: served as the reactor's own, or given back as they were.
+//! Sockets that the host made are served like sockets that the reactor made.
 
 use std::{
     io::{Read, Write},

@@ -1,4 +1,4 @@
-//! Two ends that both have more to send than the other end takes: whether they go on reading, and who decides that.
+//! Two ends that both send more than the other end takes: whether they go on reading, and which option decides that.
 
 use std::{
     io::Write,

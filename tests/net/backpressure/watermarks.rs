@@ -1,4 +1,5 @@
-//! More than the peer reads, or than the handler wants: who waits, what is kept, and when it goes on.
+//! A peer that reads too little, and a handler that consumes too little: the buffers stay bounded, and all bytes are
+//! delivered in the end.
 
 use std::{
     io::{ErrorKind, Read, Write},

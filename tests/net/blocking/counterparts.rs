@@ -1,4 +1,4 @@
-//! The reactor and the blocking version, each as the other's peer; and connections that do not come about.
+//! The reactor and the blocking client and server, each as the peer of the other; and connects that fail.
 
 use std::{
     collections::HashMap,

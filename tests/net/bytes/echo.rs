@@ -1,4 +1,4 @@
-//! What an echo server owes its clients.
+//! A message comes back from an echo server.
 
 use tidegate::Options;
 

@@ -1,4 +1,4 @@
-//! Many connections at once, and bytes that do not belong to the stream.
+//! Many connections at once, and urgent data in the stream.
 
 use std::{
     io::{Read, Write},

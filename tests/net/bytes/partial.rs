@@ -1,4 +1,4 @@
-//! Partial sends and receives: whatever the kernel takes at a time, the bytes are the same.
+//! Partial sends and receives: the bytes are the same, whatever the kernel takes at a time.
 
 use std::{
     io::{ErrorKind, Write},

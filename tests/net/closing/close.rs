@@ -1,4 +1,5 @@
-//! How connections end that this side ends: once, with the session, and with no callback after the mark.
+//! Connections that this side ends: `on_close` comes once, with the session, and no callback comes after the call that
+//! ends the connection.
 
 use std::{
     collections::HashSet,

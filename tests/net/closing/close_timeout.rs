@@ -1,4 +1,4 @@
-//! How long a close takes on the own loop: until the peer has ended, but not for ever.
+//! The time that a close takes with the clock of the system: until the peer has ended, and at most `close_timeout`.
 
 use std::{
     io::{ErrorKind, Write},

@@ -1,4 +1,4 @@
-//! The end of a stream: half-closed, closed with input unread, and who waits for whom.
+//! The end of a stream: half-closed connections, and a close with input that was not read.
 
 use std::{
     io::{Read, Write},

@@ -1,5 +1,5 @@
-//! A peer that speaks and then resets while the handler has paused reading: the handler hears the words at the resume,
-//! and then the end.
+//! A peer sends and then resets while the handler has paused reading: at the resume, the handler gets the bytes and
+//! then the end.
 
 use std::{
     collections::HashMap,

@@ -1,4 +1,4 @@
-//! How long a closed connection waits for its peer; by the time that the test passes in, so nobody waits here.
+//! The time that a closed connection waits for its peer, measured by the time that the test passes to each turn.
 
 use std::{
     io::{ErrorKind, Read, Write},

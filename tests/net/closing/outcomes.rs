@@ -1,4 +1,4 @@
-//! `on_close` tells whether everything that was sent has reached the kernel, and a clean reason says so as well.
+//! `on_close` tells whether all bytes that were sent have reached the kernel, and a clean reason says so too.
 
 use std::{
     collections::HashMap,

@@ -1,5 +1,5 @@
-//! Every reason for which a connection can end, each reached once. What is left, `Io`, takes an error of the system's:
-//! see `injected.rs`.
+//! Each reason for the end of a connection is reached once. The reason `Io` needs an error of the system, so its test
+//! stands in `faults/echo_server.rs`.
 
 use std::{
     net::{SocketAddr, TcpListener},

@@ -1,4 +1,4 @@
-//! Connections that are cut: by the peer, by this side, and by what a send meets.
+//! Connections that end with a reset: by the peer, by this side, and by an error of a send.
 
 use std::{
     io::{ErrorKind, Read, Write},

@@ -1,4 +1,4 @@
-//! A connect tries the addresses in order until one answers.
+//! A connect tries the addresses in order until one of them answers.
 
 use std::{
     net::{SocketAddr, TcpListener},

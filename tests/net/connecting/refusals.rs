@@ -1,4 +1,4 @@
-//! Connections that are still connecting: a refusal is met by the connect itself, whatever else the turn does first.
+//! Connections that are still connecting: the connect itself reports a refusal, whatever else the turn does first.
 
 use std::{
     net::{SocketAddr, TcpListener},

@@ -1,4 +1,5 @@
-//! `close_when_idle`, which is also the default `on_drain`: when a connection is idle, and what it does until then.
+//! `close_when_idle`, which is also the default `on_drain`: when a connection is idle, and what the connection does
+//! before.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! The cut-off of a drain leaves nothing behind, lingering sockets included.
+//! At the deadline of a drain all sockets are closed, also sockets that linger.
 
 use std::{
     io::Write,

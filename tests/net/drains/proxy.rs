@@ -1,4 +1,4 @@
-//! A drain under the default `on_drain` of a small proxy: a stream arrives whole, or it ends with a reset.
+//! A drain of a small proxy under the default `on_drain`: a stream arrives whole or ends with a reset.
 
 use std::{
     collections::HashMap,

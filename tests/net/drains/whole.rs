@@ -1,4 +1,4 @@
-//! A drain under the default `on_drain`: a download, and a request that was sent before, are finished within the grace.
+//! A drain under the default `on_drain`: a download and a request that was sent before are finished within the grace.
 
 use std::{
     io::{Read, Write},

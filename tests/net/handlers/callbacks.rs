@@ -1,4 +1,4 @@
-//! What a handler is to the loop: borrowed for a turn, called one method at a time, free to reach every connection.
+//! A handler is borrowed for a turn, is called one method at a time, and can reach every connection.
 
 use std::{
     fmt,

@@ -1,4 +1,4 @@
-//! An `on_data` that says that it used more than it was shown: a panic with the message that its documentation promises.
+//! An `on_data` that returns more than it was shown is a panic with the message that its documentation promises.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

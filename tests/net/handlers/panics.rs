@@ -1,5 +1,5 @@
-//! A callback panics and the host catches it: the next turn aborts the connection of that callback, and everything else
-//! goes on.
+//! A callback panics and the host catches the panic: the next turn aborts the connection of that callback, and all
+//! other connections go on.
 
 use std::{
     io::{Read, Write},

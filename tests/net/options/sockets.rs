@@ -1,4 +1,4 @@
-//! The options of the sockets that a reactor made itself, read from these sockets.
+//! The options of sockets that a reactor made, read from these sockets.
 #![cfg(target_os = "linux")]
 
 use std::{net::TcpListener, os::fd::AsFd, time::Duration};

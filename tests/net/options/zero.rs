@@ -1,4 +1,4 @@
-//! An option that is zero does not stop the service: where 1 is the least, zero means 1.
+//! An option that is zero does not stop the service: where 1 is the smallest value that works, zero means 1.
 
 use std::{
     io::{Read, Write},

@@ -1,4 +1,4 @@
-//! A loop that is dropped, in good order or by a panic, leaves no socket and no session behind.
+//! A loop that is dropped leaves no socket and no session behind, also when a callback panicked.
 
 use std::{
     io::Write,

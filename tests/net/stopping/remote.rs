@@ -1,4 +1,5 @@
-//! `Remote`: what other threads may ask of a loop, of its own or a guest's, and what several such calls mean together.
+//! `Remote`: calls of other threads to a loop and to a reactor in the poll of its host, and the meaning of several
+//! calls.
 
 use std::{
     net::TcpStream,

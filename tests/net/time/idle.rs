@@ -1,4 +1,4 @@
-//! Peers that say nothing, or hardly anything: the idle timeout and the deadline.
+//! Peers that send nothing or hardly anything: the idle timeout and the deadline of a connection.
 
 use std::{
     cell::Cell,

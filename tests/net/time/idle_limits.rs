@@ -1,5 +1,5 @@
-//! Where the idle timeout does not count, and where its millisecond counter ends: while a connection is still connecting,
-//! and after 49 days. Time passes by what the test says.
+//! The bounds of the idle timeout: it does not count while a connection is connecting, and its millisecond counter
+//! wraps after 49 days. Time passes by what the test says.
 
 use std::{
     net::TcpListener,

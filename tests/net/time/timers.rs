@@ -1,4 +1,4 @@
-//! Deadlines, by a clock that the test moves.
+//! Timers, by a clock that the test moves.
 
 use std::{
     cell::Cell,

@@ -1,4 +1,4 @@
-//! How much a turn may do: bytes, clients and events, and how far beyond its end. Counted, since no test may trust a clock.
+//! The bounds of a turn in bytes, clients and events. The tests count these, because no test may trust a clock.
 
 use std::{
     io::{Read, Write},

@@ -1,4 +1,4 @@
-//! What one connection may cost the others: at most its budget in each turn.
+//! One connection costs the others at most its budget in each turn.
 
 use std::{
     io::{Read, Write},

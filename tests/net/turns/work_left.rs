@@ -1,4 +1,4 @@
-//! Work that no event will announce is done; what has to wait for an event asks for no turn.
+//! Work that no event announces is done without an event; work that has to wait for an event asks for no turn.
 
 use std::time::{Duration, Instant};
 
