@@ -73,8 +73,7 @@ impl<S> Reactor<S> {
         let capacity = (end - first).min(u32::MAX as usize);
         let engine = Engine::new(registry.try_clone()?, first, capacity, options, Instant::now());
         let net = Net::new(engine);
-        // No more than an empty inbox could take.
-        let scratch = Scratch::new(net.options().read_buffer.min(net.options().max_inbox));
+        let scratch = Scratch::new(net.options().read_buffer);
         Ok(Self {
             net,
             scratch,

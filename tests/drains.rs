@@ -85,6 +85,7 @@ fn a_second_drain_during_on_drain_ends_the_others_at_once() {
     for who in 0..3 {
         assert_eq!(recorder.of(who).last(), Some(&Call::Close(CloseKind::Aborted)));
     }
+    assert_eq!(recorder.count(&Call::Drain), 1, "the others are reset without an on_drain");
     clients.iter_mut().for_each(|client| assert_eq!(read_out(client).1, End::Reset));
     assert_eq!(event_loop.next_deadline(), None);
 }

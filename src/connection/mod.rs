@@ -214,6 +214,11 @@ impl<T: Read + Write> Connection<T> {
         self.end(reason, phase);
     }
 
+    /// Bytes that were taken from the handler are thrown away.
+    pub(crate) fn lose_bytes(&mut self) {
+        self.flags.set(Flags::LOST);
+    }
+
     /// `close()`. The reason tells whether the peer had ended before, or a drain is under way.
     pub(crate) fn close(&mut self, draining: bool) {
         let reason = match (self.has(Flags::EOF), draining) {

@@ -32,14 +32,13 @@ impl Callback {
         self.slot != NO_SLOT
     }
 
-    /// The slot of a callback that never returned, because it panicked. Its gathered bytes are thrown away.
-    #[inline]
-    pub(super) fn take_panicked(&mut self) -> Option<u32> {
-        if self.slot == NO_SLOT {
-            return None;
-        }
+    /// The slot of a callback that never returned, because it panicked, and whether bytes that it had gathered are thrown
+    /// away now.
+    #[cold]
+    pub(super) fn take_panicked(&mut self) -> (u32, bool) {
+        let had_gathered = self.has_gathered();
         self.gathered.clear();
-        Some(std::mem::replace(&mut self.slot, NO_SLOT))
+        (std::mem::replace(&mut self.slot, NO_SLOT), had_gathered)
     }
 
     #[inline]

@@ -42,7 +42,7 @@ impl Common {
         reserve.refill();
         Self {
             // Less than high water: the handler has to be told when the outbox reaches it.
-            callback: Callback::new(GATHER.min(options.high_water).min(options.max_outbox).saturating_sub(1)),
+            callback: Callback::new(GATHER.min(options.high_water) - 1),
             memory: MemoryBudget::new(options.memory_budget),
             options,
             stats: Stats::default(),

@@ -106,8 +106,21 @@ impl Engine {
     /// Begins a pass over the sources that stand in the ready queue now. Returns the end of the pass.
     #[inline]
     pub(crate) fn begin_pass(&mut self) -> usize {
+        if let Some(slot) = self.common.queue.last_of_cut_pass() {
+            self.queue_again(slot);
+        }
         let Common { queue, .. } = &mut self.common;
         queue.begin_pass()
+    }
+
+    /// A callback panicked during the turn of this source, so the turn is made again.
+    #[cold]
+    fn queue_again(&mut self, slot: u32) {
+        let Self { table, common, .. } = self;
+        common.queue.end_pass();
+        if let Some(Slot { meta, .. }) = table.get_mut(slot) {
+            common.queue(meta);
+        }
     }
 
     /// Ends the pass: the sources that it has not served stand in front.

@@ -41,10 +41,10 @@ impl Drain {
     /// `drain` was called. Returns the timer of the grace if the call cut a drain off, to be cancelled.
     pub(crate) fn ask(&mut self, grace: Duration) -> Option<TimerId> {
         let before = self.state;
-        self.state = match before {
-            DrainState::Off => DrainState::Asked(grace),
-            _ => DrainState::CutOff,
-        };
+        match before {
+            DrainState::Off => self.state = DrainState::Asked(grace),
+            _ => self.cut_off(),
+        }
         self.concerns_turns = true;
         match before {
             DrainState::Draining(timer) => Some(timer),
@@ -181,11 +181,6 @@ impl Engine {
     pub(crate) fn next_untold(&mut self) -> Option<ConnId> {
         let Common { drain, .. } = &mut self.common;
         drain.next_untold()
-    }
-
-    /// True while a drain goes on.
-    pub(crate) fn is_draining(&self) -> bool {
-        self.common.is_draining()
     }
 
     /// `Net::drain`.

@@ -288,6 +288,12 @@ impl Entry<'_> {
     }
 
     pub(crate) fn abort(&mut self) {
+        let is_running = self.is_running();
+        let Common { callback, .. } = &mut *self.common;
+        if is_running && callback.has_gathered() {
+            self.connection.lose_bytes();
+            callback.clear();
+        }
         self.connection.end(CloseReason::Aborted, Phase::Resetting);
         self.schedule();
     }
@@ -301,6 +307,7 @@ impl Entry<'_> {
     /// The session goes; the socket stays until the peer has ended too, or until the linger timer fires.
     pub(crate) fn begin_lingering(&mut self) {
         self.connection.linger();
+        self.meta.arm_timers = false;
         if self.connection.can_receive(&self.common.options) {
             self.queue(); // no further event will announce this input
         }

@@ -67,27 +67,28 @@ impl Engine {
         clock.begin_turn(now, !timers.is_empty());
         stats.turns += 1;
         self.generation_of_turn = self.table.generation();
-        if let Some(slot) = callback.take_panicked() {
-            self.recover(slot);
+        if callback.has_panicked() {
+            self.abort_panicked();
         }
     }
 
     #[cold]
-    fn recover(&mut self, panicked: u32) {
+    fn abort_panicked(&mut self) {
+        let Common { callback, .. } = &mut self.common;
+        let (panicked, had_gathered) = callback.take_panicked();
         log::warn!(target: "tidegate", "a callback panicked in the last turn: its connection is aborted");
         match self.table.get_mut(panicked).map(|place| &place.source) {
             None | Some(Source::Listener(_)) => {}
             Some(Source::Reserved) => self.vacate(panicked), // the callback was `on_accept`
             Some(Source::Connection(_)) => {
                 if let Some(mut entry) = self.entry(panicked) {
+                    if had_gathered {
+                        entry.connection.lose_bytes();
+                    }
                     entry.connection.end(CloseReason::Aborted, Phase::Resetting);
                     entry.queue();
                 }
             }
-        }
-        // A listener that was accepting has left the queue.
-        for index in 0..self.table.listeners().len() {
-            self.queue(self.table.listeners()[index]);
         }
     }
 

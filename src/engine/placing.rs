@@ -64,6 +64,7 @@ impl Engine {
         let mut connection = Connection::new(stream, platform::SHORT_READ_DRAINS);
         // A new socket takes bytes: a greeting need not wait for the event that says so.
         connection.set_ready(Readiness::WRITABLE);
+        connection.begin_turn(self.common.clock.turn());
         self.place_connection(slot, connection, None);
         self.table.came_by(slot, listener); // nothing if the callback has closed the listener
     }

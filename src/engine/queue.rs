@@ -21,12 +21,15 @@ impl Queue {
         }
     }
 
+    /// The slot that was taken last in a pass that has not ended, because a callback panicked.
+    #[inline]
+    pub(super) fn last_of_cut_pass(&self) -> Option<u32> {
+        self.ready.get(self.taken.wrapping_sub(1)).copied()
+    }
+
     /// The end of a pass over the slots that stand here now: see [`next`](Self::next).
     #[inline]
-    pub(crate) fn begin_pass(&mut self) -> usize {
-        if self.taken > 0 {
-            self.forget_taken(); // a callback panicked, so the last pass has not ended
-        }
+    pub(super) fn begin_pass(&mut self) -> usize {
         self.ready.len()
     }
 
@@ -43,7 +46,7 @@ impl Queue {
 
     /// Ends a pass: the slots that it has not taken stand in front.
     #[inline]
-    pub(crate) fn end_pass(&mut self) {
+    pub(super) fn end_pass(&mut self) {
         self.forget_taken();
     }
 
@@ -58,7 +61,7 @@ impl Queue {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.ready.len() == self.taken && self.to_flush.is_empty()
+        self.ready.is_empty() && self.to_flush.is_empty()
     }
 
     /// The connection is flushed at the end of the turn.

@@ -108,7 +108,8 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
     }
 
     fn is_ready(&mut self, slot: u32) -> bool {
-        self.engine().table.listener_mut(slot).is_some_and(|listener| listener.is_ready())
+        !self.is_cut_off()
+            && self.engine().table.listener_mut(slot).is_some_and(|listener| listener.is_ready())
     }
 
     fn when_full(&mut self, slot: u32) -> WhenFull {

@@ -39,10 +39,14 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
     /// over. A second `drain` means now, so nothing is accepted or served before.
     #[cold]
     pub(super) fn cut_off_if_asked(&mut self) {
-        if self.engine().drain_state() == DrainState::CutOff {
+        if self.is_cut_off() {
             self.close_listeners();
             self.reset_all();
         }
+    }
+
+    pub(super) fn is_cut_off(&mut self) -> bool {
+        self.engine().drain_state() == DrainState::CutOff
     }
 
     /// The clients in the backlog were promised service by the kernel, so they are accepted, but not more of them than fit
@@ -65,6 +69,9 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
     fn receive_from_newcomers(&mut self, before: u32) {
         let budget = self.net.options().read_budget;
         for slot in self.engine().younger_connections(before) {
+            if self.is_cut_off() {
+                return;
+            }
             let Some(mut entry) = self.engine().entry(slot) else { continue };
             if !entry.is_opening() {
                 entry.set_ready(Readiness::READABLE);
@@ -82,7 +89,7 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
 
     /// Asks a connection to finish, if a drain is under way and the connection is not ending already.
     pub(super) fn tell_of_drain(&mut self, slot: u32) {
-        if !self.engine().is_draining() {
+        if !matches!(self.engine().drain_state(), DrainState::Draining(_)) {
             return;
         }
         let Some(mut entry) = self.engine().entry(slot) else { return };

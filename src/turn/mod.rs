@@ -36,6 +36,7 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
     /// A source that is queued during the turn waits for the next turn, which does not sleep.
     #[inline]
     pub(crate) fn run(&mut self, signals: &Signals) -> bool {
+        self.net.set_undelivered(false); // an on_close that panicked has left it set
         self.take_signals(signals);
         if self.engine().drain_concerns_turns() {
             self.cut_off_if_asked();
@@ -74,7 +75,6 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
             let Some((id, session)) = self.net.take_unplaced() else { return };
             let why = CloseReason::ConnectFailed(no_token());
             self.engine().count_close(why.kind(), false);
-            self.net.set_undelivered(false); // a panic in another on_close may have left it set
             self.handler.on_close(self.net, id, session, why);
         }
     }
