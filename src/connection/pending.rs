@@ -10,7 +10,7 @@ use super::{Connection, Flags, Phase};
 const OWED: Flags = Flags::FULL.with(Flags::WRITABLE_OWED).with(Flags::HELD);
 
 impl<T: Read + Write> Connection<T> {
-    /// True if `on_writable` is due. This call pays the debt and lets reading go on.
+    /// True if `on_writable` is due. It is then no longer owed, and reading goes on.
     pub(crate) fn take_writable(&mut self, limits: &Options) -> bool {
         if !self.writable_is_due(limits) {
             return false;

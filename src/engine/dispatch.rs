@@ -5,8 +5,10 @@ use mio::Token;
 use crate::socket::readiness::Readiness;
 
 use super::{
-    Common, Engine, Entry,
+    common::Common,
+    entry::Entry,
     source::{Slot, Source},
+    state::Engine,
 };
 
 /// The source that the ready queue gives out next.
@@ -34,7 +36,7 @@ impl Engine {
     pub(crate) fn ready(&mut self, slot: u32, readiness: Readiness) {
         let Some(place) = self.table.get_mut(slot) else { return };
         match &mut place.source {
-            Source::Reserved => return,
+            Source::Reserved | Source::Vacated => return,
             Source::Listener(listener) => listener.set_readable(),
             Source::Connection(record) if record.lifetime.is_opening() => {
                 // The connect stage asks the socket what the event means. An error may still come after that.
@@ -45,62 +47,19 @@ impl Engine {
         self.common.queue(&mut place.meta);
     }
 
-    /// Takes the next source of a pass over the ready queue, up to its end.
-    #[inline]
-    pub(crate) fn next_ready(&mut self, end: usize) -> Option<(u32, Ready<'_>)> {
-        let Self { table, common, .. } = self;
-        let slot = common.queue.next(end)?;
-        let Some(Slot { meta, source }) = table.get_mut(slot) else {
-            return Some((slot, Ready::Nothing));
-        };
-        meta.queued = false;
-        let ready = match source {
-            Source::Reserved => Ready::Nothing,
-            Source::Listener(_) => Ready::Listener,
-            Source::Connection(record) => {
-                let mut entry = Entry::new(meta, record, common);
-                entry.begin_turn();
-                Ready::Connection(entry)
-            }
-        };
-        Some((slot, ready))
-    }
-
     /// The connection in a slot; `None` if the slot holds none.
     #[inline]
     pub(crate) fn entry(&mut self, slot: u32) -> Option<Entry<'_>> {
-        match self.table.get_mut(slot)? {
-            Slot { meta, source: Source::Connection(record) } => {
-                Some(Entry::new(meta, record, &mut self.common))
-            }
-            _ => None,
+        let Slot { meta, source } = self.table.get_mut(slot)?;
+        match source {
+            Source::Connection(record) => Some(Entry::new(meta, record, &mut self.common)),
+            Source::Listener(_) | Source::Reserved | Source::Vacated => None,
         }
     }
 
     /// Queues the source in a slot.
     pub(crate) fn queue(&mut self, slot: u32) {
         self.common.queue(self.table.meta_mut(slot));
-    }
-
-    /// The callback of this connection begins: bytes that it sends to the connection are gathered.
-    #[inline]
-    pub(crate) fn begin_callback(&mut self, slot: u32) {
-        let Common { callback, .. } = &mut self.common;
-        callback.begin(slot);
-    }
-
-    /// The callback has returned. The connection, which is still there: connections leave in `settle` alone.
-    #[inline]
-    pub(crate) fn end_callback(&mut self, slot: u32) -> Option<Entry<'_>> {
-        let Common { callback, .. } = &mut self.common;
-        callback.end();
-        self.entry(slot)
-    }
-
-    /// How many bytes the present callback has gathered for the connection in a slot.
-    pub(crate) fn gathered_len(&self, slot: u32) -> usize {
-        let Common { callback, .. } = &self.common;
-        callback.gathered_len(slot)
     }
 
     /// Begins a pass over the sources that stand in the ready queue now. Returns the end of the pass.
@@ -123,10 +82,46 @@ impl Engine {
         }
     }
 
+    /// Takes the next source of a pass over the ready queue, up to its end.
+    #[inline]
+    pub(crate) fn next_ready(&mut self, end: usize) -> Option<(u32, Ready<'_>)> {
+        let Self { table, common, .. } = self;
+        let slot = common.queue.next(end)?;
+        let Some(Slot { meta, source }) = table.get_mut(slot) else {
+            return Some((slot, Ready::Nothing));
+        };
+        meta.queued = false;
+        let ready = match source {
+            Source::Reserved | Source::Vacated => Ready::Nothing,
+            Source::Listener(_) => Ready::Listener,
+            Source::Connection(record) => {
+                let mut entry = Entry::new(meta, record, common);
+                entry.begin_turn();
+                Ready::Connection(entry)
+            }
+        };
+        Some((slot, ready))
+    }
+
     /// Ends the pass: the sources that it has not served stand in front.
     #[inline]
     pub(crate) fn end_pass(&mut self) {
         let Common { queue, .. } = &mut self.common;
         queue.end_pass();
+    }
+
+    /// The callback of this connection begins: bytes that it sends to the connection are gathered.
+    #[inline]
+    pub(crate) fn begin_callback(&mut self, slot: u32) {
+        let Common { callback, .. } = &mut self.common;
+        callback.begin(slot);
+    }
+
+    /// The callback has returned. The connection, which is still there: connections leave in `settle` alone.
+    #[inline]
+    pub(crate) fn end_callback(&mut self, slot: u32) -> Option<Entry<'_>> {
+        let Common { callback, .. } = &mut self.common;
+        callback.end();
+        self.entry(slot)
     }
 }

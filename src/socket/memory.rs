@@ -105,7 +105,7 @@ impl MemoryStream {
         std::mem::take(&mut state.edge).then(|| Readiness {
             readable: !state.incoming.is_empty() || state.eof || state.reset,
             writable: state.capacity > 0 || state.reset,
-            short_reads_lie: state.eof || state.reset,
+            short_reads_unreliable: state.eof || state.reset,
             error: state.error_is_pending,
         })
     }

@@ -1,15 +1,13 @@
 //! How the whole reactor ends.
 
 use crate::{
-    close::CloseReason,
     connection::Phase,
-    engine::{DrainState, TurnBudget, later},
+    engine::{DrainState, later},
     handler::Handler,
-    id::ConnId,
     socket::readiness::Readiness,
 };
 
-use super::Pass;
+use super::{Pass, TurnBudget};
 
 impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
     /// Begins a drain that was asked for, tells connections of it, or cuts it off when its grace is over.
@@ -27,7 +25,7 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
             }
         }
         while let Some(id) = self.engine().next_untold() {
-            if self.engine().table.is_open(id) {
+            if self.engine().is_open(id) {
                 self.tell_of_drain(id.slot());
                 self.conclude(id.slot());
             }
@@ -54,10 +52,8 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
     fn accept_backlogs(&mut self) {
         *self.budget = TurnBudget::unlimited(); // a drain begins once, and as a whole
         let budget = self.net.options().accept_budget;
-        for slot in self.engine().table.listeners().to_vec() {
-            let Some(listener) = self.engine().table.listener_mut(slot) else { continue };
-            listener.set_readable();
-            for _ in 0..=listener.backlog() / budget {
+        for slot in self.engine().listeners() {
+            for _ in 0..=self.engine().try_backlog(slot) / budget {
                 if !self.accept(slot) {
                     break;
                 }
@@ -82,7 +78,7 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
     }
 
     fn close_listeners(&mut self) {
-        for slot in self.engine().table.listeners().to_vec() {
+        for slot in self.engine().listeners() {
             self.engine().vacate(slot);
         }
     }
@@ -99,22 +95,13 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
         }
     }
 
-    /// The grace is over, or nobody wants to wait for it. Connections that the callbacks make are reset in the next turn.
+    /// Resets every connection. Connections that the callbacks make meanwhile are reset in the next turn.
     fn reset_all(&mut self) {
         let undelivered = self.net.stats().undelivered;
-        let ids: Vec<ConnId> = self.engine().connection_ids();
-        for id in ids {
-            let Some(entry) = self.engine().entry(id.slot()) else { continue };
-            if entry.id() != id {
-                continue;
+        for id in self.engine().connection_ids() {
+            if self.engine().reset_by_drain(id) {
+                self.conclude(id.slot());
             }
-            if entry.connection.phase() == Phase::Lingering {
-                self.engine().vacate(id.slot());
-                continue;
-            }
-            entry.connection.end(CloseReason::Aborted, Phase::Resetting);
-            self.stats().drain_resets += 1;
-            self.conclude(id.slot());
         }
         let undelivered = self.net.stats().undelivered - undelivered;
         if undelivered > 0 {

@@ -49,7 +49,7 @@ fn a_short_read_proves_nothing_after_a_hang_up_or_an_urgent_mark() {
     let reads = [Bytes(2), Mark, Bytes(3), WouldBlock, Bytes(1), Zero];
     let mut bench = Bench::new(Script::new(reads, []).coalescing(true), true, Options::default());
     let news = bench.connection.stream().arrival(0);
-    assert!(news.short_reads_lie);
+    assert!(news.short_reads_unreliable);
     bench.note(news);
     bench.note(READABLE); // a later event does not take back what the first one said
     assert_eq!(bench.receive(8).0, Received::Data(2));
