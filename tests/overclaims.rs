@@ -4,7 +4,7 @@ mod common;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use tidegate::{Accepted, CloseKind, Conn, Handler, Net, Options, testing::Rehearsal};
+use tidegate::{Accepted, Conn, Handler, Net, Options, testing::Rehearsal};
 
 const MESSAGE: &str = "on_data says that it used more bytes than it was shown";
 
@@ -64,24 +64,4 @@ fn more_than_the_inbox_holds_is_a_panic() {
 fn more_than_the_rest_of_the_inbox_is_a_panic() {
     assert_panics(&[b"hel", b"lo"], &[(3, 0), (5, 4), (1, 2)]);
     assert_panics(&[b"hel", b"lo"], &[(3, 0), (5, 4), (1, usize::MAX)]);
-}
-
-/// The bytes that the handler was shown are lost, so the connection must not go on.
-#[test]
-fn a_connection_whose_handler_claims_too_much_is_aborted_in_the_next_turn() {
-    for (pieces, claims) in [
-        (&[&b"hello"[..]][..], &[(5, 6)][..]),
-        (&[b"hello"], &[(5, 3), (2, 3)]),
-        (&[b"hel", b"lo"], &[(3, 0), (5, 6)]),
-    ] {
-        let mut handler = Claims(claims.to_vec());
-        let mut rehearsal = Rehearsal::new(Options::default());
-        let client = rehearsal.accept(&mut handler).unwrap();
-        let result = catch_unwind(AssertUnwindSafe(|| {
-            pieces.iter().for_each(|piece| rehearsal.receive(&mut handler, client, piece));
-        }));
-        assert!(result.is_err());
-        rehearsal.settle(&mut handler);
-        assert_eq!(rehearsal.why(client), Some(CloseKind::Aborted), "{claims:?}");
-    }
 }

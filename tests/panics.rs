@@ -111,36 +111,6 @@ fn a_listener_goes_on_after_a_panic_for_one_of_its_clients() {
 }
 
 #[test]
-fn a_listener_goes_on_after_a_panic_in_the_on_close_of_a_client_that_it_has_just_accepted() {
-    let mut world = World::new(Panicky::at(1, On::Close(CloseKind::Aborted)), 0);
-    world.handler.aborts = Some(1);
-    let _clients = [(); 4].map(|()| connect(world.at));
-    world.collect(1);
-    assert_eq!(world.settle(), Err(()));
-    while world.reactor.timeout(world.now) == Some(Duration::ZERO) {
-        assert!(world.settle().is_ok());
-    }
-    for who in [0, 2, 3] {
-        assert_eq!(world.handler.of(who), [On::Accept, On::Open]);
-    }
-    assert_eq!(world.handler.of(1), [On::Accept, On::Open, On::Close(CloseKind::Aborted)]);
-    assert_eq!(world.reactor.net().stats().open, 3);
-}
-
-#[test]
-fn what_a_callback_has_sent_before_it_panics_is_undelivered() {
-    for closes in [false, true] {
-        let mut world = World::new(Panicky::at(0, On::Data), 1);
-        (world.handler.send, world.handler.closes) = (b"an answer", closes);
-        provoke(&mut world, On::Data);
-        assert_eq!(world.settle(), Err(()));
-        assert!(world.settle().is_ok());
-        assert_eq!(world.handler.of(0).last(), Some(&On::Close(CloseKind::Aborted)), "closes: {closes}");
-        assert_eq!(world.reactor.net().stats().undelivered, 1, "closes: {closes}");
-    }
-}
-
-#[test]
 fn a_panic_in_on_accept_costs_no_token() {
     // The listener and two connections.
     let mut world = World::with_tokens(1..4, Panicky::at(0, On::Accept), 0);

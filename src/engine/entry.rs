@@ -294,14 +294,20 @@ impl Entry<'_> {
     }
 
     pub(crate) fn abort(&mut self) {
+        self.reset(CloseReason::Aborted);
+        self.schedule();
+    }
+
+    /// Ends the connection with a reset. Bytes that its callback has gathered are lost. They are counted before the reason
+    /// is stored, because a clean reason does not stand if bytes are lost.
+    pub(super) fn reset(&mut self, reason: CloseReason) {
         let is_running = self.is_running();
         let Common { callback, .. } = &mut *self.common;
         if is_running && callback.has_gathered() {
             self.connection.lose_bytes();
             callback.clear();
         }
-        self.connection.end(CloseReason::Aborted, Phase::Resetting);
-        self.schedule();
+        self.connection.end(reason, Phase::Resetting);
     }
 
     /// True if the socket outlives its session: everything is sent, and the peer has not ended yet.

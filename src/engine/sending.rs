@@ -56,7 +56,7 @@ impl Engine {
             let all = || table.connections().iter().map(|slot| (bytes_of(*slot), *slot));
             let Some(largest) = memory.take_largest(all, bytes_of) else { return };
             let Some(mut entry) = self.entry(largest) else { return };
-            entry.connection.end(CloseReason::MemoryLimit, Phase::Resetting);
+            entry.reset(CloseReason::MemoryLimit);
             entry.count_memory();
             entry.queue();
         }

@@ -35,17 +35,13 @@ pub struct Panicky {
     pub clients: u32,
     /// What `on_data` does before it can panic.
     pub send: &'static [u8],
-    /// The client whose `on_open` aborts the connection.
-    pub aborts: Option<u32>,
-    /// `on_data` closes the connection before it can panic.
-    pub closes: bool,
 }
 
 pub const NOBODY: u32 = u32::MAX;
 
 impl Panicky {
     pub fn at(who: u32, on: On) -> Self {
-        Self { calls: Vec::new(), at: Some((who, on)), clients: 0, send: b"", aborts: None, closes: false }
+        Self { calls: Vec::new(), at: Some((who, on)), clients: 0, send: b"" }
     }
 
     fn on(&mut self, who: u32, on: On) {
@@ -79,16 +75,10 @@ impl Handler for Panicky {
 
     fn on_open(&mut self, conn: &mut Conn<'_, u32>) {
         self.on(*conn.session(), On::Open);
-        if self.aborts == Some(*conn.session()) {
-            conn.abort();
-        }
     }
 
     fn on_data(&mut self, conn: &mut Conn<'_, u32>, input: &[u8]) -> usize {
         conn.send_all(self.send);
-        if self.closes {
-            conn.close();
-        }
         self.on(*conn.session(), On::Data);
         conn.send_all(input);
         input.len()
