@@ -19,7 +19,7 @@ use crate::{
 ///
 /// # Panics
 /// A panic in a method passes through the turn to the host. If the host catches it and goes on, the next turn aborts the
-/// connection whose callback panicked, with [`CloseReason::Aborted`]; all others go on. The session that was passed to a
+/// connection whose callback panicked, with [`CloseReason::Aborted`] unless it was ending already; all others go on. The session that was passed to a
 /// panicking [`on_close`](Self::on_close) is lost.
 pub trait Handler {
     /// The state that the program keeps for each connection: `on_accept` makes it, and `on_close` gives it back.

@@ -123,10 +123,12 @@ impl<T: Read + Write> Connection<T> {
             || (self.has(Flags::HELD) && self.wants_input())
     }
 
-    /// True if everything is done: nothing unsent, nothing unshown, no `on_writable` owed, and the handler reads.
+    /// True if everything is done: nothing is unsent, no input waits, no `on_writable` is owed, and the handler reads. An
+    /// incomplete message does not wait once the peer has ended: the rest of it never comes.
     pub(crate) fn is_idle(&self) -> bool {
         const BUSY: Flags = OWED.with(Flags::PAUSED).with(Flags::ENDING);
-        !self.has(BUSY) && self.outbox.is_empty() && self.inbox.is_empty()
+        let awaits_rest = !self.inbox.is_empty() && !self.has(Flags::EOF);
+        !self.has(BUSY) && self.outbox.is_empty() && !awaits_rest
     }
 
     /// True if input is kept for the handler until it resumes reading.

@@ -7,6 +7,11 @@ use crate::{close::CloseReason, connection::Phase, id::ConnId};
 use super::{common::Common, drain::DrainState, state::Engine, timer_kind::TimerKind};
 
 impl Engine {
+    /// True from the call of `drain` until the drain is over.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.drain_state() != DrainState::Off
+    }
+
     /// `Net::stop`.
     pub(crate) fn stop(&mut self) {
         let Common { drain, .. } = &mut self.common;

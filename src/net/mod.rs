@@ -210,6 +210,12 @@ impl<S> Net<S> {
         self.engine.ask_to_drain(grace);
     }
 
+    /// True from the call of [`drain`](Self::drain) until the drain is over. A handler that connects again whenever a
+    /// connection has ended must not do so in a drain, which would never be over.
+    pub fn is_draining(&self) -> bool {
+        self.engine.is_draining()
+    }
+
     /// In [`on_close`](crate::Handler::on_close): true if bytes that were handed to a send of this connection did not reach
     /// the kernel. Elsewhere it is false. Input that was discarded after a close, and an answer that was never handed to a
     /// send, do not count.

@@ -439,3 +439,13 @@ fn another_stream_starts_without_readiness() {
     bench.flush();
     assert_eq!(bench.written(), b"for whoever answers");
 }
+
+#[test]
+fn an_incomplete_message_keeps_a_connection_from_being_idle_until_the_peer_has_ended() {
+    let mut bench = Bench::reading([Zero]);
+    assert!(bench.connection.is_idle());
+    bench.leave_in_inbox(b"half a message", false);
+    assert!(!bench.connection.is_idle(), "the rest may come");
+    assert_eq!(bench.receive(8).0, Received::Eof);
+    assert!(bench.connection.is_idle(), "the rest never comes");
+}
