@@ -1,5 +1,6 @@
 //! A connection over a scripted stream: no socket, no clock, no reactor.
 
+mod ending;
 mod generate;
 mod operations;
 mod receiving;
