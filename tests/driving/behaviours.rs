@@ -10,8 +10,8 @@ use std::{
 use tidegate::{CloseKind, Options, Stats};
 
 use crate::{
-    common::{PATIENCE, assert_same, connect_narrow, exchange, pattern, read_to_end},
     subject::{Driven, Driver, Told, assert_nothing_comes},
+    support::{PATIENCE, assert_same, connect_narrow, exchange, pattern, read_to_end},
 };
 
 /// Sends from another thread, since a client that does not read meanwhile could be kept from sending.

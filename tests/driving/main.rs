@@ -1,7 +1,7 @@
 //! The same behaviour, whoever drives: the own loop, turns, a host's poll, or a poller that watches the descriptor.
 
-#[path = "../common/mod.rs"]
-mod common;
+#[path = "../support/mod.rs"]
+mod support;
 
 /// Items for hosts that watch the loop's descriptor. The condition is that of `AsFd for EventLoop`.
 macro_rules! poll_descriptor {
@@ -30,8 +30,13 @@ macro_rules! poll_descriptor {
 }
 
 mod behaviours;
+mod deadlines;
+mod embedding;
 mod hosts;
 mod subject;
+poll_descriptor! {
+    mod edges;
+}
 
 /// One test for each behaviour under each way of driving.
 macro_rules! under_each {

@@ -3,14 +3,18 @@
 use std::{
     io::{ErrorKind, Read},
     net::{SocketAddr, TcpStream},
-    sync::mpsc::{self, Receiver, Sender},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, Receiver, Sender},
+    },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
 use tidegate::{Accepted, CloseKind, CloseReason, Conn, ConnId, Handler, Net, Options, Remote, Stats};
 
-use crate::common::{PATIENCE, connect, next, within};
+use crate::support::{PATIENCE, connect, next, within};
 
 /// A way of driving.
 #[derive(Clone, Copy)]
@@ -77,7 +81,21 @@ pub struct Subject {
     pub on_eof: fn(&mut Conn<'_>),
     told: Sender<Told>,
     stats: Sender<Stats>,
+    rest: Rest<Sender<Stats>>,
 }
+
+/// How a test finds out whether the loop sleeps: where `is_wanted` is set, the next `on_wake` sets the first of some timers.
+/// `began` tells the statistics at that time, and `ended` the statistics at the time when the last timer fires.
+struct Rest<C> {
+    is_wanted: Arc<AtomicBool>,
+    began: C,
+    ended: C,
+}
+
+/// Timers in a row, and the time until each fires. On a busy machine, a loop that spins may get no processor time from the
+/// setting of a timer until that timer fires, but not ten times in a row.
+const TIMERS: u64 = 10;
+const PAUSE: Duration = Duration::from_millis(5);
 
 impl Subject {
     fn tell(&self, what: Told) {
@@ -111,7 +129,20 @@ impl Handler for Subject {
     }
 
     fn on_wake(&mut self, net: &mut Net) {
+        if self.rest.is_wanted.swap(false, Ordering::Relaxed) {
+            net.set_timer(net.now() + PAUSE, TIMERS - 1);
+            let _ = self.rest.began.send(net.stats().clone());
+        }
         let _ = self.stats.send(net.stats().clone());
+    }
+
+    /// `left`: how many timers come after this timer.
+    fn on_timer(&mut self, net: &mut Net, left: u64) {
+        if left > 0 {
+            net.set_timer(net.now() + PAUSE, left - 1);
+        } else {
+            let _ = self.rest.ended.send(net.stats().clone());
+        }
     }
 }
 
@@ -121,6 +152,7 @@ pub struct Driven {
     pub remote: Remote,
     told: Receiver<Told>,
     stats: Receiver<Stats>,
+    rest: Rest<Receiver<Stats>>,
     driver: Driver,
     thread: JoinHandle<Stats>,
 }
@@ -134,6 +166,9 @@ impl Driven {
         let (tell, told) = mpsc::channel();
         let (tell_stats, stats) = mpsc::channel();
         let (ready, started) = mpsc::channel();
+        let (tell_began, began) = mpsc::channel();
+        let (tell_ended, ended) = mpsc::channel();
+        let is_wanted = Arc::<AtomicBool>::default();
         let mut subject = Subject {
             on_data: |conn, input| {
                 conn.send_all(input);
@@ -142,12 +177,14 @@ impl Driven {
             on_eof: |conn| conn.close(),
             told: tell,
             stats: tell_stats,
+            rest: Rest { is_wanted: is_wanted.clone(), began: tell_began, ended: tell_ended },
         };
         change(&mut subject);
         let (drive, job) = (driver.drive, Job { options, subject, ready });
         let thread = thread::spawn(move || drive(job));
         let (address, remote) = started.recv_timeout(PATIENCE).expect("the driver begins");
-        Self { address, remote, told, stats, driver: *driver, thread }
+        let rest = Rest { is_wanted, began, ended };
+        Self { address, remote, told, stats, rest, driver: *driver, thread }
     }
 
     pub fn connect(&self) -> TcpStream {
@@ -172,7 +209,7 @@ impl Driven {
 
     /// Wakes it, which it has to notice wherever it sleeps, and hears what has happened so far.
     pub fn ask(&self) -> Stats {
-        while self.stats.try_recv().is_ok() {} // answers to someone else's wake
+        while self.stats.try_recv().is_ok() {} // the answers to other wakes
         self.remote.wake();
         next(&self.stats)
     }
@@ -185,14 +222,15 @@ impl Driven {
         }
     }
 
-    /// Whether it makes no turns but for what it is asked in a while.
+    /// True if the loop makes hardly any turns but those that some timers need. A loop that spins makes thousands of turns in
+    /// this time.
     pub fn sleeps(&self) -> bool {
-        const WHILE: Duration = Duration::from_millis(50);
-        let (begin, before) = (Instant::now(), self.ask().turns);
-        // Nothing has to happen meanwhile: it is as long as a loop that spins needs to make thousands of turns.
-        thread::sleep(WHILE);
-        let turns = self.ask().turns - before;
-        turns <= 10 + self.driver.ticks(begin.elapsed())
+        let begin = Instant::now();
+        self.rest.is_wanted.store(true, Ordering::Relaxed);
+        self.remote.wake();
+        let turns = |stats: Stats| stats.turns;
+        let (before, after) = (turns(next(&self.rest.began)), turns(next(&self.rest.ended)));
+        after - before <= 2 * TIMERS + 5 + self.driver.ticks(begin.elapsed())
     }
 
     /// Ends it, and takes the rest of what it told.

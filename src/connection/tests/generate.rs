@@ -1,12 +1,22 @@
 //! Any script, any limits.
 
-use std::io::ErrorKind;
+use std::{env, io::ErrorKind};
 
 use proptest::{collection::vec, prelude::*};
 
 use crate::Options;
 
 use super::script::Step;
+
+/// Takes the number of cases from PROPTEST_CASES, and else runs 600. proptest keeps each case that failed in the folder
+/// `proptest-regressions`, and tries it first in the next run.
+pub(super) fn config() -> ProptestConfig {
+    let mut config = ProptestConfig::default();
+    if env::var_os("PROPTEST_CASES").is_none() {
+        config.cases = 600;
+    }
+    config
+}
 
 pub(super) fn reads() -> impl Strategy<Value = Vec<Step>> {
     let last = prop_oneof![3 => Just(None), 6 => Just(Some(Step::Zero)), 2 => error().prop_map(Some)];

@@ -397,7 +397,7 @@ impl Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(generate::config())]
 
     #[test]
     fn any_operations_over_any_script_keep_order_and_limits(

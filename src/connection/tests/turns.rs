@@ -334,7 +334,7 @@ impl Loop {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(generate::config())]
 
     #[test]
     fn all_that_the_peer_sent_is_answered_whatever_happens_when(

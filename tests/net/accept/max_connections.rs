@@ -1,0 +1,376 @@
+//! As many clients as may be, and no more: who waits, who is turned away, and when listening goes on.
+
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::{SocketAddr, TcpStream},
+    time::{Duration, Instant},
+};
+
+use tidegate::{
+    Accepted, Conn, EventLoop, Handler, Keepalive, ListenOptions, ListenerId, Net, Options, Reactor, WhenFull,
+};
+
+use crate::support::{self, Actor, Call, Echo, End, Host, PATIENCE, connect, exchange, is_due, read_out};
+
+/// Reactor, poll and clients in one thread; the time stands still.
+struct Door {
+    host: Host,
+    reactor: Reactor,
+    now: Instant,
+}
+
+impl Door {
+    fn new(options: Options) -> Self {
+        let host = Host::new();
+        let reactor = Reactor::new(host.poll.registry(), .., options).unwrap();
+        Self { host, reactor, now: Instant::now() }
+    }
+
+    fn listen(&mut self, options: ListenOptions) -> (ListenerId, SocketAddr) {
+        let listener = self.reactor.net().listen_with("127.0.0.1:0", options).unwrap();
+        (listener, self.reactor.net().local_address(listener).unwrap().socket_addrs()[0])
+    }
+
+    fn turn_until(&mut self, mut done: impl FnMut(&mut Net) -> bool) {
+        self.host.turn_until(&mut self.reactor, &mut Echo, self.now, |_, net| done(net));
+    }
+
+    fn turn_until_quiet(&mut self) {
+        self.host.turn_until_quiet(&mut self.reactor, &mut Echo, self.now);
+    }
+
+    /// How many are open once so many were accepted and nothing is left to do.
+    fn open_after(&mut self, accepted: u64) -> usize {
+        self.turn_until(|net| net.stats().accepted >= accepted);
+        self.turn_until_quiet();
+        let stats = self.reactor.net().stats();
+        assert_eq!(stats.accepted, accepted, "{stats}");
+        stats.open
+    }
+
+    /// A client with a message on its way.
+    fn caller(at: SocketAddr) -> TcpStream {
+        let mut client = connect(at);
+        client.write_all(b"hello").unwrap();
+        client
+    }
+
+    /// Serves until that client has its echo.
+    fn assert_served(&mut self, client: &mut TcpStream) {
+        let echoed = |client: &TcpStream| {
+            client.set_nonblocking(true).unwrap();
+            let peeked = client.peek(&mut [0; 5]);
+            client.set_nonblocking(false).unwrap();
+            matches!(peeked, Ok(5))
+        };
+        let end = Instant::now() + PATIENCE;
+        while !echoed(client) {
+            assert!(Instant::now() < end, "{:?}", self.reactor.net().stats());
+            self.turn_until_quiet();
+            std::thread::yield_now(); // no event of the server's says when it is there
+        }
+        let mut echo = [0; 5];
+        client.read_exact(&mut echo).unwrap();
+        assert_eq!(&echo, b"hello");
+    }
+}
+
+#[test]
+fn a_listener_leaves_clients_in_the_backlog_until_one_of_its_own_ends() {
+    let mut door = Door::new(Options::default());
+    let (_, narrow) = door.listen(ListenOptions::default().max_connections(2));
+    let (_, wide) = door.listen(ListenOptions::default());
+    let [first, second, third] = [(); 3].map(|()| Door::caller(narrow));
+    assert_eq!(door.open_after(2), 2);
+    // The limit is the listener's: another one has room, and an end there makes none here.
+    let mut elsewhere = Door::caller(wide);
+    assert_eq!(door.open_after(3), 3);
+    door.assert_served(&mut elsewhere);
+    drop(elsewhere);
+    door.turn_until(|net| net.stats().open == 2);
+    assert_eq!(door.open_after(3), 2);
+    drop(first);
+    assert_eq!(door.open_after(4), 2);
+    [second, third].iter_mut().for_each(|client| door.assert_served(client));
+}
+
+#[test]
+fn all_listeners_share_the_limit_for_all() {
+    let mut door = Door::new(Options::default().max_connections(2));
+    let ats = [(); 2].map(|()| door.listen(ListenOptions::default()).1);
+    let [first, second] = ats.map(Door::caller);
+    assert_eq!(door.open_after(2), 2);
+    let [third, fourth] = ats.map(Door::caller);
+    assert_eq!(door.open_after(2), 2);
+    drop(first);
+    door.turn_until(|net| net.stats().accepted == 3);
+    assert_eq!(door.open_after(3), 2);
+    drop(second);
+    assert_eq!(door.open_after(4), 2);
+    [third, fourth].iter_mut().for_each(|client| door.assert_served(client));
+}
+
+#[test]
+fn who_lingers_has_a_place_until_the_end() {
+    let mut door = Door::new(Options::default().max_connections(1));
+    let (_, at) = door.listen(ListenOptions::default());
+    let first = Door::caller(at);
+    assert_eq!(door.open_after(1), 1);
+    let (id, ()) = door.reactor.net().sessions().next().unwrap();
+    door.reactor.net().close(id);
+    let mut second = Door::caller(at);
+    door.turn_until(|net| net.stats().closed == 1);
+    assert_eq!(door.open_after(1), 1, "the first one's socket is there still");
+    drop(first);
+    assert_eq!(door.open_after(2), 1);
+    door.assert_served(&mut second);
+}
+
+#[test]
+fn who_is_one_too_many_can_be_turned_away() {
+    let limits: [fn() -> (Options, ListenOptions); 2] = [
+        || (Options::default().max_connections(2), ListenOptions::default()),
+        || (Options::default(), ListenOptions::default().max_connections(2)),
+    ];
+    for limit in limits {
+        let (options, listen) = limit();
+        let mut door = Door::new(options);
+        let (_, at) = door.listen(listen.when_full(WhenFull::Close));
+        let mut served = [(); 2].map(|()| Door::caller(at));
+        assert_eq!(door.open_after(2), 2);
+        let turned_away = [(); 3].map(|()| connect(at));
+        door.turn_until(|net| net.stats().refused_full == 3);
+        for mut client in turned_away {
+            assert_eq!(read_out(&mut client).0, b"");
+        }
+        // Nobody else suffers, and there is room for the next one after an end.
+        served.iter_mut().for_each(|client| door.assert_served(client));
+        drop(served);
+        door.turn_until(|net| net.stats().open == 0);
+        let mut late = Door::caller(at);
+        assert_eq!(door.open_after(3), 1);
+        door.assert_served(&mut late);
+        assert_eq!(door.reactor.net().stats().refused_full, 3);
+    }
+}
+
+#[test]
+fn who_is_turned_away_without_a_word_sees_a_plain_end() {
+    let mut door = Door::new(Options::default().max_connections(0));
+    let (_, at) = door.listen(ListenOptions::default().when_full(WhenFull::Close));
+    let mut client = connect(at);
+    door.turn_until(|net| net.stats().refused_full == 1);
+    assert_eq!(read_out(&mut client), (vec![], End::Eof));
+}
+
+#[test]
+fn a_paused_listener_leaves_clients_in_the_backlog_until_the_resume() {
+    let mut door = Door::new(Options::default());
+    let (paused, at) = door.listen(ListenOptions::default());
+    let (_, other) = door.listen(ListenOptions::default());
+    door.reactor.net().pause_listener(paused);
+    let mut waiting = [(); 3].map(|()| Door::caller(at));
+    let mut elsewhere = Door::caller(other);
+    assert_eq!(door.open_after(1), 1);
+    door.assert_served(&mut elsewhere);
+    // Their event has come and is not told again: the resume alone has to bring them in.
+    door.reactor.net().resume_listener(paused);
+    assert_eq!(door.open_after(4), 4);
+    waiting.iter_mut().for_each(|client| door.assert_served(client));
+}
+
+#[test]
+fn a_handler_can_pause_its_listener_for_the_rest_of_a_batch() {
+    let mut door = Door::new(Options::default());
+    let (listener, at) = door.listen(ListenOptions::default());
+    let _clients = [(); 3].map(|()| connect(at));
+    let mut actor = Actor::with_conn(|conn, cue| {
+        if *cue == Call::Open {
+            conn.net().pause_listener(listener);
+        }
+    });
+    let Door { host, reactor, now } = &mut door;
+    for accepted in 1..=3 {
+        host.turn_until(reactor, &mut actor, *now, |_, net| net.stats().accepted == accepted);
+        host.turn_until_quiet(reactor, &mut actor, *now);
+        assert_eq!(reactor.net().stats().accepted, accepted, "one for each resume");
+        reactor.net().resume_listener(listener);
+    }
+}
+
+#[test]
+fn a_closed_listener_refuses_and_keeps_whom_it_accepted() {
+    let mut door = Door::new(Options::default());
+    let (listener, at) = door.listen(ListenOptions::default());
+    let mut served = connect(at);
+    assert_eq!(door.open_after(1), 1);
+    door.reactor.net().close_listener(listener);
+    assert_eq!(TcpStream::connect(at).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    assert_eq!(door.reactor.net().local_address(listener).unwrap_err().kind(), ErrorKind::NotFound);
+    served.write_all(b"hello").unwrap();
+    door.assert_served(&mut served);
+    // Its id names nothing now, and calls with it do nothing.
+    door.reactor.net().resume_listener(listener);
+    door.reactor.net().pause_listener(listener);
+    door.reactor.net().close_listener(listener);
+    door.turn_until_quiet();
+    drop(served);
+    door.turn_until(|net| net.stats().open == 0);
+    assert_eq!(door.reactor.next_deadline(), None);
+}
+
+/// Takes everyone, and while it is `true` closes the listener by which the next one comes.
+struct ClosesAfterOne(bool);
+
+impl Handler for ClosesAfterOne {
+    type Session = ();
+
+    fn on_accept(&mut self, net: &mut Net, from: &Accepted) -> Option<()> {
+        if std::mem::take(&mut self.0) {
+            net.close_listener(from.listener);
+        }
+        Some(())
+    }
+
+    fn on_data(&mut self, _conn: &mut Conn<'_>, input: &[u8]) -> usize {
+        input.len()
+    }
+}
+
+#[test]
+fn a_listener_is_not_credited_with_the_end_of_whom_it_did_not_accept() {
+    let mut door = Door::new(Options::default());
+    let (_, at) = door.listen(ListenOptions::default());
+    let mut handler = ClosesAfterOne(true);
+    let old = connect(at);
+    let Door { host, reactor, now } = &mut door;
+    host.turn_until(reactor, &mut handler, *now, |_, net| net.stats().accepted == 1);
+    host.turn_until_quiet(reactor, &mut handler, *now);
+    // This one has the place that the closed one had.
+    let (_, at) = door.listen(ListenOptions::default().max_connections(1));
+    let [served, _waiting] = [(); 2].map(|()| connect(at));
+    assert_eq!(door.open_after(2), 2);
+    drop(old);
+    door.turn_until(|net| net.stats().closed == 1);
+    assert_eq!(door.open_after(2), 1, "it has one of its own still");
+    drop(served);
+    door.turn_until(|net| net.stats().closed == 2);
+    assert_eq!(door.open_after(3), 1);
+}
+
+#[test]
+fn a_listener_in_the_slot_of_a_closed_one_does_not_count_the_connections_of_that() {
+    // Four tokens, all taken before the first listener is closed: the next listener can only get its slot.
+    let host = Host::new();
+    let reactor = Reactor::new(host.poll.registry(), 0..4, Options::default()).unwrap();
+    let mut door = Door { host, reactor, now: Instant::now() };
+    let (closed, at) = door.listen(ListenOptions::default());
+    let fillers = [(); 2].map(|()| door.listen(ListenOptions::default()).0);
+    let old = connect(at);
+    assert_eq!(door.open_after(1), 1);
+    door.reactor.net().close_listener(closed);
+    door.turn_until_quiet();
+    let (_, at) = door.listen(ListenOptions::default().max_connections(1));
+    fillers.into_iter().for_each(|filler| door.reactor.net().close_listener(filler));
+    let [served, _waiting] = [(); 2].map(|()| connect(at));
+    assert_eq!(door.open_after(2), 2, "the old connection takes no place of the new listener");
+    drop(old);
+    door.turn_until(|net| net.stats().closed == 1);
+    assert_eq!(door.open_after(2), 1, "the end of the old connection makes no place at the new listener");
+    drop(served);
+    door.turn_until(|net| net.stats().closed == 2);
+    assert_eq!(door.open_after(3), 1);
+}
+
+#[test]
+fn a_place_that_a_closed_listener_leaves_is_taken_without_an_event() {
+    let host = Host::new();
+    let reactor = Reactor::new(host.poll.registry(), 0..3, Options::default()).unwrap();
+    let mut door = Door { host, reactor, now: Instant::now() };
+    let (closing, at) = door.listen(ListenOptions::default());
+    let (_, other) = door.listen(ListenOptions::default());
+    let _served = connect(at);
+    assert_eq!(door.open_after(1), 1);
+    let mut waiting = Door::caller(other);
+    // There is no token for it, so its event comes to nothing.
+    door.host.collect(1).iter().for_each(|event| assert!(door.reactor.handle(event)));
+    door.reactor.settle(&mut Echo, door.now);
+    assert_eq!((door.reactor.net().stats().accepted, door.reactor.timeout(door.now)), (1, None));
+    door.reactor.net().close_listener(closing);
+    assert_eq!(door.reactor.timeout(door.now), Some(Duration::ZERO));
+    assert!(door.reactor.next_deadline().is_some_and(|due| due <= Instant::now()));
+    while is_due(&door.reactor, door.now) {
+        door.reactor.settle(&mut Echo, door.now);
+    }
+    assert_eq!(door.reactor.net().stats().accepted, 2);
+    door.assert_served(&mut waiting);
+}
+
+#[test]
+fn a_turn_accepts_no_more_than_its_share() {
+    let mut door = Door::new(Options::default().accept_budget(2));
+    let (_, at) = door.listen(ListenOptions::default());
+    let mut clients = [(); 7].map(|()| Door::caller(at));
+    door.host.collect(1).iter().for_each(|event| assert!(door.reactor.handle(event)));
+    for accepted in [2, 4, 6, 7] {
+        // No event says that the others wait still.
+        assert_eq!(door.reactor.timeout(door.now), Some(Duration::ZERO));
+        door.reactor.settle(&mut Echo, door.now);
+        assert_eq!(door.reactor.net().stats().accepted, accepted);
+    }
+    clients.iter_mut().for_each(|client| door.assert_served(client));
+}
+
+/// Nobody but the reactor has the accepted socket, but Linux lists the timer that it runs: proc(5), `/proc/net/tcp`.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_accepted_socket_has_the_keepalive_that_was_asked_for() {
+    let wish = Keepalive::default().after(Duration::from_secs(4000)).retries(3);
+    for (options, expected) in
+        [(Options::default(), None), (Options::default().keepalive(Some(wish)), Some(4000))]
+    {
+        let mut door = Door::new(options);
+        let (_, at) = door.listen(ListenOptions::default());
+        let mut client = Door::caller(at);
+        door.assert_served(&mut client);
+        assert_eq!(keepalive_timer(at, client.local_addr().unwrap()), expected);
+    }
+}
+
+/// In how many seconds, rounded to thousands, the server's end of this connection asks its peer for a sign of life.
+#[cfg(target_os = "linux")]
+fn keepalive_timer(local: SocketAddr, remote: SocketAddr) -> Option<u64> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let timer = support::socket_column(local, remote, 5);
+        let (kind, when) = timer.split_once(':').expect("tr:tm->when");
+        match kind {
+            "00" => return None,
+            // In hundredths of a second, USER_HZ.
+            "02" => return Some((u64::from_str_radix(when, 16).unwrap() + 50_000) / 100_000 * 1000),
+            // What it sent is not acknowledged yet: that timer goes first.
+            _ => assert!(Instant::now() < end, "{timer}"),
+        }
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn the_own_loop_keeps_the_limits_as_well() {
+    let mut event_loop = EventLoop::new(Options::default().max_connections(1)).unwrap();
+    let listener = event_loop.net().listen("127.0.0.1:0").unwrap();
+    let at = event_loop.net().local_address(listener).unwrap().socket_addrs()[0];
+    let remote = event_loop.remote();
+    let looping = std::thread::spawn(move || {
+        event_loop.run(&mut Echo).unwrap();
+        event_loop.net().stats().clone()
+    });
+    let mut clients: Vec<_> = (0..10).map(|_| Door::caller(at)).collect();
+    for mut client in clients.drain(..) {
+        client.read_exact(&mut [0; 5]).unwrap();
+        assert_eq!(exchange(&mut client, b"again"), b"again");
+    }
+    remote.stop();
+    let stats = support::within(|| looping.join().unwrap());
+    assert_eq!((stats.accepted, stats.refused_full), (10, 0));
+}

@@ -1,0 +1,325 @@
+//! More than the peer reads, or than the handler wants: who waits, what is kept, and when it goes on.
+
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::{Shutdown, TcpStream},
+    sync::mpsc,
+    time::Instant,
+};
+
+use tidegate::{CloseKind, Conn, Flow, Options};
+
+use crate::support::{
+    PATIENCE, Server, assert_same, connect, connect_narrow, exchange, next, pattern,
+    script::{Script, Told},
+    stepped::Stepped,
+};
+
+const HIGH_WATER: usize = 64 << 10;
+const LOW_WATER: usize = 32 << 10;
+
+/// The defaults by name, but with nothing that bounds a turn's sends other than the kernel.
+fn options() -> Options {
+    Options::default().high_water(HIGH_WATER).low_water(LOW_WATER).write_budget(64 << 20)
+}
+
+/// Sends back what comes, and tells what is unsent then.
+fn echo(tell: &mpsc::Sender<Told>) -> Script {
+    let full = tell.clone();
+    Script::new(tell).on_data(move |conn, input| {
+        conn.send_all(input);
+        let _ = full.send(Told::Full(conn.queued()));
+        input.len()
+    })
+}
+
+/// Writes until the kernel takes no more.
+fn flood(mut client: &TcpStream) {
+    client.set_nonblocking(true).unwrap();
+    loop {
+        match client.write(&[b'.'; 64 << 10]) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[test]
+fn a_client_that_never_reads_is_bounded_and_others_are_served() {
+    const READ: usize = 256 << 10;
+    let (tell, told) = mpsc::channel();
+    let mut server = Stepped::new(options().read_buffer(READ).read_budget(READ), echo(&tell), told);
+    let greedy = connect(server.address);
+    let mut other = connect(server.address);
+    let (mut most, mut received, mut quiet_rounds) = (0, 0, 0);
+    let end = Instant::now() + PATIENCE;
+    // Until the server has taken nothing more from the one for a hundred round trips of the other.
+    while quiet_rounds < 100 {
+        assert!(Instant::now() < end, "the server has to stop reading: {most} bytes are kept");
+        flood(&greedy);
+        assert_eq!(server.exchange(&mut other, b"ping"), b"ping");
+        for told in server.rest() {
+            match told {
+                Told::Full(queued) => most = most.max(queued),
+                Told::Open(_) | Told::Writable(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(most < HIGH_WATER + READ, "{most} bytes are kept");
+        let before = std::mem::replace(&mut received, server.net().stats().bytes_received);
+        let quiet = most >= HIGH_WATER && received - before == 4;
+        quiet_rounds = if quiet { quiet_rounds + 1 } else { 0 };
+    }
+    assert_eq!(server.net().stats().open, 2);
+    assert!(server.is_idle(), "waiting costs nothing");
+}
+
+#[test]
+fn a_pipeline_whose_answers_fill_the_outbox_is_answered_whole() {
+    const ANSWER: usize = 32 << 10;
+    // A hundred answers may fit what the kernel takes, and stop at the write budget alone; four hundred do not.
+    for count in [100_usize, 400] {
+        let (tell, told) = mpsc::channel();
+        let script = Script::new(&tell).on_data({
+            let tell = tell.clone();
+            move |conn, input| {
+                for (i, request) in input.iter().enumerate() {
+                    if conn.send_all(&[*request; ANSWER]) == Flow::Full {
+                        let _ = tell.send(Told::Full(conn.queued()));
+                        return i + 1;
+                    }
+                }
+                input.len()
+            }
+        });
+        let server = Server::start(Options::default(), || script);
+        let mut client = connect_narrow(server.address);
+        let requests = pattern(count, 1);
+        client.write_all(&requests).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        next(&told).open();
+        let Told::Full(mut most) = next(&told) else { panic!("it gets full before it can be writable") };
+        let mut answer = [0; ANSWER];
+        for request in &requests {
+            client.read_exact(&mut answer).unwrap();
+            assert_same(&answer, &[*request; ANSWER]);
+        }
+        loop {
+            match next(&told) {
+                Told::Full(queued) => most = most.max(queued),
+                Told::Writable(queued) => assert!(queued < LOW_WATER, "{queued}"),
+                told => break assert_eq!(told, Told::Eof(vec![])),
+            }
+        }
+        assert!(most < HIGH_WATER + ANSWER, "{most} bytes were kept");
+        assert_eq!(next(&told), Told::Close(CloseKind::Eof));
+    }
+}
+
+#[test]
+fn a_pipeline_kept_back_by_a_pause_is_shown_again_at_the_resume() {
+    let (tell, told) = mpsc::channel();
+    let script = Script::new(&tell).on_data({
+        let tell = tell.clone();
+        move |conn, input| {
+            conn.pause_reading();
+            let _ = tell.send(Told::Data(input.to_vec()));
+            if input == b"four" { 0 } else { input.iter().position(|byte| *byte == b' ').unwrap() + 1 }
+        }
+    });
+    let mut server = Stepped::new(options(), script, told);
+    let mut client = connect(server.address);
+    client.write_all(b"one two three four").unwrap();
+    let id = server.next().open();
+    for shown in ["one two three four", "two three four", "three four", "four", "four"] {
+        assert_eq!(server.next(), Told::Data(shown.into()));
+        // Not before it is asked for.
+        server.turn();
+        assert!(server.rest().is_empty() && server.is_idle());
+        server.net().resume_reading(id);
+    }
+}
+
+#[test]
+fn what_was_declined_is_shown_again_at_a_resume() {
+    let (tell, told) = mpsc::channel();
+    let script = Script::new(&tell).on_data({
+        let tell = tell.clone();
+        move |_, input| {
+            let _ = tell.send(Told::Data(input.to_vec()));
+            0
+        }
+    });
+    let mut server = Stepped::new(options(), script, told);
+    let mut client = connect(server.address);
+    client.write_all(b"not yet").unwrap();
+    let id = server.next().open();
+    for _ in 0..3 {
+        assert_eq!(server.next(), Told::Data(b"not yet".to_vec()));
+        server.turn();
+        assert!(server.rest().is_empty() && server.is_idle());
+        server.net().conn(id).unwrap().pause_reading();
+        server.net().resume_reading(id);
+    }
+}
+
+/// A way of asking for an `on_writable`; returns how much it has sent.
+type Ask = fn(&mut Conn<'_>) -> usize;
+
+const WAYS: [(&str, Ask); 4] = [
+    ("Full", fill),
+    ("WouldBlock", |conn| {
+        let mut sent = 0;
+        loop {
+            match conn.try_send(&[b'.'; 10_000]) {
+                Ok(taken) => sent += taken,
+                Err(error) => break assert_eq!(error.kind(), ErrorKind::WouldBlock),
+            }
+        }
+        sent
+    }),
+    ("notify_writable", |conn| {
+        conn.notify_writable();
+        conn.notify_writable();
+        0
+    }),
+    ("all of them", |conn| {
+        let sent = fill(conn);
+        assert_eq!(conn.try_send(b".").unwrap_err().kind(), ErrorKind::WouldBlock);
+        conn.notify_writable();
+        sent
+    }),
+];
+
+/// Sends until the outbox is full, and then so much that the kernel cannot empty it while nobody reads.
+fn fill(conn: &mut Conn<'_>) -> usize {
+    const PIECE: [u8; 10_000] = [b'.'; 10_000];
+    let mut sent = PIECE.len();
+    while conn.send_all(&PIECE) == Flow::Open {
+        sent += PIECE.len();
+    }
+    assert_eq!(conn.send_all(&vec![b'.'; 8 << 20]), Flow::Full);
+    sent + (8 << 20)
+}
+
+#[test]
+fn on_writable_comes_once_for_whatever_asked_for_it() {
+    for (what, ask) in WAYS {
+        let (tell, told) = mpsc::channel();
+        let script = echo(&tell).on_open({
+            let tell = tell.clone();
+            move |conn| {
+                let _ = tell.send(Told::Full(ask(conn)));
+            }
+        });
+        let mut server = Stepped::new(options(), script, told);
+        let mut client = connect_narrow(server.address);
+        let id = server.next().open();
+        let Told::Full(sent) = server.next() else { panic!("{what}: told by on_open") };
+        if server.net().conn(id).unwrap().queued() > 0 {
+            // Nothing is read yet, so there is no room.
+            (0..10).for_each(|_| server.turn());
+            assert_eq!(server.rest(), [], "{what}");
+        }
+        let (server, told) = server.run();
+        client.read_exact(&mut vec![0; sent]).unwrap();
+        let Told::Writable(queued) = next(&told) else { panic!("{what}: there is room") };
+        assert!(queued < LOW_WATER, "{what}: {queued}");
+        // A second one would come in one of these turns.
+        (0..3).for_each(|_| assert_eq!(exchange(&mut client, b"ping"), b"ping"));
+        server.stop();
+        assert!(told.try_iter().all(|told| matches!(told, Told::Full(_))), "{what}");
+    }
+}
+
+#[test]
+fn reading_goes_on_beside_a_full_outbox_if_the_handler_wants_it() {
+    let (tell, told) = mpsc::channel();
+    let script = Script::new(&tell).on_open(|conn| {
+        conn.pause_when_full(false);
+        fill(conn);
+    });
+    let mut server = Stepped::new(options(), script, told);
+    let mut client = connect_narrow(server.address);
+    let id = server.next().open();
+    for word in [b"one", b"two"] {
+        client.write_all(word).unwrap();
+        assert_eq!(server.next(), Told::Data(word.to_vec()));
+        assert!(server.net().conn(id).unwrap().queued() >= HIGH_WATER);
+    }
+    // On again, it pauses at once, and what comes waits.
+    server.net().conn(id).unwrap().pause_when_full(true);
+    client.write_all(b"three").unwrap();
+    let _fence = connect(server.address);
+    server.next().open();
+    server.turn();
+    assert_eq!(server.rest(), []);
+}
+
+#[test]
+fn an_outbox_that_would_pass_its_limit_ends_the_connection() {
+    const LIMIT: usize = 1 << 20;
+    let (tell, told) = mpsc::channel();
+    let script = Script::new(&tell).on_data({
+        let tell = tell.clone();
+        move |conn, input| {
+            let mut most = 0;
+            while conn.send_all(&[b'.'; 10_000]) != Flow::Gone {
+                most = most.max(conn.queued());
+            }
+            assert_eq!(conn.queued(), 0, "nothing is kept for a connection that is lost");
+            let _ = tell.send(Told::Full(most));
+            input.len()
+        }
+    });
+    let server = Server::start(options().max_outbox(LIMIT), || script);
+    let mut client = connect_narrow(server.address);
+    client.write_all(b"!").unwrap();
+    next(&told).open();
+    let Told::Full(most) = next(&told) else { panic!("told by on_data") };
+    assert!((LIMIT - 10_000..=LIMIT).contains(&most), "{most}");
+    assert_eq!(next(&told), Told::Close(CloseKind::OutboxLimit));
+    // It must not take what it has for the whole.
+    let error = client.read_to_end(&mut Vec::new()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    server.stop();
+    assert_eq!(told.try_iter().count(), 0);
+}
+
+#[test]
+fn a_message_that_fills_the_inbox_and_is_not_whole_ends_the_connection() {
+    const LIMIT: usize = 10_000;
+    // Whatever the portions: many small ones, or one `recv` that could take more than the limit.
+    for read_buffer in [7, 256 << 10] {
+        let (tell, told) = mpsc::channel();
+        let script = Script::new(&tell).on_data({
+            let tell = tell.clone();
+            move |_, input| {
+                let _ = tell.send(Told::Full(input.len()));
+                if input.ends_with(b"\n") { input.len() } else { 0 }
+            }
+        });
+        let mut server = Stepped::new(options().max_inbox(LIMIT).read_buffer(read_buffer), script, told);
+        let mut client = connect(server.address);
+        server.next().open();
+
+        let mut message = pattern(LIMIT, 2);
+        message.iter_mut().for_each(|byte| *byte |= 0x80);
+        message[LIMIT - 1] = b'\n';
+        client.write_all(&message).unwrap();
+        while server.next() != Told::Full(LIMIT) {}
+        server.turn();
+        assert_eq!(server.rest(), [], "a message of just that size is whole");
+
+        client.write_all(&message[..LIMIT - 1]).unwrap();
+        while server.next() != Told::Full(LIMIT - 1) {}
+        server.turn();
+        assert_eq!(server.rest(), [], "one more byte may make it whole");
+
+        client.write_all(&[b'.'; 100]).unwrap();
+        assert_eq!(server.next(), Told::Full(LIMIT));
+        assert_eq!(server.next(), Told::Close(CloseKind::InboxLimit));
+        assert_eq!(server.net().stats().open, 0);
+    }
+}

@@ -1,0 +1,159 @@
+//! How long a close takes on the own loop: until the peer has ended, but not for ever.
+
+use std::{
+    io::{ErrorKind, Write},
+    net::{Shutdown, TcpStream},
+    time::{Duration, Instant},
+};
+
+use mio::{Interest, Token};
+use tidegate::{CloseKind, ConnId, EventLoop, Net, Options};
+
+use crate::support::{
+    Call, End, Host, PATIENCE, Recorder, connect, connect_open, listening, read_out, turn_until,
+};
+
+const A_DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// Answers the first bytes and closes.
+fn answer_and_close(net: &mut Net<u32>, id: ConnId, _who: u32, call: &Call) {
+    if let Call::Data(_) = call {
+        net.send_all(id, b"answer");
+        net.close(id);
+    }
+}
+
+/// When the loop is to be turned next, after it has done what it can.
+fn next_deadline(event_loop: &mut EventLoop<u32>) -> Option<Instant> {
+    let mut recorder = Recorder::new(|_, _, _, call| panic!("{call:?}"));
+    let end = Instant::now() + PATIENCE;
+    while event_loop.turn(&mut recorder, Some(Duration::ZERO)).unwrap().more {
+        assert!(Instant::now() < end, "there is always more to do");
+    }
+    event_loop.next_deadline()
+}
+
+#[test]
+fn a_peer_that_neither_speaks_nor_ends_is_dropped_after_the_linger_time() {
+    const LINGER: Duration = Duration::from_millis(20);
+    let (mut event_loop, at) = listening(Options::default().linger(LINGER));
+    let mut recorder = Recorder::new(answer_and_close);
+    let mut client = connect_open(&mut event_loop, at, &mut recorder, 1).remove(0);
+    let before = Instant::now();
+    client.write_all(b"go").unwrap();
+    turn_until(&mut event_loop, &mut recorder, |recorder, _| recorder.has_closed(0));
+    assert_eq!((event_loop.net().stats().open, event_loop.net().stats().closed), (1, 1), "it lingers");
+    assert_eq!(event_loop.net().sessions().count(), 0, "without a session");
+    turn_until(&mut event_loop, &mut recorder, |_, net| net.stats().open == 0);
+    assert!(before.elapsed() >= LINGER, "not before its time");
+    assert_eq!(read_out(&mut client), (b"answer".to_vec(), End::Eof));
+    assert_eq!(recorder.of(0).last(), Some(&Call::Close(CloseKind::Closed)));
+    assert_eq!(next_deadline(&mut event_loop), None, "no timer stays behind");
+}
+
+#[test]
+fn a_peer_that_ends_is_not_waited_for() {
+    let (mut event_loop, at) = listening(Options::default().linger(A_DAY).close_timeout(A_DAY));
+    let mut recorder = Recorder::new(answer_and_close);
+    let mut client = connect_open(&mut event_loop, at, &mut recorder, 1).remove(0);
+    client.write_all(b"go").unwrap();
+    turn_until(&mut event_loop, &mut recorder, |recorder, _| recorder.has_closed(0));
+    assert_eq!(read_out(&mut client), (b"answer".to_vec(), End::Eof));
+    assert!(next_deadline(&mut event_loop).is_some_and(|due| due > Instant::now()));
+    client.shutdown(Shutdown::Write).unwrap();
+    turn_until(&mut event_loop, &mut recorder, |_, net| net.stats().open == 0);
+    assert_eq!(next_deadline(&mut event_loop), None, "no timer stays behind");
+}
+
+#[test]
+fn without_a_linger_time_nobody_is_waited_for() {
+    let (mut event_loop, at) = listening(Options::default().linger(Duration::ZERO));
+    let mut recorder = Recorder::new(answer_and_close);
+    let mut client = connect_open(&mut event_loop, at, &mut recorder, 1).remove(0);
+    client.write_all(b"go").unwrap();
+    turn_until(&mut event_loop, &mut recorder, |recorder, _| recorder.has_closed(0));
+    assert_eq!((event_loop.net().stats().open, next_deadline(&mut event_loop)), (0, None));
+    assert_eq!(read_out(&mut client), (b"answer".to_vec(), End::Eof));
+}
+
+/// Waits until the peer's reset has arrived. Reading cannot tell: the end of file that came before stays true.
+fn wait_for_reset(client: TcpStream) {
+    client.set_nonblocking(true).unwrap();
+    let mut client = mio::net::TcpStream::from_std(client);
+    let mut host = Host::new();
+    host.poll.registry().register(&mut client, Token(0), Interest::READABLE).unwrap();
+    while !host.collect(1).iter().any(|event| event.is_error()) {}
+}
+
+#[test]
+fn a_peer_that_is_still_heard_at_the_close_timeout_is_reset() {
+    let seconds = Duration::from_secs;
+    let (mut host, start) = (Host::new(), Instant::now());
+    let options = Options::default().linger(seconds(10)).close_timeout(seconds(15));
+    let (mut reactor, at) = host.listening(.., options);
+    let mut recorder = Recorder::new(answer_and_close);
+    let mut client = connect(at);
+    client.write_all(b"go").unwrap();
+    host.turn_until(&mut reactor, &mut recorder, start, |recorder, _| recorder.has_closed(0));
+    let received = reactor.net().stats().bytes_received;
+    client.write_all(b"x").unwrap();
+    host.turn_until(&mut reactor, &mut recorder, start + seconds(9), |_, net| {
+        net.stats().bytes_received > received
+    });
+    // The former deadline is not the end any more, and 19 would be past the close timeout.
+    reactor.settle(&mut recorder, start + seconds(12));
+    assert_eq!(reactor.net().stats().open, 1);
+    assert_eq!(reactor.timeout(start + seconds(12)), Some(seconds(3)));
+    reactor.settle(&mut recorder, start + seconds(15));
+    assert_eq!((reactor.net().stats().open, reactor.timeout(start)), (0, None));
+    wait_for_reset(client);
+}
+
+#[test]
+fn a_peer_that_uploads_for_ever_is_reset_at_the_close_timeout() {
+    const TIMEOUT: Duration = Duration::from_millis(50);
+    let (mut event_loop, at) = listening(Options::default().linger(A_DAY).close_timeout(TIMEOUT));
+    let mut recorder = Recorder::new(answer_and_close);
+    let mut client = connect(at);
+    let before = Instant::now();
+    let uploader = std::thread::spawn(move || {
+        loop {
+            if let Err(error) = client.write_all(&[0; 10_000]) {
+                return (client, error);
+            }
+        }
+    });
+    turn_until(&mut event_loop, &mut recorder, |recorder, _| recorder.has_closed(0));
+    assert_eq!(
+        event_loop.net().stats().open,
+        1,
+        "the answer is not destroyed by a reset as long as it may be read"
+    );
+    turn_until(&mut event_loop, &mut recorder, |_, net| net.stats().open == 0);
+    assert!(before.elapsed() >= TIMEOUT, "not before its time");
+    let (_, error) = uploader.join().unwrap();
+    assert!(matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset), "{error}");
+    assert_eq!(recorder.count(&Call::Data(vec![])), 1, "what comes after the close is not shown");
+    assert_eq!(next_deadline(&mut event_loop), None, "no timer stays behind");
+}
+
+#[test]
+fn a_peer_that_does_not_read_is_reset_at_the_close_timeout() {
+    let (mut event_loop, at) = listening(Options::default().close_timeout(Duration::from_millis(20)));
+    let mut recorder = Recorder::new(|net, id, _, call| {
+        if let Call::Data(_) = call {
+            net.send_all(id, &[0; 8 << 20]);
+            net.close(id);
+        }
+    });
+    let mut client = connect_open(&mut event_loop, at, &mut recorder, 1).remove(0);
+    let before = Instant::now();
+    client.write_all(b"go").unwrap();
+    turn_until(&mut event_loop, &mut recorder, |recorder, _| recorder.has_closed(0));
+    assert!(before.elapsed() >= Duration::from_millis(20), "it had time to deliver");
+    assert_eq!(event_loop.net().stats().open, 0, "no linger time after a reset");
+    assert_eq!(recorder.of(0).last(), Some(&Call::Close(CloseKind::CloseTimeout)));
+    let (came, end) = read_out(&mut client);
+    assert!(came.len() < 8 << 20 && end == End::Reset);
+    assert_eq!(next_deadline(&mut event_loop), None, "no timer stays behind");
+}

@@ -1,0 +1,307 @@
+//! The end of a stream: half-closed, closed with input unread, and who waits for whom.
+
+use std::{
+    io::{Read, Write},
+    net::Shutdown,
+    sync::mpsc::{self, Receiver, Sender},
+};
+
+use tidegate::{CloseKind, Options};
+
+use crate::support::{
+    PATIENCE, Server, assert_same, connect, connect_narrow, next, pattern, read_to_end,
+    script::{Script, Told},
+    stepped::Stepped,
+};
+
+/// What the busiest machine needs must not pass for a peer that says nothing.
+fn patient() -> Options {
+    Options::default().linger(PATIENCE).close_timeout(PATIENCE)
+}
+
+/// Answers each piece of input with itself.
+fn echo(tell: &Sender<Told>) -> Script {
+    Script::new(tell).on_data(|conn, input| {
+        conn.send_all(input);
+        input.len()
+    })
+}
+
+/// How it ended, whatever was told before.
+fn end(told: &Receiver<Told>) -> CloseKind {
+    loop {
+        if let Told::Close(kind) = next(told) {
+            return kind;
+        }
+    }
+}
+
+#[test]
+fn data_and_end_of_file_in_one_edge_are_answered_whole() {
+    for accepted_before in [false, true] {
+        let (tell, told) = mpsc::channel();
+        let mut server = Stepped::new(patient(), echo(&tell), told);
+        let mut client = connect(server.address);
+        if accepted_before {
+            server.next().open();
+            server.turn(); // the event that says that a new socket is writable is out of the way
+        }
+        client.write_all(b"all I have to say").unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        let (server, told) = server.run();
+        assert_eq!(read_to_end(&mut client), b"all I have to say");
+        assert_eq!(end(&told), CloseKind::Eof);
+        assert_eq!(server.stop().1.open, 0);
+    }
+}
+
+#[test]
+fn a_client_that_has_ended_still_gets_what_it_is_owed() {
+    // More than the kernel takes. With the automatic pause the end of file is met when most of it is delivered,
+    // without it at once.
+    for pause_when_full in [true, false] {
+        let (tell, told) = mpsc::channel();
+        let answer = pattern(8 << 20, 1);
+        let script = Script::new(&tell)
+            .on_data({
+                let answer = answer.clone();
+                move |conn, input| {
+                    conn.pause_when_full(pause_when_full);
+                    conn.send_all(&answer);
+                    input.len()
+                }
+            })
+            .on_eof({
+                let tell = tell.clone();
+                move |conn| {
+                    let _ = tell.send(Told::Full(conn.queued()));
+                    conn.close();
+                }
+            });
+        let server = Server::start(patient(), || script);
+        let mut client = connect_narrow(server.address);
+        client.write_all(b"?").unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        next(&told).open();
+        if !pause_when_full {
+            assert_eq!(next(&told), Told::Eof(vec![]));
+            assert!(matches!(next(&told), Told::Full(queued) if queued > 1 << 20));
+        }
+        assert_same(&read_to_end(&mut client), &answer);
+        drop(client);
+        assert_eq!(end(&told), CloseKind::Eof);
+        server.stop();
+    }
+}
+
+#[test]
+fn a_half_closed_client_gets_back_the_mebibyte_it_sent() {
+    let (tell, told) = mpsc::channel();
+    let script = echo(&tell).on_open(|conn| conn.pause_when_full(false));
+    let server = Server::start(patient(), || script);
+    let mut client = connect_narrow(server.address);
+    let message = pattern(1 << 20, 2);
+    client.write_all(&message).unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    // Nothing of it was read before the server has seen the end.
+    next(&told).open();
+    while next(&told) != Told::Eof(vec![]) {}
+    assert_same(&read_to_end(&mut client), &message);
+}
+
+#[test]
+fn close_with_unread_input_still_delivers_the_whole_response() {
+    let (tell, told) = mpsc::channel();
+    let answer = pattern(1 << 20, 3);
+    let script = Script::new(&tell).on_data({
+        let answer = answer.clone();
+        move |conn, input| {
+            assert_eq!(input, b"!");
+            conn.send_all(&answer);
+            conn.close();
+            1
+        }
+    });
+    // A turn reads one byte, so nearly all of the rest is still in the kernel when the answer and the end are sent.
+    let server = Stepped::new(patient().read_buffer(1).read_budget(1), script, told);
+    let mut client = connect_narrow(server.address);
+    client.write_all(&[b'!'; 10_000]).unwrap();
+    let (server, told) = server.run();
+    assert_same(&read_to_end(&mut client), &answer);
+    next(&told).open();
+    assert_eq!(next(&told), Told::Close(CloseKind::Closed));
+    server.stop();
+    assert_eq!(told.try_iter().count(), 0);
+}
+
+#[test]
+fn a_response_to_a_slow_reader_that_still_uploads_arrives_whole_after_close() {
+    const PORTION: usize = 16 << 10;
+    // Three mebibytes may fit what the kernel takes: then the server lingers. Ten do not: it has to read while it
+    // still sends.
+    for len in [3 << 20, 10 << 20] {
+        let (tell, told) = mpsc::channel();
+        let answer = pattern(len, 4);
+        let script = Script::new(&tell).on_data({
+            let answer = answer.clone();
+            move |conn, _| {
+                conn.send_all(&answer);
+                conn.close();
+                1
+            }
+        });
+        let server = Server::start(patient(), || script);
+        let mut client = connect_narrow(server.address);
+        let mut found = vec![0; len];
+        for portion in found.chunks_mut(PORTION) {
+            // It reads only when it could write, so a server that does not go on reading never gets rid of its answer.
+            client.write_all(&[b'.'; PORTION]).unwrap();
+            client.read_exact(portion).unwrap();
+        }
+        assert_same(&found, &answer);
+        assert_eq!(client.read(&mut [0]).unwrap(), 0);
+        next(&told).open();
+        assert_eq!(next(&told), Told::Close(CloseKind::Closed));
+        // It may go on after the end of file, too.
+        client.write_all(&[b'.'; 64 * PORTION]).unwrap();
+    }
+}
+
+#[test]
+fn a_connection_that_both_sides_ended_is_over() {
+    for server_is_first in [true, false] {
+        let (tell, told) = mpsc::channel();
+        let script = Script::new(&tell)
+            .on_data({
+                let tell = tell.clone();
+                move |conn, input| {
+                    conn.send_all(input);
+                    if server_is_first {
+                        conn.shutdown_write();
+                        // Nothing is taken behind the end.
+                        assert_eq!(conn.send_all(b"more"), tidegate::Flow::Gone);
+                    }
+                    let _ = tell.send(Told::Data(input.to_vec()));
+                    input.len()
+                }
+            })
+            .on_eof(|_| {});
+        let mut server = Stepped::new(patient(), script, told);
+        let mut client = connect(server.address);
+        let id = server.next().open();
+
+        client.write_all(b"one").unwrap();
+        assert_eq!(server.next(), Told::Data(b"one".to_vec()));
+        if server_is_first {
+            assert_eq!(read_to_end(&mut client), b"one");
+            // The other direction goes on.
+            client.write_all(b"two").unwrap();
+            assert_eq!(server.next(), Told::Data(b"two".to_vec()));
+        }
+        client.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(server.next(), Told::Eof(vec![]));
+        if !server_is_first {
+            server.turn();
+            assert!(server.net().stats().open == 1 && server.is_idle());
+            server.net().send_all(id, b" and all");
+            server.net().shutdown_write(id);
+        }
+        assert_eq!(server.next(), Told::Close(CloseKind::Eof));
+        assert_eq!(server.net().stats().open, 0);
+        if !server_is_first {
+            assert_eq!(read_to_end(&mut client), b"one and all");
+        }
+    }
+}
+
+#[test]
+fn shutdown_write_comes_behind_what_was_sent() {
+    let (tell, told) = mpsc::channel();
+    let answer = pattern(8 << 20, 5);
+    let script = Script::new(&tell).on_data({
+        let (tell, answer) = (tell.clone(), answer.clone());
+        move |conn, input| {
+            conn.send_all(&answer);
+            conn.shutdown_write();
+            let _ = tell.send(Told::Full(conn.queued()));
+            input.len()
+        }
+    });
+    let server = Server::start(patient().write_budget(64 << 20), || script);
+    let mut client = connect_narrow(server.address);
+    client.write_all(b"?").unwrap();
+    next(&told).open();
+    assert!(matches!(next(&told), Told::Full(queued) if queued > 1 << 20));
+    assert_same(&read_to_end(&mut client), &answer);
+    drop(client);
+    assert_eq!(end(&told), CloseKind::Eof);
+}
+
+#[test]
+fn a_closed_connection_counts_as_open_until_the_peer_ends() {
+    let (tell, told) = mpsc::channel();
+    let script = Script::new(&tell).on_open(|conn| {
+        conn.send_all(b"bye");
+        conn.close();
+    });
+    let mut server = Stepped::new(patient(), script, told);
+    let mut client = connect(server.address);
+    let id = server.next().open();
+    assert_eq!(server.next(), Told::Close(CloseKind::Closed));
+    assert_eq!(read_to_end(&mut client), b"bye");
+    assert!(server.net().conn(id).is_none());
+    client.write_all(b"I have not").unwrap();
+    server.turn();
+    assert_eq!((server.net().stats().open, server.net().stats().closed), (1, 1));
+    drop(client);
+    server.turn_until(|net| net.stats().open == 0);
+    assert_eq!(server.rest(), []);
+}
+
+#[test]
+fn on_eof_sees_what_is_left() {
+    let (tell, told) = mpsc::channel();
+    let script = Script::new(&tell).on_data({
+        let tell = tell.clone();
+        move |_, input| {
+            let Some(end) = input.iter().position(|byte| *byte == b'\n') else { return 0 };
+            let _ = tell.send(Told::Data(input[..=end].to_vec()));
+            end + 1
+        }
+    });
+    let mut server = Stepped::new(patient(), script, told);
+    let mut client = connect(server.address);
+    client.write_all(b"a line\nno line").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    server.next().open();
+    assert_eq!(server.next(), Told::Data(b"a line\n".to_vec()));
+    assert_eq!(server.next(), Told::Eof(b"no line".to_vec()));
+    assert_eq!(server.next(), Told::Close(CloseKind::Eof));
+    assert_eq!(server.rest(), []);
+}
+
+#[test]
+fn nothing_is_shown_after_on_eof() {
+    let (tell, told) = mpsc::channel();
+    let script = Script::new(&tell)
+        .on_data({
+            let tell = tell.clone();
+            move |_, input| {
+                let _ = tell.send(Told::Data(input.to_vec()));
+                0
+            }
+        })
+        .on_eof(|_| {});
+    let mut server = Stepped::new(patient(), script, told);
+    let mut client = connect(server.address);
+    client.write_all(b"half a mess").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    let id = server.next().open();
+    assert_eq!(server.next(), Told::Data(b"half a mess".to_vec()));
+    assert_eq!(server.next(), Told::Eof(b"half a mess".to_vec()));
+    // As a proxy does, whenever the other side has taken something.
+    server.net().resume_reading(id);
+    server.turn();
+    assert_eq!(server.rest(), []);
+    assert_eq!(server.net().conn(id).unwrap().unconsumed(), b"half a mess");
+}

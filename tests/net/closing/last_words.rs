@@ -1,0 +1,311 @@
+//! A peer that speaks and then resets while the handler has paused reading: the handler hears the words at the resume,
+//! and then the end.
+
+use std::{
+    collections::HashMap,
+    io::{Read, Write},
+    net::TcpStream,
+    time::Duration,
+};
+
+use tidegate::{
+    Accepted, CloseKind, CloseReason, Conn, ConnId, EventLoop, Flow, Handler, Net, Options,
+    testing::Rehearsal,
+};
+
+use crate::support::{
+    self, Actor, Call, assert_same, connect_narrow,
+    pair::{Pair, turn_until_quiet},
+    pattern, turn_until,
+};
+
+const A_DAY: Duration = Duration::from_secs(24 * 3600);
+const RESET: Call = Call::Close(CloseKind::Reset);
+
+/// How the reactor learns of a reset.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum By {
+    Event,
+    Send,
+}
+
+const BYS: [By; 2] = [By::Event, By::Send];
+
+/// A handler that reads in portions of at most `portion` bytes and pauses before it reads the next portion.
+fn pausing<'a>(portion: usize) -> Actor<'a> {
+    let mut actor = Actor::with_conn(|conn, cue| {
+        if let Call::Data(_) = cue {
+            conn.pause_reading();
+        }
+    });
+    actor.portion = portion;
+    actor
+}
+
+/// Everything that `on_data` consumed.
+fn heard(actor: &Actor<'_>) -> Vec<u8> {
+    let of_data = actor.notes.iter().filter_map(|note| match &note.call {
+        Call::Data(bytes) => Some(bytes.clone()),
+        _ => None,
+    });
+    of_data.flatten().collect()
+}
+
+/// Makes the reactor notice that the peer of a paused connection has reset it.
+fn notice(event_loop: &mut EventLoop, actor: &mut Actor<'_>, id: ConnId, by: By) {
+    if by == By::Send {
+        event_loop.net().send_all(id, b"this send meets the reset");
+        event_loop.flush();
+    }
+    turn_until_quiet(event_loop, actor);
+}
+
+#[test]
+fn what_a_paused_peer_said_before_its_reset_is_delivered_at_the_resume() {
+    for by in BYS {
+        // The first portion decides where the other bytes wait: in the kernel, in the inbox, or in both places.
+        for (first, second) in [(1, 1000), (1000, 0), (1000, 1000)] {
+            let mut event_loop = EventLoop::new(Options::default()).unwrap();
+            let mut actor = pausing(1);
+            let pair = Pair::adopted_by(event_loop.net(), ());
+            let (id, words) = (pair.id, pattern(first + second, 1));
+            turn_until_quiet(&mut event_loop, &mut actor);
+            pair.send(&words[..first]);
+            turn_until_quiet(&mut event_loop, &mut actor);
+            assert_same(&heard(&actor), &words[..1]);
+            if second > 0 {
+                pair.send(&words[first..]);
+            }
+            let _socket = pair.reset();
+            notice(&mut event_loop, &mut actor, id, by);
+            assert!(!actor.has_heard(&RESET), "{by:?}, {first} + {second} bytes: the words were lost");
+            assert_same(&heard(&actor), &words[..1]);
+
+            actor.portion = usize::MAX;
+            while !actor.has_heard(&RESET) {
+                let before = heard(&actor).len();
+                event_loop.net().resume_reading(id);
+                turn_until_quiet(&mut event_loop, &mut actor);
+                assert!(heard(&actor).len() > before || actor.has_heard(&RESET), "the resume does nothing");
+            }
+            assert_same(&heard(&actor), &words);
+            assert_eq!(actor.of_id(id).last(), Some(&RESET));
+            assert!(!actor.has_heard(&Call::Eof), "a reset is no end of file");
+            assert_eq!((event_loop.net().stats().open, event_loop.net().stats().buffered), (0, 0));
+        }
+    }
+}
+
+#[test]
+fn last_words_may_be_heard_with_pauses_in_between() {
+    let mut actor = pausing(100);
+    let mut rehearsal = Rehearsal::new(Options::default().read_buffer(300).read_budget(300));
+    let client = rehearsal.accept(&mut actor).unwrap();
+    let words = pattern(1000, 2);
+    rehearsal.receive(&mut actor, client, &words);
+    rehearsal.reset(&mut actor, client);
+    for portions in 1..10 {
+        assert_same(&heard(&actor), &words[..100 * portions]);
+        rehearsal.advance(&mut actor, A_DAY); // a pause lasts for as long as the handler likes
+        assert_eq!(rehearsal.why(client), None, "after {portions} portions");
+        rehearsal.net().resume_reading(client);
+        rehearsal.settle(&mut actor);
+    }
+    rehearsal.net().resume_reading(client);
+    rehearsal.settle(&mut actor);
+    assert_same(&heard(&actor), &words);
+    assert_eq!(actor.of_id(client).last(), Some(&RESET));
+}
+
+#[test]
+fn an_end_of_file_before_the_send_error_does_not_hide_the_last_words() {
+    for by in BYS {
+        let mut event_loop = EventLoop::new(Options::default()).unwrap();
+        let mut actor = pausing(usize::MAX);
+        let pair = Pair::adopted_by(event_loop.net(), ());
+        let id = pair.id;
+        turn_until_quiet(&mut event_loop, &mut actor);
+        pair.send(b"one");
+        turn_until_quiet(&mut event_loop, &mut actor);
+        pair.send(b"two");
+        pair.client.shutdown(std::net::Shutdown::Write).unwrap();
+        let _socket = pair.reset();
+        notice(&mut event_loop, &mut actor, id, by);
+        assert!(!actor.has_heard(&RESET), "{by:?}: the words were lost");
+        for _ in 0..2 {
+            event_loop.net().resume_reading(id);
+            turn_until_quiet(&mut event_loop, &mut actor);
+        }
+        assert_same(&heard(&actor), b"onetwo");
+        assert_eq!(actor.of_id(id).last(), Some(&RESET));
+    }
+}
+
+#[test]
+fn a_paused_peer_that_said_nothing_before_its_reset_shows_nothing_at_the_resume() {
+    for by in BYS {
+        let mut event_loop = EventLoop::new(Options::default()).unwrap();
+        let mut actor = pausing(usize::MAX);
+        let pair = Pair::adopted_by(event_loop.net(), ());
+        let id = pair.id;
+        turn_until_quiet(&mut event_loop, &mut actor);
+        event_loop.net().conn(id).unwrap().pause_reading();
+        let _socket = pair.reset();
+        notice(&mut event_loop, &mut actor, id, by);
+        // The connection may have ended already: nobody waits for words that were not said.
+        event_loop.net().resume_reading(id);
+        turn_until_quiet(&mut event_loop, &mut actor);
+        assert_eq!(actor.of_id(id), [Call::Open, RESET]);
+    }
+}
+
+#[test]
+fn a_connection_that_waits_with_last_words_takes_no_sends() {
+    let mut actor = pausing(1);
+    let mut rehearsal = Rehearsal::new(Options::default());
+    let client = rehearsal.accept(&mut actor).unwrap();
+    rehearsal.receive(&mut actor, client, b"words");
+    rehearsal.reset(&mut actor, client);
+    assert_eq!(rehearsal.net().send_all(client, b"too late"), Flow::Gone);
+    actor.portion = usize::MAX;
+    for _ in 0..2 {
+        rehearsal.net().resume_reading(client);
+        rehearsal.settle(&mut actor);
+    }
+    assert_same(&heard(&actor), b"words");
+    assert_eq!(actor.of_id(client).last(), Some(&RESET));
+}
+
+#[test]
+fn a_connection_that_waits_with_last_words_can_be_ended_without_a_resume() {
+    let ends: [fn(&mut Net, ConnId); 3] = [Net::close, Net::abort, |net, _| {
+        net.drain(A_DAY);
+        net.drain(A_DAY);
+    }];
+    for end in ends {
+        let mut actor = pausing(1);
+        let mut rehearsal = Rehearsal::new(Options::default());
+        let client = rehearsal.accept(&mut actor).unwrap();
+        rehearsal.receive(&mut actor, client, b"words");
+        rehearsal.reset(&mut actor, client);
+        assert_eq!(rehearsal.why(client), None);
+        end(rehearsal.net(), client);
+        rehearsal.settle(&mut actor);
+        let life = [Call::Open, Call::Data(b"w".to_vec()), RESET];
+        assert_eq!(actor.of_id(client), life, "the first reason wins");
+        assert_eq!((rehearsal.net().stats().open, rehearsal.net().stats().buffered), (0, 0));
+    }
+}
+
+/// Passes bytes on between two connections, and pauses one of them while the other one is full.
+#[derive(Default)]
+struct Proxy {
+    other: HashMap<ConnId, ConnId>,
+    paused: Option<ConnId>,
+    ended: Vec<(ConnId, CloseKind)>,
+}
+
+impl Proxy {
+    fn between(net: &mut Net, client: TcpStream, backend: TcpStream) -> (Self, ConnId, ConnId) {
+        let ends = [client, backend].map(|end| net.adopt_stream(end, ()).unwrap());
+        for id in ends {
+            net.conn(id).unwrap().pause_when_full(false); // the two directions are independent
+        }
+        let other = HashMap::from([(ends[0], ends[1]), (ends[1], ends[0])]);
+        (Self { other, ..Self::default() }, ends[0], ends[1])
+    }
+}
+
+impl Handler for Proxy {
+    type Session = ();
+
+    fn on_accept(&mut self, _net: &mut Net, _from: &Accepted) -> Option<()> {
+        None
+    }
+
+    fn on_data(&mut self, conn: &mut Conn<'_>, input: &[u8]) -> usize {
+        let other = self.other[&conn.id()];
+        if conn.net().send_all(other, input) == Flow::Full {
+            conn.pause_reading();
+            self.paused = Some(conn.id());
+        }
+        input.len()
+    }
+
+    fn on_writable(&mut self, conn: &mut Conn<'_>) {
+        self.paused = None;
+        let other = self.other[&conn.id()];
+        conn.net().resume_reading(other);
+    }
+
+    fn on_close(&mut self, net: &mut Net, id: ConnId, _session: (), why: CloseReason) {
+        self.ended.push((id, why.kind()));
+        net.close(self.other[&id]);
+    }
+}
+
+#[test]
+fn a_proxy_passes_on_what_a_backend_answered_before_its_reset() {
+    for by in BYS {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = connect_narrow(listener.local_addr().unwrap());
+        let at_proxy = listener.accept().unwrap().0;
+        socket2::SockRef::from(&at_proxy).set_send_buffer_size(16 << 10).unwrap();
+        let mut event_loop = EventLoop::new(Options::default()).unwrap();
+        let (backend, to_backend) = support::pair::connected();
+        let twin = to_backend.try_clone().unwrap();
+        let (mut proxy, client_id, backend_id) = Proxy::between(event_loop.net(), at_proxy, to_backend);
+        turn_until_quiet(&mut event_loop, &mut proxy);
+
+        // The client uploads and does not read, so a first answer fills its outbox and the proxy pauses the backend.
+        let upload = b"an upload";
+        client.write_all(upload).unwrap();
+        turn_until(&mut event_loop, &mut proxy, |_, net| net.stats().bytes_received == upload.len() as u64);
+        let mut answer = pattern(1 << 20, 3);
+        let mut sent = 0;
+        turn_until(&mut event_loop, &mut proxy, |proxy, _| {
+            let paused = proxy.paused == Some(backend_id);
+            if !paused && sent < answer.len() {
+                let chunk = &answer[sent..answer.len().min(sent + (16 << 10))];
+                (&backend).write_all(chunk).unwrap();
+                sent += chunk.len();
+            }
+            paused
+        });
+        let unread = sent + upload.len() - event_loop.net().stats().bytes_received as usize;
+        let words = b"413 Content Too Large\r\n";
+        (&backend).write_all(words).unwrap();
+        support::pair::await_arrival(&twin, unread + words.len());
+        answer.truncate(sent);
+        answer.extend_from_slice(words);
+        support::reset(backend);
+        if by == By::Send {
+            client.write_all(b"and more of the upload").unwrap();
+        }
+        turn_until_quiet(&mut event_loop, &mut proxy);
+
+        client.set_nonblocking(true).unwrap();
+        let (mut came, mut chunk) = (Vec::new(), vec![0; 16 << 10]);
+        turn_until_read(&mut event_loop, &mut proxy, |proxy| {
+            match client.read(&mut chunk) {
+                Ok(0) => return true,
+                Ok(n) => came.extend_from_slice(&chunk[..n]),
+                Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock, "{:?}", proxy.ended),
+            }
+            false
+        });
+        assert_same(&came, &answer);
+        assert_eq!(proxy.ended[0], (backend_id, CloseKind::Reset));
+        assert_eq!(proxy.ended[1], (client_id, CloseKind::Closed));
+    }
+}
+
+/// Turns without waiting, and looks at a client in between.
+fn turn_until_read(event_loop: &mut EventLoop, proxy: &mut Proxy, mut done: impl FnMut(&Proxy) -> bool) {
+    let end = std::time::Instant::now() + support::PATIENCE;
+    while !done(proxy) {
+        assert!(std::time::Instant::now() < end, "the client is not told of the end: {:?}", proxy.ended);
+        event_loop.turn(proxy, Some(Duration::ZERO)).unwrap();
+        std::thread::yield_now();
+    }
+}

@@ -1,0 +1,348 @@
+//! `on_close` tells whether everything that was sent has reached the kernel, and a clean reason says so as well.
+
+use std::{
+    collections::HashMap,
+    net::TcpListener,
+    time::{Duration, Instant},
+};
+
+use tidegate::{
+    Accepted, CloseKind, CloseReason, Conn, ConnId, EventLoop, Flow, Handler, Net, Options, Reactor,
+    testing::Rehearsal,
+};
+
+use crate::support::{
+    Call, Host,
+    pair::{Pair, turn_until_quiet},
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// What `on_close` says about a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Outcome {
+    kind: CloseKind,
+    is_clean: bool,
+    undelivered: bool,
+}
+
+const fn delivered(kind: CloseKind) -> Outcome {
+    let is_clean = matches!(kind, CloseKind::Closed | CloseKind::Drained | CloseKind::Eof);
+    Outcome { kind, is_clean, undelivered: false }
+}
+
+const fn lost(kind: CloseKind) -> Outcome {
+    Outcome { kind, is_clean: false, undelivered: true }
+}
+
+type Act<'a> = Box<dyn FnMut(&mut Conn<'_>, &Call) + 'a>;
+
+/// Notes the outcome of each connection; closes at an end of file and when a drain begins, unless the test does more.
+struct Witness<'a> {
+    outcomes: HashMap<ConnId, Outcome>,
+    act: Act<'a>,
+}
+
+impl<'a> Witness<'a> {
+    fn new(act: impl FnMut(&mut Conn<'_>, &Call) + 'a) -> Self {
+        Self { outcomes: HashMap::new(), act: Box::new(act) }
+    }
+
+    fn idle() -> Self {
+        Self::new(|_, _| {})
+    }
+}
+
+impl Handler for Witness<'_> {
+    type Session = ();
+
+    fn on_accept(&mut self, _net: &mut Net, _from: &Accepted) -> Option<()> {
+        Some(())
+    }
+
+    fn on_open(&mut self, conn: &mut Conn<'_>) {
+        (self.act)(conn, &Call::Open);
+    }
+
+    fn on_data(&mut self, conn: &mut Conn<'_>, input: &[u8]) -> usize {
+        (self.act)(conn, &Call::Data(input.to_vec()));
+        if input.starts_with(b"a part") { 0 } else { input.len() }
+    }
+
+    fn on_eof(&mut self, conn: &mut Conn<'_>) {
+        (self.act)(conn, &Call::Eof);
+        conn.close();
+    }
+
+    fn on_drain(&mut self, conn: &mut Conn<'_>) {
+        (self.act)(conn, &Call::Drain);
+        conn.close();
+    }
+
+    fn on_close(&mut self, net: &mut Net, id: ConnId, _session: (), why: CloseReason) {
+        let (kind, is_clean) = (why.kind(), why.is_clean());
+        let outcome = Outcome { kind, is_clean, undelivered: net.undelivered() };
+        assert_eq!(net.undelivered(), outcome.undelivered, "asking changes nothing");
+        assert!(self.outcomes.insert(id, outcome).is_none(), "{id:?} ended twice");
+    }
+}
+
+/// What happens to a connection in memory; the reactor comes to rest after each step.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Step {
+    Send,
+    /// The peer takes the first bytes of what is sent, and no more.
+    SendInVain,
+    /// The peer takes more again.
+    Room,
+    Close,
+    Abort,
+    /// Both in the same turn.
+    CloseAndAbort,
+    ShutdownWrite,
+    /// With one second of grace.
+    Drain,
+    /// With more grace than the close timeout.
+    LongDrain,
+    Eof,
+    Reset,
+    Deadline,
+    IdleTimeout,
+    MoreThanMaxOutbox,
+    MoreThanMaxInbox,
+}
+
+impl Step {
+    fn take(self, rehearsal: &mut Rehearsal, witness: &mut Witness<'_>, id: ConnId) {
+        let at = rehearsal.net().now() + SECOND;
+        match self {
+            Self::Send => assert_eq!(rehearsal.net().send_all(id, b"an answer"), Flow::Open),
+            Self::SendInVain => send_in_vain(rehearsal, id),
+            Self::Room => rehearsal.capacity(id, usize::MAX),
+            Self::Close => rehearsal.net().close(id),
+            Self::Abort => rehearsal.net().abort(id),
+            Self::CloseAndAbort => {
+                rehearsal.net().close(id);
+                rehearsal.net().abort(id);
+            }
+            Self::ShutdownWrite => rehearsal.net().shutdown_write(id),
+            Self::Drain => rehearsal.net().drain(SECOND),
+            Self::LongDrain => rehearsal.net().drain(1000 * SECOND),
+            Self::Eof => rehearsal.eof(witness, id),
+            Self::Reset => rehearsal.reset(witness, id),
+            Self::Deadline => rehearsal.net().conn(id).unwrap().set_deadline(Some(at)),
+            Self::IdleTimeout => rehearsal.net().conn(id).unwrap().set_idle_timeout(Some(SECOND)),
+            Self::MoreThanMaxOutbox => {
+                assert_eq!(rehearsal.net().send_all(id, &[b'.'; 1001]), Flow::Gone);
+            }
+            Self::MoreThanMaxInbox => rehearsal.receive(witness, id, &b"a part".repeat(200)),
+        }
+        rehearsal.settle(witness);
+    }
+}
+
+/// Makes the peer take only a part, and sends.
+fn send_in_vain(rehearsal: &mut Rehearsal, id: ConnId) {
+    rehearsal.capacity(id, 3);
+    assert_eq!(rehearsal.net().send_all(id, b"more than the peer takes"), Flow::Open);
+}
+
+/// Each way to end, when everything was sent and when something could not be.
+const ENDS: [(&[Step], Outcome); 31] = {
+    use CloseKind as Kind;
+    use Step::*;
+    [
+        (&[Close], delivered(Kind::Closed)),
+        (&[Send, Close], delivered(Kind::Closed)),
+        (&[SendInVain, Close, Room], delivered(Kind::Closed)),
+        (&[SendInVain, Close], lost(Kind::CloseTimeout)),
+        (&[SendInVain, Close, Reset], lost(Kind::Reset)),
+        (&[SendInVain, Close, Abort], lost(Kind::Aborted)),
+        (&[SendInVain, CloseAndAbort], lost(Kind::Aborted)),
+        (&[SendInVain, Close, Drain], lost(Kind::Aborted)),
+        (&[SendInVain, Close, Drain, Drain], lost(Kind::Aborted)),
+        (&[SendInVain, Deadline, Close], lost(Kind::Deadline)),
+        (&[Drain], delivered(Kind::Drained)),
+        (&[Send, Drain], delivered(Kind::Drained)),
+        (&[SendInVain, Drain, Room], delivered(Kind::Drained)),
+        (&[SendInVain, Drain], lost(Kind::Aborted)),
+        (&[SendInVain, Drain, Drain], lost(Kind::Aborted)),
+        (&[SendInVain, LongDrain], lost(Kind::CloseTimeout)),
+        (&[SendInVain, Drain, Reset], lost(Kind::Reset)),
+        (&[Eof], delivered(Kind::Eof)),
+        (&[Send, Eof], delivered(Kind::Eof)),
+        (&[SendInVain, Eof, Room], delivered(Kind::Eof)),
+        (&[SendInVain, Eof], lost(Kind::CloseTimeout)),
+        (&[SendInVain, Eof, Reset], lost(Kind::Reset)),
+        (&[Send, ShutdownWrite, Eof], delivered(Kind::Eof)),
+        (&[Abort], delivered(Kind::Aborted)),
+        (&[Send, Abort], delivered(Kind::Aborted)),
+        (&[SendInVain, Abort], lost(Kind::Aborted)),
+        (&[Send, Reset], delivered(Kind::Reset)),
+        (&[SendInVain, Reset], lost(Kind::Reset)),
+        (&[SendInVain, IdleTimeout], lost(Kind::IdleTimeout)),
+        (&[SendInVain, MoreThanMaxOutbox], lost(Kind::OutboxLimit)),
+        (&[Send, MoreThanMaxInbox], delivered(Kind::InboxLimit)),
+    ]
+};
+
+#[test]
+fn a_clean_reason_means_that_everything_was_delivered() {
+    for (steps, expected) in ENDS {
+        let mut witness = Witness::idle();
+        let options = Options::default().max_outbox(1000).max_inbox(1000).close_timeout(30 * SECOND);
+        let mut rehearsal = Rehearsal::new(options);
+        let id = rehearsal.accept(&mut witness).unwrap();
+        for step in steps {
+            assert!(rehearsal.is_open(id), "{steps:?}: there is nothing to end before {step:?}");
+            step.take(&mut rehearsal, &mut witness, id);
+        }
+        rehearsal.advance(&mut witness, 100 * SECOND);
+        assert_eq!(witness.outcomes.get(&id), Some(&expected), "{steps:?}");
+        assert_eq!(rehearsal.why(id), Some(expected.kind), "{steps:?}");
+        let stats = rehearsal.net().stats();
+        assert_eq!((stats.undelivered, stats.open), (u64::from(expected.undelivered), 0), "{steps:?}");
+        assert_eq!(stats.closed_by(expected.kind), 1, "{steps:?}");
+        let is_reset = !expected.is_clean && expected.kind != CloseKind::Reset;
+        assert_eq!(rehearsal.is_reset(id), is_reset, "{steps:?}: a peer that has a part is told so");
+    }
+}
+
+#[test]
+fn the_outcome_of_one_connection_says_nothing_about_the_next_one() {
+    let mut witness = Witness::idle();
+    let mut rehearsal = Rehearsal::new(Options::default());
+    let ids = [(); 4].map(|()| rehearsal.accept(&mut witness).unwrap());
+    for id in [ids[0], ids[2]] {
+        send_in_vain(&mut rehearsal, id);
+        rehearsal.settle(&mut witness);
+        rehearsal.net().abort(id);
+    }
+    [ids[1], ids[3]].iter().for_each(|id| rehearsal.net().close(*id));
+    rehearsal.settle(&mut witness);
+    let outcomes = ids.map(|id| witness.outcomes[&id]);
+    let (lost, delivered) = (lost(CloseKind::Aborted), delivered(CloseKind::Closed));
+    assert_eq!(outcomes, [lost, delivered, lost, delivered]);
+    assert!(!rehearsal.net().undelivered(), "there is no on_close to ask about");
+}
+
+#[test]
+fn a_session_without_a_token_has_lost_nothing() {
+    let (host, now) = (Host::new(), Instant::now());
+    let mut reactor = Reactor::new(host.poll.registry(), 0..1, Options::default()).unwrap();
+    let mut witness = Witness::idle();
+    let pair = Pair::adopted_by(reactor.net(), ());
+    reactor.settle(&mut witness, now);
+    let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
+    let unplaced = reactor.net().connect(&elsewhere.local_addr().unwrap().into(), ());
+    assert_eq!(reactor.net().send_all(unplaced, b"a greeting"), Flow::Gone, "it was not taken");
+    reactor.net().send_all(pair.id, b"taken, and not sent when the connection is aborted");
+    reactor.net().abort(pair.id);
+    reactor.settle(&mut witness, now);
+    assert_eq!(witness.outcomes[&pair.id], lost(CloseKind::Aborted));
+    assert_eq!(witness.outcomes[&unplaced], delivered(CloseKind::ConnectFailed));
+}
+
+#[test]
+fn what_a_callback_sends_before_it_aborts_is_undelivered() {
+    for closes_first in [false, true] {
+        let mut witness = Witness::new(|conn, cue| {
+            if let Call::Data(_) = cue {
+                assert_eq!(conn.send_all(b"taken, and gathered"), Flow::Open);
+                if closes_first {
+                    conn.close();
+                }
+                conn.abort();
+            }
+        });
+        let mut rehearsal = Rehearsal::new(Options::default());
+        let id = rehearsal.accept(&mut witness).unwrap();
+        rehearsal.receive(&mut witness, id, b"go");
+        assert_eq!(witness.outcomes[&id], lost(CloseKind::Aborted));
+        assert_eq!(rehearsal.sent(id), b"");
+    }
+}
+
+#[test]
+fn a_send_that_meets_a_reset_is_undelivered() {
+    // One send goes from the callback's gathered bytes, the other one is too large to be gathered.
+    for len in [100, 100_000] {
+        let mut event_loop = EventLoop::new(Options::default()).unwrap();
+        let mut witness = Witness::new(|conn, cue| {
+            if let Call::Data(_) = cue {
+                conn.send_all(&vec![b'.'; len]);
+                conn.close();
+            }
+        });
+        let pair = Pair::adopted_by(event_loop.net(), ());
+        let id = pair.id;
+        turn_until_quiet(&mut event_loop, &mut witness);
+        pair.send(b"go");
+        let _socket = pair.reset();
+        turn_until_quiet(&mut event_loop, &mut witness);
+        assert_eq!(witness.outcomes.get(&id), Some(&lost(CloseKind::Reset)), "{len} bytes");
+        assert_eq!(event_loop.net().stats().undelivered, 1);
+    }
+}
+
+#[test]
+fn what_is_sent_to_an_address_that_refuses_is_undelivered() {
+    for (sends, closes, expected) in [
+        (false, false, delivered(CloseKind::ConnectFailed)),
+        (true, false, lost(CloseKind::ConnectFailed)),
+        (false, true, delivered(CloseKind::Closed)),
+        (true, true, lost(CloseKind::ConnectFailed)),
+    ] {
+        let (mut host, now) = (Host::new(), Instant::now());
+        let mut reactor = Reactor::new(host.poll.registry(), .., Options::default()).unwrap();
+        let mut witness = Witness::idle();
+        let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let id = reactor.net().connect(&nobody.into(), ());
+        if sends {
+            assert_eq!(reactor.net().send_all(id, b"a greeting"), Flow::Open);
+        }
+        if closes {
+            reactor.net().close(id);
+        }
+        let done = |witness: &Witness<'_>, _: &mut Net| witness.outcomes.contains_key(&id);
+        host.turn_until(&mut reactor, &mut witness, now, done);
+        assert_eq!(witness.outcomes[&id], expected, "sends: {sends}, closes: {closes}");
+        assert_eq!(reactor.net().stats().undelivered, u64::from(expected.undelivered));
+    }
+}
+
+#[test]
+fn a_close_timeout_is_a_reason_of_its_own() {
+    let mut why = None;
+    struct Last<'a>(&'a mut Option<CloseReason>);
+    impl Handler for Last<'_> {
+        type Session = ();
+
+        fn on_accept(&mut self, _net: &mut Net, _from: &Accepted) -> Option<()> {
+            Some(())
+        }
+
+        fn on_data(&mut self, conn: &mut Conn<'_>, input: &[u8]) -> usize {
+            conn.send_all(input);
+            conn.close();
+            input.len()
+        }
+
+        fn on_close(&mut self, _net: &mut Net, _id: ConnId, _session: (), why: CloseReason) {
+            *self.0 = Some(why);
+        }
+    }
+    let mut handler = Last(&mut why);
+    let mut rehearsal = Rehearsal::new(Options::default().close_timeout(SECOND));
+    let id = rehearsal.accept(&mut handler).unwrap();
+    rehearsal.capacity(id, 0);
+    rehearsal.receive(&mut handler, id, b"hello");
+    rehearsal.advance(&mut handler, SECOND);
+    let why = why.expect("on_close has come");
+    assert!(matches!(why, CloseReason::CloseTimeout), "{why}");
+    assert_eq!((why.kind(), why.is_clean()), (CloseKind::CloseTimeout, false));
+    assert_eq!(why.to_string(), CloseKind::CloseTimeout.to_string());
+    for other in [CloseKind::Closed, CloseKind::Deadline, CloseKind::IdleTimeout, CloseKind::Aborted] {
+        assert_ne!(why.to_string(), other.to_string(), "a log tells the two apart");
+    }
+}

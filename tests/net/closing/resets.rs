@@ -1,0 +1,345 @@
+//! Connections that are cut: by the peer, by this side, and by what a send meets.
+
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::Shutdown,
+    sync::mpsc,
+};
+
+use tidegate::{CloseKind, Conn, Flow, Options};
+
+use crate::support::{
+    Server, connect, connect_narrow, next,
+    pair::Pair,
+    pattern, reset,
+    script::{Script, Told},
+    stepped::Stepped,
+};
+
+/// Sends more than the kernel takes while nobody reads.
+fn overfill(conn: &mut Conn<'_>) {
+    conn.send_all(&vec![b'.'; 8 << 20]);
+}
+
+/// Options with which nothing but the kernel bounds what is sent.
+fn generous() -> Options {
+    Options::default().write_budget(64 << 20)
+}
+
+fn assert_reset_is_told_once(server: Server<Script>, told: &mpsc::Receiver<Told>) {
+    assert_eq!(next(told), Told::Close(CloseKind::Reset));
+    let (_, stats) = server.stop();
+    assert_eq!((stats.open, stats.closed), (0, 1));
+    assert_eq!(told.try_iter().count(), 0);
+}
+
+#[test]
+fn a_reset_between_messages_is_told_once() {
+    let (tell, told) = mpsc::channel();
+    let server = Server::start(Options::default(), move || Script::new(&tell));
+    let mut client = server.connect();
+    client.write_all(b"hello").unwrap();
+    next(&told).open();
+    assert_eq!(next(&told), Told::Data(b"hello".to_vec()));
+    reset(client);
+    assert_reset_is_told_once(server, &told);
+}
+
+#[test]
+fn a_client_that_resets_before_it_is_accepted_opens_and_closes() {
+    let (tell, told) = mpsc::channel();
+    let mut server = Stepped::new(Options::default(), Script::new(&tell), told);
+    reset(connect(server.address));
+    server.next().open();
+    assert_eq!(server.next(), Told::Close(CloseKind::Reset));
+    assert_eq!(server.net().stats().open, 0);
+}
+
+#[test]
+fn a_reset_in_the_middle_of_an_answer_is_told_once() {
+    let (tell, told) = mpsc::channel();
+    let server = Server::start(generous(), move || Script::new(&tell).on_open(overfill));
+    let mut client = connect_narrow(server.address);
+    next(&told).open();
+    client.read_exact(&mut [0; 100_000]).unwrap();
+    reset(client);
+    assert_reset_is_told_once(server, &told);
+}
+
+#[test]
+fn a_reset_while_reading_is_paused_ends_the_connection_after_the_resume() {
+    for paused_before in [true, false] {
+        let (tell, told) = mpsc::channel();
+        let script = Script::new(&tell).on_data({
+            let tell = tell.clone();
+            move |conn, input| {
+                let _ = tell.send(Told::Data(input.to_vec()));
+                if input.starts_with(b"!") {
+                    conn.pause_reading();
+                    return 1;
+                }
+                input.len()
+            }
+        });
+        let mut server = Stepped::new(Options::default(), script, told);
+        let mut client = connect(server.address);
+        client.write_all(b"!more than it wants").unwrap();
+        let id = server.next().open();
+        let shown = Told::Data(b"!more than it wants".to_vec());
+        let mut rest = b"more than it wants".to_vec();
+        if paused_before {
+            assert_eq!(server.next(), shown);
+            client.write_all(b" and something that it has not read").unwrap();
+            rest.extend_from_slice(b" and something that it has not read");
+            server.turn();
+        }
+        reset(client);
+        if !paused_before {
+            assert_eq!(server.next(), shown);
+        }
+        // An event that comes later than the reset tells that the reset has been seen.
+        let _fence = connect(server.address);
+        server.next().open();
+        server.turn();
+        assert_eq!(server.rest(), [], "what the peer said is kept until the resume");
+        server.net().resume_reading(id);
+        let (heard, then) = hear_out(&mut server);
+        assert_eq!(heard, rest);
+        assert_eq!(then, [Told::Close(CloseKind::Reset)]);
+        assert_eq!(server.net().stats().open, 1, "the fence");
+    }
+}
+
+#[test]
+fn an_end_of_file_while_reading_is_paused_waits_for_the_resume() {
+    let (tell, told) = mpsc::channel();
+    let script = Script::new(&tell).on_open(|conn| conn.pause_reading());
+    let mut server = Stepped::new(Options::default(), script, told);
+    let mut client = connect(server.address);
+    let id = server.next().open();
+    client.write_all(b"words").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    // It comes behind the end of the other, so when it is told of, that is there too.
+    let _fence = connect(server.address);
+    server.next().open();
+    server.turn();
+    assert_eq!(server.rest(), []);
+    server.net().resume_reading(id);
+    assert_eq!(server.next(), Told::Data(b"words".to_vec()));
+    assert_eq!(server.next(), Told::Eof(vec![]));
+    assert_eq!(server.next(), Told::Close(CloseKind::Eof));
+}
+
+#[test]
+fn a_reset_behind_an_end_of_file_ends_the_connection() {
+    let (tell, told) = mpsc::channel();
+    let mut server = Stepped::new(Options::default(), Script::new(&tell).on_eof(|_| {}), told);
+    let client = connect(server.address);
+    server.next().open();
+    client.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(server.next(), Told::Eof(vec![]));
+    reset(client);
+    assert_eq!(server.next(), Told::Close(CloseKind::Reset));
+}
+
+/// Hears the server out and says what `on_data` was shown in all, and what came then.
+fn hear_out(server: &mut Stepped) -> (Vec<u8>, Vec<Told>) {
+    let mut heard = Vec::new();
+    loop {
+        match server.next() {
+            Told::Data(mut more) => heard.append(&mut more),
+            other => {
+                let mut rest = vec![other];
+                server.turn();
+                rest.append(&mut server.rest());
+                return (heard, rest);
+            }
+        }
+    }
+}
+
+#[test]
+fn last_words_before_a_reset_are_heard_though_the_outbox_is_full() {
+    let (tell, told) = mpsc::channel();
+    let script = Script::new(&tell).on_open(overfill);
+    let mut server = Stepped::new(generous().read_buffer(1000).read_budget(2000), script, told);
+    let mut client = connect_narrow(server.address);
+    let id = server.next().open();
+    assert!(server.net().conn(id).unwrap().queued() > 64 << 10, "reading has paused by itself");
+    let words = pattern(20_000, 1);
+    client.write_all(&words).unwrap();
+    reset(client);
+    assert_eq!(hear_out(&mut server), (words, vec![Told::Close(CloseKind::Reset)]));
+}
+
+#[test]
+fn last_words_before_a_reset_are_heard_though_the_answers_to_them_fail() {
+    let (tell, told) = mpsc::channel();
+    let script = Script::new(&tell).on_data({
+        let tell = tell.clone();
+        move |conn, input| {
+            // The kernel tells of the reset once, and the first answer is told: what follows looks like an end of file.
+            conn.send_all(b"I see");
+            let _ = tell.send(Told::Data(input[..1].to_vec()));
+            1
+        }
+    });
+    let mut server = Stepped::new(Options::default().read_buffer(1000), script, told);
+    let mut client = connect(server.address);
+    server.next().open();
+    let words = pattern(5000, 2);
+    client.write_all(&words).unwrap();
+    reset(client);
+    assert_eq!(hear_out(&mut server), (words, vec![Told::Close(CloseKind::Reset)]));
+}
+
+#[test]
+fn last_words_that_no_event_has_told_of_are_heard() {
+    let (tell, told) = mpsc::channel();
+    let (go_on, gone_on) = mpsc::channel::<()>();
+    let script = Script::new(&tell).on_data({
+        let tell = tell.clone();
+        move |conn, input| {
+            let _ = tell.send(Told::Data(input.to_vec()));
+            if input == b"one" {
+                next(&gone_on);
+                conn.send_all(b"this meets the reset");
+            }
+            input.len()
+        }
+    });
+    let server = Server::start(Options::default(), || script);
+    let mut client = server.connect();
+    client.write_all(b"one").unwrap();
+    next(&told).open();
+    assert_eq!(next(&told), Told::Data(b"one".to_vec()));
+    // That recv was a short one, so for all the server knows, nothing more is there.
+    client.write_all(b"two").unwrap();
+    reset(client);
+    go_on.send(()).unwrap();
+    assert_eq!(next(&told), Told::Data(b"two".to_vec()));
+    assert_eq!(next(&told), Told::Close(CloseKind::Reset));
+}
+
+#[test]
+fn a_pipeline_kept_back_is_heard_though_the_peer_has_reset() {
+    let (tell, told) = mpsc::channel();
+    let script = Script::new(&tell).on_data({
+        let tell = tell.clone();
+        move |conn, input| {
+            let _ = tell.send(Told::Data(input[..1].to_vec()));
+            overfill(conn);
+            1
+        }
+    });
+    let mut server = Stepped::new(generous(), script, told);
+    let mut client = connect_narrow(server.address);
+    client.write_all(b"a pipeline").unwrap();
+    server.next().open();
+    assert_eq!(server.next(), Told::Data(b"a".to_vec()));
+    reset(client);
+    assert_eq!(hear_out(&mut server), (b" pipeline".to_vec(), vec![Told::Close(CloseKind::Reset)]));
+}
+
+#[test]
+fn a_reset_that_shutdown_write_meets_is_told_as_one() {
+    let (tell, told) = mpsc::channel();
+    let script = Script::new(&tell).on_data(|conn, input| {
+        conn.shutdown_write();
+        input.len()
+    });
+    // The turn is over before `recv` has come as far as the reset.
+    let mut server = Stepped::new(Options::default().read_buffer(1).read_budget(1), script, told);
+    let mut client = connect(server.address);
+    server.next().open();
+    client.write_all(b"no answer, please").unwrap();
+    reset(client);
+    assert_eq!(server.next(), Told::Close(CloseKind::Reset));
+}
+
+#[test]
+fn abort_is_a_reset_for_the_client() {
+    let (tell, told) = mpsc::channel();
+    let script = Script::new(&tell).on_data(|conn, input| {
+        conn.abort();
+        assert_eq!(conn.send_all(b"too late"), Flow::Gone);
+        input.len()
+    });
+    let server = Server::start(Options::default(), || script);
+    let mut client = server.connect();
+    client.write_all(b"!").unwrap();
+    let error = client.read(&mut [0]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    next(&told).open();
+    assert_eq!(next(&told), Told::Close(CloseKind::Aborted));
+    let (_, stats) = server.stop();
+    assert_eq!((stats.open, stats.closed, stats.sends_discarded), (0, 1, 1));
+    assert_eq!(told.try_iter().count(), 0);
+}
+
+#[test]
+fn what_a_callback_sends_before_it_aborts_is_counted_as_undelivered() {
+    let (tell, told) = mpsc::channel();
+    let script = Script::new(&tell).on_data(|conn, input| {
+        if input == b"!" {
+            assert_eq!(conn.send_all(b"taken, and gathered"), Flow::Open);
+        }
+        conn.abort();
+        input.len()
+    });
+    let mut server = Stepped::new(Options::default(), script, told);
+    for (words, undelivered) in [(b"!", 1), (b".", 1)] {
+        let mut client = connect(server.address);
+        server.next().open();
+        client.write_all(words).unwrap();
+        assert_eq!(server.next(), Told::Close(CloseKind::Aborted));
+        assert_eq!(server.net().stats().undelivered, undelivered, "who was sent nothing has lost nothing");
+        assert_eq!(client.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    }
+}
+
+#[test]
+fn a_send_error_ends_the_connection_once() {
+    for size in [1, 100_000] {
+        let (tell, told) = mpsc::channel();
+        let mut server = Stepped::new(Options::default(), Script::new(&tell), told);
+        let pair = Pair::adopted_by(server.net(), ());
+        let id = server.next().open();
+        server.turn();
+        // The socket knows of the reset when this returns, and the loop has not polled since: a send meets the reset first.
+        let _twin = pair.reset();
+        let bytes = vec![b'.'; size];
+        let gone = std::iter::repeat_with(|| {
+            let flow = server.net().send_all(id, &bytes);
+            server.flush();
+            flow
+        });
+        // A small send is gathered, so the send after that send returns `Gone`.
+        assert!(gone.take(2).any(|flow| flow == Flow::Gone));
+        assert!(server.net().conn(id).is_some(), "it ends in a turn");
+        assert_eq!(server.rest(), []);
+        assert_eq!(server.next(), Told::Close(CloseKind::Reset));
+        assert_eq!(server.net().send_all(id, &bytes), Flow::Gone);
+        server.turn();
+        assert_eq!(server.rest(), []);
+        let stats = server.net().stats();
+        assert_eq!((stats.open, stats.closed), (0, 1));
+    }
+}
+
+#[test]
+fn a_reset_ends_a_connection_that_is_being_closed() {
+    let (tell, told) = mpsc::channel();
+    let script = Script::new(&tell).on_open(|conn| {
+        overfill(conn);
+        conn.close();
+    });
+    let mut server = Stepped::new(generous(), script, told);
+    let client = connect_narrow(server.address);
+    server.next().open();
+    server.turn();
+    assert_eq!((server.rest(), server.net().stats().open), (vec![], 1));
+    reset(client);
+    assert_eq!(server.next(), Told::Close(CloseKind::Reset), "the close could not be carried out");
+    assert_eq!(server.net().stats().open, 0);
+}

@@ -1,0 +1,165 @@
+//! A drain under the default `on_drain` of a small proxy: a stream arrives whole, or it ends with a reset.
+
+use std::{
+    collections::HashMap,
+    io::{Read, Write},
+    net::{Shutdown, TcpListener, TcpStream},
+    sync::mpsc::{self, Receiver, Sender},
+    thread,
+    time::{Duration, Instant},
+};
+
+use tidegate::{Accepted, CloseKind, CloseReason, Conn, ConnId, EventLoop, Flow, Handler, Net, Options};
+
+use crate::support::{self, End, PATIENCE, assert_same, connect, connect_narrow, next, pattern, read_out};
+
+const A_DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// A thread of the test that has to wait for the processor does not make a connection idle.
+fn options() -> Options {
+    Options::default().drain_quiet(A_DAY)
+}
+
+/// Passes everything on between two connections, ends included.
+#[derive(Default)]
+struct Proxy {
+    other: HashMap<ConnId, ConnId>,
+    ends: Vec<CloseKind>,
+}
+
+impl Handler for Proxy {
+    type Session = ();
+
+    fn on_accept(&mut self, _net: &mut Net, _from: &Accepted) -> Option<()> {
+        None
+    }
+
+    fn on_data(&mut self, conn: &mut Conn<'_>, input: &[u8]) -> usize {
+        let other = self.other[&conn.id()];
+        if conn.net().send_all(other, input) == Flow::Full {
+            conn.pause_reading();
+        }
+        input.len()
+    }
+
+    fn on_writable(&mut self, conn: &mut Conn<'_>) {
+        let other = self.other[&conn.id()];
+        conn.net().resume_reading(other);
+    }
+
+    fn on_eof(&mut self, conn: &mut Conn<'_>) {
+        let other = self.other[&conn.id()];
+        conn.net().shutdown_write(other);
+    }
+
+    fn on_close(&mut self, net: &mut Net, id: ConnId, _session: (), why: CloseReason) {
+        self.ends.push(why.kind());
+        let other = self.other[&id];
+        if why.is_clean() { net.close(other) } else { net.abort(other) }
+    }
+}
+
+/// Both ends of a proxied stream: the client's, which takes little, and the backend's.
+fn proxied(event_loop: &mut EventLoop, proxy: &mut Proxy) -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap();
+    let client = connect_narrow(at);
+    let from_client = listener.accept().unwrap().0;
+    let backend = connect(at);
+    let to_backend = listener.accept().unwrap().0;
+    let ids = [from_client, to_backend].map(|stream| event_loop.net().adopt_stream(stream, ()).unwrap());
+    proxy.other = HashMap::from([(ids[0], ids[1]), (ids[1], ids[0])]);
+    (client, backend)
+}
+
+/// Runs the loop in this thread until a drain ends it; what never ends fails the test.
+fn run_to_the_end(event_loop: &mut EventLoop, proxy: &mut Proxy) {
+    let end = Instant::now() + PATIENCE;
+    while !event_loop.turn(proxy, Some(end.saturating_duration_since(Instant::now()))).unwrap().finished {
+        assert!(Instant::now() < end, "the drain does not end: {:?}", event_loop.net().stats());
+    }
+}
+
+#[test]
+fn a_proxied_stream_is_whole_though_a_drain_begins_in_the_middle_of_it() {
+    const LEN: usize = 8 << 20;
+    let (mut event_loop, mut proxy) = (EventLoop::new(options()).unwrap(), Proxy::default());
+    let (mut client, mut backend) = proxied(&mut event_loop, &mut proxy);
+    let remote = event_loop.remote();
+    let writer = thread::spawn(move || {
+        backend.write_all(&pattern(LEN, 1)).unwrap();
+        backend.shutdown(Shutdown::Write).unwrap();
+        read_out(&mut backend)
+    });
+    let reader = thread::spawn(move || {
+        let mut came = vec![0; 100_000];
+        client.read_exact(&mut came).unwrap();
+        remote.drain(A_DAY);
+        let (rest, end) = read_out(&mut client);
+        came.extend_from_slice(&rest);
+        (came, end)
+    });
+    run_to_the_end(&mut event_loop, &mut proxy);
+    let (came, end) = reader.join().unwrap();
+    assert_same(&came, &pattern(LEN, 1));
+    assert_eq!(end, End::Eof);
+    assert_eq!(writer.join().unwrap(), (vec![], End::Eof));
+    assert_eq!(event_loop.net().stats().drain_resets, 0, "{:?}", proxy.ends);
+}
+
+/// Sends the first half of a stream, as far as the proxy takes it, and the rest when it is told to, if ever.
+fn send_half(mut backend: TcpStream, len: usize, go_on: Receiver<()>) -> TcpStream {
+    let bytes = pattern(len, 2);
+    let half = backend.write_all(&bytes[..len / 2]); // the end of the grace may come before all of it is taken
+    if half.is_ok() && go_on.recv_timeout(PATIENCE).is_ok() {
+        backend.write_all(&bytes[len / 2..]).unwrap();
+    }
+    backend
+}
+
+#[test]
+fn a_proxied_stream_that_a_drain_cuts_off_does_not_end_with_a_clean_end_of_file() {
+    const LEN: usize = 16 << 20;
+    // The client has read everything that came, or it stands in the proxy and the kernel.
+    for reads in [LEN / 2, 100_000] {
+        let (mut event_loop, mut proxy) = (EventLoop::new(options()).unwrap(), Proxy::default());
+        let (mut client, backend) = proxied(&mut event_loop, &mut proxy);
+        let remote = event_loop.remote();
+        let (go_on, told): (Sender<()>, _) = mpsc::channel();
+        let writer = thread::spawn(move || send_half(backend, LEN, told));
+        let (ended, end) = mpsc::channel();
+        let reader = thread::spawn(move || {
+            let mut came = vec![0; reads];
+            client.read_exact(&mut came).unwrap();
+            remote.drain(Duration::from_millis(50));
+            next(&end);
+            (came, read_out(&mut client))
+        });
+        run_to_the_end(&mut event_loop, &mut proxy);
+        ended.send(()).unwrap();
+        let (came, (rest, how)) = reader.join().unwrap();
+        assert_eq!(how, End::Reset, "after {} of {LEN} bytes, {:?}", came.len() + rest.len(), proxy.ends);
+        assert!(proxy.ends.iter().all(|kind| *kind == CloseKind::Aborted), "{:?}", proxy.ends);
+        drop(go_on);
+        let _ = writer.join().unwrap();
+    }
+}
+
+#[test]
+fn a_backend_that_breaks_off_during_a_drain_ends_the_client_with_a_reset() {
+    const LEN: usize = 200_000;
+    let (mut event_loop, mut proxy) = (EventLoop::new(options()).unwrap(), Proxy::default());
+    let (mut client, backend) = proxied(&mut event_loop, &mut proxy);
+    let remote = event_loop.remote();
+    let (go_on, told) = mpsc::channel();
+    let writer = thread::spawn(move || send_half(backend, LEN, told));
+    let reader = thread::spawn(move || {
+        client.read_exact(&mut vec![0; LEN / 2]).unwrap();
+        remote.drain(A_DAY);
+        drop(go_on);
+        support::reset(writer.join().unwrap());
+        read_out(&mut client).1
+    });
+    run_to_the_end(&mut event_loop, &mut proxy);
+    assert_eq!(reader.join().unwrap(), End::Reset, "{:?}", proxy.ends);
+}

@@ -1,0 +1,245 @@
+//! One budget for the buffers of all: whoever holds the most makes room for the others.
+
+use std::{cell::Cell, sync::Arc};
+
+use tidegate::{Accepted, CloseKind, Conn, ConnId, Flow, Handler, Net, Options, framing, testing::Rehearsal};
+
+use crate::support::{Actor, Call, Recorder, assert_same, listening, pair::Pair, pattern};
+
+const KIB: usize = 1 << 10;
+const BUDGET: usize = 100 * KIB;
+
+fn rehearsal() -> Rehearsal {
+    Rehearsal::new(Options::default().memory_budget(BUDGET).high_water(BUDGET))
+}
+
+/// Peers that take nothing.
+fn never_readers<const N: usize>(rehearsal: &mut Rehearsal, actor: &mut Actor<'_>) -> [ConnId; N] {
+    [(); N].map(|()| {
+        let id = rehearsal.accept(actor).unwrap();
+        rehearsal.capacity(id, 0);
+        id
+    })
+}
+
+fn whys<const N: usize>(rehearsal: &Rehearsal, ids: [ConnId; N]) -> [Option<CloseKind>; N] {
+    ids.map(|id| rehearsal.why(id))
+}
+
+const TOO_MUCH: Option<CloseKind> = Some(CloseKind::MemoryLimit);
+
+#[test]
+fn beyond_the_budget_whoever_holds_the_most_is_reset_and_nobody_else() {
+    let mut actor = Actor::idle();
+    let mut rehearsal = rehearsal();
+    let ids = never_readers(&mut rehearsal, &mut actor);
+    for (id, kib) in ids.iter().zip([20, 45, 30, 5]) {
+        assert_ne!(rehearsal.net().send_all(*id, &pattern(kib * KIB, 1)), Flow::Gone);
+        rehearsal.settle(&mut actor);
+    }
+    assert_eq!((rehearsal.net().stats().buffered, whys(&rehearsal, ids)), (BUDGET, [None; 4]), "just within");
+    assert_ne!(rehearsal.net().send_all(ids[3], b"."), Flow::Gone, "that one is not to blame");
+    rehearsal.settle(&mut actor);
+    assert_eq!(whys(&rehearsal, ids), [None, TOO_MUCH, None, None]);
+    assert!(rehearsal.is_reset(ids[1]));
+    assert!(rehearsal.net().stats().buffered <= 65 * KIB);
+    // The others lose nothing.
+    for (id, kib) in [(ids[0], 20), (ids[2], 30)] {
+        rehearsal.capacity(id, usize::MAX);
+        rehearsal.settle(&mut actor);
+        assert_same(&rehearsal.sent(id), &pattern(kib * KIB, 1));
+    }
+}
+
+#[test]
+fn whoever_asks_for_too_much_itself_is_told_so_at_once() {
+    let flows = Cell::new([Flow::Open; 2]);
+    let mut actor = Actor::with_conn(|conn, cue| {
+        if let Call::Data(_) = cue {
+            flows.set([conn.send_all(&[0; BUDGET + 1]), conn.send_all(b"more")]);
+        }
+    });
+    let mut rehearsal = rehearsal();
+    let [client] = never_readers(&mut rehearsal, &mut actor);
+    rehearsal.receive(&mut actor, client, b"go");
+    assert_eq!(flows.get(), [Flow::Gone; 2]);
+    let life = [Call::Open, Call::Data(b"go".to_vec()), Call::Close(CloseKind::MemoryLimit)];
+    assert_eq!(actor.of_id(client), life);
+    assert_eq!((rehearsal.sent(client), rehearsal.net().stats().buffered), (vec![], 0));
+}
+
+#[test]
+fn the_budget_holds_in_the_middle_of_a_broadcast() {
+    let (most, gone) = (Cell::new(0), Cell::new(0));
+    let text: Arc<[u8]> = pattern(10 * KIB, 3).into();
+    let mut actor = Actor::with_conn(|conn, cue| {
+        if let Call::Data(_) = cue {
+            conn.net().for_each(|other| {
+                let flow = other.send_shared(&text);
+                gone.set(gone.get() + u32::from(flow == Flow::Gone));
+                most.set(most.get().max(other.net().stats().buffered));
+            });
+        }
+    });
+    let mut rehearsal = rehearsal();
+    let readers = [(); 10].map(|()| rehearsal.accept(&mut actor).unwrap());
+    let lazy: [_; 25] = never_readers(&mut rehearsal, &mut actor);
+    for round in 1..=20 {
+        rehearsal.receive(&mut actor, readers[0], b"tell them");
+        assert!((1..=BUDGET).contains(&most.get()), "{} in round {round}", most.get());
+        assert!(rehearsal.net().stats().buffered <= BUDGET);
+    }
+    let ended = whys(&rehearsal, lazy);
+    assert!(ended.iter().all(|why| why.is_none() || *why == TOO_MUCH), "{ended:?}");
+    assert!(ended.contains(&TOO_MUCH), "25 do not have room for 200 KiB each");
+    assert_eq!(whys(&rehearsal, readers), [None; 10]);
+    for reader in readers {
+        assert_same(&rehearsal.sent(reader), &text.repeat(20));
+    }
+    let ended = ended.iter().flatten().count() as u64;
+    assert_eq!(rehearsal.net().stats().closed_by(CloseKind::MemoryLimit), ended);
+}
+
+/// Answers each line with its length; more than that is not known of a line before its end.
+struct Lengths;
+
+impl Handler for Lengths {
+    type Session = ();
+
+    fn on_accept(&mut self, _net: &mut Net, _from: &Accepted) -> Option<()> {
+        Some(())
+    }
+
+    fn on_data(&mut self, conn: &mut Conn<'_>, input: &[u8]) -> usize {
+        let mut lines = framing::lines(input, 64 * KIB);
+        for line in lines.by_ref().flatten() {
+            writeln!(conn, "{}", line.len());
+        }
+        lines.used()
+    }
+}
+
+#[test]
+fn a_crowd_of_half_sent_messages_does_not_stop_a_small_request() {
+    let mut rehearsal = rehearsal();
+    let polite = rehearsal.accept(&mut Lengths).unwrap();
+    let mut reset = 0;
+    for n in 0..100 {
+        let rude = rehearsal.accept(&mut Lengths).unwrap();
+        rehearsal.receive(&mut Lengths, rude, &[b'.'; 3000]);
+        // In two pieces, so it has to be kept for a while, too.
+        rehearsal.receive(&mut Lengths, polite, b"hel");
+        assert!(rehearsal.net().stats().buffered <= BUDGET, "after {n}");
+        rehearsal.receive(&mut Lengths, polite, b"lo\n");
+        assert_eq!(rehearsal.sent(polite), b"5\n", "after {n}");
+        reset = rehearsal.net().stats().closed_by(CloseKind::MemoryLimit);
+    }
+    assert!(reset >= 100 - BUDGET as u64 / 3000, "{reset} had to go");
+    assert!(rehearsal.is_open(polite));
+    assert_eq!(rehearsal.net().stats().open as u64, 101 - reset);
+}
+
+#[test]
+fn a_message_that_is_larger_than_the_budget_ends_its_own_connection() {
+    let mut actor = Actor::idle();
+    actor.portion = 0;
+    let mut rehearsal = rehearsal();
+    let clients = [(); 2].map(|()| rehearsal.accept(&mut actor).unwrap());
+    rehearsal.receive(&mut actor, clients[0], &[b'.'; KIB]);
+    for _ in 0..BUDGET / KIB {
+        rehearsal.receive(&mut actor, clients[1], &[b'.'; 2 * KIB]);
+        assert!(rehearsal.net().stats().buffered <= BUDGET);
+    }
+    assert_eq!(whys(&rehearsal, clients), [None, TOO_MUCH]);
+    assert_eq!(actor.of_id(clients[1]).last(), Some(&Call::Close(CloseKind::MemoryLimit)));
+}
+
+#[test]
+fn nothing_is_held_when_all_have_ended() {
+    type End = fn(&mut Rehearsal, &mut Actor<'_>, ConnId);
+    let ends: [End; 5] = [
+        |rehearsal, _, id| rehearsal.net().abort(id),
+        |rehearsal, _, id| rehearsal.net().close(id),
+        // While its outbox is full its end of file is not read.
+        |rehearsal, actor, id| {
+            rehearsal.capacity(id, usize::MAX);
+            rehearsal.eof(actor, id);
+        },
+        |rehearsal, actor, id| rehearsal.reset(actor, id),
+        |rehearsal, actor, id| {
+            rehearsal.capacity(id, usize::MAX);
+            rehearsal.settle(actor);
+            rehearsal.net().close(id);
+        },
+    ];
+    let mut actor = Actor::with_conn(|conn, cue| {
+        if *cue == Call::Eof {
+            conn.close();
+        }
+    });
+    actor.portion = 3;
+    for end in ends {
+        let mut rehearsal = Rehearsal::new(Options::default().high_water(BUDGET));
+        // An outbox and an inbox that each hold something.
+        let clients: [_; 4] = never_readers(&mut rehearsal, &mut actor);
+        for client in clients {
+            rehearsal.net().send_all(client, &[b'.'; 2 * BUDGET]);
+            rehearsal.settle(&mut actor);
+            rehearsal.receive(&mut actor, client, b"kept while nothing is taken");
+        }
+        assert!(rehearsal.net().stats().buffered >= 8 * BUDGET);
+        for client in clients {
+            end(&mut rehearsal, &mut actor, client);
+            rehearsal.settle(&mut actor);
+        }
+        rehearsal.advance(&mut actor, std::time::Duration::from_secs(30));
+        assert_eq!((rehearsal.net().stats().open, rehearsal.net().stats().buffered), (0, 0));
+    }
+}
+
+#[test]
+fn unread_input_is_not_counted_after_the_connection_is_closed() {
+    type End = fn(&mut Rehearsal, &mut Actor<'_>, ConnId);
+    // The number says how many sockets are open afterwards.
+    let ends: [(&str, usize, End); 4] = [
+        // After a close the socket lingers, since the peer has not ended its side. It then owns no buffer.
+        ("close between turns", 1, |rehearsal, _, id| rehearsal.net().close(id)),
+        ("close in on_data", 1, |rehearsal, actor, id| rehearsal.receive(actor, id, b"more")),
+        ("abort", 0, |rehearsal, _, id| rehearsal.net().abort(id)),
+        ("both sides have ended", 0, |rehearsal, actor, id| {
+            rehearsal.net().shutdown_write(id);
+            rehearsal.eof(actor, id);
+        }),
+    ];
+    for (name, open, end) in ends {
+        let closes = Cell::new(false);
+        let mut actor = Actor::with_conn(|conn, cue| {
+            if matches!(cue, Call::Data(_)) && closes.get() {
+                conn.close();
+            }
+        });
+        actor.portion = 0;
+        let mut rehearsal = Rehearsal::new(Options::default());
+        let client = rehearsal.accept(&mut actor).unwrap();
+        rehearsal.receive(&mut actor, client, b"a part of a message");
+        assert!(rehearsal.net().stats().buffered > 0, "{name}: the input is kept");
+        closes.set(true);
+        end(&mut rehearsal, &mut actor, client);
+        rehearsal.settle(&mut actor);
+        assert!(!rehearsal.is_open(client), "{name}");
+        assert_eq!((rehearsal.net().stats().open, rehearsal.net().stats().buffered), (open, 0), "{name}");
+    }
+}
+
+#[test]
+fn what_a_flush_between_turns_has_sent_is_no_longer_counted() {
+    let (mut event_loop, _) = listening(Options::default());
+    let pairs = Pair::several(&mut event_loop, &mut Recorder::new(|_, _, _, _| {}), 3);
+    for (kib, pair) in (1..).zip(&pairs) {
+        event_loop.net().send_all(pair.id, &vec![7; kib * KIB]);
+    }
+    assert!(event_loop.net().stats().buffered >= 6 * KIB, "the sends wait for the flush");
+    event_loop.flush();
+    let stats = event_loop.net().stats();
+    assert_eq!((stats.bytes_sent, stats.buffered), (6 << 10, 0));
+}

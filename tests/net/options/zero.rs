@@ -1,0 +1,105 @@
+//! An option that is zero does not stop the service: where 1 is the least, zero means 1.
+
+use std::{
+    io::{Read, Write},
+    time::Instant,
+};
+
+use tidegate::{EventLoop, ListenOptions, Options, testing::Rehearsal};
+
+use crate::support::{
+    Actor, Call, Echo, PATIENCE, Recorder, Server, assert_same, connect, exchange, listening, turn_until,
+};
+
+type Change = fn(Options) -> Options;
+
+/// These are all options that are numbers, except `max_connections`, by which zero admits no client.
+const ZEROS: [(&str, Change); 12] = [
+    ("high_water", |options| options.high_water(0)),
+    ("low_water", |options| options.low_water(0)),
+    ("max_outbox", |options| options.max_outbox(0)),
+    ("max_inbox", |options| options.max_inbox(0)),
+    ("memory_budget", |options| options.memory_budget(0)),
+    ("read_buffer", |options| options.read_buffer(0)),
+    ("read_budget", |options| options.read_budget(0)),
+    ("write_budget", |options| options.write_budget(0)),
+    ("turn_budget", |options| options.turn_budget(0)),
+    ("event_capacity", |options| options.event_capacity(0)),
+    ("event_budget", |options| options.event_budget(0)),
+    ("accept_budget", |options| options.accept_budget(0)),
+];
+
+/// The options with each of these changes alone, and with all together.
+fn changes(zeros: &[(&'static str, Change)], base: &Options) -> Vec<(&'static str, Options)> {
+    let each = zeros.iter().map(|(name, change)| (*name, change(base.clone())));
+    let all = zeros.iter().fold(base.clone(), |options, (_, change)| change(options));
+    each.chain([("all", all)]).collect()
+}
+
+#[test]
+fn an_option_that_is_zero_still_serves_an_echo_and_a_drain() {
+    for (name, options) in changes(&ZEROS, &Options::default()) {
+        println!("{name}"); // a failure in a helper does not say it
+        let (mut event_loop, at): (EventLoop<u32>, _) = listening(options);
+        let mut echo = Recorder::new(|net, id, _, call| match call {
+            Call::Data(bytes) => _ = net.send_all(id, bytes),
+            Call::Eof | Call::Drain => net.close(id),
+            _ => {}
+        });
+        let mut client = connect(at);
+        for n in 1..=2 {
+            client.write_all(b"hello").unwrap();
+            turn_until(&mut event_loop, &mut echo, |_, net| {
+                assert_eq!(net.stats().closed, 0, "{name}");
+                net.stats().bytes_sent == 5 * n
+            });
+            let mut back = [0; 5];
+            client.read_exact(&mut back).unwrap();
+            assert_eq!(&back, b"hello", "{name}");
+        }
+        // A drain accepts the client that waits in the backlog.
+        let waiting = connect(at);
+        event_loop.net().drain(PATIENCE);
+        drop((client, waiting));
+        let end = Instant::now() + PATIENCE;
+        while !event_loop.turn(&mut echo, Some(PATIENCE)).unwrap().finished {
+            assert!(Instant::now() < end, "{name}: the drain does not end");
+        }
+        let stats = event_loop.net().stats();
+        assert_eq!((stats.accepted, stats.closed, stats.drain_resets), (2, 2, 0), "{name}: {stats}");
+    }
+}
+
+#[test]
+fn an_option_that_is_zero_stops_neither_a_part_of_a_message_nor_a_full_outbox() {
+    // A part of a message, or an answer that waits, is beyond these limits where they are zero.
+    let zeros =
+        ZEROS.into_iter().filter(|(name, _)| !["max_outbox", "max_inbox", "memory_budget"].contains(name));
+    let base = Options::default().high_water(1000).low_water(500);
+    for (name, options) in changes(&zeros.collect::<Vec<_>>(), &base) {
+        let mut actor = Actor::echo();
+        let mut rehearsal = Rehearsal::new(options);
+        let client = rehearsal.accept(&mut actor).unwrap();
+        actor.portion = 0;
+        rehearsal.receive(&mut actor, client, b"hel");
+        actor.portion = 1;
+        rehearsal.receive(&mut actor, client, b"lo");
+        assert_eq!(rehearsal.sent(client), b"hello", "{name}");
+
+        actor.portion = usize::MAX;
+        rehearsal.capacity(client, 0);
+        rehearsal.receive(&mut actor, client, &[b'.'; 2000]);
+        assert_eq!(rehearsal.sent(client), b"", "{name}");
+        rehearsal.receive(&mut actor, client, b"more");
+        rehearsal.capacity(client, usize::MAX);
+        rehearsal.settle(&mut actor);
+        assert_same(&rehearsal.sent(client), &[&[b'.'; 2000][..], b"more"].concat());
+        assert!(!actor.has_heard(&Call::Eof) && rehearsal.is_open(client), "{name}");
+    }
+}
+
+#[test]
+fn a_backlog_of_zero_still_serves_a_client() {
+    let server = Server::start_with(Options::default(), ListenOptions::default().backlog(0), Echo::default);
+    assert_eq!(exchange(&mut server.connect(), b"hello"), b"hello");
+}

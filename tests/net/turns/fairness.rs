@@ -1,0 +1,146 @@
+//! What one connection may cost the others: at most its budget in each turn.
+
+use std::{
+    io::{Read, Write},
+    net::{Shutdown, TcpStream},
+    sync::{
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
+    thread,
+    time::Instant,
+};
+
+use tidegate::{Flow, Options};
+
+use crate::support::{
+    Echo, PATIENCE, Server, connect, exchange,
+    script::{Script, Told},
+    stepped::Stepped,
+};
+
+const PIECE: [u8; 16 << 10] = [b'.'; 16 << 10];
+
+/// Makes round trips until there were 200 of them and `done`, which has to come true while they go on.
+fn ping(client: &mut TcpStream, mut done: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    let mut trips = 0;
+    while trips < 200 || !done() {
+        assert!(Instant::now() < end, "after {trips} round trips the other makes no progress");
+        assert_eq!(exchange(client, b"ping"), b"ping");
+        trips += 1;
+    }
+}
+
+/// Ends what other threads do with the stream, also when the test fails.
+struct HangUp<'a>(&'a TcpStream);
+
+impl Drop for HangUp<'_> {
+    fn drop(&mut self) {
+        let _ = self.0.shutdown(Shutdown::Both);
+    }
+}
+
+#[test]
+fn a_client_is_served_while_another_floods() {
+    let server = Server::start(Options::default(), Echo::default);
+    let (flood, mut client) = (server.connect(), server.connect());
+    let came_back = AtomicU64::new(0);
+    thread::scope(|scope| {
+        let _hang_up = HangUp(&flood);
+        scope.spawn(|| while (&flood).write_all(&PIECE).is_ok() {});
+        scope.spawn(|| {
+            let mut echo = vec![0; 1 << 20];
+            while let Ok(len @ 1..) = (&flood).read(&mut echo) {
+                came_back.fetch_add(len as u64, Ordering::Relaxed);
+            }
+        });
+        ping(&mut client, || came_back.load(Ordering::Relaxed) > 8 << 20);
+    });
+}
+
+/// Sends for as long as it may, whenever it may, to whoever asks with a `!`; everyone else gets an echo.
+fn endless(tell: &mpsc::Sender<Told>) -> Script {
+    Script::new(tell)
+        .on_data(|conn, input| {
+            if input == b"!" {
+                conn.notify_writable();
+            } else {
+                conn.send_all(input);
+            }
+            input.len()
+        })
+        .on_writable(|conn| while conn.send_all(&PIECE) == Flow::Open {})
+}
+
+#[test]
+fn a_client_is_served_while_another_keeps_up_with_an_endless_answer() {
+    let (tell, _) = mpsc::channel();
+    let server = Server::start(Options::default(), move || endless(&tell));
+    let (mut reader, mut client) = (server.connect(), server.connect());
+    reader.write_all(b"!").unwrap();
+    let read = AtomicU64::new(0);
+    thread::scope(|scope| {
+        let _hang_up = HangUp(&reader);
+        scope.spawn(|| {
+            let mut answer = vec![0; 1 << 20];
+            while let Ok(len @ 1..) = (&reader).read(&mut answer) {
+                read.fetch_add(len as u64, Ordering::Relaxed);
+            }
+        });
+        ping(&mut client, || read.load(Ordering::Relaxed) > 32 << 20);
+    });
+}
+
+#[test]
+fn a_turn_hands_over_no_more_than_the_write_budget() {
+    const BUDGET: u64 = 5000;
+    const TURNS: u64 = 20;
+    let (tell, told) = mpsc::channel();
+    let options = Options::default().write_budget(BUDGET as usize);
+    let mut server = Stepped::new(options, endless(&tell), told);
+    let mut reader = connect(server.address);
+    let id = server.next().open();
+    reader.write_all(b"!").unwrap();
+    // Any kernel takes all this from a new socket, though nobody reads it.
+    for turn in 0..TURNS {
+        server.turn_until(|net| net.stats().bytes_sent > turn * BUDGET);
+        // And no less, though no event has come in between.
+        assert_eq!(server.net().stats().bytes_sent, (turn + 1) * BUDGET);
+        // The handler was told to stop when the budget was spent, and not only at high water.
+        assert!(server.net().conn(id).unwrap().queued() < Options::default().high_water);
+    }
+}
+
+#[test]
+fn a_turn_receives_no_more_than_the_read_budget() {
+    const BUDGET: u64 = 3000;
+    let (tell, told) = mpsc::channel();
+    let options = Options::default().read_buffer(1000).read_budget(BUDGET as usize);
+    let script = Script::new(&tell).on_data(|_, input| input.len());
+    let mut server = Stepped::new(options, script, told);
+    let mut client = connect(server.address);
+    server.next().open();
+    client.write_all(&[b'.'; 15_000]).unwrap();
+    let mut received = 0;
+    while received < 15_000 {
+        server.turn_until(|net| net.stats().bytes_received > received);
+        let before = std::mem::replace(&mut received, server.net().stats().bytes_received);
+        assert!(received - before <= BUDGET, "{} bytes in one turn", received - before);
+    }
+}
+
+#[test]
+fn on_writable_comes_at_most_once_a_turn() {
+    let (tell, told) = mpsc::channel();
+    let script = Script::new(&tell)
+        .on_open(|conn| conn.notify_writable())
+        .on_writable(|conn| (0..3).for_each(|_| conn.notify_writable()));
+    let mut server = Stepped::new(Options::default(), script, told);
+    let _client = connect(server.address);
+    server.next().open();
+    for _ in 0..10 {
+        server.turn();
+        assert_eq!(server.rest(), [Told::Writable(0)]);
+    }
+}

@@ -1,0 +1,252 @@
+//! The programs `echo_server` and `echo_client` as a user meets them: what they print, and what they exit with.
+
+use std::{
+    fs::File,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+use tidegate::blocking;
+
+use crate::support::{
+    self, PATIENCE, exchange, pattern,
+    programs::{Killed, example, finish, line, start_server},
+    within,
+};
+
+fn server(arguments: &[&str]) -> Command {
+    let mut command = example("echo_server");
+    command.args(arguments);
+    command
+}
+
+/// Says nothing about its progress: what it has on standard error is an error.
+fn client(arguments: &[&str]) -> Command {
+    let mut command = example("echo_client");
+    command.env("RUST_LOG", "error").args(arguments);
+    command
+}
+
+fn connect(at: &str) -> TcpStream {
+    support::connect(at.parse().expect("what it printed is an address"))
+}
+
+#[test]
+fn the_server_says_where_it_listens_and_echoes() {
+    let (_server, _stdout, at) = start_server(server(&["--listen", "127.0.0.1:0"]));
+    let message = pattern(100_000, 5);
+    assert!(exchange(&mut connect(&at), &message) == message);
+    let from_blocking = within(move || blocking::echo(at.as_str(), &message).map(|echo| echo == message));
+    assert!(from_blocking.unwrap());
+}
+
+#[test]
+fn the_client_prints_the_echo_and_nothing_else() {
+    let (_server, _stdout, at) = start_server(server(&["--listen", "127.0.0.1:0"]));
+    let large = "x".repeat(100_000);
+    for message in ["hello", "", "zwölf\n", &large] {
+        let output = finish(client(&[&at, message]));
+        assert!(output.status.success(), "{output:?}");
+        assert!(output.stdout == message.as_bytes() && output.stderr.is_empty(), "{output:?}");
+    }
+}
+
+#[test]
+fn the_client_has_its_echo_from_a_blocking_server_too() {
+    let server = blocking::Server::bind("127.0.0.1:0").unwrap();
+    let (at, stopper) = (server.local_addr().unwrap().to_string(), server.stopper().unwrap());
+    let serving = std::thread::spawn(move || server.serve_one_at_a_time());
+    let output = finish(client(&[&at, "hello"]));
+    assert!(output.status.success() && output.stdout == b"hello" && output.stderr.is_empty(), "{output:?}");
+    stopper.stop();
+    within(|| serving.join()).unwrap();
+}
+
+/// Starts a client, lets `input` feed its standard input on a thread, and waits for its end.
+fn stream(mut command: Command, bytes: Vec<u8>) -> Output {
+    let mut client = Killed::start(command.stdin(Stdio::piped()));
+    let mut stdin = client.child().stdin.take().expect("piped");
+    let feeding = std::thread::spawn(move || stdin.write_all(&bytes));
+    let output = client.finish();
+    // That it took all of it is the test's to ask; it need not have, if there was nobody to send it to.
+    let _ = within(|| feeding.join()).unwrap();
+    output
+}
+
+#[test]
+fn the_client_streams_its_standard_input_through() {
+    let (_server, _stdout, at) = start_server(server(&["--listen", "127.0.0.1:0"]));
+    let bytes = pattern(16 << 20, 6);
+    let output = stream(client(&[&at]), bytes.clone());
+    assert!(output.status.success() && output.stderr.is_empty(), "{:?}", output.status);
+    assert!(output.stdout == bytes, "{} bytes", output.stdout.len());
+
+    // A regular file, which no poll takes, and nothing at all.
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("the_client_streams_its_standard_input_through");
+    for len in [1 << 20, 0] {
+        std::fs::write(&path, &bytes[..len]).unwrap();
+        let mut command = client(&[&at]);
+        command.stdin(File::open(&path).unwrap());
+        let output = finish(command);
+        assert!(output.status.success() && output.stdout == bytes[..len], "{:?}", output.status);
+    }
+    std::fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn a_client_without_its_echo_says_why_in_one_line() {
+    // Nobody listens: the port is taken by a socket that does not.
+    let mute = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    mute.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let nobody = mute.local_addr().unwrap().as_socket().unwrap().to_string();
+    for output in [finish(client(&[&nobody, "hello"])), stream(client(&[&nobody]), pattern(1 << 20, 1))] {
+        assert_eq!(output.status.code(), Some(1));
+        assert!(
+            line(&output).starts_with(&format!("echo_client: {nobody}: could not connect: ")),
+            "{output:?}"
+        );
+        assert!(output.stdout.is_empty(), "{output:?}");
+    }
+
+    let output = finish(client(&["127.0.0.1", "hello"]));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(line(&output).contains("the port is missing"), "{output:?}");
+
+    // Servers that take all of it and send back too little, or something else.
+    for (answer, why) in [(&b"he"[..], "short by 3 of 5 bytes"), (b"help!", "not the content")] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = listener.local_addr().unwrap().to_string();
+        let liar = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.read_to_end(&mut Vec::new()).unwrap();
+            stream.write_all(answer).unwrap();
+        });
+        let output = finish(client(&[&at, "hello"]));
+        assert_eq!(output.status.code(), Some(1));
+        assert!(line(&output).starts_with(&format!("echo_client: {at}: ")), "{output:?}");
+        assert!(line(&output).contains(why), "{output:?}");
+        within(|| liar.join()).unwrap();
+    }
+}
+
+#[test]
+fn help_is_an_exit_with_0_and_bad_arguments_with_2() {
+    for (name, bad) in [
+        ("echo_server", &["--max-connections", "many"][..]),
+        ("echo_server", &["--drain", "-1"]),
+        ("echo_client", &[]),
+        ("echo_client", &["127.0.0.1:1", "two", "messages"]),
+    ] {
+        let run = |arguments: &[&str]| {
+            let mut command = example(name);
+            command.args(arguments);
+            finish(command)
+        };
+        let help = run(&["--help"]);
+        assert!(help.status.success() && !help.stdout.is_empty() && help.stderr.is_empty(), "{help:?}");
+        for bad in [bad, &["--no-such-option"]] {
+            let output = run(bad);
+            assert_eq!(output.status.code(), Some(2), "{bad:?}: {output:?}");
+            assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{output:?}");
+        }
+    }
+}
+
+#[test]
+fn a_server_that_cannot_listen_says_why_in_one_line() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = taken.local_addr().unwrap().to_string();
+    for (listen, why) in [
+        (at.as_str(), format!("cannot listen on {at}: ")),
+        ("192.0.2.1:0", "cannot listen on 192.0.2.1:0: ".into()), // RFC 5737: nobody's
+        ("127.0.0.1", "bad address \"127.0.0.1\": ".into()),
+    ] {
+        let output = finish(server(&["--listen", listen]));
+        assert_eq!(output.status.code(), Some(1));
+        assert!(line(&output).starts_with(&format!("echo_server: {why}")), "{output:?}");
+        assert!(output.stdout.is_empty(), "{output:?}");
+    }
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::io::{BufRead, BufReader};
+    use std::sync::mpsc;
+
+    use crate::support::{End, read_out};
+
+    use super::*;
+
+    #[test]
+    fn a_signal_ends_the_server_with_0_and_one_line_on_standard_output() {
+        for (listen, signal) in [("--listen=127.0.0.1:0", "-INT"), ("--listen=:0", "-TERM")] {
+            let (mut server, mut stdout, at) = start_server(server(&[listen]));
+            let mut idle = connect(&at);
+            assert_eq!(exchange(&mut idle, b"hello"), b"hello");
+            server.signal(signal);
+            assert_eq!(read_out(&mut idle), (vec![], End::Eof));
+            drop(idle);
+            let output = server.finish();
+            assert!(output.status.success(), "{output:?}");
+            let mut rest = String::new();
+            stdout.read_to_string(&mut rest).unwrap();
+            assert_eq!(rest, "");
+        }
+    }
+
+    /// A server that owes a client far more than the kernel holds, since it may have so much waiting.
+    fn indebted(drain: &str, message: &[u8]) -> (Killed, TcpStream) {
+        let options = ["--listen", "127.0.0.1:0", "--high-water", "100000000", "--drain", drain];
+        let (mut server, _, at) = start_server(server(&options));
+        let mut client = connect(&at);
+        client.write_all(message).unwrap();
+        // What was on its way to it is read in portions, with another client's pings in between.
+        let mut other = connect(&at);
+        (0..100).for_each(|_| assert_eq!(exchange(&mut other, b"ping"), b"ping"));
+        drop(other);
+        assert!(server.child().try_wait().unwrap().is_none());
+        (server, client)
+    }
+
+    const MORE_THAN_THE_KERNEL_HOLDS: usize = 12 << 20;
+
+    #[test]
+    fn a_signal_lets_the_server_deliver_all_that_it_owes() {
+        let message = pattern(MORE_THAN_THE_KERNEL_HOLDS, 8);
+        let (mut server, mut client) = indebted("60", &message);
+        server.signal("-TERM");
+        let (echo, end) = read_out(&mut client);
+        assert!(echo == message && end == End::Eof, "{} bytes, {end:?}", echo.len());
+        drop(client);
+        assert!(server.finish().status.success());
+    }
+
+    #[test]
+    fn a_client_that_does_not_read_is_not_waited_for_beyond_the_grace() {
+        let (mut server, mut client) = indebted("0.05", &pattern(MORE_THAN_THE_KERNEL_HOLDS, 8));
+        server.signal("-TERM");
+        assert!(server.finish().status.success());
+        assert_eq!(read_out(&mut client).1, End::Reset, "it cannot take what it has for the whole");
+    }
+
+    #[test]
+    fn a_second_signal_ends_the_server_at_once() {
+        let (mut server, mut client) = indebted("3600", &pattern(MORE_THAN_THE_KERNEL_HOLDS, 8));
+        let log = BufReader::new(server.child().stderr.take().expect("piped")).lines();
+        let (done, heard) = mpsc::channel();
+        std::thread::spawn(move || {
+            // All of it, or a full pipe would hold the server up.
+            for line in log.map_while(Result::ok).filter(|line| line.contains("by a signal")) {
+                let _ = done.send(line);
+            }
+        });
+        // Two signals at the same time may be one, signal(7): the first one has to be heard.
+        server.signal("-TERM");
+        heard.recv_timeout(PATIENCE).expect("it says that it was asked to end");
+        server.signal("-TERM");
+        assert!(server.finish().status.success());
+        assert_eq!(read_out(&mut client).1, End::Reset);
+    }
+}

@@ -1,0 +1,113 @@
+//! Blocking clients.
+
+use std::{
+    fs,
+    io::{ErrorKind, Read, Write},
+    net::{SocketAddr, TcpStream},
+    time::{Duration, Instant},
+};
+
+use socket2::{Domain, SockRef, Socket, Type};
+
+use super::{PATIENCE, descriptors::raise_limit};
+
+/// A blocking client, which fails after [`PATIENCE`].
+pub fn connect(to: SocketAddr) -> TcpStream {
+    raise_limit();
+    patient(TcpStream::connect(to).unwrap())
+}
+
+/// A client with small buffers, so that bytes for the client have to wait in the server.
+pub fn connect_narrow(to: SocketAddr) -> TcpStream {
+    raise_limit();
+    let socket = Socket::new(Domain::for_address(to), Type::STREAM, None).unwrap();
+    // Before `connect`, which announces how far the window can be scaled, tcp(7).
+    socket.set_recv_buffer_size(32 << 10).unwrap();
+    socket.set_send_buffer_size(32 << 10).unwrap();
+    socket.connect(&to.into()).unwrap();
+    patient(socket.into())
+}
+
+fn patient(stream: TcpStream) -> TcpStream {
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    // Without this option, a small message may wait for an acknowledgement, and a reset of the client would discard it.
+    stream.set_nodelay(true).unwrap();
+    stream
+}
+
+/// Closes the stream with a reset in place of an end of file.
+pub fn reset(stream: TcpStream) {
+    SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+}
+
+pub fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+/// Asserts that both are equal, and prints the first difference in place of all bytes.
+#[track_caller]
+pub fn assert_same(found: &[u8], expected: &[u8]) {
+    let differs = found.iter().zip(expected).position(|(found, expected)| found != expected);
+    assert_eq!(differs, None, "the place of the first byte that differs");
+    assert_eq!(found.len(), expected.len(), "the lengths differ, and the bytes do not");
+}
+
+/// Pseudo-random bytes: bytes that are lost, doubled, swapped or of another seed show as a difference.
+pub fn pattern(len: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    (0..len)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state as u8
+        })
+        .collect()
+}
+
+/// Sends `message`, and reads as many bytes as `message` has.
+pub fn exchange(stream: &mut TcpStream, message: &[u8]) -> Vec<u8> {
+    stream.write_all(message).unwrap();
+    let mut echo = vec![0; message.len()];
+    stream.read_exact(&mut echo).unwrap();
+    echo
+}
+
+/// A column of the line that Linux has for one end of a connection, counted from 0: proc(5), `/proc/net/tcp`.
+#[cfg(target_os = "linux")]
+pub fn socket_column(local: SocketAddr, remote: SocketAddr, column: usize) -> String {
+    let hexadecimal = |at: SocketAddr| match at {
+        SocketAddr::V4(at) => format!("{:08X}:{:04X}", u32::from_ne_bytes(at.ip().octets()), at.port()),
+        SocketAddr::V6(at) => panic!("{at}"),
+    };
+    let pair = format!(" {} {} ", hexadecimal(local), hexadecimal(remote));
+    // The system may leave a line out while other connections come and go, so there is more than one look.
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let table = fs::read_to_string("/proc/self/net/tcp").unwrap();
+        if let Some(line) = table.lines().find(|line| line.contains(&pair)) {
+            return line.split_whitespace().nth(column).expect("the table has that many columns").into();
+        }
+        assert!(Instant::now() < end, "the system has no connection from {local} to {remote}");
+    }
+}
+
+/// The end of a stream, as the client sees it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    Eof,
+    Reset,
+}
+
+/// Reads all bytes that still come, and the end.
+pub fn read_out(stream: &mut TcpStream) -> (Vec<u8>, End) {
+    let mut all = Vec::new();
+    match stream.read_to_end(&mut all) {
+        Ok(_) => (all, End::Eof),
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => (all, End::Reset),
+        Err(error) => panic!("no end after {} bytes: {error}", all.len()),
+    }
+}

@@ -1,0 +1,103 @@
+//! A reactor in a poll of the test, which decides which events the reactor gets, and when.
+
+use std::{
+    net::SocketAddr,
+    ops::RangeBounds,
+    time::{Duration, Instant},
+};
+
+use mio::{Events, Poll, event::Event};
+use tidegate::{Handler, Net, Options, Reactor};
+
+use super::{PATIENCE, descriptors::raise_limit, own_loop::listen};
+
+/// A poll of the test.
+pub struct Host {
+    pub poll: Poll,
+    events: Events,
+}
+
+impl Host {
+    pub fn new() -> Self {
+        raise_limit();
+        Self { poll: Poll::new().unwrap(), events: Events::with_capacity(64) }
+    }
+
+    /// Makes a reactor in this poll, with a listener.
+    pub fn listening<S>(
+        &self,
+        tokens: impl RangeBounds<usize>,
+        options: Options,
+    ) -> (Reactor<S>, SocketAddr) {
+        let mut reactor = Reactor::new(self.poll.registry(), tokens, options).unwrap();
+        let at = listen(reactor.net());
+        (reactor, at)
+    }
+
+    /// Waits until events of `tokens` different tokens came, and hands none of them to a reactor.
+    pub fn collect(&mut self, tokens: usize) -> Vec<Event> {
+        let (end, mut all) = (Instant::now() + PATIENCE, Vec::<Event>::new());
+        loop {
+            let mut seen: Vec<_> = all.iter().map(Event::token).collect();
+            seen.sort();
+            seen.dedup();
+            if seen.len() >= tokens {
+                return all;
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "only {all:?}");
+            self.poll.poll(&mut self.events, Some(left)).unwrap();
+            all.extend(self.events.iter().cloned());
+        }
+    }
+
+    /// Hands the events that are there to the reactor, without a turn.
+    pub fn poll_once<S>(&mut self, reactor: &mut Reactor<S>) {
+        self.poll.poll(&mut self.events, Some(Duration::ZERO)).unwrap();
+        self.events.iter().for_each(|event| assert!(reactor.handle(event)));
+    }
+
+    /// Turns as `EventLoop` does until `done`, and passes `now` to each turn.
+    pub fn turn_until<S, H: Handler<Session = S>>(
+        &mut self,
+        reactor: &mut Reactor<S>,
+        handler: &mut H,
+        now: Instant,
+        mut done: impl FnMut(&H, &mut Net<S>) -> bool,
+    ) {
+        let end = Instant::now() + PATIENCE;
+        while !done(handler, reactor.net()) {
+            let left = end.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "it does not come; {:?}", reactor.net().stats());
+            // No timer goes off by itself where the time stands still.
+            let wait = if is_due(reactor, now) { Duration::ZERO } else { left };
+            self.poll.poll(&mut self.events, Some(wait)).unwrap();
+            self.events.iter().for_each(|event| assert!(reactor.handle(event)));
+            reactor.settle(handler, now);
+        }
+    }
+
+    /// Turns until no event comes and nothing is left to do: no callback is to be expected after that.
+    pub fn turn_until_quiet<S>(
+        &mut self,
+        reactor: &mut Reactor<S>,
+        handler: &mut impl Handler<Session = S>,
+        now: Instant,
+    ) {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            self.poll.poll(&mut self.events, Some(Duration::ZERO)).unwrap();
+            if self.events.is_empty() && !is_due(reactor, now) {
+                return;
+            }
+            assert!(Instant::now() < end, "there is always more to do");
+            self.events.iter().for_each(|event| assert!(reactor.handle(event)));
+            reactor.settle(handler, now);
+        }
+    }
+}
+
+/// True if the reactor asks for a turn now.
+pub fn is_due<S>(reactor: &Reactor<S>, now: Instant) -> bool {
+    reactor.timeout(now).is_some_and(|wait| wait.is_zero())
+}

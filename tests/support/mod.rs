@@ -1,0 +1,26 @@
+//! The helpers of all test binaries. README.md beside these folders says when a test takes which of them.
+#![allow(dead_code, unused_imports, reason = "each binary uses a part of the helpers")]
+
+mod clients;
+pub mod descriptors;
+mod host;
+mod own_loop;
+pub mod pair;
+pub mod panicky;
+pub mod programs;
+mod recorder;
+pub mod script;
+mod server;
+mod skip;
+pub mod stepped;
+#[cfg(target_os = "linux")]
+pub mod twin;
+mod waiting;
+
+pub use clients::*;
+pub use host::*;
+pub use own_loop::*;
+pub use recorder::*;
+pub use server::*;
+pub use skip::skip;
+pub use waiting::*;

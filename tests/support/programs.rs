@@ -1,0 +1,208 @@
+//! The examples of this package as child processes, which end with their test.
+
+use std::{
+    io::{BufRead, BufReader, ErrorKind, Read},
+    net::TcpStream,
+    path::PathBuf,
+    process::{Child, ChildStdout, Command, Output, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::PATIENCE;
+
+/// The command that starts an example. Cargo tells a test the paths of binaries only; the examples stand beside the tests.
+pub fn example(name: &str) -> Command {
+    let test = std::env::current_exe().expect("a test has a path");
+    let profile = test.ancestors().nth(2).expect("target/PROFILE/deps/TEST");
+    let mut path = PathBuf::from(profile);
+    path.push("examples");
+    path.push(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    assert!(
+        path.exists(),
+        "no {path:?}: `cargo test` as a whole builds it, so does `cargo build --examples`"
+    );
+    let mut command = Command::new(path);
+    command.env_remove("RUST_LOG").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs the program to its end. Fails after [`PATIENCE`].
+pub fn finish(mut command: Command) -> Output {
+    Killed::start(&mut command).finish()
+}
+
+/// A child process, which is killed if it has not ended when this is dropped.
+pub struct Killed(Option<Child>);
+
+impl Killed {
+    pub fn start(command: &mut Command) -> Self {
+        Killed(Some(command.spawn().expect("it is executable")))
+    }
+
+    pub fn child(&mut self) -> &mut Child {
+        self.0.as_mut().expect("taken only by finish")
+    }
+
+    /// Sends a signal to the program: `"-TERM"`.
+    #[cfg(unix)]
+    pub fn signal(&mut self, signal: &str) {
+        let pid = self.child().id().to_string();
+        let sent = Command::new("kill").args([signal, &pid]).status().expect("every Unix has kill(1)");
+        assert!(sent.success());
+    }
+
+    /// Reads the output to its end. A program that does not end keeps its pipes open, so a thread reads them.
+    pub fn finish(&mut self) -> Output {
+        self.finish_within(PATIENCE)
+    }
+
+    fn finish_within(&mut self, patience: Duration) -> Output {
+        let pipes = (self.child().stdout.take(), self.child().stderr.take());
+        let (done, outputs) = mpsc::channel();
+        thread::spawn(move || done.send((read_all(pipes.0), read_all(pipes.1))));
+        let (stdout, stderr) = outputs.recv_timeout(patience).expect("it ends, and in time");
+        let status = self.0.take().expect("taken only here").wait().expect("it is our child");
+        Output { status, stdout, stderr }
+    }
+}
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn read_all(pipe: Option<impl Read>) -> Vec<u8> {
+    let mut all = Vec::new();
+    if let Some(mut pipe) = pipe {
+        pipe.read_to_end(&mut all).expect("a pipe");
+    }
+    all
+}
+
+/// Starts a server, and returns when the server has printed where it listens.
+pub fn start_server(mut command: Command) -> (Killed, BufReader<ChildStdout>, String) {
+    let mut server = Killed::start(&mut command);
+    let mut stdout = BufReader::new(server.child().stdout.take().expect("piped"));
+    let (done, first_line) = mpsc::channel();
+    thread::spawn(move || {
+        let mut line = String::new();
+        let _ = stdout.read_line(&mut line);
+        done.send((stdout, line))
+    });
+    let (stdout, line) = first_line.recv_timeout(PATIENCE).expect("it says that it listens, and in time");
+    let at = line.strip_prefix("listening on ").and_then(|rest| rest.strip_suffix('\n')).map(str::to_owned);
+    (server, stdout, at.unwrap_or_else(|| panic!("{line:?} is not where it listens")))
+}
+
+/// The one line that a program printed on standard error.
+pub fn line(output: &Output) -> &str {
+    let text = str::from_utf8(&output.stderr).expect("text");
+    let line = text.strip_suffix('\n').expect("a whole line");
+    assert!(!line.contains('\n'), "{text}");
+    line
+}
+
+/// True if strace(1) works here. If not, the test is skipped.
+#[cfg(target_os = "linux")]
+pub fn has_strace() -> bool {
+    let probe = Command::new("strace").args(["-qq", "-e", "trace=none", "true"]).output();
+    let works = probe.is_ok_and(|output| output.status.success());
+    if !works {
+        super::skip("strace(1) does not work here");
+    }
+    works
+}
+
+/// Asks the echo server how many turns it has made. A server that spins makes more turns than it has work for.
+#[cfg(unix)]
+pub struct Turns(mpsc::Receiver<u64>);
+
+#[cfg(unix)]
+impl Turns {
+    /// Reads the log of the server from now on.
+    pub fn of(server: &mut Killed) -> Self {
+        let log = BufReader::new(server.child().stderr.take().expect("piped")).lines();
+        let (tell, told) = mpsc::channel();
+        thread::spawn(move || {
+            // The thread reads to the end, because a full pipe would hold the server up.
+            for line in log.map_while(Result::ok) {
+                if let Some(turns) = line.trim_start().strip_prefix("turns: ") {
+                    let _ = tell.send(turns.parse().expect("a number"));
+                }
+            }
+        });
+        Self(told)
+    }
+
+    pub fn ask(&self, server: &mut Killed) -> u64 {
+        server.signal("-USR1");
+        self.0.recv_timeout(PATIENCE).expect("it prints its statistics")
+    }
+
+    /// Watches the server for a while in which `client` receives nothing. A timer may need a turn now and then; a loop that
+    /// does not sleep makes thousands of turns.
+    pub fn assert_rest(&self, server: &mut Killed, client: &mut TcpStream) {
+        let (before, begin) = (self.ask(server), Instant::now());
+        client.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+        let nothing = client.read(&mut [0]).expect_err("it is told nothing");
+        assert!(matches!(nothing.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{nothing}");
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        let turns = self.ask(server) - before;
+        let enough = 20 + begin.elapsed().as_millis() as u64 / 20;
+        assert!(turns <= enough, "{turns} turns in {:?}", begin.elapsed());
+    }
+}
+
+/// The variable that tells a test that it runs in a process of its own.
+const IN_A_CHILD: &str = "TIDEGATE_TEST_IN_A_CHILD";
+
+/// True in a process that [`run_alone`] or [`run_under_strace`] started.
+pub fn is_child() -> bool {
+    std::env::var_os(IN_A_CHILD).is_some()
+}
+
+/// Runs a test of this binary in a process of its own, because the test changes something of the whole process. `test` is
+/// the name of the test with the path of its module.
+pub fn run_alone(test: &str) {
+    run_child(Command::new(std::env::current_exe().expect("a test has a path")), test);
+}
+
+/// Runs a test of this binary in a process of its own, where `calls` meet `error`: both as in strace(1), "accept4" and
+/// "EINTR:when=1". `test` is the name of the test with the path of its module. strace counts the calls of each thread
+/// by itself, and a test runs in one thread. Returns the log.
+#[cfg(target_os = "linux")]
+pub fn run_under_strace(test: &str, calls: &str, error: &str) -> String {
+    let file = format!("{}.{}", test.replace("::", "."), std::process::id());
+    let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(file);
+    let mut command = Command::new("strace");
+    // -D: the test is our child and strace its child, so the test cannot outlive ours.
+    command.args(["-D", "-f", "-qq", "-o"]).arg(&log);
+    command.args(["-e", &format!("trace={calls}"), "-e", &format!("inject={calls}:error={error}")]);
+    command.arg(std::env::current_exe().expect("a test has a path"));
+    run_child(command, test);
+    let calls = std::fs::read_to_string(&log).expect("strace writes a log");
+    let _ = std::fs::remove_file(&log);
+    assert!(
+        calls.contains("(INJECTED)"),
+        "{test}, {error}: nothing was injected, so nothing was tested: {calls}"
+    );
+    calls
+}
+
+/// Lets the command, which starts this binary, run one test.
+fn run_child(mut command: Command, test: &str) {
+    command.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(IN_A_CHILD, "1");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // The patience of the test ends first, and the test says what it waited for.
+    let output = Killed::start(&mut command).finish_within(2 * PATIENCE);
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {stdout}{stderr}");
+    assert!(stdout.contains(" 1 passed"), "no test has the name {test}: {stdout}");
+}

@@ -1,0 +1,292 @@
+//! The handler of most tests: it records its calls and does what the test says.
+
+use std::{collections::HashSet, time::Instant};
+
+use tidegate::{Accepted, CloseKind, CloseReason, Conn, ConnId, Handler, Net};
+
+/// A callback of the handler. A connect and an adopted stream bring a session along, so `on_accept` is not recorded.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Call {
+    Open,
+    /// The bytes that `on_data` consumed.
+    Data(Vec<u8>),
+    Writable,
+    Eof,
+    Timeout(u64),
+    Drain,
+    Close(CloseKind),
+    Timer(u64),
+    Wake,
+}
+
+impl Call {
+    /// True if both are calls of the same callback, whatever its arguments.
+    pub fn is_a(&self, other: &Call) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
+}
+
+/// A call that was recorded.
+pub struct Note {
+    /// `None` for a call that concerns no connection.
+    pub id: Option<ConnId>,
+    /// The session of the connection, or 0 if sessions are not numbers.
+    pub who: u32,
+    pub call: Call,
+    /// `Net::now` in the callback.
+    pub at: Instant,
+}
+
+/// The sessions of a [`Recorder`]: numbers in the order in which clients are accepted, or nothing.
+pub trait Session: Copy {
+    fn numbered(number: u32) -> Self;
+    fn number(self) -> Option<u32>;
+}
+
+impl Session for u32 {
+    fn numbered(number: u32) -> Self {
+        number
+    }
+
+    fn number(self) -> Option<u32> {
+        Some(self)
+    }
+}
+
+impl Session for () {
+    fn numbered(_number: u32) -> Self {}
+
+    fn number(self) -> Option<u32> {
+        None
+    }
+}
+
+/// What a test wants done in callbacks.
+pub trait Act<S> {
+    fn on_conn(&mut self, conn: &mut Conn<'_, S>, call: &Call);
+
+    /// Called where no connection can be had: in `on_close`, `on_timer` and `on_wake`. Only `on_close` has `closed`.
+    fn on_net(&mut self, net: &mut Net<S>, closed: Option<(ConnId, S)>, call: &Call);
+}
+
+impl<F: FnMut(&mut Net<u32>, ConnId, u32, &Call)> Act<u32> for F {
+    fn on_conn(&mut self, conn: &mut Conn<'_, u32>, call: &Call) {
+        let (who, id) = (*conn.session(), conn.id());
+        self(conn.net(), id, who, call);
+    }
+
+    fn on_net(&mut self, net: &mut Net<u32>, closed: Option<(ConnId, u32)>, call: &Call) {
+        if let Some((id, who)) = closed {
+            self(net, id, who, call);
+        }
+    }
+}
+
+type OnConn<'a> = Box<dyn FnMut(&mut Conn<'_>, &Call) + 'a>;
+type OnNet<'a> = Box<dyn FnMut(&mut Net, &Call) + 'a>;
+
+/// Closures that are called with the connection, and with the `Net` where there is none.
+pub struct WithConn<'a> {
+    conn: OnConn<'a>,
+    net: OnNet<'a>,
+}
+
+impl Act<()> for WithConn<'_> {
+    fn on_conn(&mut self, conn: &mut Conn<'_>, call: &Call) {
+        (self.conn)(conn, call);
+    }
+
+    fn on_net(&mut self, net: &mut Net, _closed: Option<(ConnId, ())>, call: &Call) {
+        (self.net)(net, call);
+    }
+}
+
+/// Records its calls and does what the test says.
+pub struct Recorder<A, S = u32> {
+    pub notes: Vec<Note>,
+    /// False if clients are turned away.
+    pub accepts: bool,
+    /// The largest number of bytes that `on_data` consumes. At first, `on_data` consumes all bytes.
+    pub portion: usize,
+    clients: u32,
+    /// The numbers of the sessions that had their `on_close`.
+    closed: HashSet<u32>,
+    act: A,
+    session: std::marker::PhantomData<fn(S)>,
+}
+
+/// A recorder without sessions, whose closures get the connection.
+pub type Actor<'a> = Recorder<WithConn<'a>, ()>;
+
+impl<A: Act<S>, S: Session> Recorder<A, S> {
+    fn with(act: A) -> Self {
+        Self {
+            notes: Vec::new(),
+            accepts: true,
+            portion: usize::MAX,
+            clients: 0,
+            closed: HashSet::new(),
+            act,
+            session: std::marker::PhantomData,
+        }
+    }
+
+    /// The calls for a session.
+    pub fn of(&self, who: u32) -> Vec<Call> {
+        self.notes
+            .iter()
+            .filter(|note| note.id.is_some() && note.who == who)
+            .map(|note| note.call.clone())
+            .collect()
+    }
+
+    /// The calls for a connection.
+    pub fn of_id(&self, id: ConnId) -> Vec<Call> {
+        self.notes.iter().filter(|note| note.id == Some(id)).map(|note| note.call.clone()).collect()
+    }
+
+    /// The calls for all connections, with their sessions.
+    pub fn calls(&self) -> Vec<(u32, Call)> {
+        let of_connections = self.notes.iter().filter(|note| note.id.is_some());
+        of_connections.map(|note| (note.who, note.call.clone())).collect()
+    }
+
+    /// All calls since this was called last.
+    pub fn take_calls(&mut self) -> Vec<Call> {
+        self.notes.drain(..).map(|note| note.call).collect()
+    }
+
+    /// How often a callback was called, whatever its arguments.
+    pub fn count(&self, kind: &Call) -> usize {
+        self.notes.iter().filter(|note| note.call.is_a(kind)).count()
+    }
+
+    /// The time of the last such call.
+    pub fn time_of(&self, call: &Call) -> Option<Instant> {
+        self.notes.iter().rev().find(|note| note.call == *call).map(|note| note.at)
+    }
+
+    pub fn has_heard(&self, call: &Call) -> bool {
+        self.time_of(call).is_some()
+    }
+
+    pub fn has_opened(&self, who: u32) -> bool {
+        self.of(who).contains(&Call::Open)
+    }
+
+    pub fn has_closed(&self, who: u32) -> bool {
+        self.of(who).iter().any(|call| matches!(call, Call::Close(_)))
+    }
+
+    fn on(&mut self, conn: &mut Conn<'_, S>, call: Call) {
+        let (number, id, at) = (conn.session().number(), conn.id(), conn.net().now());
+        let who = number.unwrap_or(0);
+        assert!(number.is_none() || !self.closed.contains(&who), "{call:?} for {who} after its on_close");
+        self.act.on_conn(conn, &call);
+        self.notes.push(Note { id: Some(id), who, call, at });
+    }
+
+    fn on_net(&mut self, net: &mut Net<S>, closed: Option<(ConnId, S)>, call: Call) {
+        let at = net.now();
+        self.act.on_net(net, closed, &call);
+        let who = closed.map_or(0, |(_, session)| session.number().unwrap_or(0));
+        self.notes.push(Note { id: closed.map(|(id, _)| id), who, call, at });
+    }
+}
+
+impl<F: FnMut(&mut Net<u32>, ConnId, u32, &Call)> Recorder<F> {
+    /// `act` is called in every callback of a connection: with its id, its number, and the call.
+    pub fn new(act: F) -> Self {
+        Self::with(act)
+    }
+}
+
+impl<'a> Actor<'a> {
+    /// `act` is called in every callback that has a connection.
+    pub fn with_conn(act: impl FnMut(&mut Conn<'_>, &Call) + 'a) -> Self {
+        Self::with(WithConn { conn: Box::new(act), net: Box::new(|_, _| {}) })
+    }
+
+    /// Does nothing of its own accord.
+    pub fn idle() -> Self {
+        Self::with_conn(|_, _| {})
+    }
+
+    /// Sends back each message, and closes after the peer has ended.
+    pub fn echo() -> Self {
+        Self::with_conn(|conn, call| match call {
+            Call::Data(bytes) => _ = conn.send_all(bytes),
+            Call::Eof => conn.close(),
+            _ => {}
+        })
+    }
+
+    /// `act` is called in `on_timer`, `on_wake` and `on_close`.
+    pub fn with_net(mut self, act: impl FnMut(&mut Net, &Call) + 'a) -> Self {
+        self.act.net = Box::new(act);
+        self
+    }
+}
+
+impl<A: Act<S>, S: Session> Handler for Recorder<A, S> {
+    type Session = S;
+
+    fn on_accept(&mut self, _net: &mut Net<S>, _from: &Accepted) -> Option<S> {
+        self.accepts.then(|| {
+            self.clients += 1;
+            S::numbered(self.clients - 1)
+        })
+    }
+
+    fn on_data(&mut self, conn: &mut Conn<'_, S>, input: &[u8]) -> usize {
+        let used = input.len().min(self.portion);
+        self.on(conn, Call::Data(input[..used].to_vec()));
+        used
+    }
+
+    fn on_open(&mut self, conn: &mut Conn<'_, S>) {
+        self.on(conn, Call::Open);
+    }
+
+    fn on_eof(&mut self, conn: &mut Conn<'_, S>) {
+        self.on(conn, Call::Eof);
+    }
+
+    fn on_writable(&mut self, conn: &mut Conn<'_, S>) {
+        self.on(conn, Call::Writable);
+    }
+
+    fn on_timeout(&mut self, conn: &mut Conn<'_, S>, tag: u64) {
+        self.on(conn, Call::Timeout(tag));
+    }
+
+    fn on_drain(&mut self, conn: &mut Conn<'_, S>) {
+        self.on(conn, Call::Drain);
+    }
+
+    fn on_close(&mut self, net: &mut Net<S>, id: ConnId, session: S, why: CloseReason) {
+        if let Some(who) = session.number() {
+            assert!(self.closed.insert(who), "{who} has a second on_close");
+        }
+        assert!(net.conn(id).is_none() && net.session(id).is_none(), "{id:?} is there in its on_close");
+        assert!(net.sessions().all(|(other, _)| other != id), "{id:?} is listed in its on_close");
+        self.on_net(net, Some((id, session)), Call::Close(why.kind()));
+    }
+
+    fn on_timer(&mut self, net: &mut Net<S>, tag: u64) {
+        self.on_net(net, None, Call::Timer(tag));
+    }
+
+    fn on_wake(&mut self, net: &mut Net<S>) {
+        self.on_net(net, None, Call::Wake);
+    }
+}
+
+/// Sends back each message.
+pub fn echo() -> Recorder<impl FnMut(&mut Net<u32>, ConnId, u32, &Call)> {
+    Recorder::new(|net, id, _, call| {
+        if let Call::Data(bytes) = call {
+            net.send_all(id, bytes);
+        }
+    })
+}
