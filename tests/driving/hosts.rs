@@ -1,12 +1,13 @@
 //! The ways of driving. Each sleeps in its host's poller until an event or the deadline, and nowhere spins.
 
+#[cfg(all(unix, not(mio_unsupported_force_poll_poll)))]
+pub mod calloop;
 pub mod guest;
+#[cfg(all(unix, not(mio_unsupported_force_poll_poll)))]
+pub mod nested;
 pub mod own;
-poll_descriptor! {
-    pub mod calloop;
-    pub mod nested;
-    pub mod tokio;
-}
+#[cfg(all(unix, not(mio_unsupported_force_poll_poll)))]
+pub mod tokio;
 
 use tidegate::{EventLoop, Stats};
 
