@@ -11,23 +11,7 @@ fn main() -> ExitCode {
 }
 
 /// Where mio's poll has no descriptor, `EventLoop` is not `AsFd`, and no other poller can watch the loop.
-#[cfg(not(all(
-    unix,
-    not(mio_unsupported_force_poll_poll),
-    not(any(
-        target_os = "aix",
-        target_os = "espidf",
-        target_os = "nuttx",
-        target_os = "haiku",
-        target_os = "fuchsia",
-        target_os = "hermit",
-        target_os = "hurd",
-        target_os = "nto",
-        target_os = "vita",
-        target_os = "cygwin",
-        target_os = "horizon"
-    )),
-)))]
+#[cfg(not(all(unix, not(mio_unsupported_force_poll_poll))))]
 mod nested {
     pub fn main() -> std::process::ExitCode {
         eprintln!("embed_calloop: a poll of mio has no descriptor on this platform");
@@ -35,23 +19,7 @@ mod nested {
     }
 }
 
-#[cfg(all(
-    unix,
-    not(mio_unsupported_force_poll_poll),
-    not(any(
-        target_os = "aix",
-        target_os = "espidf",
-        target_os = "nuttx",
-        target_os = "haiku",
-        target_os = "fuchsia",
-        target_os = "hermit",
-        target_os = "hurd",
-        target_os = "nto",
-        target_os = "vita",
-        target_os = "cygwin",
-        target_os = "horizon"
-    )),
-))]
+#[cfg(all(unix, not(mio_unsupported_force_poll_poll)))]
 mod nested {
     use std::{
         error::Error,

@@ -65,9 +65,10 @@ impl<S> EventLoop<S> {
     /// The system gives no more polls or descriptors.
     pub fn new(options: Options) -> io::Result<Self> {
         let poll = Poll::new()?;
-        let events = Events::with_capacity(options.event_capacity.max(1));
+        let options = options.checked();
+        let events = Events::with_capacity(options.event_capacity);
         Ok(Self {
-            event_budget: options.event_budget.max(1),
+            event_budget: options.event_budget,
             reactor: Reactor::new(poll.registry(), WAKE.0 + 1.., options)?,
             waker: Arc::new(Waker::new(poll.registry(), WAKE)?),
             events,

@@ -19,7 +19,7 @@ use crate::{
 ///
 /// # Panics
 /// A panic in a method passes through the turn to the host. If the host catches it and goes on, the next turn aborts the
-/// connection whose callback panicked, with [`CloseReason::Aborted`]; all others go on. The session that was passed to a
+/// connection whose callback panicked, with [`CloseReason::Aborted`] unless it was ending already; all others go on. The session that was passed to a
 /// panicking [`on_close`](Self::on_close) is lost.
 pub trait Handler {
     /// The state that the program keeps for each connection: `on_accept` makes it, and `on_close` gives it back.
@@ -95,9 +95,22 @@ pub trait Handler {
     /// [`Net::drain`] has begun: the handler is asked to finish with this connection.
     ///
     /// By default the connection goes on until it is idle and is then closed
-    /// ([`Conn::close_when_idle`] with [`drain_quiet`](crate::Options::drain_quiet)): requests that are under way are
-    /// answered, and downloads and proxied streams are finished, as far as the grace of the drain allows. A protocol that
-    /// knows when a connection is done can close it earlier.
+    /// ([`Conn::close_when_idle`] with [`drain_quiet`](crate::Options::drain_quiet)): requests in the kernel's buffers are
+    /// answered, and streams that move are finished, as far as the grace of the drain allows. A protocol that knows when a
+    /// connection is done can close it earlier.
+    ///
+    /// The default knows bytes, and no answers that are owed. A connection that waits for longer than `drain_quiet` without
+    /// a byte (for a backend, for a timer, for a thread while reading is not paused) looks idle and is closed, and its answer
+    /// is lost. Such a handler pauses reading while it owes an answer, or has an `on_drain` of its own: an empty one lets
+    /// the connection go on until both sides have ended or the grace is over, as a proxy needs; one that calls
+    /// [`close_when_idle`](Conn::close_when_idle) once the last owed answer is sent suits a service with several jobs at a
+    /// time.
+    ///
+    /// ```
+    /// # use tidegate::Conn;
+    /// /// In a proxy: its two peers decide when a stream is over.
+    /// fn on_drain(_conn: &mut Conn<'_>) {}
+    /// ```
     fn on_drain(&mut self, conn: &mut Conn<'_, Self::Session>) {
         let quiet = conn.net().options().drain_quiet;
         conn.close_when_idle(quiet);

@@ -61,8 +61,9 @@
 //!   without code for it. A handler that sends more than it receives stops at [`Flow::Full`]. For outgoing connections the
 //!   pause is off by default, see [`Conn::pause_when_full`].
 //! * One connection cannot keep the others waiting: it reads and writes a bounded number of bytes in a turn.
-//! * In a drain, the default [`Handler::on_drain`] lets a connection go on until it is idle. A stream that is cut off ends
-//!   with a reset, and never with a clean end of file.
+//! * In a drain, the default [`Handler::on_drain`] lets a connection go on until it is idle; a handler that owes an answer
+//!   meanwhile says so, see there. A stream with unsent bytes that is cut off ends with a reset, and never with a clean end of
+//!   file.
 //!
 //! # Portability
 //!
@@ -92,7 +93,6 @@ mod remote;
 mod socket;
 mod stats;
 pub mod testing;
-mod timers;
 mod turn;
 
 pub use address::{Address, ToAddress};

@@ -375,6 +375,8 @@ impl Options {
             &mut self.write_budget,
             &mut self.accept_budget,
             &mut self.turn_budget,
+            &mut self.event_capacity,
+            &mut self.event_budget,
         ] {
             *at_least_one = (*at_least_one).max(1);
         }
@@ -383,6 +385,8 @@ impl Options {
         for at_most_a_gib in [&mut self.max_outbox, &mut self.max_inbox, &mut self.write_budget] {
             *at_most_a_gib = (*at_most_a_gib).min(GIB);
         }
+        // A `recv` never asks for more than an empty inbox could take.
+        self.read_buffer = self.read_buffer.min(self.max_inbox);
         // A handler has to be told `Full` before `max_outbox` ends the connection.
         self.high_water = self.high_water.min(self.max_outbox).max(1);
         // An outbox must be able to come below low water: an empty outbox is below 1.

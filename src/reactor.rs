@@ -3,7 +3,10 @@
 use std::{
     fmt, io,
     ops::{Bound, RangeBounds},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -12,7 +15,7 @@ use mio::{Registry, Waker, event::Event};
 use crate::{
     address::Address,
     buffer::Scratch,
-    engine::{Common, Engine, Reminders, TurnBudget},
+    engine::Engine,
     handler::Handler,
     id::{ConnId, ListenerId, NO_SLOT},
     net::Net,
@@ -22,7 +25,7 @@ use crate::{
         readiness::{self, Readiness},
         stream::Stream,
     },
-    turn::Pass,
+    turn::{Pass, TurnBudget},
 };
 
 /// Serves sockets through a poll that someone else owns.
@@ -73,8 +76,7 @@ impl<S> Reactor<S> {
         let capacity = (end - first).min(u32::MAX as usize);
         let engine = Engine::new(registry.try_clone()?, first, capacity, options, Instant::now());
         let net = Net::new(engine);
-        // No more than an empty inbox could take.
-        let scratch = Scratch::new(net.options().read_buffer.min(net.options().max_inbox));
+        let scratch = Scratch::new(net.options().read_buffer);
         Ok(Self {
             net,
             scratch,
@@ -150,10 +152,9 @@ impl<S> Reactor<S> {
     /// [`write_budget`](Options::write_budget) allows. The rest leaves in turns, and not by another flush;
     /// [`Turn::more`] says that there is a rest. A flush makes no callback, so it finishes nothing either.
     pub fn flush(&mut self) -> Turn {
-        self.budget = TurnBudget::unlimited();
         let engine = self.net.engine();
         engine.begin_flush();
-        engine.flush_marked(&mut self.budget, false);
+        engine.flush_marked(|_| true, false);
         Turn { more: self.has_work(), ..Turn::default() }
     }
 
@@ -169,7 +170,7 @@ impl<S> Reactor<S> {
     ///
     /// # Panics
     /// In builds with debug assertions, if it has said zero a hundred times and [`settle`](Self::settle) was not called:
-    /// a host that forgets it would spin, and serve nobody. Without these assertions it spins, and nothing is lost.
+    /// a host that never calls `settle` spins, and no connection is served. Without these assertions it spins, and nothing is lost.
     pub fn timeout(&self, now: Instant) -> Option<Duration> {
         let wait = if self.has_work() {
             Some(Duration::ZERO)
@@ -191,8 +192,7 @@ impl<S> Reactor<S> {
 impl<S> Reactor<S> {
     /// Sets the time before the first turn.
     pub(crate) fn set_now(&mut self, now: Instant) {
-        let Common { clock, .. } = &mut self.net.engine().common;
-        clock.set_now(now);
+        self.net.engine().set_now(now);
     }
 
     /// A client connects by a stream that is no socket. Returns its id unless the handler does not want it.
@@ -211,7 +211,7 @@ impl<S> Reactor<S> {
     /// An event for a stream that is no socket.
     pub(crate) fn event(&mut self, id: ConnId, readiness: Readiness) {
         let engine = self.net.engine();
-        if engine.table.is_current(id) {
+        if engine.is_current(id) {
             engine.ready(id.slot(), readiness);
         }
     }
@@ -220,5 +220,30 @@ impl<S> Reactor<S> {
 impl<S> fmt::Debug for Reactor<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reactor").field("net", &self.net).finish_non_exhaustive()
+    }
+}
+
+/// Counts how often the host was told to make a turn and made none: finds a host that never calls `settle`.
+#[derive(Debug, Default)]
+struct Reminders(AtomicU32);
+
+impl Reminders {
+    /// More often than any host asks between two turns, and reached at once by a host that spins.
+    const LIMIT: u32 = 100;
+
+    fn count(&self) {
+        if cfg!(debug_assertions) {
+            let count = self.0.fetch_add(1, Ordering::Relaxed) + 1;
+            assert!(
+                count <= Self::LIMIT,
+                "there is work, the poll did not sleep for it, and nobody calls `settle`"
+            );
+        }
+    }
+
+    fn reset(&mut self) {
+        if cfg!(debug_assertions) {
+            *self.0.get_mut() = 0;
+        }
     }
 }

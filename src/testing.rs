@@ -101,14 +101,14 @@ impl<S> Rehearsal<S> {
         self.reactor.net()
     }
 
-    /// A client connects. Returns its id, or `None` if `on_accept` does not want it.
+    /// A client connects. Returns its id, or `None` if `on_accept` does not want it. Limits on accepting do not apply.
     pub fn accept<H: Handler<Session = S> + ?Sized>(&mut self, handler: &mut H) -> Option<ConnId> {
         let peer = MemoryStream::default();
         let port = 1 + self.peers.len() % 65_535;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port as u16));
         let stream = Stream::Memory(peer.clone());
         let mut watched = Watched { handler: &mut *handler, ended: &mut self.ended };
-        self.reactor.settle(&mut watched, self.now); // so that the callbacks come in a turn
+        self.reactor.settle(&mut watched, self.now); // sets the time of the callbacks
         let id = self.reactor.admit(&mut watched, stream, address.into(), self.now)?;
         self.peers.insert(id, peer);
         self.deliver_event(id);

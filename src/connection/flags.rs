@@ -15,11 +15,11 @@ impl Flags {
     /// An event said that the stream is writable, and no `send` has found it full since.
     pub(super) const WRITABLE: Self = Self(1 << 1);
     /// A hang-up or an urgent mark may have cut a `recv` short: only `WouldBlock` proves that the stream is empty.
-    pub(super) const SHORT_READS_LIE: Self = Self(1 << 2);
+    pub(super) const SHORT_READS_UNRELIABLE: Self = Self(1 << 2);
     /// An event told of an error that no system call has returned yet.
     pub(super) const ERROR_EVENT: Self = Self(1 << 3);
     /// The platform's rule: a `recv` that returns less than it was asked for has emptied the stream, unless
-    /// [`SHORT_READS_LIE`](Self::SHORT_READS_LIE) is set.
+    /// [`SHORT_READS_UNRELIABLE`](Self::SHORT_READS_UNRELIABLE) is set.
     pub(super) const SHORT_READ_DRAINS: Self = Self(1 << 4);
     /// The handler asked for no more input.
     pub(super) const PAUSED: Self = Self(1 << 5);
@@ -98,12 +98,12 @@ impl BitOr for Flags {
 /// The flags that an event sets.
 impl From<Readiness> for Flags {
     fn from(readiness: Readiness) -> Self {
-        let Readiness { readable, writable, short_reads_lie, error } = readiness;
+        let Readiness { readable, writable, short_reads_unreliable, error } = readiness;
         // The order of the bits above.
         Self(
             u32::from(readable)
                 | u32::from(writable) << 1
-                | u32::from(short_reads_lie) << 2
+                | u32::from(short_reads_unreliable) << 2
                 | u32::from(error) << 3,
         )
     }
@@ -119,7 +119,7 @@ mod tests {
         let cases = [
             (Readiness { readable: true, ..none }, Flags::READABLE),
             (Readiness { writable: true, ..none }, Flags::WRITABLE),
-            (Readiness { short_reads_lie: true, ..none }, Flags::SHORT_READS_LIE),
+            (Readiness { short_reads_unreliable: true, ..none }, Flags::SHORT_READS_UNRELIABLE),
             (Readiness { error: true, ..none }, Flags::ERROR_EVENT),
         ];
         for (readiness, flag) in cases {

@@ -105,7 +105,8 @@ impl<T: Read + Write> Connection<T> {
     }
 
     pub(crate) fn forget_readiness(&mut self) {
-        let of_events = Flags::READABLE | Flags::WRITABLE | Flags::SHORT_READS_LIE | Flags::ERROR_EVENT;
+        let of_events =
+            Flags::READABLE | Flags::WRITABLE | Flags::SHORT_READS_UNRELIABLE | Flags::ERROR_EVENT;
         self.flags.clear(of_events);
     }
 
@@ -125,7 +126,7 @@ impl<T: Read + Write> Connection<T> {
         loop {
             match self.stream.read(buffer) {
                 Ok(n) if n > 0 => {
-                    let drains = self.flags.has_just(Flags::SHORT_READ_DRAINS, Flags::SHORT_READS_LIE);
+                    let drains = self.flags.has_just(Flags::SHORT_READ_DRAINS, Flags::SHORT_READS_UNRELIABLE);
                     if n < buffer.len() && drains {
                         self.flags.clear(Flags::READABLE);
                     }
@@ -146,7 +147,7 @@ impl<T: Read + Write> Connection<T> {
         self.flags.clear(Flags::READABLE);
         match error {
             Some(error) if error.kind() == ErrorKind::WouldBlock => {
-                self.flags.clear(Flags::SHORT_READS_LIE);
+                self.flags.clear(Flags::SHORT_READS_UNRELIABLE);
                 stats.would_blocks += 1;
                 Received::WouldBlock
             }
@@ -177,7 +178,7 @@ impl<T: Read + Write> Connection<T> {
             Phase::Open if !self.has(Flags::EOF) => Phase::Failing,
             _ => Phase::Dropping,
         };
-        self.flags.set(Flags::READABLE | Flags::SHORT_READS_LIE);
+        self.flags.set(Flags::READABLE | Flags::SHORT_READS_UNRELIABLE);
         self.end(CloseReason::from_error(error), phase);
     }
 
@@ -212,6 +213,11 @@ impl<T: Read + Write> Connection<T> {
     pub(crate) fn end_by_limit(&mut self, reason: CloseReason) {
         let phase = if self.outbox.is_empty() { Phase::Dropping } else { Phase::Resetting };
         self.end(reason, phase);
+    }
+
+    /// Bytes that were taken from the handler are thrown away.
+    pub(crate) fn lose_bytes(&mut self) {
+        self.flags.set(Flags::LOST);
     }
 
     /// `close()`. The reason tells whether the peer had ended before, or a drain is under way.

@@ -10,7 +10,7 @@ use super::{Connection, Flags, Phase};
 const OWED: Flags = Flags::FULL.with(Flags::WRITABLE_OWED).with(Flags::HELD);
 
 impl<T: Read + Write> Connection<T> {
-    /// True if `on_writable` is due. This call pays the debt and lets reading go on.
+    /// True if `on_writable` is due. It is then no longer owed, and reading goes on.
     pub(crate) fn take_writable(&mut self, limits: &Options) -> bool {
         if !self.writable_is_due(limits) {
             return false;
@@ -123,10 +123,12 @@ impl<T: Read + Write> Connection<T> {
             || (self.has(Flags::HELD) && self.wants_input())
     }
 
-    /// True if everything is done: nothing unsent, nothing unshown, no `on_writable` owed, and the handler reads.
+    /// True if everything is done: nothing is unsent, no input waits, no `on_writable` is owed, and the handler reads. An
+    /// incomplete message does not wait once the peer has ended: the rest of it never comes.
     pub(crate) fn is_idle(&self) -> bool {
         const BUSY: Flags = OWED.with(Flags::PAUSED).with(Flags::ENDING);
-        !self.has(BUSY) && self.outbox.is_empty() && self.inbox.is_empty()
+        let awaits_rest = !self.inbox.is_empty() && !self.has(Flags::EOF);
+        !self.has(BUSY) && self.outbox.is_empty() && !awaits_rest
     }
 
     /// True if input is kept for the handler until it resumes reading.

@@ -1,5 +1,6 @@
 //! A connection over a scripted stream: no socket, no clock, no reactor.
 
+mod ending;
 mod generate;
 mod operations;
 mod receiving;
@@ -16,9 +17,9 @@ use crate::socket::readiness::Readiness;
 use script::{Script, Step, incoming_bytes};
 
 const READABLE: Readiness =
-    Readiness { readable: true, writable: false, short_reads_lie: false, error: false };
+    Readiness { readable: true, writable: false, short_reads_unreliable: false, error: false };
 const WRITABLE: Readiness =
-    Readiness { readable: false, writable: true, short_reads_lie: false, error: false };
+    Readiness { readable: false, writable: true, short_reads_unreliable: false, error: false };
 
 /// A connection with what a reactor would bring along.
 #[derive(Debug)]

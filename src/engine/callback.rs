@@ -5,7 +5,7 @@ use crate::{buffer::Staging, id::NO_SLOT};
 /// The bytes that a callback sends to its own connection are gathered here and leave with one `send` when the callback
 /// returns.
 #[derive(Debug)]
-pub(crate) struct Callback {
+pub(super) struct Callback {
     /// The slot of the connection, or of the client that `on_accept` is asked about; [`NO_SLOT`] between callbacks.
     slot: u32,
     gathered: Staging,
@@ -32,14 +32,13 @@ impl Callback {
         self.slot != NO_SLOT
     }
 
-    /// The slot of a callback that never returned, because it panicked. Its gathered bytes are thrown away.
-    #[inline]
-    pub(super) fn take_panicked(&mut self) -> Option<u32> {
-        if self.slot == NO_SLOT {
-            return None;
-        }
+    /// The slot of a callback that never returned, because it panicked, and whether bytes that it had gathered are thrown
+    /// away now.
+    #[cold]
+    pub(super) fn take_panicked(&mut self) -> (u32, bool) {
+        let had_gathered = self.has_gathered();
         self.gathered.clear();
-        Some(std::mem::replace(&mut self.slot, NO_SLOT))
+        (std::mem::replace(&mut self.slot, NO_SLOT), had_gathered)
     }
 
     #[inline]
@@ -74,7 +73,7 @@ impl Callback {
     }
 
     /// How many bytes are gathered for the connection in a slot.
-    pub(crate) fn gathered_len(&self, slot: u32) -> usize {
+    pub(super) fn gathered_len(&self, slot: u32) -> usize {
         if self.is_of(slot) { self.gathered.len() } else { 0 }
     }
 }

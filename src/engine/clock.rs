@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 #[derive(Debug)]
-pub(crate) struct Clock {
+pub(super) struct Clock {
     /// The time of the present turn, or of the last one; `None` before the first.
     now: Option<Instant>,
     /// Counts turns and flushes: each of them gives every connection a new write budget.
@@ -40,11 +40,11 @@ impl Clock {
     }
 
     /// Sets the time before the first turn: time in a test does not come from the system's clock.
-    pub(crate) fn set_now(&mut self, now: Instant) {
+    pub(super) fn set_now(&mut self, now: Instant) {
         self.now = Some(now);
     }
 
-    pub(crate) fn now(&self) -> Option<Instant> {
+    pub(super) fn now(&self) -> Option<Instant> {
         self.now
     }
 
@@ -59,7 +59,7 @@ impl Clock {
     }
 
     /// Logs a warning, but at most one a second: clients must not be able to fill the disk.
-    pub(crate) fn warn_rarely(&mut self, text: std::fmt::Arguments<'_>) {
+    pub(super) fn warn_rarely(&mut self, text: std::fmt::Arguments<'_>) {
         const PAUSE: Duration = Duration::from_secs(1);
         let is_due = |last: Instant| self.now.is_none_or(|now| now.saturating_duration_since(last) >= PAUSE);
         if self.warned.is_none_or(is_due) {

@@ -4,16 +4,11 @@ use std::time::Instant;
 
 use mio::{Registry, Token};
 
-use crate::{
-    id::TimerId,
-    options::Options,
-    stats::Stats,
-    timers::{DuePass, Timers},
-};
+use crate::{id::TimerId, options::Options, stats::Stats};
 
 use super::{
-    callback::Callback, clock::Clock, drain::Drain, lifetime::TimerKind, memory::MemoryBudget, queue::Queue,
-    reserve::Reserve, source::SlotMeta,
+    callback::Callback, clock::Clock, drain::Drain, memory::MemoryBudget, queue::Queue, reserve::Reserve,
+    source::SlotMeta, timer_kind::TimerKind, timers::Timers,
 };
 
 /// At most so many bytes are gathered while a callback runs.
@@ -21,12 +16,12 @@ const GATHER: usize = 64 << 10;
 
 /// The parts that all sources use. Each part keeps its fields private.
 #[derive(Debug)]
-pub(crate) struct Common {
-    pub(crate) options: Options,
-    pub(crate) stats: Stats,
-    pub(crate) clock: Clock,
-    pub(crate) drain: Drain,
-    pub(crate) reserve: Reserve,
+pub(super) struct Common {
+    pub(super) options: Options,
+    pub(super) stats: Stats,
+    pub(super) clock: Clock,
+    pub(super) drain: Drain,
+    pub(super) reserve: Reserve,
     pub(super) timers: Timers<TimerKind>,
     pub(super) queue: Queue,
     pub(super) callback: Callback,
@@ -42,7 +37,7 @@ impl Common {
         reserve.refill();
         Self {
             // Less than high water: the handler has to be told when the outbox reaches it.
-            callback: Callback::new(GATHER.min(options.high_water).min(options.max_outbox).saturating_sub(1)),
+            callback: Callback::new(GATHER.min(options.high_water) - 1),
             memory: MemoryBudget::new(options.memory_budget),
             options,
             stats: Stats::default(),
@@ -73,37 +68,17 @@ impl Common {
         self.queue.push(meta);
     }
 
-    pub(crate) fn set_timer(&mut self, at: Instant, kind: TimerKind) -> TimerId {
+    pub(super) fn set_timer(&mut self, at: Instant, kind: TimerKind) -> TimerId {
         self.timers.insert(at, kind)
     }
 
     /// Cancels a timer. Returns its kind unless it has fired or was cancelled before.
-    pub(crate) fn cancel_timer(&mut self, timer: TimerId) -> Option<TimerKind> {
+    pub(super) fn cancel_timer(&mut self, timer: TimerId) -> Option<TimerKind> {
         self.timers.cancel(timer)
     }
 
-    /// When the first timer is due.
-    pub(crate) fn next_timer(&self) -> Option<Instant> {
-        self.timers.next()
-    }
-
-    #[inline]
-    pub(crate) fn has_timers(&self) -> bool {
-        !self.timers.is_empty()
-    }
-
-    /// Begins a pass over the timers that are due now.
-    pub(crate) fn begin_due(&mut self, now: Instant) -> DuePass {
-        self.timers.begin(now)
-    }
-
-    /// Takes out the next timer of a pass.
-    pub(crate) fn next_due(&mut self, pass: DuePass) -> Option<TimerKind> {
-        self.timers.pop_due(pass).map(|(_, kind)| kind)
-    }
-
     /// A send was not taken, because the connection is closing or gone.
-    pub(crate) fn count_discarded_send(&mut self) {
+    pub(super) fn count_discarded_send(&mut self) {
         self.stats.sends_discarded += 1;
     }
 

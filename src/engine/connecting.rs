@@ -8,7 +8,7 @@ use crate::{
     socket::{readiness::Readiness, stream::Stream},
 };
 
-use super::{Common, Entry, source::Opening};
+use super::{common::Common, entry::Entry, lifetime::Opening};
 
 impl Entry<'_> {
     /// Goes on connecting. Returns true once the stream is connected; the connection is then open.
@@ -19,11 +19,11 @@ impl Entry<'_> {
         self.end_opening();
         let Common { options, .. } = &*self.common;
         self.connection.stream().configure(options);
-        // Whatever an event has said was about the socket before it was connected.
+        // No event has told yet that the connection is readable or writable. An error that an event has told of stays set.
         self.connection.set_ready(Readiness {
             readable: true,
             writable: true,
-            short_reads_lie: true,
+            short_reads_unreliable: true,
             error: false,
         });
         true

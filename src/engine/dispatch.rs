@@ -5,8 +5,10 @@ use mio::Token;
 use crate::socket::readiness::Readiness;
 
 use super::{
-    Common, Engine, Entry,
+    common::Common,
+    entry::Entry,
     source::{Slot, Source},
+    state::Engine,
 };
 
 /// The source that the ready queue gives out next.
@@ -34,7 +36,7 @@ impl Engine {
     pub(crate) fn ready(&mut self, slot: u32, readiness: Readiness) {
         let Some(place) = self.table.get_mut(slot) else { return };
         match &mut place.source {
-            Source::Reserved => return,
+            Source::Reserved | Source::Vacated => return,
             Source::Listener(listener) => listener.set_readable(),
             Source::Connection(record) if record.lifetime.is_opening() => {
                 // The connect stage asks the socket what the event means. An error may still come after that.
@@ -43,6 +45,41 @@ impl Engine {
             Source::Connection(record) => record.connection.set_ready(readiness),
         }
         self.common.queue(&mut place.meta);
+    }
+
+    /// The connection in a slot; `None` if the slot holds none.
+    #[inline]
+    pub(crate) fn entry(&mut self, slot: u32) -> Option<Entry<'_>> {
+        let Slot { meta, source } = self.table.get_mut(slot)?;
+        match source {
+            Source::Connection(record) => Some(Entry::new(meta, record, &mut self.common)),
+            Source::Listener(_) | Source::Reserved | Source::Vacated => None,
+        }
+    }
+
+    /// Queues the source in a slot.
+    pub(crate) fn queue(&mut self, slot: u32) {
+        self.common.queue(self.table.meta_mut(slot));
+    }
+
+    /// Begins a pass over the sources that stand in the ready queue now. Returns the end of the pass.
+    #[inline]
+    pub(crate) fn begin_pass(&mut self) -> usize {
+        if let Some(slot) = self.common.queue.last_of_cut_pass() {
+            self.queue_again(slot);
+        }
+        let Common { queue, .. } = &mut self.common;
+        queue.begin_pass()
+    }
+
+    /// A callback panicked during the turn of this source, so the turn is made again.
+    #[cold]
+    fn queue_again(&mut self, slot: u32) {
+        let Self { table, common, .. } = self;
+        common.queue.end_pass();
+        if let Some(Slot { meta, .. }) = table.get_mut(slot) {
+            common.queue(meta);
+        }
     }
 
     /// Takes the next source of a pass over the ready queue, up to its end.
@@ -55,7 +92,7 @@ impl Engine {
         };
         meta.queued = false;
         let ready = match source {
-            Source::Reserved => Ready::Nothing,
+            Source::Reserved | Source::Vacated => Ready::Nothing,
             Source::Listener(_) => Ready::Listener,
             Source::Connection(record) => {
                 let mut entry = Entry::new(meta, record, common);
@@ -66,20 +103,11 @@ impl Engine {
         Some((slot, ready))
     }
 
-    /// The connection in a slot; `None` if the slot holds none.
+    /// Ends the pass: the sources that it has not served stand in front.
     #[inline]
-    pub(crate) fn entry(&mut self, slot: u32) -> Option<Entry<'_>> {
-        match self.table.get_mut(slot)? {
-            Slot { meta, source: Source::Connection(record) } => {
-                Some(Entry::new(meta, record, &mut self.common))
-            }
-            _ => None,
-        }
-    }
-
-    /// Queues the source in a slot.
-    pub(crate) fn queue(&mut self, slot: u32) {
-        self.common.queue(self.table.meta_mut(slot));
+    pub(crate) fn end_pass(&mut self) {
+        let Common { queue, .. } = &mut self.common;
+        queue.end_pass();
     }
 
     /// The callback of this connection begins: bytes that it sends to the connection are gathered.
@@ -95,25 +123,5 @@ impl Engine {
         let Common { callback, .. } = &mut self.common;
         callback.end();
         self.entry(slot)
-    }
-
-    /// How many bytes the present callback has gathered for the connection in a slot.
-    pub(crate) fn gathered_len(&self, slot: u32) -> usize {
-        let Common { callback, .. } = &self.common;
-        callback.gathered_len(slot)
-    }
-
-    /// Begins a pass over the sources that stand in the ready queue now. Returns the end of the pass.
-    #[inline]
-    pub(crate) fn begin_pass(&mut self) -> usize {
-        let Common { queue, .. } = &mut self.common;
-        queue.begin_pass()
-    }
-
-    /// Ends the pass: the sources that it has not served stand in front.
-    #[inline]
-    pub(crate) fn end_pass(&mut self) {
-        let Common { queue, .. } = &mut self.common;
-        queue.end_pass();
     }
 }

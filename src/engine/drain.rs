@@ -1,16 +1,11 @@
 //! How far the end of the reactor has come.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::{
-    close::CloseKind,
-    id::{ConnId, TimerId},
-};
-
-use super::{Common, Engine, TimerKind};
+use crate::id::{ConnId, TimerId};
 
 #[derive(Debug)]
-pub(crate) struct Drain {
+pub(super) struct Drain {
     state: DrainState,
     /// `stop` was called: `run` returns, and every source stays.
     stop: bool,
@@ -39,12 +34,12 @@ impl Drain {
     }
 
     /// `drain` was called. Returns the timer of the grace if the call cut a drain off, to be cancelled.
-    pub(crate) fn ask(&mut self, grace: Duration) -> Option<TimerId> {
+    pub(super) fn ask(&mut self, grace: Duration) -> Option<TimerId> {
         let before = self.state;
-        self.state = match before {
-            DrainState::Off => DrainState::Asked(grace),
-            _ => DrainState::CutOff,
-        };
+        match before {
+            DrainState::Off => self.state = DrainState::Asked(grace),
+            _ => self.cut_off(),
+        }
         self.concerns_turns = true;
         match before {
             DrainState::Draining(timer) => Some(timer),
@@ -53,42 +48,42 @@ impl Drain {
     }
 
     /// The drain has begun: `untold` get `on_drain` next.
-    pub(crate) fn begin(&mut self, timer: TimerId, since: u32, untold: Vec<ConnId>) {
+    pub(super) fn begin(&mut self, timer: TimerId, since: u32, untold: Vec<ConnId>) {
         (self.state, self.since, self.untold) = (DrainState::Draining(timer), since, untold);
     }
 
     /// The grace is over.
-    pub(crate) fn cut_off(&mut self) {
+    pub(super) fn cut_off(&mut self) {
         self.state = DrainState::CutOff;
         self.untold = Vec::new();
     }
 
-    pub(crate) fn set_stop(&mut self) {
+    pub(super) fn set_stop(&mut self) {
         self.stop = true;
         self.concerns_turns = true;
     }
 
-    pub(crate) fn state(&self) -> DrainState {
+    pub(super) fn state(&self) -> DrainState {
         self.state
     }
 
     /// The generation of slots when the drain began.
-    pub(crate) fn since(&self) -> u32 {
+    pub(super) fn since(&self) -> u32 {
         self.since
     }
 
     /// The next connection that has still to be told of the drain.
-    pub(crate) fn next_untold(&mut self) -> Option<ConnId> {
+    pub(super) fn next_untold(&mut self) -> Option<ConnId> {
         self.untold.pop()
     }
 
     #[inline]
-    pub(crate) fn concerns_turns(&self) -> bool {
+    pub(super) fn concerns_turns(&self) -> bool {
         self.concerns_turns
     }
 
     /// True while the drain goes on: closes have the reason `Drained`, and new connections get `on_drain`.
-    pub(crate) fn is_under_way(&self) -> bool {
+    pub(super) fn is_under_way(&self) -> bool {
         matches!(self.state, DrainState::Draining(_) | DrainState::CutOff)
     }
 
@@ -102,7 +97,7 @@ impl Drain {
 
     /// True if `run` is to return: `stop` was called, or the drain is over because every session is gone. The request is
     /// used up. Also returns the timer of the grace, if it has still to be cancelled.
-    pub(crate) fn take_finished(&mut self, all_gone: bool) -> (bool, Option<TimerId>) {
+    pub(super) fn take_finished(&mut self, all_gone: bool) -> (bool, Option<TimerId>) {
         let over = all_gone && self.is_under_way();
         let timer = match self.state {
             DrainState::Draining(timer) if over => Some(timer),
@@ -114,91 +109,5 @@ impl Drain {
         let stopped = std::mem::take(&mut self.stop);
         self.concerns_turns = self.state != DrainState::Off;
         (stopped || over, timer)
-    }
-}
-
-impl Engine {
-    pub(crate) fn count_close(&mut self, kind: CloseKind, undelivered: bool) {
-        let stats = &mut self.common.stats;
-        stats.count_close(kind);
-        stats.undelivered += u64::from(undelivered);
-    }
-
-    #[inline]
-    pub(crate) fn drain_concerns_turns(&self) -> bool {
-        let Common { drain, .. } = &self.common;
-        drain.concerns_turns()
-    }
-
-    /// Begins a drain whose grace ends at a time: all connections are to be told of it.
-    pub(crate) fn begin_drain(&mut self, end: Instant) {
-        let (since, untold) = (self.table.generation(), self.connection_ids());
-        let Common { timers, drain, .. } = &mut self.common;
-        drain.begin(timers.insert(end, TimerKind::DrainEnd), since, untold);
-    }
-
-    /// True if a drain is under way and the connection was made after it had begun.
-    pub(crate) fn came_after_drain(&self, slot: u32) -> bool {
-        let Common { drain, .. } = &self.common;
-        drain.is_under_way() && self.table.is_younger(slot, drain.since())
-    }
-
-    /// True if `stop` was called, or a drain has ended because every session is gone. `others_gone`: no session is left
-    /// outside of the table.
-    pub(crate) fn take_finished(&mut self, others_gone: bool) -> bool {
-        let all_gone = others_gone && self.table.connections().is_empty();
-        let Common { drain, timers, .. } = &mut self.common;
-        let (finished, grace) = drain.take_finished(all_gone);
-        if let Some(timer) = grace {
-            timers.cancel(timer);
-        }
-        finished
-    }
-
-    /// The ids of all connections, those that linger included.
-    pub(crate) fn connection_ids(&self) -> Vec<ConnId> {
-        self.table.connections().iter().map(|slot| self.table.id(*slot)).collect()
-    }
-
-    /// The connections that were made after the given generation.
-    pub(crate) fn younger_connections(&self, generation: u32) -> Vec<u32> {
-        let younger = |slot: &u32| self.table.is_younger(*slot, generation);
-        self.table.connections().iter().copied().filter(younger).collect()
-    }
-
-    /// The generation of slots when the turn began.
-    pub(crate) fn generation_of_turn(&self) -> u32 {
-        self.generation_of_turn
-    }
-
-    /// How far the end of the reactor has come.
-    pub(crate) fn drain_state(&self) -> DrainState {
-        let Common { drain, .. } = &self.common;
-        drain.state()
-    }
-
-    /// The next connection that has still to be told of the drain.
-    pub(crate) fn next_untold(&mut self) -> Option<ConnId> {
-        let Common { drain, .. } = &mut self.common;
-        drain.next_untold()
-    }
-
-    /// True while a drain goes on.
-    pub(crate) fn is_draining(&self) -> bool {
-        self.common.is_draining()
-    }
-
-    /// `Net::drain`.
-    pub(crate) fn ask_to_drain(&mut self, grace: Duration) {
-        let Common { drain, timers, .. } = &mut self.common;
-        if let Some(timer) = drain.ask(grace) {
-            timers.cancel(timer);
-        }
-    }
-
-    /// The grace of the drain is over.
-    pub(crate) fn cut_drain_off(&mut self) {
-        let Common { drain, .. } = &mut self.common;
-        drain.cut_off();
     }
 }

@@ -11,8 +11,9 @@ use crate::{
 };
 
 use super::{
-    Common,
-    source::{self, ConnectionRecord, Lifetime, SlotMeta},
+    common::Common,
+    lifetime::Lifetime,
+    source::{ConnectionRecord, SlotMeta},
 };
 
 /// From this many bytes on, a single send is handed to the kernel as it stands: a copy of it would cost more than the
@@ -68,7 +69,12 @@ impl<'a> Entry<'a> {
     /// Appends the connection to the ready queue if it has work that no further event will announce.
     #[inline]
     pub(crate) fn queue_if_due(&mut self) {
-        if source::is_due(self.connection, self.lifetime, &self.common.options) {
+        let is_due = if self.is_opening() {
+            self.connection.is_over() // requests to a connection that is not open yet wait until it is
+        } else {
+            self.connection.is_due(&self.common.options)
+        };
+        if is_due {
             self.queue();
         }
     }
@@ -176,7 +182,7 @@ impl Entry<'_> {
         self.queue_if_due();
     }
 
-    /// True if one `on_writable` is due; this call pays the debt.
+    /// True if one `on_writable` is due. The call that this method announces is then no longer owed.
     pub(crate) fn take_writable(&mut self) -> bool {
         self.connection.take_writable(&self.common.options)
     }
@@ -288,8 +294,20 @@ impl Entry<'_> {
     }
 
     pub(crate) fn abort(&mut self) {
-        self.connection.end(CloseReason::Aborted, Phase::Resetting);
+        self.reset(CloseReason::Aborted);
         self.schedule();
+    }
+
+    /// Ends the connection with a reset. Bytes that its callback has gathered are lost. They are counted before the reason
+    /// is stored, because a clean reason does not stand if bytes are lost.
+    pub(super) fn reset(&mut self, reason: CloseReason) {
+        let is_running = self.is_running();
+        let Common { callback, .. } = &mut *self.common;
+        if is_running && callback.has_gathered() {
+            self.connection.lose_bytes();
+            callback.clear();
+        }
+        self.connection.end(reason, Phase::Resetting);
     }
 
     /// True if the socket outlives its session: everything is sent, and the peer has not ended yet.
@@ -301,6 +319,7 @@ impl Entry<'_> {
     /// The session goes; the socket stays until the peer has ended too, or until the linger timer fires.
     pub(crate) fn begin_lingering(&mut self) {
         self.connection.linger();
+        self.meta.arm_timers = false;
         if self.connection.can_receive(&self.common.options) {
             self.queue(); // no further event will announce this input
         }

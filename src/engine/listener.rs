@@ -19,7 +19,7 @@ pub(crate) struct ListenerRecord {
     paused: bool,
     /// How many connections that came by this listener are open.
     open: usize,
-    /// Accepting has paused for want of a resource; this timer ends the pause.
+    /// Accepting has paused because a resource is used up; this timer ends the pause.
     pub(super) retry: Option<TimerId>,
 }
 
@@ -28,32 +28,32 @@ impl ListenerRecord {
         Self { socket, options, readable: false, paused: false, open: 0, retry: None }
     }
 
-    pub(crate) fn set_readable(&mut self) {
+    pub(super) fn set_readable(&mut self) {
         self.readable = true;
     }
 
-    pub(crate) fn set_paused(&mut self, paused: bool) {
+    pub(super) fn set_paused(&mut self, paused: bool) {
         self.paused = paused;
     }
 
     /// True if clients may wait and are wanted.
-    pub(crate) fn is_ready(&self) -> bool {
+    pub(super) fn is_ready(&self) -> bool {
         self.readable && !self.paused
     }
 
-    pub(crate) fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         self.open >= self.options.max_connections
     }
 
-    pub(crate) fn when_full(&self) -> WhenFull {
+    pub(super) fn when_full(&self) -> WhenFull {
         self.options.when_full
     }
 
-    pub(crate) fn backlog(&self) -> usize {
+    pub(super) fn backlog(&self) -> usize {
         self.options.backlog as usize
     }
 
-    pub(crate) fn accept(&mut self, options: &Options) -> Accept {
+    pub(super) fn accept(&mut self, options: &Options) -> Accept {
         let accept = self.socket.accept(options);
         if let Accept::WouldBlock = accept {
             self.readable = false;
@@ -65,11 +65,11 @@ impl ListenerRecord {
         self.socket.local_address()
     }
 
-    pub(super) fn connection_came(&mut self) {
+    pub(super) fn count_opened(&mut self) {
         self.open += 1;
     }
 
-    pub(super) fn connection_went(&mut self) {
+    pub(super) fn count_closed(&mut self) {
         self.open = self.open.saturating_sub(1);
     }
 }

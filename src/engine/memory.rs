@@ -2,17 +2,13 @@
 
 use std::collections::BinaryHeap;
 
-use crate::{close::CloseReason, connection::Phase};
-
-use super::{Common, Engine};
-
 /// Finds the connection whose buffers own the most.
 ///
 /// The first excess looks at all connections and makes a heap of them; from then on each growth of a connection adds an
 /// entry. An entry may be out of date: it is compared with the connection when it comes to the top. So an excess costs
 /// O(log n), and a reactor that stays within its budget pays nothing.
 #[derive(Debug)]
-pub(crate) struct MemoryBudget {
+pub(super) struct MemoryBudget {
     limit: usize,
     /// Bytes and slots; `None` until the budget is exceeded.
     owners: Option<BinaryHeap<(u32, u32)>>,
@@ -60,38 +56,6 @@ impl MemoryBudget {
             } // else the connection is gone, or its growth added an entry of its own
         }
         None
-    }
-}
-
-impl Engine {
-    /// Counts what the buffers of a connection own, and keeps the memory budget: while all buffers together are above it,
-    /// the connection that owns the most is reset.
-    #[inline]
-    pub(crate) fn check_memory(&mut self, slot: u32) {
-        if let Some(mut entry) = self.entry(slot) {
-            if let Some(bytes) = entry.count_memory() {
-                let Common { memory, .. } = &mut self.common;
-                memory.has_grown(slot, bytes, self.table.connections().len());
-            }
-            if self.common.exceeds_memory_budget() {
-                self.keep_memory_budget();
-            }
-        }
-    }
-
-    #[cold]
-    fn keep_memory_budget(&mut self) {
-        while self.common.exceeds_memory_budget() {
-            let Self { table, common: Common { memory, .. }, .. } = self;
-            let bytes_of =
-                |slot: u32| table.connection(slot).map_or(0, |connection| connection.memory() as u32);
-            let all = || table.connections().iter().map(|slot| (bytes_of(*slot), *slot));
-            let Some(largest) = memory.take_largest(all, bytes_of) else { return };
-            let Some(mut entry) = self.entry(largest) else { return };
-            entry.connection.end(CloseReason::MemoryLimit, Phase::Resetting);
-            entry.count_memory();
-            entry.queue();
-        }
     }
 }
 

@@ -1,15 +1,29 @@
 //! All state of a reactor that does not depend on the type of its sessions.
 //!
-//! The engine is two halves that can be borrowed side by side: the [`Table`] of sources, and the [`Common`] parts that the
-//! sources use. An [`Entry`] is one connection of the table together with the common parts.
+//! [`Engine`] is two halves that can be borrowed side by side: the table of sources, and the [`Common`](common::Common) parts
+//! that all sources use. An [`Entry`] is a connection of the table together with the common parts. Each part is a file of
+//! its own and imports no other part; the files above them hold the operations of the engine:
+//!
+//! ```text
+//! state      Engine: how a turn begins, what the next turn has to do
+//! dispatch   from events and the ready queue to sources       accepting  listeners, the reserve descriptor
+//! placing    how sources come and go                          ending     stop and drain
+//! sending    sends, the flush stage, the memory budget
+//! ------------------------------------------------------------------------------------------------------------
+//! entry, timing, connecting    the verbs of one connection
+//! ------------------------------------------------------------------------------------------------------------
+//! common     the parts together
+//! table, source, lifetime, listener, queue, callback, clock, timers, timer_kind, drain, reserve, memory
+//! ```
 
-mod budget;
+mod accepting;
 mod callback;
 mod clock;
 mod common;
 mod connecting;
 mod dispatch;
 mod drain;
+mod ending;
 mod entry;
 mod lifetime;
 mod listener;
@@ -17,102 +31,15 @@ mod memory;
 mod placing;
 mod queue;
 mod reserve;
+mod sending;
 mod source;
+mod state;
 mod table;
-
-use std::time::Instant;
-
-use mio::Registry;
-
-use crate::{close::CloseReason, connection::Phase, options::Options};
+mod timer_kind;
+mod timers;
+mod timing;
 
 pub(crate) use self::{
-    budget::{Reminders, TurnBudget},
-    clock::later,
-    common::Common,
-    dispatch::Ready,
-    drain::DrainState,
-    entry::Entry,
-    lifetime::TimerKind,
-    source::Opening,
+    clock::later, dispatch::Ready, drain::DrainState, entry::Entry, lifetime::Opening, state::Engine,
+    timer_kind::TimerKind,
 };
-use self::{source::Source, table::Table};
-
-#[derive(Debug)]
-pub(crate) struct Engine {
-    pub(crate) table: Table,
-    pub(crate) common: Common,
-    /// The generation of slots when the present turn began: slots with a higher one were created in this turn.
-    generation_of_turn: u32,
-}
-
-impl Engine {
-    /// `base` is the time from which all others count.
-    pub(crate) fn new(
-        registry: Registry,
-        first_token: usize,
-        capacity: usize,
-        options: Options,
-        base: Instant,
-    ) -> Self {
-        let common = Common::new(registry, first_token, options, base);
-        Self { table: Table::new(capacity), common, generation_of_turn: 0 }
-    }
-
-    /// Begins a turn. A connection whose callback panicked in the last turn is aborted: bytes that the callback was shown,
-    /// and bytes that it had sent, may be missing.
-    #[inline]
-    pub(crate) fn begin_turn(&mut self, now: Instant) {
-        let Common { clock, timers, stats, callback, .. } = &mut self.common;
-        clock.begin_turn(now, !timers.is_empty());
-        stats.turns += 1;
-        self.generation_of_turn = self.table.generation();
-        if let Some(slot) = callback.take_panicked() {
-            self.recover(slot);
-        }
-    }
-
-    #[cold]
-    fn recover(&mut self, panicked: u32) {
-        log::warn!(target: "tidegate", "a callback panicked in the last turn: its connection is aborted");
-        match self.table.get_mut(panicked).map(|place| &place.source) {
-            None | Some(Source::Listener(_)) => {}
-            Some(Source::Reserved) => self.vacate(panicked), // the callback was `on_accept`
-            Some(Source::Connection(_)) => {
-                if let Some(mut entry) = self.entry(panicked) {
-                    entry.connection.end(CloseReason::Aborted, Phase::Resetting);
-                    entry.queue();
-                }
-            }
-        }
-        // A listener that was accepting has left the queue.
-        for index in 0..self.table.listeners().len() {
-            self.queue(self.table.listeners()[index]);
-        }
-    }
-
-    /// Between turns: true if the next turn has something to do that no event will announce.
-    #[inline]
-    pub(crate) fn has_work(&self) -> bool {
-        let Common { queue, drain, reserve, callback, .. } = &self.common;
-        !queue.is_empty()
-            || drain.has_work()
-            || callback.has_panicked()
-            || (self.table.has_vacated() && reserve.has_waiting())
-    }
-}
-
-/// A host's poll may live longer than the reactor: it must not keep sources that are gone.
-impl Drop for Engine {
-    fn drop(&mut self) {
-        let registry = &self.common.registry;
-        for slot in self.table.sources_mut() {
-            // An error means that the poll is gone, and the registration with it.
-            let _ = match &mut slot.source {
-                Source::Reserved => Ok(()),
-                Source::Listener(listener) => listener.socket.deregister(registry),
-                Source::Connection(record) => record.connection.stream_mut().deregister(registry),
-            };
-        }
-    }
-}

@@ -1,42 +1,44 @@
 //! How sources come into their slots, and how they leave.
 
-use std::{io, time::Instant};
-
 use mio::{Registry, Token};
 
 use crate::{
     connection::Connection,
     id::{ConnId, ListenerId},
     options::ListenOptions,
-    socket::{
-        listener::{Accept, Listener},
-        platform,
-        readiness::Readiness,
-        stream::Stream,
-    },
+    socket::{listener::Listener, platform, readiness::Readiness, stream::Stream},
 };
 
-use super::{
-    Common, Engine, TimerKind,
-    listener::ListenerRecord,
-    source::{Opening, Source},
-};
+use super::{common::Common, lifetime::Opening, listener::ListenerRecord, source::Source, state::Engine};
 
 impl Engine {
-    /// The token under which the source of a slot is registered.
-    pub(crate) fn token(&self, slot: u32) -> Token {
-        self.common.token(slot)
+    /// Reserves a slot; `None` if there are as many as tokens.
+    pub(crate) fn reserve_slot(&mut self) -> Option<u32> {
+        self.table.reserve()
+    }
+
+    /// Gives back a reserved slot under whose token nothing was registered.
+    pub(crate) fn release_slot(&mut self, slot: u32) {
+        self.table.release(slot);
+    }
+
+    /// An id for a connection for which there is no slot.
+    pub(crate) fn id_without_slot(&mut self) -> ConnId {
+        self.table.id_without_slot()
+    }
+
+    /// All slots are below this one.
+    pub(crate) fn slots_end(&self) -> usize {
+        self.table.slots_end()
     }
 
     pub(crate) fn registry(&self) -> &Registry {
         &self.common.registry
     }
 
-    /// Sets the options of a listener that the host made.
-    pub(crate) fn configure_adopted(&mut self, listener: ListenerId) {
-        if let Some(listener) = self.table.listener_mut(listener.slot()) {
-            listener.socket.configure_adopted(&self.common.options);
-        }
+    /// The token under which the source of a slot is registered.
+    pub(crate) fn token(&self, slot: u32) -> Token {
+        self.common.token(slot)
     }
 
     /// Puts a registered listener into its reserved slot.
@@ -64,8 +66,9 @@ impl Engine {
         let mut connection = Connection::new(stream, platform::SHORT_READ_DRAINS);
         // A new socket takes bytes: a greeting need not wait for the event that says so.
         connection.set_ready(Readiness::WRITABLE);
+        connection.begin_turn(self.common.clock.turn());
         self.place_connection(slot, connection, None);
-        self.table.came_by(slot, listener); // nothing if the callback has closed the listener
+        self.table.set_listener_of(slot, listener); // nothing if the callback has closed the listener
     }
 
     fn place_connection(&mut self, slot: u32, connection: Connection<Stream>, opening: Option<Opening>) {
@@ -78,20 +81,12 @@ impl Engine {
         }
     }
 
-    /// A client's socket cannot be registered: its reserved slot is given back.
-    pub(crate) fn refuse(&mut self, slot: u32, error: &io::Error) {
-        let Common { stats, clock, .. } = &mut self.common;
-        stats.refused_error += 1;
-        clock.warn_rarely(format_args!("a client was refused, its socket cannot be registered: {error}"));
-        self.table.vacate(slot);
-    }
-
     /// Closes the source in a slot. The slot is used again only after the pass.
     pub(crate) fn vacate(&mut self, slot: u32) {
         let source = self.table.vacate(slot);
         let Common { registry, stats, timers, .. } = &mut self.common;
         let deregistered = match source {
-            Source::Reserved => Ok(()),
+            Source::Reserved | Source::Vacated => Ok(()),
             Source::Listener(mut listener) => {
                 listener.retry.map(|timer| timers.cancel(timer));
                 listener.socket.deregister(registry)
@@ -108,39 +103,6 @@ impl Engine {
         // An error means that the poll is gone. The socket closes either way.
         if let Err(error) = deregistered {
             log::debug!("deregistering failed: {error}");
-        }
-    }
-
-    /// True if a further client of this listener has no place.
-    pub(crate) fn is_full(&mut self, listener: u32) -> bool {
-        let Common { stats, options, .. } = &self.common;
-        stats.open >= options.max_connections
-            || self.table.is_full()
-            || self.table.listener_mut(listener).is_some_and(|listener| listener.is_full())
-    }
-
-    /// Takes the next client from the backlog of the listener in a slot.
-    pub(crate) fn accept(&mut self, listener: u32) -> Accept {
-        match self.table.listener_mut(listener) {
-            Some(listener) => listener.accept(&self.common.options),
-            None => Accept::WouldBlock,
-        }
-    }
-
-    /// Sets the timer that ends a pause of accepting, unless there is one.
-    pub(crate) fn retry_accept_at(&mut self, slot: u32, at: Instant) {
-        if let Some(listener) = self.table.listener_mut(slot)
-            && listener.retry.is_none()
-        {
-            listener.retry = Some(self.common.set_timer(at, TimerKind::AcceptRetry(slot)));
-        }
-    }
-
-    /// A listener whose accepting has paused tries again.
-    pub(crate) fn retry_accept(&mut self, slot: u32) {
-        if let Some(listener) = self.table.listener_mut(slot) {
-            listener.retry = None;
-            self.queue(slot);
         }
     }
 

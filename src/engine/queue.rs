@@ -1,9 +1,9 @@
 //! Which sources have work to do, and which connections have bytes to send at the end of the turn.
 
-use super::{Common, Engine, TurnBudget, source::SlotMeta};
+use super::source::SlotMeta;
 
 #[derive(Debug, Default)]
-pub(crate) struct Queue {
+pub(super) struct Queue {
     /// Slots with work to do, in the order in which the work became known. A slot stands here at most once.
     ready: Vec<u32>,
     /// How many slots at the front of `ready` the present pass has taken already.
@@ -14,19 +14,22 @@ pub(crate) struct Queue {
 
 impl Queue {
     /// Appends the source unless it is queued already.
-    pub(crate) fn push(&mut self, meta: &mut SlotMeta) {
+    pub(super) fn push(&mut self, meta: &mut SlotMeta) {
         if !meta.queued {
             meta.queued = true;
             self.ready.push(meta.slot());
         }
     }
 
+    /// The slot that was taken last in a pass that has not ended, because a callback panicked.
+    #[inline]
+    pub(super) fn last_of_cut_pass(&self) -> Option<u32> {
+        self.ready.get(self.taken.wrapping_sub(1)).copied()
+    }
+
     /// The end of a pass over the slots that stand here now: see [`next`](Self::next).
     #[inline]
-    pub(crate) fn begin_pass(&mut self) -> usize {
-        if self.taken > 0 {
-            self.forget_taken(); // a callback panicked, so the last pass has not ended
-        }
+    pub(super) fn begin_pass(&mut self) -> usize {
         self.ready.len()
     }
 
@@ -43,7 +46,7 @@ impl Queue {
 
     /// Ends a pass: the slots that it has not taken stand in front.
     #[inline]
-    pub(crate) fn end_pass(&mut self) {
+    pub(super) fn end_pass(&mut self) {
         self.forget_taken();
     }
 
@@ -57,8 +60,8 @@ impl Queue {
         self.taken = 0;
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.ready.len() == self.taken && self.to_flush.is_empty()
+    pub(super) fn is_empty(&self) -> bool {
+        self.ready.is_empty() && self.to_flush.is_empty()
     }
 
     /// The connection is flushed at the end of the turn.
@@ -88,33 +91,5 @@ impl Queue {
     pub(super) fn shrink(&mut self) {
         self.ready.shrink_to(self.ready.len().max(64));
         self.to_flush.shrink_to(self.to_flush.len().max(64));
-    }
-}
-
-impl Engine {
-    /// Sends to the connections that were sent to other than from their own callback, as far as the turn allows. The
-    /// others join the queue, to have their turn like every source. Between turns nobody knows the time, so activity is
-    /// stored in turns only.
-    pub(crate) fn flush_marked(&mut self, budget: &mut TurnBudget, in_turn: bool) {
-        let Common { queue, .. } = &mut self.common;
-        if !queue.has_marked() {
-            return;
-        }
-        budget.begin_stage();
-        let mut marked = queue.take_marked();
-        for slot in marked.drain(..) {
-            let Some(mut entry) = self.entry(slot) else { continue };
-            entry.flush_marked(budget.was_spent(), in_turn);
-            let Common { stats, .. } = &self.common;
-            budget.is_spent(stats.bytes_moved());
-        }
-        let Common { queue, .. } = &mut self.common;
-        queue.put_back(marked);
-    }
-
-    /// Every connection has a new write budget, and no turn begins: the host flushes between turns.
-    pub(crate) fn begin_flush(&mut self) {
-        let Common { clock, .. } = &mut self.common;
-        clock.next_budget();
     }
 }

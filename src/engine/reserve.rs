@@ -2,10 +2,8 @@
 
 use socket2::{Domain, Socket, Type};
 
-use super::{Common, Engine};
-
 #[derive(Debug, Default)]
-pub(crate) struct Reserve {
+pub(super) struct Reserve {
     /// A descriptor to give up when there is no other. It is a socket, because at ENFILE the system lacks open files, and
     /// a duplicate of a descriptor has no open file of its own.
     spare: Option<Socket>,
@@ -15,22 +13,22 @@ pub(crate) struct Reserve {
 
 impl Reserve {
     /// Opens the spare descriptor if it was given up and can be had again.
-    pub(crate) fn refill(&mut self) {
+    pub(super) fn refill(&mut self) {
         if self.spare.is_none() {
             self.spare = Socket::new(Domain::IPV4, Type::DGRAM, None).ok();
         }
     }
 
-    pub(crate) fn give_up(&mut self) {
+    pub(super) fn give_up(&mut self) {
         self.spare = None;
     }
 
-    pub(crate) fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         self.spare.is_some()
     }
 
     /// The listener tries again when a source closes.
-    pub(crate) fn wait_for_a_close(&mut self, listener: u32) {
+    pub(super) fn wait_for_a_close(&mut self, listener: u32) {
         if !self.waiting.contains(&listener) {
             self.waiting.push(listener);
         }
@@ -43,24 +41,5 @@ impl Reserve {
 
     pub(super) fn take_waiting(&mut self) -> Vec<u32> {
         std::mem::take(&mut self.waiting)
-    }
-}
-
-impl Engine {
-    pub(crate) fn refill_reserve(&mut self) {
-        let Common { reserve, .. } = &mut self.common;
-        reserve.refill();
-    }
-
-    /// The listener tries again when a source closes.
-    pub(crate) fn wait_for_a_close(&mut self, listener: u32) {
-        let Common { reserve, .. } = &mut self.common;
-        reserve.wait_for_a_close(listener);
-    }
-
-    /// Gives the spare descriptor up, so that one client more can be accepted.
-    pub(crate) fn give_up_reserve(&mut self) {
-        let Common { reserve, .. } = &mut self.common;
-        reserve.give_up();
     }
 }

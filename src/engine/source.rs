@@ -1,20 +1,16 @@
 //! The slots of the slab: a connection or a listener with the bookkeeping around it.
 
-use std::time::{Duration, Instant};
-
 use crate::{
-    address::Address,
     connection::Connection,
-    id::{ConnId, NO_SLOT, TimerId},
-    options::Options,
+    id::{ConnId, NO_SLOT},
     socket::stream::Stream,
 };
 
-use super::listener::ListenerRecord;
+use super::{lifetime::Lifetime, listener::ListenerRecord};
 
 /// A slot of the slab.
 #[derive(Debug)]
-pub(crate) struct Slot {
+pub(super) struct Slot {
     pub(super) meta: SlotMeta,
     pub(super) source: Source,
 }
@@ -22,16 +18,17 @@ pub(crate) struct Slot {
 /// The kinds of source that can live in a slot.
 #[derive(Debug)]
 pub(super) enum Source {
-    /// The id of the slot is promised and not in use yet, or its source is gone and the slot not free yet. A late event
-    /// for the slot has no effect.
+    /// The slot is promised to a source that is not there yet.
     Reserved,
+    /// The source is gone, and the slot is not free yet. A late event for the slot has no effect.
+    Vacated,
     Listener(Box<ListenerRecord>),
     Connection(ConnectionRecord),
 }
 
 /// The bookkeeping of a slot, whatever its source is.
 #[derive(Debug)]
-pub(crate) struct SlotMeta {
+pub(super) struct SlotMeta {
     slot: u32,
     generation: u32,
     /// The slot of the listener that the connection came by; [`NO_SLOT`] if there is none.
@@ -54,70 +51,6 @@ pub(super) struct ConnectionRecord {
     pub(super) lifetime: Lifetime,
 }
 
-/// The timers of a connection, and its state while it opens or closes.
-#[derive(Debug, Default)]
-pub(crate) struct Lifetime {
-    pub(super) idle: IdleTimeout,
-    /// State that few connections have, and not for long: the others do not pay for the room.
-    pub(super) rare: Option<Box<RareState>>,
-}
-
-/// The idle timeout of a connection. Traffic only stores the time; the timer compares it when it fires.
-#[derive(Debug, Default)]
-pub(super) struct IdleTimeout {
-    /// Milliseconds; 0 is never.
-    pub(super) after: u32,
-    /// The tick of the clock at which bytes moved last.
-    pub(super) since: u32,
-    pub(super) timer: Option<TimerId>,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct RareState {
-    /// Until the connection is open.
-    pub(super) opening: Option<Opening>,
-    /// Once a close takes longer than one turn.
-    pub(super) closing: Option<Closing>,
-    /// Once the handler has called `close_when_idle`.
-    pub(super) quiet: Option<QuietClose>,
-    pub(super) deadline: Option<TimerId>,
-    /// The timers of `set_timeout`, each with its tag.
-    pub(super) timeouts: Vec<(TimerId, u64)>,
-}
-
-/// How a connection that this side has brought about becomes open.
-#[derive(Debug)]
-pub(crate) enum Opening {
-    Connecting {
-        to: Address,
-        /// The index of the address to try after the present one.
-        next: usize,
-        under_way: bool,
-    },
-    /// The host has connected the stream: the handler has still to be told.
-    Adopted,
-}
-
-/// The two bounds of a close.
-#[derive(Debug)]
-pub(super) struct Closing {
-    /// The end of `close_timeout`.
-    pub(super) by: Instant,
-    /// The time at which the peer was heard last while the connection lingers.
-    pub(super) heard: Instant,
-    pub(super) timer: TimerId,
-}
-
-/// A `close_when_idle` that waits for the connection to be idle.
-#[derive(Debug)]
-pub(super) struct QuietClose {
-    /// Milliseconds without a byte in either direction.
-    pub(super) quiet: u32,
-    /// The tick of the last byte when the timer was set.
-    pub(super) armed: u32,
-    pub(super) timer: Option<TimerId>,
-}
-
 impl SlotMeta {
     pub(super) fn new(slot: u32, generation: u32) -> Self {
         Self {
@@ -132,11 +65,11 @@ impl SlotMeta {
         }
     }
 
-    pub(crate) fn slot(&self) -> u32 {
+    pub(super) fn slot(&self) -> u32 {
         self.slot
     }
 
-    pub(crate) fn id(&self) -> ConnId {
+    pub(super) fn id(&self) -> ConnId {
         ConnId::new(self.slot, self.generation)
     }
 
@@ -154,77 +87,4 @@ impl ConnectionRecord {
     pub(super) fn new(connection: Connection<Stream>) -> Self {
         Self { connection, lifetime: Lifetime::default() }
     }
-}
-
-impl Lifetime {
-    pub(super) fn rare(&mut self) -> &mut RareState {
-        self.rare.get_or_insert_default()
-    }
-
-    pub(super) fn opening(&mut self) -> Option<&mut Opening> {
-        self.rare.as_mut()?.opening.as_mut()
-    }
-
-    pub(super) fn closing(&mut self) -> Option<&mut Closing> {
-        self.rare.as_mut()?.closing.as_mut()
-    }
-
-    #[inline]
-    pub(super) fn is_opening(&self) -> bool {
-        self.rare.as_ref().is_some_and(|rare| rare.opening.is_some())
-    }
-
-    /// The connection is open. Most connections need no rare state from then on.
-    pub(super) fn end_opening(&mut self) {
-        if let Some(rare) = &mut self.rare {
-            rare.opening = None;
-            if rare.is_empty() {
-                self.rare = None;
-            }
-        }
-    }
-
-    /// Takes the timers that end with the session.
-    pub(super) fn take_session_timers(&mut self) -> impl Iterator<Item = TimerId> {
-        let (mut others, mut timeouts) = ([self.idle.timer.take(), None, None], Vec::new());
-        if let Some(rare) = &mut self.rare {
-            others[1] = rare.deadline.take();
-            others[2] = rare.quiet.take().and_then(|quiet| quiet.timer);
-            timeouts = std::mem::take(&mut rare.timeouts);
-        }
-        others.into_iter().flatten().chain(timeouts.into_iter().map(|(timer, _)| timer))
-    }
-
-    /// Takes all timers of the connection.
-    pub(super) fn take_timers(&mut self) -> impl Iterator<Item = TimerId> {
-        let closing = self.closing().map(|closing| closing.timer);
-        self.take_session_timers().chain(closing)
-    }
-}
-
-impl RareState {
-    fn is_empty(&self) -> bool {
-        self.opening.is_none()
-            && self.closing.is_none()
-            && self.quiet.is_none()
-            && self.deadline.is_none()
-            && self.timeouts.is_empty()
-    }
-}
-
-/// Whole milliseconds, rounded up, at least 1; 0 for a time that milliseconds in 32 bits cannot hold (49 days).
-pub(super) fn milliseconds(time: Duration) -> u32 {
-    u32::try_from(time.as_nanos().div_ceil(1_000_000).max(1)).unwrap_or(0)
-}
-
-impl Opening {
-    pub(crate) fn connecting(to: &Address) -> Self {
-        Self::Connecting { to: to.clone(), next: 0, under_way: false }
-    }
-}
-
-/// True if there is work for the connection that no further event will announce.
-pub(super) fn is_due(connection: &Connection<Stream>, lifetime: &Lifetime, limits: &Options) -> bool {
-    // Requests to a connection that is not open yet wait until it is.
-    if lifetime.is_opening() { connection.is_over() } else { connection.is_due(limits) }
 }

@@ -17,7 +17,7 @@ use super::{
 const KEPT: usize = 64;
 
 #[derive(Debug)]
-pub(crate) struct Table {
+pub(super) struct Table {
     slots: Slab<Slot>,
     /// How many slots the range of tokens allows.
     capacity: usize,
@@ -48,7 +48,7 @@ impl Table {
     }
 
     /// Reserves a slot; `None` if there are as many as tokens.
-    pub(crate) fn reserve(&mut self) -> Option<u32> {
+    pub(super) fn reserve(&mut self) -> Option<u32> {
         if self.is_full() {
             return None;
         }
@@ -60,12 +60,12 @@ impl Table {
     }
 
     /// Gives back a reserved slot under whose token nothing was registered.
-    pub(crate) fn release(&mut self, slot: u32) {
+    pub(super) fn release(&mut self, slot: u32) {
         self.slots.remove(slot as usize);
     }
 
     /// An id for a connection for which there is no slot.
-    pub(crate) fn id_without_slot(&mut self) -> ConnId {
+    pub(super) fn id_without_slot(&mut self) -> ConnId {
         ConnId::new(NO_SLOT, self.next_generation())
     }
 
@@ -89,11 +89,11 @@ impl Table {
     /// Takes the source out of its slot, which is free after the pass.
     pub(super) fn vacate(&mut self, slot: u32) -> Source {
         let place = &mut self.slots[slot as usize];
-        let source = std::mem::replace(&mut place.source, Source::Reserved);
+        let source = std::mem::replace(&mut place.source, Source::Vacated);
         let (listener, position) = (place.meta.listener, place.meta.position);
         self.vacated.push(slot);
         match source {
-            Source::Reserved => {}
+            Source::Reserved | Source::Vacated => {}
             Source::Listener(_) => {
                 self.listeners.retain(|other| *other != slot);
                 // Another listener may get this slot: it must not count the connections of this one.
@@ -110,7 +110,7 @@ impl Table {
                     self.slots[*moved as usize].meta.position = position;
                 }
                 if let Some(listener) = self.listener_mut(listener) {
-                    listener.connection_went();
+                    listener.count_closed();
                 }
             }
         }
@@ -118,11 +118,11 @@ impl Table {
     }
 
     /// The connection came by this listener, unless that is closed by now.
-    pub(super) fn came_by(&mut self, slot: u32, listener: ListenerId) {
+    pub(super) fn set_listener_of(&mut self, slot: u32, listener: ListenerId) {
         if self.has_listener(listener) {
             self.slots[slot as usize].meta.listener = listener.slot();
             if let Some(listener) = self.listener_mut(listener.slot()) {
-                listener.connection_came();
+                listener.count_opened();
             }
         }
     }
@@ -136,20 +136,20 @@ impl Table {
         &mut self.slots[slot as usize].meta
     }
 
-    pub(crate) fn id(&self, slot: u32) -> ConnId {
+    pub(super) fn id(&self, slot: u32) -> ConnId {
         self.slots[slot as usize].meta.id()
     }
 
     /// The connection in a slot; `None` if the slot holds none.
-    pub(crate) fn connection(&self, slot: u32) -> Option<&Connection<Stream>> {
+    pub(super) fn connection(&self, slot: u32) -> Option<&Connection<Stream>> {
         match &self.slots.get(slot as usize)?.source {
             Source::Connection(record) => Some(&record.connection),
-            Source::Listener(_) | Source::Reserved => None,
+            Source::Listener(_) | Source::Reserved | Source::Vacated => None,
         }
     }
 
     /// The listener of an id, unless it is closed.
-    pub(crate) fn listener(&self, id: ListenerId) -> Option<&ListenerRecord> {
+    pub(super) fn listener(&self, id: ListenerId) -> Option<&ListenerRecord> {
         match self.slots.get(id.slot() as usize)? {
             Slot { meta, source: Source::Listener(listener) } if meta.generation() == id.generation() => {
                 Some(listener)
@@ -159,69 +159,69 @@ impl Table {
     }
 
     /// The listener in a slot; `None` if the slot holds none.
-    pub(crate) fn listener_mut(&mut self, slot: u32) -> Option<&mut ListenerRecord> {
+    pub(super) fn listener_mut(&mut self, slot: u32) -> Option<&mut ListenerRecord> {
         match &mut self.slots.get_mut(slot as usize)?.source {
             Source::Listener(listener) => Some(listener),
-            Source::Connection(_) | Source::Reserved => None,
+            Source::Connection(_) | Source::Reserved | Source::Vacated => None,
         }
     }
 
     /// The id of the listener in a slot.
-    pub(crate) fn listener_id(&self, slot: u32) -> ListenerId {
+    pub(super) fn listener_id(&self, slot: u32) -> ListenerId {
         ListenerId::new(slot, self.slots[slot as usize].meta.generation())
     }
 
-    pub(crate) fn has_listener(&self, id: ListenerId) -> bool {
+    pub(super) fn has_listener(&self, id: ListenerId) -> bool {
         self.listener(id).is_some()
     }
 
     /// True if the slot holds a connection whose session is still there. The session goes when lingering begins.
-    pub(crate) fn has_session(&self, slot: u32) -> bool {
+    pub(super) fn has_session(&self, slot: u32) -> bool {
         self.connection(slot).is_some_and(|connection| connection.phase() != Phase::Lingering)
     }
 
     /// True if the id names a connection that has a session.
-    pub(crate) fn is_open(&self, id: ConnId) -> bool {
+    pub(super) fn is_open(&self, id: ConnId) -> bool {
         self.has_session(id.slot()) && self.id(id.slot()) == id
     }
 
     /// True if the id names a connection, whether it lingers or not.
-    pub(crate) fn is_current(&self, id: ConnId) -> bool {
-        self.slots.get(id.slot() as usize).is_some_and(|place| place.meta.id() == id)
+    pub(super) fn is_current(&self, id: ConnId) -> bool {
+        self.connection(id.slot()).is_some() && self.id(id.slot()) == id
     }
 
     /// The slots of all connections, those that linger included. New connections are appended.
-    pub(crate) fn connections(&self) -> &[u32] {
+    pub(super) fn connections(&self) -> &[u32] {
         &self.connections
     }
 
-    pub(crate) fn listeners(&self) -> &[u32] {
+    pub(super) fn listeners(&self) -> &[u32] {
         &self.listeners
     }
 
-    pub(crate) fn sources_mut(&mut self) -> impl Iterator<Item = &mut Slot> {
+    pub(super) fn sources_mut(&mut self) -> impl Iterator<Item = &mut Slot> {
         self.slots.iter_mut().map(|(_, slot)| slot)
     }
 
-    pub(crate) fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         self.slots.len() >= self.capacity
     }
 
-    pub(crate) fn capacity(&self) -> usize {
+    pub(super) fn capacity(&self) -> usize {
         self.capacity
     }
 
     /// All slots are below this one.
-    pub(crate) fn slots_end(&self) -> usize {
+    pub(super) fn slots_end(&self) -> usize {
         self.slots.capacity()
     }
 
-    pub(crate) fn generation(&self) -> u32 {
+    pub(super) fn generation(&self) -> u32 {
         self.generation
     }
 
     /// True if the source in a slot was created after the given generation. Generations wrap.
-    pub(crate) fn is_younger(&self, slot: u32, generation: u32) -> bool {
+    pub(super) fn is_younger(&self, slot: u32, generation: u32) -> bool {
         let Some(place) = self.slots.get(slot as usize) else { return false };
         let age = place.meta.generation().wrapping_sub(generation);
         age > 0 && age <= self.generation.wrapping_sub(generation)

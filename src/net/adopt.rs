@@ -18,7 +18,7 @@ use crate::{
 use super::{Net, no_token};
 
 impl<S> Net<S> {
-    /// Serves a listener that the host made: bound and listening, for instance by whoever started the process.
+    /// Serves a listener that the host made, or that the host got from the process that started it. It is bound and listens.
     ///
     /// The socket is made nonblocking, and SO_LINGER is cleared, because a close that lingers would block the loop. Its
     /// connections have TCP_NODELAY and the keepalive of the options, also those that have waited in its backlog; where
@@ -26,7 +26,7 @@ impl<S> Net<S> {
     ///
     /// # Errors
     /// With the listener: `InvalidInput` if it is not a TCP socket, or (where the system tells) does not listen; what
-    /// the poll said if it cannot be registered, as when a part of it is registered there already; no token left.
+    /// the poll said if it cannot be registered, for instance because a copy of it is registered there already; no token left.
     ///
     /// ```
     /// # fn main() -> std::io::Result<()> {
@@ -63,7 +63,7 @@ impl<S> Net<S> {
     }
 
     /// Serves a stream that the host connected or accepted. Its [`on_open`](crate::Handler::on_open) comes in the next
-    /// turn, and then what it has received and nobody has read.
+    /// turn, and then the bytes that it has received and that were not read.
     ///
     /// The socket is made nonblocking, gets TCP_NODELAY and the keepalive of the options, and loses SO_LINGER.
     /// [`max_connections`](crate::Options::max_connections) does not limit this, but it counts.
@@ -80,14 +80,14 @@ impl<S> Net<S> {
             Err(error) => return Err(Refused { error, back: (stream, session) }),
         };
         let give_back = |error, stream: TcpStream, session| {
-            let _ = stream.set_nonblocking(was_nonblocking); // as above
+            let _ = stream.set_nonblocking(was_nonblocking); // the mode could be changed, so it can be changed back
             Err(Refused { error, back: (stream, session) })
         };
-        let Some(slot) = self.engine.table.reserve() else { return give_back(no_token(), stream, session) };
+        let Some(slot) = self.engine.reserve_slot() else { return give_back(no_token(), stream, session) };
         match Stream::adopt(stream, self.engine.registry(), self.engine.token(slot)) {
             Ok(stream) => Ok(self.place_opening(slot, stream, Opening::Adopted, session)),
             Err(Refused { error, back }) => {
-                self.engine.table.release(slot);
+                self.engine.release_slot(slot);
                 give_back(error, back, session)
             }
         }
@@ -98,7 +98,7 @@ fn check_listener(listener: &TcpListener) -> io::Result<()> {
     let socket = SockRef::from(listener);
     check_type(&socket)?;
     if !platform::may_listen(&socket) {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it does not listen"));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the socket does not listen"));
     }
     Ok(())
 }
@@ -107,7 +107,7 @@ fn check_listener(listener: &TcpListener) -> io::Result<()> {
 fn check_type(socket: &SockRef<'_>) -> io::Result<()> {
     let is_internet = socket.local_addr()?.as_socket().is_some();
     if !is_internet || socket.r#type()? != Type::STREAM {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a TCP socket"));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the socket is not a TCP socket"));
     }
     Ok(())
 }

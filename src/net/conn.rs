@@ -92,7 +92,7 @@ impl<'a, S> Conn<'a, S> {
 
     /// How many bytes were sent and not yet taken by the kernel.
     pub fn queued(&self) -> usize {
-        self.connection().queued() + self.net.gathered_len(self.slot)
+        self.net.unsent(self.slot)
     }
 
     /// Asks for one [`on_writable`](crate::Handler::on_writable) when there is room.
@@ -161,7 +161,9 @@ impl<'a, S> Conn<'a, S> {
         self.entry().shutdown_write();
     }
 
-    /// Delivers the bytes that were sent, then ends the connection. No callback but `on_close` comes for it any more.
+    /// Delivers the bytes that were sent, then ends the connection. No callback but `on_close` comes for it any more. All
+    /// this ends within [`close_timeout`](crate::Options::close_timeout) (30 s), even if bytes still move: a large answer to
+    /// a slow client needs a longer `close_timeout`, or a `close` once [`queued`](Self::queued) is small.
     ///
     /// If the peer has not ended yet, its further input is discarded for as long as it comes, bounded by
     /// [`linger`](crate::Options::linger) and [`close_timeout`](crate::Options::close_timeout): closing a socket
@@ -177,8 +179,9 @@ impl<'a, S> Conn<'a, S> {
     /// reading, and no byte has moved in either direction for `quiet`. The time counts from now, between turns from the next
     /// one, in milliseconds. A second call replaces the first. A connection that is not open yet opens first.
     ///
-    /// The default [`on_drain`](crate::Handler::on_drain) is this call, so that requests in the kernel's buffers,
-    /// downloads and proxied streams are finished before the connection ends.
+    /// The default [`on_drain`](crate::Handler::on_drain) is this call, so that requests in the kernel's buffers and streams
+    /// that move are finished before the connection ends. An answer that is owed and takes longer than `quiet` is not
+    /// noticed: see there.
     pub fn close_when_idle(&mut self, quiet: Duration) {
         self.entry().close_when_idle(quiet);
     }

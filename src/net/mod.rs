@@ -18,7 +18,7 @@ use socket2::SockRef;
 use crate::{
     address::{Address, ToAddress},
     connection::Connection,
-    engine::{Common, Engine, Opening, TimerKind},
+    engine::{Engine, Opening, TimerKind},
     flow::Flow,
     id::{ConnId, ListenerId, TimerId},
     options::{ListenOptions, Options},
@@ -86,13 +86,13 @@ impl<S> Net<S> {
         socket: TcpListener,
         options: ListenOptions,
     ) -> Result<ListenerId, Refused<TcpListener>> {
-        let Some(slot) = self.engine.table.reserve() else {
+        let Some(slot) = self.engine.reserve_slot() else {
             return Err(Refused { error: no_token(), back: socket });
         };
         match Listener::register(socket, self.engine.registry(), self.engine.token(slot)) {
             Ok(listener) => Ok(self.engine.place_listener(slot, listener, options)),
             Err(refused) => {
-                self.engine.table.release(slot);
+                self.engine.release_slot(slot);
                 Err(refused)
             }
         }
@@ -103,7 +103,7 @@ impl<S> Net<S> {
     /// # Errors
     /// `NotFound` if the listener was closed; otherwise as getsockname(2).
     pub fn local_address(&self, listener: ListenerId) -> io::Result<Address> {
-        match self.engine.table.listener(listener) {
+        match self.engine.listener(listener) {
             Some(found) => found.local_address(),
             None => Err(io::Error::new(io::ErrorKind::NotFound, "the listener is closed")),
         }
@@ -111,28 +111,17 @@ impl<S> Net<S> {
 
     /// Stops listening. The system resets clients that wait in the backlog.
     pub fn close_listener(&mut self, listener: ListenerId) {
-        if self.engine.table.has_listener(listener) {
-            self.engine.vacate(listener.slot());
-        }
+        self.engine.close_listener(listener);
     }
 
     /// Leaves further clients in the backlog until [`resume_listener`](Self::resume_listener).
     pub fn pause_listener(&mut self, listener: ListenerId) {
-        self.set_listener_paused(listener, true);
+        self.engine.set_listener_paused(listener, true);
     }
 
     /// Accepts again, from the next turn on.
     pub fn resume_listener(&mut self, listener: ListenerId) {
-        self.set_listener_paused(listener, false);
-    }
-
-    fn set_listener_paused(&mut self, id: ListenerId, paused: bool) {
-        if self.engine.table.has_listener(id)
-            && let Some(listener) = self.engine.table.listener_mut(id.slot())
-        {
-            listener.set_paused(paused);
-            self.engine.queue(id.slot());
-        }
+        self.engine.set_listener_paused(listener, false);
     }
 
     /// `connect()`: begins to connect and cannot fail on the spot.
@@ -143,8 +132,8 @@ impl<S> Net<S> {
     ///
     /// Reading does not pause by itself above high water: see [`Conn::pause_when_full`].
     pub fn connect(&mut self, to: &Address, session: S) -> ConnId {
-        let Some(slot) = self.engine.table.reserve() else {
-            let id = self.engine.table.id_without_slot();
+        let Some(slot) = self.engine.reserve_slot() else {
+            let id = self.engine.id_without_slot();
             self.unplaced.push_back((id, session));
             return id;
         };
@@ -177,8 +166,7 @@ impl<S> Net<S> {
     /// The time of this turn, which is the same for all its callbacks. Between turns it is the time of the last one, which
     /// may be long ago: a host then takes its own.
     pub fn now(&self) -> Instant {
-        let Common { clock, .. } = &self.engine.common;
-        clock.now().unwrap_or_else(Instant::now)
+        self.engine.now().unwrap_or_else(Instant::now)
     }
 
     /// Calls [`on_timer`](crate::Handler::on_timer) with `tag` once `at` has come; in the next turn if it is past already.
@@ -193,32 +181,26 @@ impl<S> Net<S> {
     /// # }
     /// ```
     pub fn set_timer(&mut self, at: Instant, tag: u64) -> TimerId {
-        self.common().set_timer(at, TimerKind::Handler(tag))
+        self.engine.set_timer(at, TimerKind::Handler(tag))
     }
 
     /// Cancels a timer of [`set_timer`](Self::set_timer) or of [`Conn::set_timeout`]. Returns false if the timer has fired
     /// or was cancelled before.
     pub fn cancel_timer(&mut self, timer: TimerId) -> bool {
-        let Some(kind) = self.common().cancel_timer(timer) else { return false };
-        if let TimerKind::Timeout { slot, index } = kind
-            && let Some(mut entry) = self.engine.entry(slot)
-        {
-            entry.take_timeout(index);
-        }
-        true
+        self.engine.cancel_timer(timer)
     }
 
     /// Makes [`EventLoop::run`](crate::EventLoop::run) return after the present turn and leaves everything as it
     /// is; `run` can be called again.
     pub fn stop(&mut self) {
-        let Common { drain, .. } = self.common();
-        drain.set_stop();
+        self.engine.stop();
     }
 
     /// The orderly end. The clients in the backlog are accepted (but not where the listener is paused, or full), the
     /// listeners close, every connection gets [`on_drain`](crate::Handler::on_drain), the bytes that were sent are delivered,
     /// and every connection that is still open after `grace` is reset. `run` then returns, and
-    /// [`Turn::finished`](crate::Turn::finished) says so. The drain is finished only when every session had its `on_close`.
+    /// [`Turn::finished`](crate::Turn::finished) says so. The drain is finished only when every session had its `on_close` and no
+    /// connection lingers any more.
     ///
     /// An outgoing connection that is not established yet gets its `on_drain` as well, before its `on_open`. A connection
     /// that is made after the drain has begun gets its `on_drain` right after its `on_open`.
@@ -228,20 +210,27 @@ impl<S> Net<S> {
         self.engine.ask_to_drain(grace);
     }
 
+    /// True from the call of [`drain`](Self::drain) until the drain is over. A handler that connects again whenever a
+    /// connection has ended must not do so in a drain, which would never be over.
+    pub fn is_draining(&self) -> bool {
+        self.engine.is_draining()
+    }
+
     /// In [`on_close`](crate::Handler::on_close): true if bytes that were handed to a send of this connection did not reach
-    /// the kernel. Elsewhere it is false.
+    /// the kernel. Elsewhere it is false. Input that was discarded after a close, and an answer that was never handed to a
+    /// send, do not count.
     pub fn undelivered(&self) -> bool {
         self.undelivered
     }
 
     /// The options that the reactor was made with. Values that cannot be meant were put right.
     pub fn options(&self) -> &Options {
-        &self.engine.common.options
+        self.engine.options()
     }
 
     /// The counters of this reactor.
     pub fn stats(&self) -> &Stats {
-        &self.engine.common.stats
+        self.engine.stats()
     }
 }
 
@@ -258,8 +247,7 @@ impl<S> Net<S> {
 
     /// When the first timer is due.
     pub(crate) fn next_timer(&self) -> Option<Instant> {
-        let Engine { common, .. } = &self.engine;
-        common.next_timer()
+        self.engine.next_timer()
     }
 
     pub(crate) fn put_session(&mut self, slot: u32, session: S) {
@@ -276,7 +264,7 @@ impl<S> Net<S> {
 
     /// Frees the room of sessions beyond the slots that are in use.
     pub(crate) fn shrink_sessions(&mut self) {
-        self.sessions.truncate(self.engine.table.slots_end());
+        self.sessions.truncate(self.engine.slots_end());
         self.sessions.shrink_to_fit();
     }
 
@@ -300,42 +288,38 @@ impl<S> Net<S> {
         (session.expect("a connection that is not lingering has a session"), &mut self.engine)
     }
 
-    fn common(&mut self) -> &mut Common {
-        &mut self.engine.common
-    }
-
     fn connection(&self, slot: u32) -> Option<&Connection<Stream>> {
-        self.engine.table.connection(slot)
+        self.engine.connection(slot)
     }
 
     fn connections(&self) -> &[u32] {
-        self.engine.table.connections()
+        self.engine.connections()
     }
 
     fn id(&self, slot: u32) -> ConnId {
-        self.engine.table.id(slot)
+        self.engine.id(slot)
     }
 
     fn is_open(&self, id: ConnId) -> bool {
-        self.engine.table.is_open(id)
+        self.engine.is_open(id)
     }
 
     fn has_session(&self, slot: u32) -> bool {
-        self.engine.table.has_session(slot)
+        self.engine.has_session(slot)
     }
 
-    fn gathered_len(&self, slot: u32) -> usize {
-        self.engine.gathered_len(slot)
+    fn unsent(&self, slot: u32) -> usize {
+        self.engine.unsent(slot)
     }
 
     fn discard_send(&mut self) -> Flow {
-        self.common().count_discarded_send();
+        self.engine.count_discarded_send();
         Flow::Gone
     }
 }
 
 pub(crate) fn no_token() -> io::Error {
-    io::Error::other("no token is left for it")
+    io::Error::other("no token is left for a further source")
 }
 
 impl<S> fmt::Debug for Net<S> {

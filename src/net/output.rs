@@ -7,7 +7,6 @@ use std::{
 };
 
 use crate::{
-    connection::Phase,
     engine::{Engine, Entry},
     flow::Flow,
 };
@@ -31,32 +30,12 @@ impl<'a> Output<'a> {
     /// See [`Conn::send_all`](crate::Conn::send_all).
     #[inline]
     pub fn send_all(&mut self, bytes: &[u8]) -> Flow {
-        if self.entry().gather(bytes) {
-            return Flow::Open;
-        }
-        self.send_now(bytes)
+        self.engine.send_all(self.slot, bytes)
     }
 
     /// See [`Conn::send_shared`](crate::Conn::send_shared).
     pub fn send_shared(&mut self, bytes: &Arc<[u8]>) -> Flow {
         self.send_all(bytes)
-    }
-
-    #[inline(never)]
-    fn send_now(&mut self, bytes: &[u8]) -> Flow {
-        let mut entry = self.entry();
-        let flow = entry.send(bytes);
-        if flow == Flow::Open && !entry.connection.owns_buffers() {
-            return flow;
-        }
-        self.engine.check_memory(self.slot);
-        // The memory budget may have been kept by a reset of this very connection.
-        let is_gone = self.entry().connection.phase() == Phase::Resetting;
-        if !is_gone || flow == Flow::Gone {
-            return flow;
-        }
-        self.engine.common.count_discarded_send();
-        Flow::Gone
     }
 
     /// See [`Conn::write_fmt`](crate::Conn::write_fmt).
@@ -86,9 +65,7 @@ impl<'a> Output<'a> {
 
     /// See [`Conn::queued`](crate::Conn::queued).
     pub fn queued(&self) -> usize {
-        let connection = self.engine.table.connection(self.slot);
-        let queued = connection.map_or(0, |connection| connection.queued());
-        queued + self.engine.gathered_len(self.slot)
+        self.engine.unsent(self.slot)
     }
 
     /// See [`Conn::close`](crate::Conn::close).
@@ -123,6 +100,6 @@ impl io::Write for Output<'_> {
 
 impl fmt::Debug for Output<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Output").field("id", &self.engine.table.id(self.slot)).finish_non_exhaustive()
+        f.debug_struct("Output").field("id", &self.engine.id(self.slot)).finish_non_exhaustive()
     }
 }

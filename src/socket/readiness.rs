@@ -8,16 +8,16 @@ pub(crate) struct Readiness {
     pub(crate) readable: bool,
     pub(crate) writable: bool,
     /// A hang-up or an urgent mark: a `recv` that returns less than it was asked for may then have stopped early.
-    pub(crate) short_reads_lie: bool,
+    pub(crate) short_reads_unreliable: bool,
     /// The socket has an error that should be asked for if neither `recv` nor `send` is going to meet it.
     pub(crate) error: bool,
 }
 
 impl Readiness {
     pub(crate) const READABLE: Self =
-        Self { readable: true, writable: false, short_reads_lie: false, error: false };
+        Self { readable: true, writable: false, short_reads_unreliable: false, error: false };
     pub(crate) const WRITABLE: Self =
-        Self { readable: false, writable: true, short_reads_lie: false, error: false };
+        Self { readable: false, writable: true, short_reads_unreliable: false, error: false };
 }
 
 /// Nearly every event: readiness to read, to write, or both, and nothing else.
@@ -38,7 +38,7 @@ pub(crate) fn unusual(event: &Event) -> Readiness {
     Readiness {
         readable: ended || event.is_readable(),
         writable: ended || event.is_writable(),
-        short_reads_lie: read_closed || event.is_priority(),
+        short_reads_unreliable: read_closed || event.is_priority(),
         error: event.is_error() || (read_closed && write_closed),
     }
 }

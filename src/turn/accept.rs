@@ -4,7 +4,6 @@ use std::{io, time::Duration};
 
 use crate::{
     address::Address,
-    engine::Common,
     handler::{Accepted, Handler},
     id::{ConnId, ListenerId},
     options::WhenFull,
@@ -33,17 +32,17 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
                 return false;
             }
             let is_full = self.engine().is_full(slot);
-            if is_full && self.when_full(slot) == WhenFull::Wait {
+            if is_full && self.engine().when_full(slot) == WhenFull::Wait {
                 self.engine().wait_for_a_close(slot);
                 return false;
             }
             match self.engine().accept(slot) {
                 Accept::Stream(stream, _) if is_full => {
                     drop(stream);
-                    self.stats().refused_full += 1;
+                    self.engine().count_refused_full();
                 }
                 Accept::Stream(stream, peer) => {
-                    let listener = self.engine().table.listener_id(slot);
+                    let listener = self.engine().listener_id(slot);
                     self.admit(listener, stream, peer);
                     if self.is_over_budget() {
                         break;
@@ -68,9 +67,7 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
                 }
             }
         }
-        if self.engine().table.listener_mut(slot).is_some() {
-            self.engine().queue(slot);
-        }
+        self.engine().queue_listener(slot);
         true
     }
 
@@ -82,24 +79,23 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
         peer: Address,
     ) -> Option<ConnId> {
         let engine = self.engine();
-        let slot = engine.table.reserve()?;
+        let slot = engine.reserve_slot()?;
         // Registered before on_accept, so that no session is made for a socket that cannot be served.
         if let Err(error) = stream.register(engine.registry(), engine.token(slot)) {
             engine.refuse(slot, &error);
             return None;
         }
-        let id = engine.table.id(slot);
+        let id = engine.id(slot);
         engine.begin_callback(slot);
         let session = self.handler.on_accept(self.net, &Accepted { id, listener, peer });
         let engine = self.engine();
         engine.end_callback(slot);
         engine.place_accepted(slot, stream, listener);
         let Some(session) = session else {
-            engine.vacate(slot);
-            self.stats().refused_handler += 1;
+            engine.refuse_by_handler(slot);
             return None;
         };
-        self.stats().accepted += 1;
+        engine.count_accepted();
         self.net.put_session(slot, session);
         self.call(slot, |handler, conn| handler.on_open(conn));
         self.tell_of_drain(slot);
@@ -108,11 +104,7 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
     }
 
     fn is_ready(&mut self, slot: u32) -> bool {
-        self.engine().table.listener_mut(slot).is_some_and(|listener| listener.is_ready())
-    }
-
-    fn when_full(&mut self, slot: u32) -> WhenFull {
-        self.engine().table.listener_mut(slot).map_or(WhenFull::Wait, |listener| listener.when_full())
+        !self.is_cut_off() && self.engine().can_accept(slot)
     }
 
     /// Out of descriptors: gives the reserve up, accepts the clients that wait and closes them, so that they know that there
@@ -138,13 +130,8 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
                 Accept::NoDescriptor(_) | Accept::Exhausted(_) => break,
             }
         }
-        let Common { stats, reserve, clock, .. } = &mut engine.common;
-        stats.refused_descriptors += shed;
-        reserve.refill();
-        if shed > 0 {
-            clock.warn_rarely(format_args!("{shed} clients were turned away: {error}"));
-        }
-        if !reserve.is_full() || (shed == 0 && !is_over) {
+        let has_reserve = engine.count_shed(shed, error);
+        if !has_reserve || (shed == 0 && !is_over) {
             self.pause_accepting(slot, error);
         } else if !is_over {
             engine.queue(slot);
@@ -153,12 +140,7 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
 
     /// Accepting goes on when a source closes, or after a while.
     fn pause_accepting(&mut self, slot: u32, error: &io::Error) {
-        let at = self.now + RETRY;
-        let engine = self.engine();
-        let Common { stats, clock, .. } = &mut engine.common;
-        stats.accept_errors += 1;
-        clock.warn_rarely(format_args!("accepting pauses for {} ms: {error}", RETRY.as_millis()));
-        engine.wait_for_a_close(slot);
-        engine.retry_accept_at(slot, at);
+        let until = self.now + RETRY;
+        self.engine().pause_accepting(slot, until, error);
     }
 }

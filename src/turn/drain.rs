@@ -1,15 +1,13 @@
 //! How the whole reactor ends.
 
 use crate::{
-    close::CloseReason,
     connection::Phase,
-    engine::{DrainState, TurnBudget, later},
+    engine::{DrainState, later},
     handler::Handler,
-    id::ConnId,
     socket::readiness::Readiness,
 };
 
-use super::Pass;
+use super::{Pass, TurnBudget};
 
 impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
     /// Begins a drain that was asked for, tells connections of it, or cuts it off when its grace is over.
@@ -27,7 +25,7 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
             }
         }
         while let Some(id) = self.engine().next_untold() {
-            if self.engine().table.is_open(id) {
+            if self.engine().is_open(id) {
                 self.tell_of_drain(id.slot());
                 self.conclude(id.slot());
             }
@@ -39,10 +37,14 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
     /// over. A second `drain` means now, so nothing is accepted or served before.
     #[cold]
     pub(super) fn cut_off_if_asked(&mut self) {
-        if self.engine().drain_state() == DrainState::CutOff {
+        if self.is_cut_off() {
             self.close_listeners();
             self.reset_all();
         }
+    }
+
+    pub(super) fn is_cut_off(&mut self) -> bool {
+        self.engine().drain_state() == DrainState::CutOff
     }
 
     /// The clients in the backlog were promised service by the kernel, so they are accepted, but not more of them than fit
@@ -50,10 +52,8 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
     fn accept_backlogs(&mut self) {
         *self.budget = TurnBudget::unlimited(); // a drain begins once, and as a whole
         let budget = self.net.options().accept_budget;
-        for slot in self.engine().table.listeners().to_vec() {
-            let Some(listener) = self.engine().table.listener_mut(slot) else { continue };
-            listener.set_readable();
-            for _ in 0..=listener.backlog() / budget {
+        for slot in self.engine().listeners() {
+            for _ in 0..=self.engine().try_backlog(slot) / budget {
                 if !self.accept(slot) {
                     break;
                 }
@@ -65,6 +65,9 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
     fn receive_from_newcomers(&mut self, before: u32) {
         let budget = self.net.options().read_budget;
         for slot in self.engine().younger_connections(before) {
+            if self.is_cut_off() {
+                return;
+            }
             let Some(mut entry) = self.engine().entry(slot) else { continue };
             if !entry.is_opening() {
                 entry.set_ready(Readiness::READABLE);
@@ -75,14 +78,14 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
     }
 
     fn close_listeners(&mut self) {
-        for slot in self.engine().table.listeners().to_vec() {
+        for slot in self.engine().listeners() {
             self.engine().vacate(slot);
         }
     }
 
     /// Asks a connection to finish, if a drain is under way and the connection is not ending already.
     pub(super) fn tell_of_drain(&mut self, slot: u32) {
-        if !self.engine().is_draining() {
+        if !matches!(self.engine().drain_state(), DrainState::Draining(_)) {
             return;
         }
         let Some(mut entry) = self.engine().entry(slot) else { return };
@@ -92,22 +95,13 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
         }
     }
 
-    /// The grace is over, or nobody wants to wait for it. Connections that the callbacks make are reset in the next turn.
+    /// Resets every connection. Connections that the callbacks make meanwhile are reset in the next turn.
     fn reset_all(&mut self) {
         let undelivered = self.net.stats().undelivered;
-        let ids: Vec<ConnId> = self.engine().connection_ids();
-        for id in ids {
-            let Some(entry) = self.engine().entry(id.slot()) else { continue };
-            if entry.id() != id {
-                continue;
+        for id in self.engine().connection_ids() {
+            if self.engine().reset_by_drain(id) {
+                self.conclude(id.slot());
             }
-            if entry.connection.phase() == Phase::Lingering {
-                self.engine().vacate(id.slot());
-                continue;
-            }
-            entry.connection.end(CloseReason::Aborted, Phase::Resetting);
-            self.stats().drain_resets += 1;
-            self.conclude(id.slot());
         }
         let undelivered = self.net.stats().undelivered - undelivered;
         if undelivered > 0 {

@@ -1,6 +1,7 @@
 //! A turn of a reactor: every callback to the handler is made here.
 
 mod accept;
+mod budget;
 mod connect;
 mod drain;
 mod finish;
@@ -12,12 +13,13 @@ use std::time::Instant;
 use crate::{
     buffer::Scratch,
     close::CloseReason,
-    engine::{Common, Engine, TurnBudget},
+    engine::Engine,
     handler::Handler,
     net::{Conn, Net, no_token},
     remote::Signals,
-    stats::Stats,
 };
+
+pub(crate) use budget::TurnBudget;
 
 /// Everything that a turn needs. Its methods are the stages of the turn and their steps.
 pub(crate) struct Pass<'t, S, H: ?Sized> {
@@ -36,6 +38,7 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
     /// A source that is queued during the turn waits for the next turn, which does not sleep.
     #[inline]
     pub(crate) fn run(&mut self, signals: &Signals) -> bool {
+        self.net.set_undelivered(false); // an on_close that panicked has left it set
         self.take_signals(signals);
         if self.engine().drain_concerns_turns() {
             self.cut_off_if_asked();
@@ -53,9 +56,6 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
 
     /// Requests from other threads. `stop` and `drain` come first, so that a panic in `on_wake` loses neither of them.
     fn take_signals(&mut self, signals: &Signals) {
-        if !signals.is_set() {
-            return;
-        }
         let Some(asked) = signals.take() else { return };
         if asked.stop {
             self.net.stop();
@@ -74,7 +74,6 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
             let Some((id, session)) = self.net.take_unplaced() else { return };
             let why = CloseReason::ConnectFailed(no_token());
             self.engine().count_close(why.kind(), false);
-            self.net.set_undelivered(false); // a panic in another on_close may have left it set
             self.handler.on_close(self.net, id, session, why);
         }
     }
@@ -90,7 +89,9 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
 
     /// Sends to the connections that other callbacks have sent to.
     fn flush_marked(&mut self) {
-        self.net.engine().flush_marked(self.budget, true);
+        let Self { net, budget, .. } = self;
+        budget.begin_stage();
+        net.engine().flush_marked(|moved| !budget.is_spent(moved), true);
     }
 
     fn free_slots(&mut self) {
@@ -110,11 +111,6 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
     fn call(&mut self, slot: u32, callback: impl FnOnce(&mut H, &mut Conn<'_, S>)) {
         let handler = &mut *self.handler;
         serve::call(self.net, slot, |conn| callback(handler, conn));
-    }
-
-    fn stats(&mut self) -> &mut Stats {
-        let Common { stats, .. } = &mut self.engine().common;
-        stats
     }
 
     #[inline]

@@ -22,7 +22,10 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
                     Received::Data(n) => {
                         let (input, handler) = (&buffer[..n], &mut *self.handler);
                         let mut consumed = 0;
-                        let served = call(self.net, slot, |conn| consumed = handler.on_data(conn, input));
+                        let served = call(self.net, slot, |conn| {
+                            consumed = handler.on_data(conn, input);
+                            check_consumed(consumed, input);
+                        });
                         let is_done =
                             consumed == n && served.is_some_and(|mut entry| entry.finish_quiet_turn());
                         if !is_done {
@@ -206,8 +209,17 @@ where
     H: Handler<Session = S> + ?Sized,
 {
     let mut consumed = 0;
-    call(net, slot, |conn| consumed = handler.on_data(conn, input));
+    call(net, slot, |conn| {
+        consumed = handler.on_data(conn, input);
+        check_consumed(consumed, input);
+    });
     consumed
+}
+
+/// Panics inside the callback, so that the next turn aborts the connection.
+#[inline(always)]
+fn check_consumed(consumed: usize, input: &[u8]) {
+    assert!(consumed <= input.len(), "on_data says that it used more bytes than it was shown");
 }
 
 /// Shows the bytes of `input` behind the first `consumed` for as long as the handler consumes some of them and wants more.
@@ -224,7 +236,6 @@ where
 {
     let mut last = consumed;
     loop {
-        assert!(consumed <= input.len(), "on_data says that it used more bytes than it was shown");
         if consumed == input.len() {
             return (consumed, false);
         }
@@ -235,6 +246,6 @@ where
             return (consumed, false);
         }
         last = show_once(net, handler, slot, &input[consumed..]);
-        consumed = consumed.saturating_add(last);
+        consumed += last;
     }
 }

@@ -13,7 +13,7 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
     /// Fires the timers that were due when the turn began. Timers that their callbacks set wait for the next turn.
     #[inline]
     pub(super) fn fire_timers(&mut self) {
-        if self.engine().common.has_timers() {
+        if self.engine().has_timers() {
             self.fire_all_due();
         }
     }
@@ -21,8 +21,8 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
     #[inline(never)]
     fn fire_all_due(&mut self) {
         let now = self.now;
-        let due = self.engine().common.begin_due(now);
-        while let Some(kind) = self.engine().common.next_due(due) {
+        let due = self.engine().begin_due(now);
+        while let Some(kind) = self.engine().next_due(due) {
             match kind {
                 TimerKind::Handler(tag) => self.handler.on_timer(self.net, tag),
                 TimerKind::Timeout { slot, index } => self.timeout_is_due(slot, index),
@@ -31,7 +31,7 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
                 TimerKind::Deadline(slot) => self.with_entry(slot, |mut entry| entry.deadline_is_due()),
                 TimerKind::Closing(slot) => self.closing_is_due(slot),
                 TimerKind::SendRetry(id) => {
-                    if self.engine().table.is_open(id) {
+                    if self.engine().is_open(id) {
                         self.engine().ready(id.slot(), Readiness::WRITABLE);
                     }
                 }

@@ -1,12 +1,13 @@
 //! The ways to drive a loop. Each way sleeps in the poller of its host until an event or the deadline.
 
+#[cfg(all(unix, not(mio_unsupported_force_poll_poll)))]
+pub mod calloop;
 pub mod guest;
+#[cfg(all(unix, not(mio_unsupported_force_poll_poll)))]
+pub mod nested;
 pub mod own;
-poll_descriptor! {
-    pub mod calloop;
-    pub mod nested;
-    pub mod tokio;
-}
+#[cfg(all(unix, not(mio_unsupported_force_poll_poll)))]
+pub mod tokio;
 
 use tidegate::{EventLoop, Stats};
 

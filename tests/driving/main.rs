@@ -4,40 +4,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-/// Items for hosts that watch the loop's descriptor. The condition is that of `AsFd for EventLoop`.
-macro_rules! poll_descriptor {
-    ($($item:item)*) => {
-        $(
-            #[cfg(all(
-                unix,
-                not(mio_unsupported_force_poll_poll),
-                not(any(
-                    target_os = "aix",
-                    target_os = "espidf",
-                    target_os = "nuttx",
-                    target_os = "haiku",
-                    target_os = "fuchsia",
-                    target_os = "hermit",
-                    target_os = "hurd",
-                    target_os = "nto",
-                    target_os = "vita",
-                    target_os = "cygwin",
-                    target_os = "horizon"
-                )),
-            ))]
-            $item
-        )*
-    };
-}
-
 mod behaviours;
 mod deadlines;
 mod embedding;
 mod hosts;
 mod subject;
-poll_descriptor! {
-    mod edges;
-}
+// A host that watches the descriptor of the loop's poll needs a selector that has one.
+#[cfg(all(unix, not(mio_unsupported_force_poll_poll)))]
+mod edges;
 
 /// One test for each behaviour under each way of driving.
 macro_rules! under_each {
@@ -62,18 +36,17 @@ macro_rules! under_each {
                 as_one_of_two_guests = crate::hosts::guest::ONE_OF_TWO,
             }
         )*
-        poll_descriptor! {
-            mod nested {
-                $(
-                    under_each! { $behaviour:
-                        #[cfg(target_os = "linux")]
-                        in_epoll = crate::hosts::nested::EPOLL,
-                        in_mio = crate::hosts::nested::MIO,
-                        in_calloop = crate::hosts::calloop::CALLOOP,
-                        in_tokio = crate::hosts::tokio::TOKIO,
-                    }
-                )*
-            }
+        #[cfg(all(unix, not(mio_unsupported_force_poll_poll)))]
+        mod nested {
+            $(
+                under_each! { $behaviour:
+                    #[cfg(target_os = "linux")]
+                    in_epoll = crate::hosts::nested::EPOLL,
+                    in_mio = crate::hosts::nested::MIO,
+                    in_calloop = crate::hosts::calloop::CALLOOP,
+                    in_tokio = crate::hosts::tokio::TOKIO,
+                }
+            )*
         }
     };
 }

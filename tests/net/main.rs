@@ -62,6 +62,7 @@ mod drains {
 
 mod handlers {
     mod callbacks;
+    mod cut_short;
     mod overclaims;
     mod panics;
 }

@@ -12,24 +12,8 @@ use crate::support::{
     within,
 };
 
-/// Whether mio's poll is a descriptor: the condition is that of `AsFd for EventLoop`.
-const POLL_IS_A_DESCRIPTOR: bool = cfg!(all(
-    unix,
-    not(mio_unsupported_force_poll_poll),
-    not(any(
-        target_os = "aix",
-        target_os = "espidf",
-        target_os = "nuttx",
-        target_os = "haiku",
-        target_os = "fuchsia",
-        target_os = "hermit",
-        target_os = "hurd",
-        target_os = "nto",
-        target_os = "vita",
-        target_os = "cygwin",
-        target_os = "horizon"
-    )),
-));
+/// Whether mio's poll is a descriptor: the condition is that of `AsFd for EventLoop` on the usual Unixes.
+const POLL_IS_A_DESCRIPTOR: bool = cfg!(all(unix, not(mio_unsupported_force_poll_poll)));
 
 /// Two examples have the loop's descriptor watched by another poller.
 const EXAMPLES: &[&str] = if POLL_IS_A_DESCRIPTOR {

@@ -176,6 +176,14 @@ impl Model {
             }
             Op::TrySend(len) if !self.fin_sent && self.phase() != Phase::Flushing => self.try_send(len),
             Op::Flush => self.bench.flush(),
+            Op::Send(..) | Op::SendGathered(_) | Op::Keep(_) | Op::TrySend(_) => {}
+            _ => self.apply_other(op),
+        }
+    }
+
+    /// The operations that hand over no bytes for sending.
+    fn apply_other(&mut self, op: Op) {
+        match op {
             Op::TakeWritable => {
                 let below = self.bench.connection.queued() < self.bench.limits.low_water;
                 let ready = !self.writable_must_be_ready || !self.script().write_waits;
@@ -224,13 +232,13 @@ impl Model {
             }
             Op::Close => self.bench.connection.close(false),
             Op::Abort => self.bench.connection.end(CloseReason::Aborted, Phase::Resetting),
-            Op::Send(..) | Op::SendGathered(_) | Op::Keep(_) | Op::TrySend(_) => {}
+            _ => unreachable!("`apply` has done it"),
         }
     }
 
     fn note(&mut self, readiness: Readiness) {
         self.readable |= readiness.readable;
-        self.short_reads_tell &= !readiness.short_reads_lie;
+        self.short_reads_tell &= !readiness.short_reads_unreliable;
         self.bench.note(readiness);
     }
 
@@ -345,7 +353,7 @@ impl Model {
         let wants = phase <= Phase::Failing && !self.paused && !(self.full && self.pause_when_full);
         assert_eq!(connection.wants_input(), wants);
         assert_eq!(
-            (connection.has(Flags::READABLE), !connection.has(Flags::SHORT_READS_LIE)),
+            (connection.has(Flags::READABLE), !connection.has(Flags::SHORT_READS_UNRELIABLE)),
             (self.readable, self.short_reads_tell)
         );
 

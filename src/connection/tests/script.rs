@@ -82,7 +82,7 @@ impl Script {
         let news = || self.reads.iter().skip(start).take_while(|step| **step != Step::WouldBlock);
         Readiness {
             readable: true,
-            short_reads_lie: news().any(|step| !matches!(step, Step::Bytes(_) | Step::Interrupted)),
+            short_reads_unreliable: news().any(|step| !matches!(step, Step::Bytes(_) | Step::Interrupted)),
             error: news().any(|step| matches!(step, Step::Error(_))),
             ..Readiness::default()
         }

@@ -245,17 +245,22 @@ fn a_session_without_a_token_has_lost_nothing() {
 
 #[test]
 fn what_a_callback_sends_before_it_aborts_is_undelivered() {
-    let mut witness = Witness::new(|conn, cue| {
-        if let Call::Data(_) = cue {
-            assert_eq!(conn.send_all(b"taken, and gathered"), Flow::Open);
-            conn.abort();
-        }
-    });
-    let mut rehearsal = Rehearsal::new(Options::default());
-    let id = rehearsal.accept(&mut witness).unwrap();
-    rehearsal.receive(&mut witness, id, b"go");
-    assert_eq!(witness.outcomes[&id], lost(CloseKind::Aborted));
-    assert_eq!(rehearsal.sent(id), b"");
+    for closes_first in [false, true] {
+        let mut witness = Witness::new(|conn, cue| {
+            if let Call::Data(_) = cue {
+                assert_eq!(conn.send_all(b"taken, and gathered"), Flow::Open);
+                if closes_first {
+                    conn.close();
+                }
+                conn.abort();
+            }
+        });
+        let mut rehearsal = Rehearsal::new(Options::default());
+        let id = rehearsal.accept(&mut witness).unwrap();
+        rehearsal.receive(&mut witness, id, b"go");
+        assert_eq!(witness.outcomes[&id], lost(CloseKind::Aborted));
+        assert_eq!(rehearsal.sent(id), b"");
+    }
 }
 
 #[test]

@@ -84,6 +84,7 @@ fn a_second_drain_during_on_drain_ends_the_others_at_once() {
     for who in 0..3 {
         assert_eq!(recorder.of(who).last(), Some(&Call::Close(CloseKind::Aborted)));
     }
+    assert_eq!(recorder.count(&Call::Drain), 1, "the others are reset without an on_drain");
     clients.iter_mut().for_each(|client| assert_eq!(read_out(client).1, End::Reset));
     assert_eq!(event_loop.next_deadline(), None);
 }
@@ -299,4 +300,24 @@ fn turn_until_finished(event_loop: &mut EventLoop<u32>, handler: &mut impl Handl
     while !event_loop.turn(handler, Some(end - Instant::now())).unwrap().finished {
         assert!(Instant::now() < end, "it does not end; {:?}", event_loop.net().stats());
     }
+}
+
+#[test]
+fn a_drain_is_told_to_those_who_ask_from_its_request_to_its_end() {
+    let (mut event_loop, at) = listening(Options::default());
+    let mut seen = Vec::new();
+    let mut recorder = Recorder::new(|net, _, _, call| {
+        if let Call::Drain | Call::Close(_) = call {
+            seen.push(net.is_draining());
+        }
+    });
+    let _client = connect_open(&mut event_loop, at, &mut recorder, 1);
+    assert!(!event_loop.net().is_draining());
+    event_loop.net().drain(A_DAY);
+    assert!(event_loop.net().is_draining());
+    event_loop.net().drain(A_DAY);
+    turn_until_finished(&mut event_loop, &mut recorder);
+    assert!(!event_loop.net().is_draining());
+    drop(recorder);
+    assert_eq!(seen, [true]);
 }

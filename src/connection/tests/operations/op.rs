@@ -34,8 +34,8 @@ pub(super) enum Op {
 }
 
 pub(super) fn any_sequence() -> impl Strategy<Value = Vec<Op>> {
-    let note = any::<[bool; 4]>().prop_map(|[readable, writable, short_reads_lie, error]| {
-        Op::Note(Readiness { readable, writable, short_reads_lie, error })
+    let note = any::<[bool; 4]>().prop_map(|[readable, writable, short_reads_unreliable, error]| {
+        Op::Note(Readiness { readable, writable, short_reads_unreliable, error })
     });
     let op = prop_oneof![
         6 => note,

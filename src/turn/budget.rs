@@ -1,9 +1,6 @@
-//! How much a turn may do, and the check that there are turns at all.
+//! How much a turn may do.
 
-use std::{
-    sync::atomic::{AtomicU32, Ordering},
-    time::Instant,
-};
+use std::time::Instant;
 
 /// The time and the bytes that a turn may take. Every stage of a turn serves at least one source, whatever the stages
 /// before it took.
@@ -41,11 +38,6 @@ impl TurnBudget {
         self.limited && self.compare(moved)
     }
 
-    /// The last answer of [`is_spent`](Self::is_spent) in this stage.
-    pub(crate) fn was_spent(&self) -> bool {
-        self.spent
-    }
-
     /// A turn with an end reads the clock after each source, because callbacks can take any time. The cost is small beside
     /// the system calls of a source.
     #[cold]
@@ -53,30 +45,5 @@ impl TurnBudget {
         self.spent =
             self.spent || moved >= self.last_byte || self.end.is_some_and(|end| Instant::now() >= end);
         self.spent
-    }
-}
-
-/// Counts how often the host was told to make a turn and made none: finds a host that never calls `settle`.
-#[derive(Debug, Default)]
-pub(crate) struct Reminders(AtomicU32);
-
-impl Reminders {
-    /// More often than any host asks between two turns, and reached at once by a host that spins.
-    const LIMIT: u32 = 100;
-
-    pub(crate) fn count(&self) {
-        if cfg!(debug_assertions) {
-            let count = self.0.fetch_add(1, Ordering::Relaxed) + 1;
-            assert!(
-                count <= Self::LIMIT,
-                "there is work, the poll did not sleep for it, and nobody calls `settle`"
-            );
-        }
-    }
-
-    pub(crate) fn reset(&mut self) {
-        if cfg!(debug_assertions) {
-            *self.0.get_mut() = 0;
-        }
     }
 }

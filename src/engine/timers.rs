@@ -17,7 +17,7 @@ use crate::id::TimerId;
 
 /// All timers of a reactor. `K` describes the action of a timer when it fires.
 #[derive(Debug)]
-pub(crate) struct Timers<K> {
+pub(super) struct Timers<K> {
     heap: Vec<Node>,
     /// The position in `heap` and the action of each timer. A `TimerId` names a slot of this table, because slots do not
     /// move.
@@ -41,13 +41,13 @@ pub(crate) struct DuePass {
 
 impl<K> Timers<K> {
     /// `base` is the earliest time: an earlier time that is passed in later counts as `base`.
-    pub(crate) fn new(base: Instant) -> Self {
+    pub(super) fn new(base: Instant) -> Self {
         Self { heap: Vec::new(), slots: Slab::new(), sequence: 0, base, floor: 0, vacated: 0 }
     }
 
     /// Sets a timer. A deadline in the past counts as the time of the latest pass, so the timer fires after the timers that
     /// this pass has left.
-    pub(crate) fn insert(&mut self, at: Instant, what: K) -> TimerId {
+    pub(super) fn insert(&mut self, at: Instant, what: K) -> TimerId {
         let (due, sequence) = self.order(at);
         // The low half of the sequence is enough to tell the timers of one slot apart.
         let generation = NonZeroU32::new(sequence as u32).unwrap_or(NonZeroU32::MAX);
@@ -60,12 +60,12 @@ impl<K> Timers<K> {
     }
 
     /// Removes a timer before it fires. Returns `None` if the timer fired or was cancelled before.
-    pub(crate) fn cancel(&mut self, id: TimerId) -> Option<K> {
+    pub(super) fn cancel(&mut self, id: TimerId) -> Option<K> {
         self.position(id).map(|position| self.remove(position))
     }
 
     /// Gives a timer another deadline. The timer counts as set now, but keeps its id. Returns false if the timer is gone.
-    pub(crate) fn move_to(&mut self, id: TimerId, at: Instant) -> bool {
+    pub(super) fn move_to(&mut self, id: TimerId, at: Instant) -> bool {
         let Some(position) = self.position(id) else { return false };
         let (due, sequence) = self.order(at);
         let timer = &mut self.heap[position];
@@ -75,13 +75,13 @@ impl<K> Timers<K> {
     }
 
     /// The description of a timer, to be changed in place; `None` if the timer fired or was cancelled before.
-    pub(crate) fn get_mut(&mut self, id: TimerId) -> Option<&mut K> {
+    pub(super) fn get_mut(&mut self, id: TimerId) -> Option<&mut K> {
         let slot = self.slots.get_mut(id.slot() as usize)?;
         (slot.generation == id.generation()).then_some(&mut slot.what)
     }
 
     /// Begins a pass: see [`pop_due`](Self::pop_due).
-    pub(crate) fn begin(&mut self, now: Instant) -> DuePass {
+    pub(super) fn begin(&mut self, now: Instant) -> DuePass {
         let now = self.nanoseconds(now);
         self.floor = now;
         DuePass { now, before: self.sequence }
@@ -91,7 +91,7 @@ impl<K> Timers<K> {
     ///
     /// A timer that is set or moved after the pass began waits for the next pass, even if it is due: a timer that always
     /// sets itself again in the past fires once a pass, and can neither hold the loop nor fire before the others.
-    pub(crate) fn pop_due(&mut self, pass: DuePass) -> Option<(TimerId, K)> {
+    pub(super) fn pop_due(&mut self, pass: DuePass) -> Option<K> {
         // Only the first timer has to be compared. A timer that was set during the pass is due at the pass's `now` or later,
         // and has a higher sequence; so all timers that this pass may fire stand before it.
         let first = self.heap.first()?;
@@ -99,22 +99,21 @@ impl<K> Timers<K> {
         if !fires {
             return None;
         }
-        let id = TimerId::new(first.slot, self.slots[first.slot as usize].generation);
-        Some((id, self.remove(0)))
+        Some(self.remove(0))
     }
 
     /// The deadline of the first timer; it may be in the past.
-    pub(crate) fn next(&self) -> Option<Instant> {
+    pub(super) fn next(&self) -> Option<Instant> {
         // A deadline that the clock cannot reach counts as never.
         self.base.checked_add(Duration::from_nanos(self.heap.first()?.due))
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.heap.is_empty()
     }
 
     #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.heap.len()
     }
 }
@@ -241,7 +240,7 @@ mod tests {
     /// All that one pass fires.
     fn fire<K>(timers: &mut Timers<K>, now: Instant) -> Vec<K> {
         let pass = timers.begin(now);
-        std::iter::from_fn(|| timers.pop_due(pass)).map(|(_, what)| what).collect()
+        std::iter::from_fn(|| timers.pop_due(pass)).collect()
     }
 
     #[test]
@@ -277,7 +276,7 @@ mod tests {
         let (base, mut timers) = fresh();
         let old = timers.insert(base, "old");
         let pass = timers.begin(base);
-        assert_eq!(timers.pop_due(pass), Some((old, "old")));
+        assert_eq!(timers.pop_due(pass), Some("old"));
         let new = timers.insert(base, "new");
         assert_eq!(old.slot(), new.slot(), "this test is about a reused slot");
         assert_eq!((timers.cancel(old), timers.move_to(old, base)), (None, false));
@@ -291,7 +290,7 @@ mod tests {
         let [_, _, moved] = ["again", "a", "moved"].map(|name| timers.insert(base, name));
         let mut fired = Vec::new();
         let pass = timers.begin(now);
-        while let Some((_, name)) = timers.pop_due(pass) {
+        while let Some(name) = timers.pop_due(pass) {
             fired.push(name);
             if name == "again" {
                 timers.insert(base, name);
@@ -302,7 +301,7 @@ mod tests {
         assert!(timers.next() <= Some(now), "the rest is due at once");
         // A pass that is cut short after one timer: the one that comes again does not always come first.
         let pass = timers.begin(now);
-        assert_eq!(timers.pop_due(pass).map(|(_, name)| name), Some("again"));
+        assert_eq!(timers.pop_due(pass), Some("again"));
         timers.insert(base, "again");
         assert_eq!(fire(&mut timers, now), ["moved", "again"]);
     }
