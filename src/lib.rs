@@ -83,6 +83,7 @@ mod engine;
 mod event_loop;
 mod flow;
 pub mod framing;
+pub mod guide;
 mod handler;
 mod id;
 mod net;
