@@ -27,3 +27,5 @@
 //! | [`benchmark`] | the benchmark, its results, and the tools that show where the time goes |
 
 pub mod request_response;
+pub mod broadcast;
+pub mod proxy;
