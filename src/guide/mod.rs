@@ -29,3 +29,5 @@
 pub mod request_response;
 pub mod broadcast;
 pub mod proxy;
+pub mod threads;
+pub mod connecting;
