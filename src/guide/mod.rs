@@ -31,3 +31,6 @@ pub mod broadcast;
 pub mod proxy;
 pub mod threads;
 pub mod connecting;
+pub mod stopping;
+pub mod restarting;
+pub mod rehearsing;
