@@ -34,3 +34,6 @@ pub mod connecting;
 pub mod stopping;
 pub mod restarting;
 pub mod rehearsing;
+pub mod rules;
+pub mod socket_calls;
+pub mod benchmark;
