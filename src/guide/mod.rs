@@ -26,14 +26,14 @@
 //! | [`socket_calls`] | the place of each socket call in the interface and in the source |
 //! | [`benchmark`] | the benchmark, its results, and the tools that show where the time goes |
 
-pub mod request_response;
+pub mod benchmark;
 pub mod broadcast;
-pub mod proxy;
-pub mod threads;
 pub mod connecting;
-pub mod stopping;
-pub mod restarting;
+pub mod proxy;
 pub mod rehearsing;
+pub mod request_response;
+pub mod restarting;
 pub mod rules;
 pub mod socket_calls;
-pub mod benchmark;
+pub mod stopping;
+pub mod threads;

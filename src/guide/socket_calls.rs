@@ -13,8 +13,8 @@
 //! | `close()` | [`Conn::close`](crate::Conn::close) (flush, then end) or [`Conn::abort`](crate::Conn::abort) (reset) | `src/turn/finish.rs` decides when; `src/engine/placing.rs` drops the socket |
 //! | `epoll_wait()`, `kevent()` | [`EventLoop::run`](crate::EventLoop::run), [`EventLoop::turn`](crate::EventLoop::turn) | `src/event_loop.rs` |
 //!
-//! The module [`blocking`](crate::blocking) makes all these calls once more, with blocking sockets and one explicit loop
-//! around each partial `send` and `recv`.
+//! The module [`blocking`](crate::blocking) makes all of these calls but the last, with blocking sockets and one explicit
+//! loop around each partial `send` and `recv`.
 //!
 //! # The way of a message
 //!
