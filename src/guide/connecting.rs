@@ -12,9 +12,9 @@
 //! * A **new attempt** is a timer: `on_close` calls [`Net::set_timer`](crate::Net::set_timer), and
 //!   [`on_timer`](crate::Handler::on_timer) connects again. Without the pause between attempts, a backend that refuses at
 //!   once would keep the loop busy.
-//! * **In a drain** there is no new attempt. A drain is over when all sessions are gone, so a handler that connects again
-//!   and again would hold it up until the grace is over. [`Net::is_draining`](crate::Net::is_draining) is true from the call
-//!   of [`drain`](crate::Net::drain) on.
+//! * **In a drain** there is no new attempt. A drain waits until all sessions are gone, and each attempt adds a session.
+//!   [`Net::is_draining`](crate::Net::is_draining) is true from the call of [`drain`](crate::Net::drain) until the drain is
+//!   over. A timer that has not fired yet does not hold up a drain.
 //!
 //! ```
 //! use std::{

@@ -24,11 +24,13 @@
 //! |---|---|
 //! | [`rules`] | the rules of partial I/O that the crate keeps |
 //! | [`socket_calls`] | the place of each socket call in the interface and in the source |
+//! | [`platforms`] | the platforms, and the rules that differ between them |
 //! | [`benchmark`] | the benchmark, its results, and the tools that show where the time goes |
 
 pub mod benchmark;
 pub mod broadcast;
 pub mod connecting;
+pub mod platforms;
 pub mod proxy;
 pub mod rehearsing;
 pub mod request_response;

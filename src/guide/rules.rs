@@ -36,13 +36,20 @@
 //!     the connection then goes on until it is idle, and is closed: nothing is unsent, no input waits, no `on_writable` is
 //!     still to come, the handler has not paused reading, and no byte has moved for [`drain_quiet`] (250 ms). So requests in
 //!     the kernel's buffers are answered, and streams that move are finished. An incomplete message does not count as
-//!     waiting input once its peer has ended. The default does not know which answers are still
-//!     owed: a connection that waits longer than `drain_quiet` for a backend, a timer or a thread looks idle. Such a handler
-//!     pauses reading while it owes an answer, or has an `on_drain` of its own; in a proxy that is an empty one, which lets
-//!     both ends decide. Connections that are still open when the grace is over are reset, so that no peer mistakes a
-//!     truncated stream for a complete one. A second drain resets at once.
+//!     waiting input once its peer has ended. The default does not know which answers are still owed: a connection that
+//!     waits longer than `drain_quiet` for a backend, a timer or a thread looks idle. Such a handler pauses reading while it
+//!     owes an answer, or has an `on_drain` of its own; in a proxy that is an empty one, which lets both ends decide.
+//!     Connections that are still open when the grace is over are reset, so that no peer mistakes a truncated stream for a
+//!     complete one. A second drain resets at once.
 //! 11. **A panic in a callback** passes through the turn to the host. If the host catches the panic and goes on, the next turn
 //!     aborts the connection whose callback panicked, because bytes may be missing there; all other connections go on.
+//!
+//! # When descriptors run out
+//!
+//! When the process or the system has no descriptor left, clients in the backlog would wait without an end, and no event
+//! would tell of them again. The reactor therefore keeps a reserve descriptor, and uses it to accept and close the clients
+//! that wait, so that they notice. Accepting goes on by itself when there are descriptors again.
+//! [`Stats::refused_descriptors`](crate::Stats::refused_descriptors) counts these clients.
 //!
 //! [`on_data`]: crate::Handler::on_data
 //! [`on_writable`]: crate::Handler::on_writable
