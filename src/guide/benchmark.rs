@@ -22,16 +22,16 @@
 //! | this crate compared with | bare mio loop | blocking, a thread each | tokio |
 //! |---|---|---|---|
 //! | server CPU for a message of 64 bytes, 1 connection | 1.02 (1.01–1.03) | 1.00 | 0.99 |
-//! | the same, 10, 50, 100 and 1 000 connections | 1.00 (0.99–1.01) | 0.54 to 0.68 | 0.97 to 1.01 |
-//! | the same, 10 000 connections | 1.00 (0.90–1.02) | 0.67 | 0.97 |
+//! | server CPU for a message of 64 bytes, 10 to 1 000 connections | 1.00 (0.99–1.01) | 0.54 to 0.68 | 0.97 to 1.01 |
+//! | server CPU for a message of 64 bytes, 10 000 connections | 1.00 (0.90–1.02) | 0.67 | 0.97 |
 //! | 64 bytes, 16 messages in flight, 1 to 1 000 connections | 0.98 to 1.00 | 0.48 to 1.06 | 0.97 to 0.99 |
 //! | 16 KiB, 1 to 1 000 connections | 1.00 to 1.02 | 0.25 to 0.43 | 0.45 to 0.74 |
 //! | server CPU for a GiB of a stream both ways, 1 connection | 0.98 to 1.06 from run to run | 0.17 | 0.29 |
-//! | the same, 16 connections | 1.01 (0.98–1.03) | 0.15 | 0.22 |
+//! | server CPU for a GiB of a stream both ways, 16 connections | 1.01 (0.98–1.03) | 0.15 | 0.22 |
 //! | memory of an idle connection, in bytes | 115 to 54 | 115 to 14 000 | 115 to 9 000 |
 //!
 //! The first column shows the cost of the layers of this crate: limits, timers, callbacks and fairness. For streams, the
-//! bare loop is the better one of two, with 64 and with 256 KiB of buffer.
+//! comparison is with the better of two bare loops, with 64 and with 256 KiB of buffer.
 //!
 //! The rows with 16 KiB and with streams show the size of the buffer as much as the loop: textbooks have 4 KiB, and tokio's
 //! usual buffer has 8 KiB. The thread version with a buffer of 256 KiB, as in this crate, shows the loop alone: with messages

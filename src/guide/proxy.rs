@@ -1,6 +1,6 @@
 //! Recipe: a proxy, which passes bytes between a client and a backend.
 //!
-//! The two connections of a pair know each other by their ids: the session of each connection is the id of the other one.
+//! The two connections of a pair know each other by their ids: the session of each connection is the id of the other connection.
 //! [`Accepted::id`](crate::Accepted::id) is the id that the client's connection will have, so `on_accept` can connect to
 //! the backend and give both ids away.
 //!
@@ -33,7 +33,7 @@
 //!         if conn.net().send_all(other, input) == Flow::Full {
 //!             conn.pause_reading(); // until the other connection has room again
 //!         }
-//!         input.len() // `Full` has taken the bytes; at `Gone`, the `on_close` of the other connection ends this one
+//!         input.len() // `Full` has taken the bytes; at `Gone`, the `on_close` of the other connection ends this connection
 //!     }
 //!
 //!     fn on_writable(&mut self, conn: &mut Conn<'_, ConnId>) {
@@ -92,7 +92,7 @@
 //! * **`pause_when_full(false)`.** With the pause on, a client that does not read its answers would not be read either. A
 //!   client that sends all of an upload before it reads would then stop for ever once its answers fill the outbox, although
 //!   the backend still takes the upload. With the pause off, a direction waits only for its own receiver. The pause is on at
-//!   first for accepted connections and off for outgoing ones; the handler switches the pause off for both, so that nothing
+//!   first for accepted connections and off for outgoing connections; the handler switches the pause off for both, so that nothing
 //!   depends on how a connection was made.
 //! * **Bytes before the connection is open.** A client may send while the backend is still being connected to. Those bytes
 //!   wait in the outbox of the outgoing connection, under the same limits.
@@ -100,7 +100,7 @@
 //!   itself with [`CloseReason::Eof`](crate::CloseReason::Eof), once all of its bytes are sent, so a clean end leaves nothing to
 //!   do. A call of [`close`](crate::Conn::close) for the other connection would set a limit for a slow client:
 //!   [`close_timeout`](crate::Options::close_timeout) (30 s). A proxy that itself calls `close` for one connection of a
-//!   pair has to close the other one too. At every other reason, a reset, a failed connect, or a limit,
+//!   pair has to close the other connection too. At every other reason, a reset, a failed connect, or a limit,
 //!   the handler aborts the other connection, so that neither side mistakes a part of a stream for the whole stream.
 //! * **Time.** Nothing above ends a client that takes no byte. [`Options::idle_timeout`](crate::Options::idle_timeout) does;
 //!   its time does not run for a connection that the handler has paused, but it runs for the connection that is full. The

@@ -13,13 +13,13 @@
 //! The old process and the new process have descriptors of one listening socket. The socket has one backlog, which lives
 //! for as long as one of the descriptors is open. The restart has four steps:
 //!
-//! 1. The old process starts the new one and gives it a copy of the listener, here as the standard input.
+//! 1. The old process starts the new process with a copy of the listener, here as its standard input.
 //! 2. The new process adopts the listener, and says that it serves.
 //! 3. The old process drains: it serves the clients that it has accepted, and closes its own descriptor of the listener.
 //! 4. The old process ends when its last connection has ended, or when the grace is over.
 //!
 //! Between steps 2 and 3 both processes accept, and each client is served by one of them. If the new process does not start,
-//! the old one goes on. Connections do not move to the new process: they end in the old one.
+//! the old process goes on. Connections do not move to the new process: they end in the old process.
 //!
 //! ```no_run
 //! # #[cfg(unix)]
