@@ -1,4 +1,5 @@
-//! How a loop that a program already has drives the reactor. This module has no code, only documentation for hosts.
+//! How a loop that a program already has drives the reactor. This module has no code, only documentation for hosts. The
+//! [`guide`](crate::guide) has recipes for handlers.
 //!
 //! # The four ways
 //!
@@ -149,12 +150,12 @@
 //! [`Net::adopt_listener`](crate::Net::adopt_listener) and [`Net::adopt_stream`](crate::Net::adopt_stream) take over sockets of
 //! the standard library. Under systemd's socket activation the listeners are descriptors from 3 on, which the crate
 //! `listenfd` turns into a `std::net::TcpListener` without `unsafe`. A socket that cannot be taken over comes back in
-//! [`Refused`](crate::Refused), as it was before.
+//! [`Refused`](crate::Refused), as it was before. The page [`restarting`](crate::guide::restarting) of the guide has a program.
 //!
 //! # Traps
 //!
 //! * A callback that blocks stops the whole host. Long work goes to another thread, together with the
-//!   [`ConnId`](crate::ConnId), and the answer comes back through a channel: [`Remote::wake`](crate::Remote::wake) has an example.
+//!   [`ConnId`](crate::ConnId), and the answer comes back through a channel: see [`guide::threads`](crate::guide::threads).
 //! * A panic in a callback passes through the turn to the host. A host that catches it may go on: the next turn aborts the
 //!   connection whose callback panicked, and all other connections go on. [`Handler`](crate::Handler) says more.
 //! * [`Net::now`](crate::Net::now) is the time of the turn. Between turns it is the time of the last turn, so a host counts

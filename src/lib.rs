@@ -30,6 +30,9 @@
 //! }
 //! ```
 //!
+//! The [`guide`] has recipes: requests and responses, a broadcast, a proxy, work on threads, new attempts to connect, an
+//! orderly end, a restart without a gap, and tests without sockets. It also has the rules that the crate keeps.
+//!
 //! # Contents
 //!
 //! * [`Handler`] is the trait that a program implements: two methods are required, the others have defaults.
@@ -39,8 +42,8 @@
 //! * [`ConnId`] names a connection for as long as the program likes, in other threads too. [`Net::conn`] finds the
 //!   connection again, and [`Net::for_each`] reaches all of them, the connection of the present callback included.
 //! * [`EventLoop`] owns a [`mio::Poll`] and runs; [`Reactor`] does the same work for a program that has a poll
-//!   already. [`Remote`] reaches a loop or a reactor from another thread; [`Remote::wake`] has an example of work that
-//!   another thread does.
+//!   already. [`Remote`] reaches a loop or a reactor from another thread; [`guide::threads`] has programs in which
+//!   other threads work.
 //! * [`embedding`] says how a loop that a program already has drives the reactor. [`Net::adopt_listener`] and
 //!   [`Net::adopt_stream`] take over sockets that the program made, or give them back ([`Refused`]).
 //! * [`Options`] holds the limits, [`Stats`] the counters. [`CloseReason`] says why a connection ended.
@@ -83,6 +86,7 @@ mod engine;
 mod event_loop;
 mod flow;
 pub mod framing;
+pub mod guide;
 mod handler;
 mod id;
 mod net;

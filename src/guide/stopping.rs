@@ -1,0 +1,62 @@
+//! Recipe: an orderly end at SIGTERM or Ctrl-C.
+//!
+//! The crate handles no signals. Another crate calls a closure when a signal comes, and the closure asks the loop for a
+//! drain by a [`Remote`](crate::Remote). [`Net::drain`](crate::Net::drain) accepts the clients in the backlog, closes the
+//! listeners, and asks each connection to finish. [`EventLoop::run`](crate::EventLoop::run) returns when all connections have
+//! ended, and at the latest when the grace is over. A second drain resets everything at once.
+//!
+//! ```no_run
+//! use std::{error::Error, time::Duration};
+//! use tidegate::{Accepted, CloseReason, Conn, ConnId, EventLoop, Handler, Net, Options};
+//!
+//! /// How long clients may take, after a signal, to get their answers.
+//! const GRACE: Duration = Duration::from_secs(5);
+//!
+//! struct Echo;
+//!
+//! impl Handler for Echo {
+//!     type Session = ();
+//!
+//!     fn on_accept(&mut self, _net: &mut Net, _from: &Accepted) -> Option<()> {
+//!         Some(())
+//!     }
+//!
+//!     fn on_data(&mut self, conn: &mut Conn<'_>, input: &[u8]) -> usize {
+//!         conn.send_all(input);
+//!         input.len()
+//!     }
+//!
+//!     fn on_close(&mut self, net: &mut Net, id: ConnId, _session: (), why: CloseReason) {
+//!         if net.undelivered() {
+//!             eprintln!("{id:?} has not got all of its bytes: {why:?}");
+//!         }
+//!     }
+//! }
+//!
+//! fn main() -> Result<(), Box<dyn Error>> {
+//!     let mut server = EventLoop::new(Options::default())?;
+//!     let listener = server.net().listen("127.0.0.1:7007")?;
+//!
+//!     // ctrlc = { version = "3", features = ["termination"] }: with the feature, the closure is also called at SIGTERM.
+//!     let remote = server.remote();
+//!     ctrlc::set_handler(move || remote.drain(GRACE))?;
+//!
+//!     println!("listening on {}", server.net().local_address(listener)?);
+//!     server.run(&mut Echo)?;
+//!     println!("{}", server.net().stats());
+//!     Ok(())
+//! }
+//! ```
+//!
+//! * **The end of a connection in a drain** is decided by [`on_drain`](crate::Handler::on_drain). The default closes the
+//!   connection when it is idle: nothing is unsent, no input waits, no `on_writable` is owed, the handler has not paused
+//!   reading, and no byte has moved for [`drain_quiet`](crate::Options::drain_quiet) (250 ms). A connection that waits for a
+//!   backend, a timer or a thread looks idle; the pages [`threads`](super::threads) and [`proxy`](super::proxy) say what
+//!   such handlers do. A protocol that knows when a connection is done may call [`close`](crate::Conn::close) earlier.
+//! * **A client that goes on sending** is never idle, and is reset when the grace is over. No client takes a truncated
+//!   stream for a complete one, because a cut always shows as a reset.
+//! * **The grace** should be shorter than the time that a service manager leaves between SIGTERM and SIGKILL.
+//! * **Losses.** [`Net::undelivered`](crate::Net::undelivered) tells in `on_close` whether bytes of this connection did not
+//!   reach the kernel, and [`Stats::undelivered`](crate::Stats::undelivered) counts such connections.
+//! * **A stop without an end** is [`Net::stop`](crate::Net::stop): `run` returns after the present turn, and all connections
+//!   stay. Dropping the loop closes them, without a callback.
