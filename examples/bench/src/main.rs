@@ -1,6 +1,6 @@
 //! The benchmark: what the event loop buys against blocking servers, and what this crate costs above bare mio.
 //!
-//! `cargo run --release --example bench` takes about six minutes, with `-- --quick` half a minute.
+//! `cargo run --release -p bench` takes about six minutes, with `-- --quick` half a minute.
 
 use std::fs;
 use std::io::{self, Write};
@@ -13,24 +13,23 @@ use clap::Parser;
 use args::Args;
 use results::Results;
 
-// Visible for the test that runs their unit tests: tests/bench_units.rs.
-pub(crate) mod args;
-pub(crate) mod child;
-pub(crate) mod columns;
+mod args;
+mod child;
+mod columns;
 #[cfg(test)]
-pub(crate) mod fixture;
-pub(crate) mod group;
-pub(crate) mod load;
-pub(crate) mod measure;
-pub(crate) mod plan;
-pub(crate) mod report;
-pub(crate) mod results;
-pub(crate) mod run;
-pub(crate) mod servers;
-pub(crate) mod statistics;
-pub(crate) mod system;
-pub(crate) mod table;
-pub(crate) mod usage;
+mod fixture;
+mod group;
+mod load;
+mod measure;
+mod plan;
+mod report;
+mod results;
+mod run;
+mod servers;
+mod statistics;
+mod system;
+mod table;
+mod usage;
 
 fn main() -> ExitCode {
     let args = Args::parse();

@@ -1,19 +1,14 @@
 //! The benchmark runs, checks what comes back, and writes what it found. How fast anything was is no matter here.
 
-mod common;
+#[cfg(unix)]
+mod other_programs;
+mod support;
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Output;
 
-use common::programs::{example, finish, line};
 use serde_json::Value;
-
-fn bench(arguments: &[&str]) -> Output {
-    let mut command = example("bench");
-    command.args(arguments);
-    finish(command)
-}
+use support::{bench, line};
 
 /// A file of this test's own.
 fn file(name: &str) -> PathBuf {
@@ -191,7 +186,3 @@ fn a_file_that_cannot_be_written_is_told_first() {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(line(&output).starts_with("bench: cannot write no such folder/results.json: "), "{output:?}");
 }
-
-#[cfg(unix)]
-#[path = "bench/other_programs.rs"]
-mod other_programs;

@@ -3,7 +3,7 @@
 use crate::results::{Kind, Latency, Outcome, Ratio, Ratios, Results, Spread, Summary, Workload};
 
 /// Ours, which both emphasise.
-pub const OURS: &str = env!("CARGO_PKG_NAME");
+pub const OURS: &str = "tidegate";
 
 /// Where there is no figure.
 pub const NONE: &str = "–";
@@ -293,7 +293,7 @@ pub fn errors<'a>(workloads: &[&'a Workload]) -> Vec<(&'a Workload, &'a Outcome,
 
 /// The command that does it again.
 pub fn command(results: &Results) -> String {
-    let mut command = "cargo run --release --example bench".to_owned();
+    let mut command = "cargo run --release -p bench".to_owned();
     if !results.arguments.is_empty() {
         command.push_str(" --");
     }
@@ -368,11 +368,11 @@ mod tests {
     #[test]
     fn the_command_is_quoted_for_a_shell() {
         let mut results = crate::fixture::empty();
-        assert_eq!(command(&results), "cargo run --release --example bench");
+        assert_eq!(command(&results), "cargo run --release -p bench");
         results.arguments = ["--servers", "a,b", "--exec", "it's {port}", ""].map(str::to_owned).into();
         assert_eq!(
             command(&results),
-            r"cargo run --release --example bench -- --servers a,b --exec 'it'\''s {port}' ''"
+            r"cargo run --release -p bench -- --servers a,b --exec 'it'\''s {port}' ''"
         );
     }
 }

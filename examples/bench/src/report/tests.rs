@@ -93,7 +93,7 @@ fn a_full_run_makes_a_whole_page() {
     }
     assert!(page.contains("Some Processor 9 9950X") && page.contains("6.12.48-generic"));
     assert!(page.contains("2025-11-24 21:33 UTC"));
-    assert!(page.contains("<code>cargo run --release --example bench -- --html report.html</code>"));
+    assert!(page.contains("<code>cargo run --release -p bench -- --html report.html</code>"));
     assert!(page.contains("it serves one client at a time"));
 }
 
