@@ -99,6 +99,11 @@
 //! let mut asker = Asker { server: at.into(), pause: FIRST_PAUSE, greeting: None };
 //! let mut event_loop = EventLoop::new(Options::default())?;
 //! asker.connect(event_loop.net(), Instant::now()); // outside of a turn, `Net::now` is the time of the last turn
+//! # let bound = event_loop.remote(); // a failure must not run for ever
+//! # thread::spawn(move || {
+//! #     thread::sleep(Duration::from_secs(60));
+//! #     bound.drain(Duration::ZERO);
+//! # });
 //! event_loop.run(&mut asker)?;
 //! drop(event_loop);
 //! assert_eq!(asker.greeting.as_deref(), Some(&b"good tide"[..]));

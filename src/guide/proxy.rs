@@ -78,6 +78,11 @@
 //!     client.read_to_end(&mut answer)?;
 //!     std::io::Result::Ok(answer.len())
 //! });
+//! # let bound = event_loop.remote(); // a failure must not run for ever
+//! # thread::spawn(move || {
+//! #     thread::sleep(Duration::from_secs(60));
+//! #     bound.drain(Duration::ZERO);
+//! # });
 //! event_loop.run(&mut Proxy { backend: at.into() })?; // until the drain has ended
 //! assert_eq!(client.join().unwrap()?, 10_000_000);
 //! backend.join().unwrap()?;

@@ -151,6 +151,11 @@
 //!     client.read_to_end(&mut received)?;
 //!     std::io::Result::Ok(received)
 //! });
+//! # let bound = event_loop.remote(); // a failure must not run for ever
+//! # thread::spawn(move || {
+//! #     thread::sleep(Duration::from_secs(60));
+//! #     bound.drain(Duration::ZERO);
+//! # });
 //! event_loop.run(&mut Server { jobs, answers })?;
 //! assert!(reader.join().unwrap()? == b"TIDE\n".repeat(1000)); // one answer for each line
 //! # Ok(())
