@@ -146,7 +146,7 @@ fn sends_of_every_size_keep_their_order() {
 }
 
 #[test]
-fn try_send_says_how_much_the_kernel_took() {
+fn try_send_returns_how_many_bytes_the_kernel_took() {
     let (tell, _told) = mpsc::channel();
     let (blocked, is_blocked) = mpsc::channel();
     let message = pattern(12 << 20, 6);
