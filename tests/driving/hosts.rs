@@ -1,4 +1,4 @@
-//! The ways of driving. Each sleeps in its host's poller until an event or the deadline, and nowhere spins.
+//! The ways of driving a loop. Each host sleeps in its poller until an event or the deadline, and does not spin.
 
 pub mod guest;
 pub mod own;
@@ -12,7 +12,7 @@ use tidegate::{EventLoop, Stats};
 
 use crate::subject::Job;
 
-/// The loop that a nested driver wraps.
+/// Makes the loop of a driver that owns an `EventLoop`.
 fn event_loop(job: &Job) -> EventLoop {
     let mut event_loop = EventLoop::new(job.options.clone()).unwrap();
     let remote = event_loop.remote();

@@ -1,9 +1,10 @@
-//! The same behaviour, whoever drives: the own loop, turns, a host's poll, or a poller that watches the descriptor.
+//! The loop behaves in the same way under every driver: its own `run`, turns, the poll of a host, or a poller that watches
+//! its descriptor.
 
 #[path = "../support/mod.rs"]
 mod support;
 
-/// Items for hosts that watch the loop's descriptor. The condition is that of `AsFd for EventLoop`.
+/// Items for hosts that watch the descriptor of the loop. The condition is that of `AsFd for EventLoop`.
 macro_rules! poll_descriptor {
     ($($item:item)*) => {
         $(
@@ -38,7 +39,7 @@ poll_descriptor! {
     mod edges;
 }
 
-/// One test for each behaviour under each way of driving.
+/// Makes one test for each behaviour under each driver.
 macro_rules! under_each {
     ($behaviour:ident: $($(#[$where:meta])* $name:ident = $driver:path,)*) => {
         mod $behaviour {

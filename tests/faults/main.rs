@@ -1,4 +1,4 @@
-//! Errors that the system gives rarely: injected by strace(1), or by a limit on descriptors. Linux has both.
+//! Tests with rare errors of system calls, which strace(1) injects or a limit on descriptors causes. Only Linux has both.
 #![cfg(target_os = "linux")]
 
 #[path = "../support/mod.rs"]
