@@ -1,4 +1,4 @@
-//! What an echo server owes its clients.
+//! Tests of an echo server with one client.
 
 use tidegate::Options;
 
