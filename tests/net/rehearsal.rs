@@ -135,7 +135,7 @@ fn a_reset_of_a_connection_that_is_not_being_read_waits_for_the_resume() {
 }
 
 #[test]
-fn a_reset_between_messages_is_told_once() {
+fn a_reset_between_messages_is_closed_once() {
     let mut actor = Actor::echo();
     let (mut rehearsal, client) = rehearse(&mut actor);
     rehearsal.reset(&mut actor, client);
