@@ -134,20 +134,20 @@ impl Handler for Lengths {
 #[test]
 fn many_incomplete_messages_do_not_stop_a_small_request() {
     let mut rehearsal = rehearsal();
-    let polite = rehearsal.accept(&mut Lengths).unwrap();
+    let small = rehearsal.accept(&mut Lengths).unwrap();
     let mut reset = 0;
     for n in 0..100 {
-        let rude = rehearsal.accept(&mut Lengths).unwrap();
-        rehearsal.receive(&mut Lengths, rude, &[b'.'; 3000]);
+        let incomplete = rehearsal.accept(&mut Lengths).unwrap();
+        rehearsal.receive(&mut Lengths, incomplete, &[b'.'; 3000]);
         // The request comes in two pieces, so its first piece has to be kept as well.
-        rehearsal.receive(&mut Lengths, polite, b"hel");
+        rehearsal.receive(&mut Lengths, small, b"hel");
         assert!(rehearsal.net().stats().buffered <= BUDGET, "after {n}");
-        rehearsal.receive(&mut Lengths, polite, b"lo\n");
-        assert_eq!(rehearsal.sent(polite), b"5\n", "after {n}");
+        rehearsal.receive(&mut Lengths, small, b"lo\n");
+        assert_eq!(rehearsal.sent(small), b"5\n", "after {n}");
         reset = rehearsal.net().stats().closed_by(CloseKind::MemoryLimit);
     }
     assert!(reset >= 100 - BUDGET as u64 / 3000, "only {reset} connections were reset");
-    assert!(rehearsal.is_open(polite));
+    assert!(rehearsal.is_open(small));
     assert_eq!(rehearsal.net().stats().open as u64, 101 - reset);
 }
 

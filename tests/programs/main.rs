@@ -1,4 +1,4 @@
-//! The example programs as processes, with clients: what a user meets.
+//! Tests of the example programs as processes, with clients.
 
 #[path = "../support/mod.rs"]
 mod support;
