@@ -99,7 +99,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// Those of [`bind`](Server::bind).
+    /// Returns the errors of [`bind`](Server::bind).
     pub fn bind_with(at: impl ToAddress, options: ServerOptions) -> io::Result<Server> {
         let listener = listen_socket(&at.to_address()?, options.backlog, false)?;
         listener.set_nonblocking(false)?;
@@ -110,7 +110,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// Those of getsockname(2).
+    /// Returns the errors of getsockname(2).
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
@@ -123,7 +123,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// Those of [`local_addr`](Server::local_addr), and those of socket(2).
+    /// Returns the errors of [`local_addr`](Server::local_addr) and of socket(2).
     pub fn stopper(&self) -> io::Result<Stopper> {
         Stopper::new(self.local_addr()?, Arc::clone(&self.clients))
     }
@@ -198,7 +198,7 @@ pub fn echo(at: impl ToAddress, message: &[u8]) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 ///
-/// Those of [`recv_exact`] and [`send_all`], and of a thread that cannot be started.
+/// Returns the errors of [`recv_exact`] and [`send_all`], and the error of a thread that cannot be started.
 ///
 /// # Examples
 ///

@@ -135,7 +135,7 @@ pub fn close_in_callback(driver: &Driver) {
     let (before, why) = server.until_close();
     assert_eq!(why, CloseKind::Closed);
     assert!(matches!(before[..], [Told::Open, Told::Data(_)]), "{before:?}");
-    until(&server, |stats| stats.open == 0); // The connection lingers until it has read the end of file of the client.
+    until(&server, |stats| stats.open == 0); // The connection lingers until the end of file of the client.
     server.falls_asleep();
     let (after, stats) = server.stop();
     assert_eq!((after, stats.closed, stats.undelivered), (vec![], 1, 0));

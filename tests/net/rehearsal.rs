@@ -67,7 +67,7 @@ fn sent_returns_each_byte_once() {
 }
 
 #[test]
-fn several_clients_are_told_apart() {
+fn several_clients_are_kept_apart() {
     let mut actor = Actor::echo();
     let mut rehearsal = Rehearsal::new(Options::default());
     let clients = [(); 3].map(|()| rehearsal.accept(&mut actor).unwrap());

@@ -238,7 +238,7 @@ mod unix {
     fn a_second_signal_ends_the_server_at_once() {
         let (mut server, mut client) =
             server_with_unread_echo("3600", &pattern(MORE_THAN_THE_KERNEL_HOLDS, 8));
-        let log = BufReader::new(server.child().stderr.take().expect("piped")).lines();
+        let log = BufReader::new(server.child().stderr.take().expect("standard error is a pipe")).lines();
         let (done, heard) = mpsc::channel();
         std::thread::spawn(move || {
             // The thread reads the whole log, because a full pipe would block the server.

@@ -226,7 +226,7 @@ mod unix {
 
     /// Returns the lines of the log. A thread reads the whole log, because a full pipe would block the server.
     fn log(server: &mut Killed) -> Receiver<String> {
-        let lines = BufReader::new(server.child().stderr.take().expect("piped")).lines();
+        let lines = BufReader::new(server.child().stderr.take().expect("standard error is a pipe")).lines();
         let (tell, told) = mpsc::channel();
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| drop(tell.send(line))));
         told

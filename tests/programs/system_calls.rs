@@ -66,7 +66,7 @@ fn slow_frames_are_reported_as_slow() {
     let mut command = traced("embed_frames", &["-o", "/dev/null", "-e", &trace, "-e", &inject]);
     command.args(["--report", "1"]);
     let (mut server, _stdout, _at) = start_server(command);
-    let log = BufReader::new(server.child().stderr.take().expect("piped")).lines();
+    let log = BufReader::new(server.child().stderr.take().expect("standard error is a pipe")).lines();
     let (tell, told) = mpsc::channel();
     std::thread::spawn(move || {
         log.map_while(Result::ok)

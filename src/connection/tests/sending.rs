@@ -372,7 +372,7 @@ fn nothing_is_written_after_an_abort() {
 }
 
 #[test]
-fn close_delivers_what_was_sent_and_then_ends_the_stream() {
+fn close_delivers_all_bytes_and_then_ends_the_stream() {
     let mut bench = Bench::writing([WouldBlock]);
     bench.connection.close(false);
     assert_eq!(bench.send_behind(b"abc", b"def"), Flow::Open, "the bytes were gathered before close()");

@@ -142,8 +142,8 @@ fn an_adopted_stream_loses_its_linger_time() {
     assert_eq!(SockRef::from(&twin).linger().unwrap(), None);
 }
 
-/// Linux copies SO_LINGER from the listener to a connection when the connection is established, so the adoption of the
-/// listener comes too late for those that wait in its backlog.
+/// Linux copies SO_LINGER from the listener to a connection when the connection is established. So the adoption of the
+/// listener comes too late for the clients that wait in its backlog.
 #[test]
 #[cfg(target_os = "linux")]
 fn no_client_of_an_adopted_listener_has_a_linger_time() {

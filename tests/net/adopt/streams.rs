@@ -156,7 +156,7 @@ fn the_options_of_an_adopted_listener_are_applied() {
 }
 
 #[test]
-fn an_adopted_stream_opens_in_the_next_turn_and_brings_what_was_received_before() {
+fn an_adopted_stream_opens_in_the_next_turn_and_shows_bytes_received_before() {
     let mut event_loop = EventLoop::new(Options::default()).unwrap();
     let (mut client, stream) = connected();
     client.write_all(b"before").unwrap();

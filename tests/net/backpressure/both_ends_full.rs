@@ -91,7 +91,7 @@ fn adopt(
 }
 
 #[test]
-fn only_accepted_and_adopted_connections_pause_by_themselves_until_told_otherwise() {
+fn only_accepted_and_adopted_connections_pause_when_full_by_default() {
     for (what, way, pauses) in WAYS {
         for told in [None, Some(false), Some(true)] {
             let mut event_loop = EventLoop::new(Options::default().write_budget(64 << 20)).unwrap();

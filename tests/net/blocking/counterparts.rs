@@ -298,7 +298,7 @@ fn ended_early(says: &[u8], end: fn(&mut Net<u32>, ConnId)) -> [(Vec<Call>, Opti
 }
 
 #[test]
-fn a_connection_that_is_closed_before_it_is_established_delivers_what_was_sent() {
+fn a_connection_closed_before_it_is_established_delivers_the_sent_bytes() {
     for (calls, peer) in ended_early(b"hello", |net, id| net.close(id)) {
         assert_eq!(calls, [Call::Close(tidegate::CloseKind::Closed)]);
         assert_eq!(
@@ -314,7 +314,7 @@ fn a_connection_that_is_closed_before_it_is_established_delivers_what_was_sent()
 }
 
 #[test]
-fn a_connection_that_is_aborted_before_it_is_established_delivers_nothing() {
+fn a_connection_aborted_before_it_is_established_delivers_no_bytes() {
     for (calls, peer) in ended_early(b"hello", |net, id| net.abort(id)) {
         assert_eq!(calls, [Call::Close(tidegate::CloseKind::Aborted)]);
         assert!(peer.is_none_or(|mut peer| matches!(peer.read(&mut [0; 8]), Ok(0) | Err(_))));

@@ -39,7 +39,7 @@ impl Caller {
         self.reactor.settle(&mut self.actor, now);
     }
 
-    fn turn_until_told(&mut self, cue: &Call) {
+    fn turn_until_recorded(&mut self, cue: &Call) {
         let done = |actor: &Actor<'_>, _: &mut _| actor.has_heard(cue);
         self.host.turn_until(&mut self.reactor, &mut self.actor, self.now, done);
     }
@@ -71,7 +71,7 @@ fn a_connect_goes_on_with_the_next_address_after_a_refusal() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let at = listener.local_addr().unwrap();
         let mut caller = Caller::new(&[nobody(refusals), vec![at]].concat());
-        caller.turn_until_told(&Call::Open);
+        caller.turn_until_recorded(&Call::Open);
         assert_eq!(caller.actor.of_id(caller.id), [Call::Open], "after {refusals} refusals");
         let peer = caller.reactor.net().conn(caller.id).unwrap().peer().unwrap();
         assert_eq!(peer, Address::from(at));
@@ -93,7 +93,7 @@ fn a_refusal_in_the_turn_of_a_timeout_while_paused_leads_to_the_next_address() {
             "the refusal ended the connect"
         );
     }
-    caller.turn_until_told(&Call::Open);
+    caller.turn_until_recorded(&Call::Open);
     assert_eq!(caller.actor.of_id(caller.id), [Call::Timeout(1), Call::Timeout(2), Call::Open]);
     // Reading is still paused, and the bytes of the peer are shown at the resume.
     let peer = listener.accept().unwrap().0;
@@ -102,7 +102,7 @@ fn a_refusal_in_the_turn_of_a_timeout_while_paused_leads_to_the_next_address() {
     caller.reactor.settle(&mut caller.actor, caller.now);
     assert_eq!(caller.actor.of_id(caller.id).len(), 3);
     caller.reactor.net().resume_reading(caller.id);
-    caller.turn_until_told(&Call::Data(b"hello".to_vec()));
+    caller.turn_until_recorded(&Call::Data(b"hello".to_vec()));
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn the_refusal_of_the_last_address_ends_the_connect() {
         for tag in 1..=timeouts {
             caller.meet_refusal_paused_and_with_a_timeout(tag);
         }
-        caller.turn_until_told(&end);
+        caller.turn_until_recorded(&end);
         let of_timeouts = (1..=timeouts).map(Call::Timeout);
         let expected: Vec<_> = of_timeouts.chain([end.clone()]).collect();
         assert_eq!(caller.actor.of_id(caller.id), expected);
@@ -126,7 +126,7 @@ fn bytes_sent_while_connecting_go_to_the_address_that_answers() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut caller = Caller::new(&[nobody(2), vec![listener.local_addr().unwrap()]].concat());
     caller.reactor.net().send_all(caller.id, b"a greeting");
-    caller.turn_until_told(&Call::Open);
+    caller.turn_until_recorded(&Call::Open);
     let (host, reactor) = (&mut caller.host, &mut caller.reactor);
     host.turn_until_quiet(reactor, &mut caller.actor, caller.now);
     let mut greeting = [0; 10];

@@ -1,4 +1,4 @@
-//! The course of a drain: which clients are served, which callbacks they get, and what happens at the deadline.
+//! Tests of the course of a drain: which clients are served, which callbacks they get, and how the deadline ends the drain.
 
 use std::{
     io::{ErrorKind, Read, Write},
