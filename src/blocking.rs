@@ -1,8 +1,8 @@
-//! The blocking version: the server and the client that the textbooks show, with a thread where they would have one.
+//! The blocking version: the echo server and the client of the textbooks, with a thread where a textbook has a process.
 //!
-//! Read this module first. It makes the same system calls as the reactor, in the same order, but each call waits until
-//! it is done; so the whole protocol of a TCP server stands in a page, and what the reactor adds becomes plain. It
-//! also is the counterpart that tests and the benchmark trust.
+//! Read this module first. The functions of this module make the same system calls as the reactor, in the same order, but
+//! each call waits until it is done. So the protocol of a TCP server fits on a page, and the additions of the reactor are
+//! easy to tell apart. The tests and the benchmark use this module as an independent peer of the reactor.
 //!
 //! | step | call | here |
 //! |---|---|---|
@@ -14,24 +14,25 @@
 //!
 //! # One recv is not enough
 //!
-//! TCP carries a stream of bytes (tcp(7)); where one `send` ended is not part of it. `recv` returns as soon as there
-//! is anything, at most what was asked for (recv(2)): half a message, or the end of one and the start of the next. And
-//! `send` may take a part of what it is given, as much as the kernel's buffer has room for (send(2)). A program that
-//! calls each once works on its author's machine, with short messages, and loses data later. Hence the loops here:
-//! [`send_all`] goes on until every byte is taken, [`recv_exact`] until every byte has come.
+//! TCP carries a stream of bytes (tcp(7)), which does not record where one `send` ended and the next began. `recv` returns
+//! as soon as any bytes have come, and at most as many as were asked for (recv(2)): half a message, or the end of a message
+//! and the start of the next. `send` may take only a part of its bytes, as many as the kernel's buffer has room for
+//! (send(2)). A program that calls `send` and `recv` once for each message works on its author's machine, with short
+//! messages, and loses data later. So this module calls them in loops: [`send_all`] calls `send` until the kernel has taken
+//! every byte, and [`recv_exact`] calls `recv` until every byte has come.
 //!
-//! # Write everything, then read everything: the trap
+//! # Deadlock: write everything, then read everything
 //!
-//! Between a client and its echo stand four buffers: each side's send buffer and receive buffer. A client that sends
-//! its whole message before it reads is safe only while the message fits into those. Once it does not, the echo sits in
-//! `send`, as its client reads nothing, and the client sits in `send`, as the echo reads nothing: both wait for ever,
-//! and neither has made a mistake that a small test would show. So [`exchange`] sends on a second thread while it
-//! receives.
+//! There are four buffers between a client and its echo: the send buffer and the receive buffer of each side. A client that
+//! sends its whole message before it reads is safe only while the message fits into these buffers. With a larger message,
+//! the server waits in `send`, because the client reads nothing, and the client waits in `send`, because the server reads
+//! nothing. Both wait for ever, and a test with a short message does not show the fault. So [`exchange`] sends on a second
+//! thread while it receives.
 //!
-//! # What it cannot do
+//! # Limits
 //!
-//! One client at a time means that a client who says nothing keeps all others out. A thread for each client lifts
-//! that at the price of a stack and two context switches a message for each of them. The reactor is the third way.
+//! With one client at a time, a client that sends nothing keeps all other clients waiting. With a thread for each client,
+//! each client costs a stack, and each message costs two context switches. The reactor avoids both.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -50,11 +51,12 @@ pub use options::ServerOptions;
 pub use stopper::Stopper;
 use stopper::{Client, Clients};
 
-/// How long a server waits after an `accept` that cannot succeed now: for as long as it has no descriptors, each further
-/// call would fail at once (accept(2): `EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`), and a loop of them takes a whole CPU.
+/// The time that a server waits after an `accept` failed for lack of a resource. As long as the server has no free
+/// descriptor, each further call would fail at once (accept(2): `EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`), and a loop
+/// without a pause would take a whole CPU.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// An echo server over blocking sockets: bound and listening, not yet accepting.
+/// An echo server over blocking sockets. The server is bound and listens, but does not accept yet.
 ///
 /// # Examples
 ///
@@ -81,53 +83,55 @@ pub struct Server {
 impl Server {
     /// Creates a socket, binds it to an address, and listens.
     ///
-    /// From here on clients can connect; they wait in the backlog until they are accepted. Port 0 is a free port, which
-    /// [`local_addr`](Server::local_addr) tells. May block if `at` is a name: see [`Address::resolve`].
+    /// After this call, clients can connect. They wait in the backlog until the server accepts them. At port 0 the system
+    /// chooses a free port, which [`local_addr`](Server::local_addr) returns. This call may block if `at` is a name: see
+    /// [`Address::resolve`].
     ///
     /// # Errors
     ///
-    /// A bad address, a port in use, no permission: in one line, which names the address and the cause.
+    /// Fails if the address is invalid, the port is in use, or the permission is missing. The message of the error is one
+    /// line, which names the address and the cause.
     pub fn bind(at: impl ToAddress) -> io::Result<Server> {
         Server::bind_with(at, ServerOptions::default())
     }
 
-    /// The same with options.
+    /// Creates a socket, binds it to an address, and listens, with options.
     ///
     /// # Errors
     ///
-    /// Those of [`bind`](Server::bind).
+    /// Returns the errors of [`bind`](Server::bind).
     pub fn bind_with(at: impl ToAddress, options: ServerOptions) -> io::Result<Server> {
         let listener = listen_socket(&at.to_address()?, options.backlog, false)?;
         listener.set_nonblocking(false)?;
         Ok(Server { listener, buffer: options.buffer.max(1), clients: Arc::default() })
     }
 
-    /// The address that it listens at, with the real port.
+    /// Returns the address at which the server listens, with the real port.
     ///
     /// # Errors
     ///
-    /// Those of getsockname(2).
+    /// Returns the errors of getsockname(2).
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// A handle that ends this server from another thread, which is what a signal handler needs: once it serves, nothing
-    /// else can be told to it.
+    /// Returns a handle that ends this server from another thread, for example when a signal came. The methods that serve
+    /// take the server by value, so this handle is the only way to end a server that serves.
     ///
-    /// Takes a descriptor, and with a server at every interface a second one, so that the server can be ended later even
-    /// if no descriptor is free then. The clones of a stopper share them.
+    /// The handle owns one descriptor, or two if the server listens on every interface, so that the server can be ended
+    /// even while the process has no free descriptor. The clones of a stopper share these descriptors.
     ///
     /// # Errors
     ///
-    /// Those of [`local_addr`](Server::local_addr), and those of socket(2).
+    /// Returns the errors of [`local_addr`](Server::local_addr) and of socket(2).
     pub fn stopper(&self) -> io::Result<Stopper> {
         Stopper::new(self.local_addr()?, Arc::clone(&self.clients))
     }
 
-    /// Serves one client after the other, until it is [stopped](Stopper::stop).
+    /// Serves one client after another, until the server is [stopped](Stopper::stop).
     ///
-    /// Whoever connects meanwhile waits in the backlog. What ends one client, or fails to accept one, never ends the
-    /// server.
+    /// Clients that connect while another client is served wait in the backlog. An error of one client, or a failed accept,
+    /// never ends the server.
     pub fn serve_one_at_a_time(self) {
         let mut buffer = vec![0; self.buffer];
         while let Some(client) = self.accept() {
@@ -135,13 +139,14 @@ impl Server {
         }
     }
 
-    /// Serves every client on a thread of its own, until it is [stopped](Stopper::stop) and the last thread has ended.
+    /// Serves every client on a thread of its own, until the server is [stopped](Stopper::stop) and the last thread has
+    /// ended.
     pub fn serve_with_threads(self) {
         thread::scope(|scope| {
             while let Some(client) = self.accept() {
                 let thread = thread::Builder::new().name("tidegate-echo".into());
                 if let Err(error) = thread.spawn_scoped(scope, || serve(client, &mut vec![0; self.buffer])) {
-                    // The client went with the closure: its connection is closed.
+                    // The closure owned the client and was dropped, so the connection is closed.
                     log::warn!("no thread for a client: {error}");
                     self.clients.pause();
                 }
@@ -149,7 +154,7 @@ impl Server {
         });
     }
 
-    /// Waits for the next client; `None` once the server is stopped.
+    /// Waits for the next client. Returns `None` if the server is stopped.
     fn accept(&self) -> Option<Client<'_>> {
         let mut warned = false;
         loop {
@@ -157,7 +162,8 @@ impl Server {
                 Ok((stream, peer)) => return self.clients.admit(stream, peer),
                 Err(error) => error,
             };
-            // The client went away while it waited, or a signal came: the next one is not concerned (accept(2)).
+            // The client went away while it waited in the backlog, or a signal came. Neither concerns the next client
+            // (accept(2)).
             if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) {
                 continue;
             }
@@ -170,28 +176,29 @@ impl Server {
     }
 }
 
-/// Connects, sends `message`, and receives until the whole echo is back.
+/// Connects, sends `message`, and returns the echo when all its bytes have come.
 ///
-/// Blocks until then, however long it takes; [`exchange`] over a stream with timeouts does not.
+/// Blocks without a time limit. For a time limit, call [`exchange`] with a stream that has timeouts.
 ///
 /// # Errors
 ///
-/// A bad address, a server that cannot be reached, or a connection that ended before the last byte: in one line, which
-/// names the address and the cause.
+/// Fails if the address is invalid, the server cannot be reached, or the connection ends before the last byte of the echo.
+/// The message of the error is one line, which names the address and the cause.
 pub fn echo(at: impl ToAddress, message: &[u8]) -> io::Result<Vec<u8>> {
     let address = at.to_address()?;
     let stream = connect(&address)?;
     exchange(&stream, message).map_err(|error| explain(format_args!("no whole echo from {address}"), &error))
 }
 
-/// Sends `message` on a second thread, and receives as many bytes on this one.
+/// Sends `message` on a second thread, while this thread receives as many bytes as `message` has.
 ///
-/// At the same time, as [the other order](self#write-everything-then-read-everything-the-trap) may never end. If either
-/// half fails the connection is shut down, so that the other half does not wait for ever.
+/// The two threads work at the same time, because sending everything before receiving [may never
+/// end](self#deadlock-write-everything-then-read-everything). If sending or receiving fails, the connection is shut down,
+/// so that the other thread does not wait for ever.
 ///
 /// # Errors
 ///
-/// Those of [`recv_exact`] and [`send_all`], and of a thread that cannot be started.
+/// Returns the errors of [`recv_exact`] and [`send_all`], and the error of a thread that cannot be started.
 ///
 /// # Examples
 ///
@@ -211,7 +218,7 @@ pub fn echo(at: impl ToAddress, message: &[u8]) -> io::Result<Vec<u8>> {
 /// ```
 pub fn exchange(stream: &TcpStream, message: &[u8]) -> io::Result<Vec<u8>> {
     let give_up = |_: &io::Error| {
-        // Nothing is lost if it is shut down already.
+        // An error here means that the connection is shut down already.
         let _ = stream.shutdown(Shutdown::Both);
     };
     let mut echo = vec![0; message.len()];
@@ -225,17 +232,18 @@ pub fn exchange(stream: &TcpStream, message: &[u8]) -> io::Result<Vec<u8>> {
     Ok(echo)
 }
 
-/// Sends back what comes in, until the peer ends its side, and returns how many bytes that were.
+/// Sends back the received bytes until the peer ends its side, and returns the number of bytes.
 ///
-/// One buffer's worth at a time: nothing is received while the last piece is not sent, so a client that does not read
-/// is not read from either. The peer may end its side at once and still gets all of its echo; closing is the caller's.
+/// The function receives at most one buffer of bytes, and sends all of them before it receives again. So a client that does
+/// not read is not read from either. A peer that ends its side early still gets all of its echo. The function does not
+/// close the stream: the caller does.
 ///
 /// # Errors
 ///
-/// The first error of either direction; [`InvalidInput`](io::ErrorKind::InvalidInput) if `buffer` is empty.
+/// Returns the first error of either direction, or [`InvalidInput`](io::ErrorKind::InvalidInput) if `buffer` is empty.
 pub fn echo_connection(mut stream: impl Read + Write, buffer: &mut [u8]) -> io::Result<u64> {
     if buffer.is_empty() {
-        // A recv into nothing returns 0, which would be taken for the end of the stream.
+        // A recv into an empty buffer returns 0, which would look like the end of the stream.
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "an echo needs a buffer"));
     }
     let mut echoed = 0;
@@ -249,15 +257,16 @@ pub fn echo_connection(mut stream: impl Read + Write, buffer: &mut [u8]) -> io::
     }
 }
 
-/// Sends every byte, however few the kernel takes at a time: `sendall()` where other languages have it.
+/// Sends every byte, however few bytes the kernel takes at a time. Other languages call this function `sendall()`.
 ///
-/// `std` has the same in [`Write::write_all`]; it is written out here because it is the point. For a blocking stream:
-/// how much was sent before a `WouldBlock` is not told.
+/// `std` has the same function as [`Write::write_all`]. This module has its own copy because the loop is the point of the
+/// module. The function is for blocking streams: after a `WouldBlock` the caller would not know how many bytes were sent.
 ///
 /// # Errors
 ///
-/// The stream's, except [`Interrupted`](io::ErrorKind::Interrupted), which only means to try again (signal(7)).
-/// [`WriteZero`](io::ErrorKind::WriteZero) if it takes nothing and gives no reason: going on could be for ever.
+/// Returns the errors of the stream, except [`Interrupted`](io::ErrorKind::Interrupted), after which the function tries
+/// again (signal(7)). Returns [`WriteZero`](io::ErrorKind::WriteZero) if the stream takes 0 bytes without an error, because
+/// further attempts might go on for ever.
 ///
 /// # Examples
 ///
@@ -283,12 +292,13 @@ pub fn send_all(mut stream: impl Write, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Receives until `buffer` is full, in however many pieces it comes.
+/// Receives until `buffer` is full, however few bytes come at a time.
 ///
 /// # Errors
 ///
-/// The stream's, except [`Interrupted`](io::ErrorKind::Interrupted). [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if
-/// the peer ends its side first, with how far it came.
+/// Returns the errors of the stream, except [`Interrupted`](io::ErrorKind::Interrupted). Returns
+/// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the peer ends its side before `buffer` is full; the message of the
+/// error says how many bytes came.
 ///
 /// # Examples
 ///
@@ -312,7 +322,7 @@ pub fn recv_exact(mut stream: impl Read, buffer: &mut [u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// One `recv`, of whatever length: 0 is the end of the stream.
+/// Makes one `recv`, and returns the number of bytes; 0 means the end of the stream.
 fn recv(stream: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     loop {
         match stream.read(buffer) {
@@ -323,15 +333,16 @@ fn recv(stream: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
 }
 
 fn connect(address: &Address) -> io::Result<TcpStream> {
-    // Tries each in order, as a listener does.
+    // `TcpStream::connect` tries the addresses in order, as a listener does.
     let stream = TcpStream::connect(address.socket_addrs())
         .map_err(|error| explain(format_args!("cannot connect to {address}"), &error))?;
-    // The last piece of a message is sent at once, and not held until the one before it is acknowledged (tcp(7)).
+    // With this option, the kernel sends the last piece of a message at once. Without it, the kernel holds the piece until
+    // the peer has acknowledged the piece before (tcp(7)).
     stream.set_nodelay(true)?;
     Ok(stream)
 }
 
-/// One client, from after its accept to its close.
+/// Serves one client, and closes its connection.
 fn serve(client: Client<'_>, buffer: &mut [u8]) {
     let stream = client.stream();
     if !OPTIONS_ARE_INHERITED && let Err(error) = stream.set_nodelay(true) {

@@ -1,6 +1,6 @@
-//! The two numbers that a textbook fixes.
+//! The options of the blocking server.
 
-/// What can be set about a [`Server`](super::Server).
+/// The options of a [`Server`](super::Server).
 ///
 /// # Examples
 ///
@@ -14,10 +14,11 @@
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ServerOptions {
-    /// How many connections may wait to be accepted. The kernel has a limit of its own (listen(2)). 1024 by default.
+    /// The largest number of connections that wait to be accepted. The kernel has a limit of its own (listen(2)). The
+    /// default is 1024.
     pub backlog: u32,
-    /// Bytes of the buffer between `recv` and `send`, one for each client that is served at the same time. 0 counts as
-    /// 1. By default the textbooks' 4096; a larger one needs fewer calls for a large message.
+    /// The bytes of the buffer between `recv` and `send`. Each client that is served at the same time has such a buffer. 0
+    /// counts as 1. The default is 4096, as in many textbooks; a larger buffer needs fewer calls for a large message.
     pub buffer: usize,
 }
 

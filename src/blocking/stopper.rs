@@ -1,4 +1,4 @@
-//! Ending a server that sits in `accept`: what the textbooks leave out.
+//! How another thread ends a server that waits in `accept`.
 
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -10,11 +10,11 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::ACCEPT_PAUSE;
 
-/// How long a wake-up connection may take. A connection over loopback takes longer only if the backlog is full, and
-/// then `accept` does not sleep either.
+/// The time that a wake-up connection may take. A connection over loopback takes longer only if the backlog is full, and
+/// then `accept` does not sleep.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Ends a [`Server`](super::Server) from another thread. Cloning gives another handle of the same server.
+/// Ends a [`Server`](super::Server) from another thread. A clone ends the same server.
 #[derive(Clone, Debug)]
 pub struct Stopper {
     clients: Arc<Clients>,
@@ -30,7 +30,8 @@ struct Door {
     socket: Socket,
 }
 
-/// The clients that are being served, so that they can be cut off, and whether the server goes on.
+/// The clients that are being served, and whether the server is stopped. A stop shuts the connections of these clients
+/// down.
 #[derive(Debug, Default)]
 pub(super) struct Clients {
     state: Mutex<State>,
@@ -41,12 +42,12 @@ pub(super) struct Clients {
 #[derive(Debug, Default)]
 struct State {
     stopped: bool,
-    /// A thread is in `accept`, or is about to call `accept`. No thread sets this flag once `stopped` is set.
+    /// True while a thread is in `accept`, or is about to call `accept`. No thread sets this flag once `stopped` is set.
     accepting: bool,
     streams: Slab<Arc<TcpStream>>,
 }
 
-/// A client that is being served: off the list, and closed, once it is dropped.
+/// A client that is being served. Dropping a `Client` takes the client off the list and closes the connection.
 #[derive(Debug)]
 pub(super) struct Client<'a> {
     stream: Arc<TcpStream>,
@@ -56,11 +57,13 @@ pub(super) struct Client<'a> {
 }
 
 impl Stopper {
-    /// Ends the server: it accepts nobody any more, the connections of the present clients are shut down, and the method
-    /// that serves returns. A second call does nothing; one before the server serves lets it return at once.
+    /// Ends the server. The server accepts no more clients, the connections of the present clients are shut down, and the
+    /// method that serves returns. A second call does nothing. If the server does not serve yet, the method that serves
+    /// will return at once.
     ///
-    /// What a client had not yet got back is lost. To deliver it first one would have to wait for each client, but not
-    /// for ever, which takes a deadline for every call: the reactor's drain has it.
+    /// Bytes of an echo that a client has not yet received are lost. The blocking server cannot deliver these bytes first,
+    /// because it would have to wait for each client with a deadline for every call. The drain of the reactor delivers
+    /// them.
     ///
     /// # Portability
     ///
@@ -81,7 +84,7 @@ impl Stopper {
         if !self.clients.stop() {
             return;
         }
-        // Taken, so that their descriptors are free again when this method returns.
+        // The doors are taken out, so that their descriptors are free again when this method returns.
         let mut doors = mem::take(&mut *self.doors.lock().unwrap_or_else(PoisonError::into_inner));
         let mut warned = false;
         while self.clients.accept_is_running() {
@@ -120,7 +123,7 @@ impl Door {
     }
 }
 
-/// Connects to the first door that takes a connection; the error is that of the last door.
+/// Connects to the first door that takes a connection. If all doors fail, the error is that of the last door.
 fn wake(doors: &mut [Door]) -> io::Result<()> {
     let mut result = Err(io::ErrorKind::AddrNotAvailable.into());
     for door in doors {
@@ -133,9 +136,9 @@ fn wake(doors: &mut [Door]) -> io::Result<()> {
 }
 
 impl Clients {
-    /// Puts a client on the list, or turns it away: `None` once the server is stopped.
+    /// Puts a client on the list. If the server is stopped, closes the connection and returns `None`.
     pub(super) fn admit(&self, stream: TcpStream, peer: SocketAddr) -> Option<Client<'_>> {
-        // Looked at and entered under one lock: no client can slip in between the flag and the shutdown of all.
+        // The flag is read and the client is listed under one lock. So `stop` cannot run in between and miss the client.
         let mut state = self.lock();
         if state.stopped {
             return None;
@@ -145,10 +148,10 @@ impl Clients {
         Some(Client { stream, peer, key, clients: self })
     }
 
-    /// Calls `accept`, which may sleep until there is a client; `None` without a call once the server is stopped.
+    /// Calls `accept`, which may sleep until a client comes. If the server is stopped, returns `None` without a call.
     ///
-    /// Both the flag and the note that a thread is in `accept` are behind one lock. So either this method sees the flag,
-    /// or [`Stopper::stop`] sees that a thread has to be woken.
+    /// One lock guards both `stopped` and `accepting`. So either this method sees that the server is stopped, or
+    /// [`Stopper::stop`] sees that it has to wake a thread.
     pub(super) fn accept_with<T>(&self, accept: impl FnOnce() -> T) -> Option<T> {
         let mut state = self.lock();
         if state.stopped {
@@ -174,14 +177,14 @@ impl Clients {
         self.wait_while(|state| !state.stopped);
     }
 
-    /// Sleeps while the condition holds, for [`ACCEPT_PAUSE`] at most. True if the condition still holds then.
+    /// Sleeps while the condition holds, for [`ACCEPT_PAUSE`] at most. Returns true if the condition still holds then.
     fn wait_while(&self, condition: impl Fn(&State) -> bool) -> bool {
         let waited = self.changed.wait_timeout_while(self.lock(), ACCEPT_PAUSE, |state| condition(state));
         // A poisoned lock does not matter, see `lock`.
         waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
-    /// Whether this was the first call.
+    /// Marks the server as stopped, and shuts down the connections of its clients. Returns true if this call was the first.
     fn stop(&self) -> bool {
         let mut state = self.lock();
         if state.stopped {
@@ -189,7 +192,7 @@ impl Clients {
         }
         state.stopped = true;
         for (_, stream) in &state.streams {
-            // Wakes the thread in its recv or send. It fails if the client is gone, which is as good.
+            // The shutdown wakes the thread that waits in recv or send. It fails only if the connection has ended already.
             let _ = stream.shutdown(Shutdown::Both);
         }
         self.changed.notify_all();
@@ -197,7 +200,7 @@ impl Clients {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing panics under the lock, and a flag and a list are whole in any case.
+        // A poisoned lock does not matter: nothing panics under the lock, and the flag and the list are always complete.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -220,14 +223,16 @@ impl fmt::Display for Client<'_> {
     }
 }
 
-/// Where a listener can be reached from its own machine: not every system connects to the address of all interfaces.
+/// Returns the doors of a listener. If the listener is at the address of all interfaces, the doors have loopback addresses,
+/// because not every system connects to that address.
 fn doors(listener: SocketAddr) -> io::Result<Vec<Door>> {
     let four = SocketAddr::from((Ipv4Addr::LOCALHOST, listener.port()));
     let six = SocketAddr::from((Ipv6Addr::LOCALHOST, listener.port()));
     match listener {
         SocketAddr::V4(at) if at.ip().is_unspecified() => Ok(vec![Door::new(four)?]),
         SocketAddr::V6(at) if at.ip().is_unspecified() => {
-            // The listener may take IPv4 as well, on a machine whose loopback has no IPv6. A machine may lack IPv4.
+            // The listener may take IPv4 connections as well, and the loopback interface may have no IPv6 address. A
+            // machine may also lack IPv4, so the second door is optional.
             let mut doors = vec![Door::new(six)?];
             doors.extend(Door::new(four));
             Ok(doors)

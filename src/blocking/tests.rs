@@ -1,10 +1,10 @@
-//! The loops over a stream whose every step is written down.
+//! Tests of the loops of this module, over a stream whose steps are written down in a script.
 
 use std::io::{self, Read, Write};
 
 use super::{echo_connection, recv_exact, send_all};
 
-/// A stream that takes and gives what its script says: so many bytes at most, or an error.
+/// A stream with a script. Each step of the script is an error, or the largest number of bytes that a call takes or gives.
 struct Scripted {
     script: Vec<io::Result<usize>>,
     incoming: Vec<u8>,
@@ -18,7 +18,7 @@ impl Scripted {
         Scripted { script, incoming: incoming.to_vec(), outgoing: Vec::new() }
     }
 
-    /// After the script's end a byte at a time.
+    /// Returns the next step. After the end of the script, each step is one byte.
     fn step(&mut self) -> io::Result<usize> {
         self.script.pop().unwrap_or(Ok(1))
     }
@@ -63,19 +63,19 @@ fn partial_sends_and_receives_keep_every_byte_in_order() {
 }
 
 #[test]
-fn a_stream_that_ends_early_or_takes_nothing_is_an_error_and_not_a_loop() {
+fn a_stream_that_ends_early_or_takes_no_bytes_is_an_error() {
     let mut short = Scripted::new(b"abc", []);
-    let error = recv_exact(&mut short, &mut [0; 4]).expect_err("only three bytes");
+    let error = recv_exact(&mut short, &mut [0; 4]).expect_err("the stream has only three bytes");
     assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
 
     let mut full = Scripted::new(b"", [Ok(2), Ok(0)]);
-    let error = send_all(&mut full, b"abcd").expect_err("it takes two");
+    let error = send_all(&mut full, b"abcd").expect_err("the stream takes two bytes");
     assert_eq!(error.kind(), io::ErrorKind::WriteZero);
 
     let mut reset = Scripted::new(b"abcd", [Ok(2), Ok(1), Err(io::ErrorKind::ConnectionReset.into())]);
-    let error = echo_connection(&mut reset, &mut [0; 64]).expect_err("the script's");
+    let error = echo_connection(&mut reset, &mut [0; 64]).expect_err("the script contains a reset");
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
 
-    let error = echo_connection(Scripted::new(b"abcd", []), &mut []).expect_err("no buffer");
+    let error = echo_connection(Scripted::new(b"abcd", []), &mut []).expect_err("the buffer is empty");
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
 }

@@ -1,4 +1,4 @@
-//! A connection over a scripted stream: no socket, no clock, no reactor.
+//! Tests of a connection over a scripted stream, without a socket, a clock or a reactor.
 
 mod ending;
 mod generate;
@@ -21,7 +21,7 @@ const READABLE: Readiness =
 const WRITABLE: Readiness =
     Readiness { readable: false, writable: true, short_reads_unreliable: false, error: false };
 
-/// A connection with what a reactor would bring along.
+/// A connection, with the options and statistics that a reactor would pass to it.
 #[derive(Debug)]
 struct Bench {
     connection: Connection<Script>,
@@ -35,14 +35,15 @@ impl Bench {
         Self { connection, limits: limits.checked(), stats: Stats::default() }
     }
 
-    /// A stream that was reported writable; it takes everything once the steps are over.
+    /// Makes a bench whose stream was reported writable. After its steps, the stream takes all bytes.
     fn writing(steps: impl IntoIterator<Item = Step>) -> Self {
         let mut bench = Self::new(Script::new([], steps), false, Options::default());
         bench.note(WRITABLE);
         bench
     }
 
-    /// A stream that was reported readable, and where a short read means nothing.
+    /// Makes a bench whose stream was reported readable. A short read of this stream does not mean that the stream is
+    /// empty.
     fn reading(steps: impl IntoIterator<Item = Step>) -> Self {
         let mut bench = Self::new(Script::new(steps, []), false, Options::default());
         bench.note(READABLE);
@@ -68,7 +69,7 @@ impl Bench {
         self.connection.send(gathered, bytes, &self.limits, &mut self.stats)
     }
 
-    /// What a callback gathered, and nothing behind it.
+    /// Sends the bytes that a callback gathered, without further bytes behind them.
     fn send_gathered(&mut self, gathered: &[u8]) {
         self.connection.send_gathered(gathered, &self.limits, &mut self.stats);
     }
@@ -85,7 +86,7 @@ impl Bench {
         self.connection.flush(&self.limits, &mut self.stats);
     }
 
-    /// Flushes at each piece of room that the script has still in it.
+    /// Flushes after each write event that the script still contains.
     fn flush_with_room(&mut self) {
         while let Some(event) = self.connection.stream_mut().let_write() {
             self.note(event);
@@ -100,7 +101,7 @@ impl Bench {
         (received, buffer)
     }
 
-    /// What a reactor does with bytes that the handler does not use.
+    /// Puts bytes that the handler did not consume into the inbox, as a reactor does.
     fn leave_in_inbox(&mut self, bytes: &[u8], held: bool) {
         let mut inbox = self.connection.take_inbox();
         inbox.push(bytes);
@@ -119,7 +120,7 @@ impl Bench {
         &self.connection.stream().written
     }
 
-    /// The reason that stands, without taking it.
+    /// Returns the reason of the end that was recorded, without taking it.
     fn reason(&self) -> Option<CloseKind> {
         self.connection.reason
     }

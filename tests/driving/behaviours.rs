@@ -1,4 +1,4 @@
-//! Behaviours that clients and handlers get under every way to drive the loop.
+//! The behaviours that a client and a handler may expect of a server, whichever driver drives the loop.
 
 use std::{
     io::{Read, Write},
@@ -14,7 +14,7 @@ use crate::{
     support::{PATIENCE, assert_same, connect_narrow, exchange, pattern, read_to_end},
 };
 
-/// Sends from another thread, since a client that does not read meanwhile could be kept from sending.
+/// Sends from another thread, because the send may block until the client reads.
 fn send_aside(stream: &TcpStream, bytes: Vec<u8>, ends: bool) -> JoinHandle<()> {
     let mut stream = stream.try_clone().unwrap();
     thread::spawn(move || {
@@ -25,25 +25,29 @@ fn send_aside(stream: &TcpStream, bytes: Vec<u8>, ends: bool) -> JoinHandle<()> 
     })
 }
 
-/// Asks until the answer is right.
+/// Asks the server for its statistics until `done` returns true.
 fn until(server: &Driven, done: impl Fn(&Stats) -> bool) {
     let end = Instant::now() + PATIENCE;
     while !done(&server.ask()) {
-        assert!(Instant::now() < end, "it does not come; {}", server.ask());
+        assert!(Instant::now() < end, "the statistics do not become as expected; {}", server.ask());
         thread::yield_now();
     }
 }
 
-/// 16 MiB through buffers that hold a part of it: the server is left with what the kernel did not take.
+/// An echo of 16 MiB passes buffers that hold only a part of it, so the server has to keep bytes that the kernel did not
+/// take.
 pub fn echo(driver: &Driver) {
     let server = Driven::echo(driver, Options::default());
     let mut client = connect_narrow(server.address);
     let sent = pattern(16 << 20, 1);
     let sender = send_aside(&client, sent.clone(), false);
-    // Until the client reads, the kernel takes what fits into its buffers, and of the last send a part.
+    // Until the client reads, the kernel takes only the bytes that fit into its buffers, and so a part of the last send.
     until(&server, |stats| stats.buffered > 0 && server.sleeps());
     let stats = server.ask();
-    assert!(stats.bytes_received < sent.len() as u64, "the buffers were too wide for this test: {stats}");
+    assert!(
+        stats.bytes_received < sent.len() as u64,
+        "the buffers of the system hold too much for this test: {stats}"
+    );
     let mut echo = vec![0; sent.len()];
     client.read_exact(&mut echo).unwrap();
     sender.join().unwrap();
@@ -56,7 +60,7 @@ pub fn echo(driver: &Driver) {
     assert_eq!((stats.open, stats.buffered), (0, 0));
 }
 
-/// A client that ends its side still gets everything, what is added to it, and then the end.
+/// A client that ends its side still gets the whole echo, the bytes that `on_eof` adds, and then the end of the stream.
 pub fn half_close(driver: &Driver) {
     let server = Driven::start(driver, Options::default(), |subject| {
         subject.on_eof = |conn| {
@@ -77,8 +81,8 @@ pub fn half_close(driver: &Driver) {
     assert_eq!(server.stop().0, []);
 }
 
-/// A client that does not read is bounded, keeps nobody else from being served and costs no turns; when it reads at
-/// last, it gets everything.
+/// The outbox of a client that does not read is bounded. The client costs no turns, and other clients are served. When the
+/// client reads at last, it gets all bytes.
 pub fn slow_reader(driver: &Driver) {
     const BOUND: usize = 128 << 10;
     let options = Options::default().high_water(16 << 10).low_water(8 << 10).read_buffer(16 << 10);
@@ -96,7 +100,10 @@ pub fn slow_reader(driver: &Driver) {
     until(&server, |stats| stats.buffered > 0 && server.sleeps());
     let stats = server.ask();
     assert!(stats.buffered > 0 && stats.buffered <= BOUND, "{stats}");
-    assert!(stats.bytes_received < sent.len() as u64, "the buffers were too wide for this test: {stats}");
+    assert!(
+        stats.bytes_received < sent.len() as u64,
+        "the buffers of the system hold too much for this test: {stats}"
+    );
 
     let echo = read_to_end(&mut slow);
     sender.join().unwrap();
@@ -107,8 +114,8 @@ pub fn slow_reader(driver: &Driver) {
     server.stop();
 }
 
-/// A callback that answers and closes: the answer is delivered whole, whatever else the client sends, and the session
-/// ends once.
+/// A callback answers and closes. The answer is delivered whole although the client goes on sending, and the session ends
+/// once.
 pub fn close_in_callback(driver: &Driver) {
     const ANSWER: usize = 3 << 20;
     let server = Driven::start(driver, Options::default(), |subject| {
@@ -128,13 +135,13 @@ pub fn close_in_callback(driver: &Driver) {
     let (before, why) = server.until_close();
     assert_eq!(why, CloseKind::Closed);
     assert!(matches!(before[..], [Told::Open, Told::Data(_)]), "{before:?}");
-    until(&server, |stats| stats.open == 0); // it lingers until it has read the client's end
+    until(&server, |stats| stats.open == 0); // The connection lingers until the end of file of the client.
     server.falls_asleep();
     let (after, stats) = server.stop();
     assert_eq!((after, stats.closed, stats.undelivered), (vec![], 1, 0));
 }
 
-/// The time that no event announces: the driver has to sleep until then, and no longer.
+/// No event announces an idle timeout, so the driver has to sleep until the deadline and no longer.
 pub fn idle_timeout(driver: &Driver) {
     const IDLE: Duration = Duration::from_millis(300);
     let server = Driven::echo(driver, Options::default().idle_timeout(Some(IDLE)));
@@ -144,10 +151,10 @@ pub fn idle_timeout(driver: &Driver) {
     let before = server.ask().turns;
     assert_eq!(server.next(), Told::Close(CloseKind::IdleTimeout));
     let elapsed = begin.elapsed();
-    assert!(elapsed >= IDLE, "after {elapsed:?}");
+    assert!(elapsed >= IDLE, "the timeout came after {elapsed:?}");
     assert_eq!(read_to_end(&mut client), []);
     let turns = server.ask().turns - before;
-    assert!(turns <= 20 + driver.turns_of_its_own(elapsed), "{turns} turns: it did not sleep");
+    assert!(turns <= 20 + driver.turns_of_its_own(elapsed), "{turns} turns: the loop did not sleep");
     server.falls_asleep();
     assert_eq!(server.stop().0, []);
 }
@@ -168,7 +175,7 @@ pub fn wake(driver: &Driver) {
     server.remote.drain(Duration::from_secs(24 * 3600));
     assert_eq!(server.next(), Told::Close(CloseKind::Drained));
     assert_eq!(read_to_end(&mut client), []);
-    drop(client); // what lingers for its end of file is waited for as well
+    drop(client); // The drain also waits for a connection that lingers for the end of file.
     let (told, stats) = server.join();
     assert_eq!((told, stats.open, stats.drain_resets), (vec![], 0, 0));
 }

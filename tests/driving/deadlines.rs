@@ -1,5 +1,5 @@
-//! Work that is asked for between turns shows in `next_deadline` and `timeout`, so that a host that sleeps wakes in
-//! time.
+//! Work that is asked for between turns shows in `next_deadline` and `timeout`, so that a host that sleeps wakes in time
+//! for the work.
 
 use std::{
     net::TcpListener,
@@ -17,7 +17,7 @@ use crate::support::{
 const A_DAY: Duration = Duration::from_secs(24 * 3600);
 const NOT_AT_ALL: Option<Duration> = Some(Duration::ZERO);
 
-/// Does nothing but close when it is asked to finish.
+/// Makes a recorder that only closes connections in a drain.
 fn quiet() -> Recorder<impl FnMut(&mut Net<u32>, ConnId, u32, &Call)> {
     Recorder::new(|net, id, _, call| {
         if *call == Call::Drain {
@@ -26,7 +26,7 @@ fn quiet() -> Recorder<impl FnMut(&mut Net<u32>, ConnId, u32, &Call)> {
     })
 }
 
-/// A loop with one connection, which has nothing to do.
+/// Makes a loop with one connection that has nothing to do.
 fn at_rest(options: Options) -> (EventLoop<u32>, Pair) {
     let (mut event_loop, _) = listening(options);
     let pair = Pair::several(&mut event_loop, &mut quiet(), 1).remove(0);
@@ -35,7 +35,7 @@ fn at_rest(options: Options) -> (EventLoop<u32>, Pair) {
 }
 
 #[test]
-fn what_is_asked_between_turns_is_due_at_once_and_over_after_the_turn() {
+fn work_asked_for_between_turns_is_due_at_once_and_done_after_the_turn() {
     type Ask = fn(&mut Net<u32>, ConnId);
     let asks: [(&str, Ask); 12] = [
         ("send_all", |net, id| _ = net.send_all(id, b"hello")),
@@ -60,7 +60,7 @@ fn what_is_asked_between_turns_is_due_at_once_and_over_after_the_turn() {
         assert!(is_due(&event_loop), "{name}");
         let turn = event_loop.turn(&mut quiet(), Some(PATIENCE)).unwrap();
         assert!(!turn.more, "{name}");
-        // A drain has ended with its last connection, which is one turn's work if nobody lingers.
+        // A drain ends with its last connection. Without lingering, the connections end in one turn.
         assert_eq!(turn.finished, matches!(name, "stop" | "drain" | "a second drain"), "{name}");
         turn_until_quiet(&mut event_loop, &mut quiet());
         assert_eq!(event_loop.next_deadline(), None, "{name}");
@@ -68,7 +68,7 @@ fn what_is_asked_between_turns_is_due_at_once_and_over_after_the_turn() {
 }
 
 #[test]
-fn a_guests_timeout_says_the_same() {
+fn the_timeout_of_a_reactor_agrees_with_its_deadlines() {
     let (mut host, now) = (Host::new(), Instant::now());
     let (mut reactor, at) = host.listening(.., Options::default());
     let mut quiet = quiet();
@@ -80,36 +80,44 @@ fn a_guests_timeout_says_the_same() {
 
     reactor.net().set_timer(now + A_DAY, 1);
     assert_eq!(reactor.timeout(now), Some(A_DAY));
-    assert_eq!(reactor.timeout(now + 2 * A_DAY), NOT_AT_ALL, "a time that has passed is not negative");
+    assert_eq!(
+        reactor.timeout(now + 2 * A_DAY),
+        NOT_AT_ALL,
+        "the timeout of a deadline that has passed is zero"
+    );
     reactor.net().send_all(id, b"hello");
     assert_eq!(reactor.timeout(now), NOT_AT_ALL);
     assert!(!reactor.flush().more);
     assert_eq!(reactor.timeout(now), Some(A_DAY));
     reactor.net().abort(id);
     assert_eq!(reactor.timeout(now), NOT_AT_ALL);
-    assert!(reactor.flush().more, "a flush makes no callbacks, and on_close is one");
+    assert!(reactor.flush().more, "a flush makes no callbacks, so on_close is left for the turn");
     assert_eq!(reactor.timeout(now), NOT_AT_ALL);
     reactor.settle(&mut quiet, now);
     assert_eq!(reactor.timeout(now), Some(A_DAY));
 }
 
 #[test]
-fn a_flush_says_what_it_left() {
+fn a_flush_tells_whether_work_is_left() {
     let (mut event_loop, mut pair) = at_rest(Options::default().write_budget(1 << 30));
     let turn = event_loop.flush();
-    assert_eq!((turn.events, turn.more, turn.finished), (0, false, false), "there was nothing");
+    assert_eq!(
+        (turn.events, turn.more, turn.finished),
+        (0, false, false),
+        "a flush without work leaves no work"
+    );
 
     event_loop.net().send_all(pair.id, b"hello");
     let turn = event_loop.flush();
     assert_eq!((turn.more, event_loop.next_deadline()), (false, None));
     assert_eq!(pair.read(5), b"hello");
 
-    // What the kernel does not take now, an event will announce.
+    // An event will announce when the kernel takes the remaining bytes.
     event_loop.net().send_all(pair.id, &vec![7; 15 << 20]);
     let turn = event_loop.flush();
     assert!(
         event_loop.net().conn(pair.id).unwrap().queued() > 0,
-        "the kernel took more than this test thought"
+        "the kernel took all bytes, so this test needs more bytes"
     );
     assert_eq!((turn.more, event_loop.next_deadline()), (false, None));
 
@@ -127,7 +135,7 @@ fn a_flush_says_what_it_left() {
 #[test]
 #[cfg_attr(
     mio_unsupported_force_poll_poll,
-    ignore = "that selector returns all events at once, whatever the capacity"
+    ignore = "the selector on poll(2) returns all events at once, whatever the capacity"
 )]
 fn events_that_were_left_stay_due_after_a_flush() {
     let (mut event_loop, _) = listening(Options::default().event_capacity(1).event_budget(1));
@@ -147,7 +155,11 @@ fn the_first_of_all_timers_is_the_deadline() {
     let late = net.set_timer(now + 3 * A_DAY, 1);
     assert_eq!(event_loop.next_deadline(), Some(now + 3 * A_DAY));
     event_loop.net().set_timer(now + 4 * A_DAY, 2);
-    assert_eq!(event_loop.next_deadline(), Some(now + 3 * A_DAY), "a later one changes nothing");
+    assert_eq!(
+        event_loop.next_deadline(),
+        Some(now + 3 * A_DAY),
+        "a later timer does not change the deadline"
+    );
     let early = event_loop.net().set_timer(now + 2 * A_DAY, 3);
     assert_eq!(event_loop.next_deadline(), Some(now + 2 * A_DAY));
     event_loop.net().conn(pair.id).unwrap().set_deadline(Some(now + A_DAY));
@@ -160,7 +172,7 @@ fn the_first_of_all_timers_is_the_deadline() {
     assert_eq!(event_loop.next_deadline(), Some(now + A_DAY));
     assert!(event_loop.net().cancel_timer(timeout) && event_loop.net().cancel_timer(late));
     assert_eq!(event_loop.next_deadline(), Some(now + 4 * A_DAY));
-    // A time that has passed is due, and only in a turn.
+    // A timer whose time has passed is due, and fires only in a turn.
     event_loop.net().set_timer(now, 5);
     assert!(is_due(&event_loop));
     event_loop.flush();
@@ -173,7 +185,7 @@ fn the_first_of_all_timers_is_the_deadline() {
 fn an_idle_timeout_set_between_turns_is_due_and_becomes_a_deadline() {
     let (mut event_loop, pair) = at_rest(Options::default());
     event_loop.net().conn(pair.id).unwrap().set_idle_timeout(Some(A_DAY));
-    assert!(is_due(&event_loop), "it counts from the next turn, so there has to be one");
+    assert!(is_due(&event_loop), "the idle time counts from the next turn, so a turn is due");
     let before = Instant::now();
     event_loop.turn(&mut quiet(), Some(PATIENCE)).unwrap();
     let due = event_loop.next_deadline().unwrap();
@@ -181,22 +193,22 @@ fn an_idle_timeout_set_between_turns_is_due_and_becomes_a_deadline() {
 }
 
 #[test]
-fn what_needs_an_event_is_not_due() {
+fn work_that_waits_for_an_event_is_not_due() {
     let (mut event_loop, pair) = at_rest(Options::default());
     event_loop.net().listen("127.0.0.1:0").unwrap();
     event_loop.net().adopt_listener(TcpListener::bind("127.0.0.1:0").unwrap()).unwrap();
-    assert_eq!(event_loop.next_deadline(), None, "clients have still to come");
+    assert_eq!(event_loop.next_deadline(), None, "a listener waits for an event");
     let nobody_answers = TcpListener::bind("127.0.0.1:0").unwrap();
     let to = nobody_answers.local_addr().unwrap().into();
     event_loop.net().connect(&to, 7);
     assert!(is_due(&event_loop), "a connect begins in a turn");
     event_loop.turn(&mut quiet(), Some(PATIENCE)).unwrap();
-    assert_eq!(event_loop.next_deadline(), None, "and is over with an event");
+    assert_eq!(event_loop.next_deadline(), None, "a connect that has begun waits for an event");
     drop(pair);
 }
 
 #[test]
-fn a_wake_is_due_for_whoever_watches_no_descriptor() {
+fn a_wake_is_due_for_a_host_that_watches_no_descriptor() {
     let (mut event_loop, _pair) = at_rest(Options::default());
     let remote = event_loop.remote();
     std::thread::spawn(move || remote.wake()).join().unwrap();

@@ -1,5 +1,5 @@
-//! A host that watches the descriptor of a loop for edges misses nothing: work that a turn leaves is due, and events
-//! after the poll of the turn are a new edge.
+//! A host that watches the descriptor of the loop for edges misses nothing. Work that a turn leaves is due, and an event
+//! that comes after the poll of a turn is a new edge.
 
 use std::{os::fd::AsRawFd, time::Duration};
 
@@ -11,7 +11,7 @@ use crate::support::{
     pair::{Pair, turn_on_hints_alone, turn_until_quiet},
 };
 
-/// A poll that watches a loop's descriptor for edges.
+/// A poll that watches the descriptor of a loop for edges.
 struct Watch {
     poll: Poll,
     events: Events,
@@ -25,7 +25,7 @@ impl Watch {
         Self { poll, events: Events::with_capacity(4) }
     }
 
-    /// Whether an edge came, for which it waits as long as `wait`.
+    /// Waits for an edge as long as `wait`. Returns true if an edge came.
     fn edge(&mut self, wait: Duration) -> bool {
         self.poll.poll(&mut self.events, Some(wait)).unwrap();
         !self.events.is_empty()
@@ -39,12 +39,12 @@ fn an_event_that_comes_between_the_poll_and_the_end_of_the_turn_is_an_edge() {
     let pairs = Pair::several(&mut event_loop, &mut quiet, 2);
     let mut watch = Watch::new(&event_loop);
     while watch.edge(Duration::ZERO) {}
-    // While a callback runs, the poll of this turn is over, and the next one of the host's has still to begin.
+    // While a callback runs, the poll of this turn is over, and the next poll of the host has not begun.
     let (first, second) = (&pairs[0], &pairs[1]);
     let act = |who: u32, bytes: &[u8]| match (who, bytes) {
         (0, b"one") => second.send(b"two"),
         (1, b"two") => first.send(b"three"),
-        (0, b"three") => first.send(b"four"), // to itself: its socket has just been read empty, or is about to be
+        (0, b"three") => first.send(b"four"), // The event is for the connection whose callback runs.
         _ => {}
     };
     let mut recorder = Recorder::new(|_, _, who, call| {
@@ -54,7 +54,7 @@ fn an_event_that_comes_between_the_poll_and_the_end_of_the_turn_is_an_edge() {
     });
     pairs[0].send(b"one");
     for (who, bytes) in [(0, "one"), (1, "two"), (0, "three"), (0, "four")] {
-        assert!(watch.edge(PATIENCE), "{bytes} is announced");
+        assert!(watch.edge(PATIENCE), "no edge announces {bytes}");
         let turn = event_loop.turn(&mut recorder, Some(Duration::ZERO)).unwrap();
         assert_eq!((turn.events, turn.more), (1, false));
         assert_eq!(recorder.calls().last(), Some(&(who, Call::Data(bytes.into()))));
@@ -63,14 +63,14 @@ fn an_event_that_comes_between_the_poll_and_the_end_of_the_turn_is_an_edge() {
 }
 
 #[test]
-fn what_was_left_of_a_poll_and_a_new_event_are_both_seen() {
+fn events_left_of_a_poll_and_new_events_are_both_served() {
     let (mut event_loop, _) = listening(Options::default().event_capacity(1).event_budget(1));
     let mut echo = echo();
     let pairs = Pair::several(&mut event_loop, &mut echo, 4);
     let mut watch = Watch::new(&event_loop);
     while watch.edge(Duration::ZERO) {}
     for round in 1..=20 {
-        // Two before the turn and two in the middle of what it leaves.
+        // Two messages come before the turn, and two while the turn has left work.
         pairs[0].send(b"hello");
         pairs[1].send(b"hello");
         assert!(watch.edge(PATIENCE));
@@ -80,7 +80,7 @@ fn what_was_left_of_a_poll_and_a_new_event_are_both_seen() {
         turn_on_hints_alone(&mut event_loop, &mut echo);
         assert_eq!(event_loop.net().stats().bytes_received, round * 20);
         while watch.edge(Duration::ZERO) {
-            turn_until_quiet(&mut event_loop, &mut echo); // an edge of what was served since is a false alarm
+            turn_until_quiet(&mut event_loop, &mut echo); // The edge may be of a message that was served already.
         }
         pairs.iter().for_each(|pair| assert_eq!(pair.read(5), b"hello"));
     }

@@ -1,4 +1,4 @@
-//! The contract between a reactor and its host: foreign events, late turns, and a host that drops its poll.
+//! The duties of a reactor towards its host, and the mistakes of a host that a reactor tolerates.
 
 use std::{
     io::{Read, Write},
@@ -20,7 +20,7 @@ fn leftovers_are_seen_without_a_new_event() {
     const CLIENTS: u32 = 6;
     const BYTES: usize = 1000;
     let small = Options::default();
-    // What is kept small in a turn, and how many turns it takes at least.
+    // Each case has the limits of a turn, and the smallest number of turns that the work takes then.
     let cases = [
         (small.clone().event_capacity(1).event_budget(1), 6),
         (small.clone().event_capacity(2).event_budget(1), 3),
@@ -29,14 +29,15 @@ fn leftovers_are_seen_without_a_new_event() {
         (small.clone().turn_budget(1), 6),
         (small.event_capacity(1).event_budget(1).read_buffer(100).read_budget(100).turn_budget(1), 60),
     ];
-    // mio's `poll(2)` selector returns all events at once, whatever the capacity: it has no part in the first two cases.
+    // The selector on poll(2) returns all events at once, whatever the capacity, so the first two cases do not apply to
+    // that selector.
     let first = if cfg!(mio_unsupported_force_poll_poll) { 2 } else { 0 };
     for (case, (options, turns)) in cases.into_iter().enumerate().skip(first) {
         let (mut event_loop, _) = listening(options);
         let mut echo = echo();
         let pairs = Pair::several(&mut event_loop, &mut echo, CLIENTS);
         pairs.iter().for_each(|pair| pair.send(&[7; BYTES]));
-        assert!(!is_due(&event_loop), "case {case}: that there are events is for the poll to say");
+        assert!(!is_due(&event_loop), "case {case}: events that no poll has returned are not due");
 
         let turn = event_loop.turn(&mut echo, Some(PATIENCE)).unwrap();
         assert!(turn.more && is_due(&event_loop), "case {case}: {turn:?}");
@@ -79,7 +80,7 @@ fn a_foreign_event_is_refused_and_changes_nothing() {
         assert_eq!(look(reactor), before);
     };
     refuse(&mut reactor);
-    assert_eq!(reactor.timeout(now), Some(PATIENCE), "that of the timer");
+    assert_eq!(reactor.timeout(now), Some(PATIENCE), "the timeout is not the time until the timer");
     own.iter().for_each(|event| assert!(reactor.handle(event)));
     refuse(&mut reactor);
     assert_eq!(reactor.timeout(now), Some(Duration::ZERO));
@@ -103,7 +104,7 @@ fn a_host_may_drop_its_poll_first() {
     let events = host.collect(1);
     drop(host);
 
-    // What was on its way is still worth something, and all verbs can still be called.
+    // Events that the poll returned before still count, and all methods can still be called.
     events.iter().for_each(|event| assert!(reactor.handle(event)));
     reactor.net().send_all(ids[1], b"goodbye");
     reactor.flush();
@@ -118,12 +119,12 @@ fn a_host_may_drop_its_poll_first() {
     assert_eq!(read_out(&mut clients[1]), (b"goodbye".to_vec(), End::Eof));
     assert_eq!(read_out(&mut clients[2]).1, End::Reset);
 
-    // Nothing will ever be heard of the others, and yet it can end.
+    // No event of the remaining connections can come any more, and yet the drain ends at its deadline.
     reactor.net().drain(Duration::ZERO);
     assert!(!reactor.settle(&mut echo, now).finished);
     assert!(reactor.settle(&mut echo, now + PATIENCE).finished);
     assert_eq!(reactor.net().stats().open, 0);
-    assert_eq!(echo.count(&Call::Close(CloseKind::Aborted)), 5, "each session was given back");
+    assert_eq!(echo.count(&Call::Close(CloseKind::Aborted)), 5, "each session had its on_close");
     drop(reactor);
 }
 
@@ -138,16 +139,16 @@ fn a_reactor_whose_host_has_gone_can_be_dropped() {
     drop(host);
     drop(reactor);
     read_out(&mut client);
-    assert!(TcpStream::connect(at).is_err(), "the listener has gone as well");
+    assert!(TcpStream::connect(at).is_err(), "the listener is closed");
 }
 
 #[test]
-fn the_events_of_what_was_closed_in_the_same_batch_reach_nobody() {
+fn events_of_sources_closed_in_the_same_batch_are_ignored() {
     let (mut host, now) = (Host::new(), Instant::now());
     let (mut reactor, at) = host.listening(.., Options::default());
     let second_listener = reactor.net().listen("127.0.0.1:0").unwrap();
     let of_second = reactor.net().local_address(second_listener).unwrap().socket_addrs()[0];
-    // The first closes whatever else there is, in its own callback.
+    // The callback of the first connection closes two other connections and a listener.
     let mut recorder = Recorder::new(|net, _, who, call| {
         if (who, call) == (0, &Call::Data(b"go".to_vec())) {
             let others = [1, 2].map(|who| id_of(net, who));
@@ -168,7 +169,7 @@ fn the_events_of_what_was_closed_in_the_same_batch_reach_nobody() {
     let late = connect(of_second);
     batch.extend(host.collect(4));
 
-    // One is closed by the host itself, after its event was handed on.
+    // The host itself closes a connection after the event of that connection was handed on.
     let closed_by_host = id_of(reactor.net(), 3);
     batch.iter().for_each(|event| assert!(reactor.handle(event)));
     reactor.net().abort(closed_by_host);
@@ -177,12 +178,12 @@ fn the_events_of_what_was_closed_in_the_same_batch_reach_nobody() {
     assert_eq!(recorder.of(1), [Call::Open, Call::Close(CloseKind::Aborted)]);
     assert_eq!(recorder.of(2), [Call::Open, Call::Close(CloseKind::Closed)]);
     assert_eq!(recorder.of(3), [Call::Open, Call::Close(CloseKind::Aborted)]);
-    assert_eq!(reactor.net().stats().accepted, 4, "nobody by the listener that was closed");
+    assert_eq!(reactor.net().stats().accepted, 4, "the closed listener accepted a client");
     drop(late);
 
-    // And when they come once more, to places that are free.
+    // The batch comes once more, when the slots of its sources are free.
     let before = recorder.notes.len();
-    batch.iter().for_each(|event| assert!(reactor.handle(event), "its token is still the reactor's"));
+    batch.iter().for_each(|event| assert!(reactor.handle(event), "the token is in the range of the reactor"));
     reactor.settle(&mut recorder, now);
     assert_eq!(recorder.notes.len(), before, "{:?}", recorder.calls());
 }
@@ -190,7 +191,7 @@ fn the_events_of_what_was_closed_in_the_same_batch_reach_nobody() {
 #[test]
 #[cfg_attr(
     mio_unsupported_force_poll_poll,
-    ignore = "that selector reports no second event of a socket that was not read empty since the first event"
+    ignore = "the selector on poll(2) reports no second event of a socket that was not read empty since the first event"
 )]
 fn a_host_that_settles_late_loses_nothing() {
     let (mut host, now) = (Host::new(), Instant::now());
@@ -203,7 +204,7 @@ fn a_host_that_settles_late_loses_nothing() {
     });
     host.turn_until_quiet(&mut reactor, &mut echo, now);
     let mut settled = echo.notes.len();
-    // Many polls, whose events all tell of the same few sockets, and then one settle; and all of that again.
+    // Many polls return events of the same few sockets before the host calls settle, and that happens twice.
     for poll in 1..=60 {
         for client in &mut clients {
             client.write_all(b"hello").unwrap();
@@ -230,7 +231,7 @@ fn a_host_that_settles_late_loses_nothing() {
 #[test]
 #[cfg(debug_assertions)]
 #[should_panic = "nobody calls `settle`"]
-fn a_host_that_never_settles_is_told_so() {
+fn a_host_that_never_settles_meets_a_panic_in_debug_builds() {
     let (mut host, now) = (Host::new(), Instant::now());
     let (mut reactor, at) = host.listening::<()>(.., Options::default());
     let _client = connect(at);

@@ -1,4 +1,4 @@
-//! The ways to drive a loop. Each way sleeps in the poller of its host until an event or the deadline.
+//! The ways of driving a loop. Each host sleeps in its poller until an event or the deadline, and does not spin.
 
 #[cfg(all(unix, not(mio_unsupported_force_poll_poll)))]
 pub mod calloop;
@@ -13,7 +13,7 @@ use tidegate::{EventLoop, Stats};
 
 use crate::subject::Job;
 
-/// The loop that a nested driver wraps.
+/// Makes the loop of a driver that owns an `EventLoop`.
 fn event_loop(job: &Job) -> EventLoop {
     let mut event_loop = EventLoop::new(job.options.clone()).unwrap();
     let remote = event_loop.remote();

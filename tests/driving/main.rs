@@ -1,8 +1,34 @@
-//! One body of behaviours under every way to drive the loop: the own loop, turns, the poll of a host, and pollers that
-//! watch the descriptor.
+//! The loop behaves in the same way under every driver: its own `run`, turns, the poll of a host, or a poller that watches
+//! its descriptor.
 
 #[path = "../support/mod.rs"]
 mod support;
+
+/// Items for hosts that watch the descriptor of the loop. The condition is that of `AsFd for EventLoop`.
+macro_rules! poll_descriptor {
+    ($($item:item)*) => {
+        $(
+            #[cfg(all(
+                unix,
+                not(mio_unsupported_force_poll_poll),
+                not(any(
+                    target_os = "aix",
+                    target_os = "espidf",
+                    target_os = "nuttx",
+                    target_os = "haiku",
+                    target_os = "fuchsia",
+                    target_os = "hermit",
+                    target_os = "hurd",
+                    target_os = "nto",
+                    target_os = "vita",
+                    target_os = "cygwin",
+                    target_os = "horizon"
+                )),
+            ))]
+            $item
+        )*
+    };
+}
 
 mod behaviours;
 mod deadlines;
@@ -13,7 +39,7 @@ mod subject;
 #[cfg(all(unix, not(mio_unsupported_force_poll_poll)))]
 mod edges;
 
-/// One test for each behaviour under each way of driving.
+/// Makes one test for each behaviour under each driver.
 macro_rules! under_each {
     ($behaviour:ident: $($(#[$where:meta])* $name:ident = $driver:path,)*) => {
         mod $behaviour {

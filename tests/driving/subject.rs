@@ -1,4 +1,4 @@
-//! A server in a thread of its own, which one of the [hosts](crate::hosts) drives.
+//! The server that the drivers drive. It runs in a thread, in one of the [hosts](crate::hosts).
 
 use std::{
     io::{ErrorKind, Read},
@@ -16,10 +16,10 @@ use tidegate::{Accepted, CloseKind, CloseReason, Conn, ConnId, Handler, Net, Opt
 
 use crate::support::{PATIENCE, connect, next, within};
 
-/// A way to drive a loop.
+/// A way of driving a loop.
 #[derive(Clone, Copy)]
 pub struct Driver {
-    /// Drives until the reactor has finished, and returns its statistics.
+    /// Drives until the reactor has finished, and returns the statistics.
     drive: fn(Job) -> Stats,
     tick: Option<Duration>,
     beside: u64,
@@ -30,17 +30,17 @@ impl Driver {
         Self { drive, tick: None, beside: 0 }
     }
 
-    /// The driver makes a turn in each `tick`, also without a reason.
+    /// Returns a driver that makes a turn at least once in each `tick`, even if there is no work.
     pub const fn ticking(self, tick: Duration) -> Self {
         Self { tick: Some(tick), ..self }
     }
 
-    /// The driver makes as many turns for sockets of its own, in all.
+    /// Returns a driver that makes at most this number of turns for work of the host.
     pub const fn with_affairs(self, turns: u64) -> Self {
         Self { beside: turns, ..self }
     }
 
-    /// The number of turns that the driver may make in this time without a reason of the reactor.
+    /// Returns how many turns the driver may make in this time without work of the reactor.
     pub fn turns_of_its_own(&self, time: Duration) -> u64 {
         self.ticks(time) + self.beside
     }
@@ -50,7 +50,7 @@ impl Driver {
     }
 }
 
-/// The server that a driver has to drive.
+/// The input of a driver.
 pub struct Job {
     pub options: Options,
     pub subject: Subject,
@@ -58,7 +58,7 @@ pub struct Job {
 }
 
 impl Job {
-    /// The driver calls this once, when it has made its reactor.
+    /// Makes the listener. A driver calls this once, when it has made its reactor.
     pub fn begin(&self, net: &mut Net, remote: Remote) {
         let listener = net.listen("127.0.0.1:0").unwrap();
         let address = net.local_address(listener).unwrap().socket_addrs()[0];
@@ -69,13 +69,13 @@ impl Job {
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Told {
     Open,
-    /// With the number of bytes.
+    /// Contains the number of received bytes.
     Data(usize),
     Eof,
     Close(CloseKind),
 }
 
-/// An echo that tells the test about its calls. A behaviour can replace its closures.
+/// A handler that echoes unless a behaviour replaces a callback, and that tells the test about its calls.
 pub struct Subject {
     pub on_data: fn(&mut Conn<'_>, &[u8]) -> usize,
     pub on_eof: fn(&mut Conn<'_>),
@@ -84,22 +84,23 @@ pub struct Subject {
     rest: Rest<Sender<Stats>>,
 }
 
-/// How a test finds out whether the loop sleeps: where `is_wanted` is set, the next `on_wake` sets the first of some timers.
-/// `began` tells the statistics at that time, and `ended` the statistics at the time when the last timer fires.
+/// The means by which a test finds out whether the loop sleeps. If `is_wanted` is set, the next `on_wake` sets the first of
+/// some timers. `began` tells the statistics at that time, and `ended` the statistics at the time when the last timer
+/// fires.
 struct Rest<C> {
     is_wanted: Arc<AtomicBool>,
     began: C,
     ended: C,
 }
 
-/// Timers in a row, and the time until each fires. On a busy machine, a loop that spins may get no processor time from the
-/// setting of a timer until that timer fires, but not ten times in a row.
+/// The number of timers in a row, and the time until each fires. On a busy machine, a loop that spins may get no processor
+/// time from the setting of a timer until that timer fires, but not ten times in a row.
 const TIMERS: u64 = 10;
 const PAUSE: Duration = Duration::from_millis(5);
 
 impl Subject {
     fn tell(&self, what: Told) {
-        let _ = self.told.send(what); // fails if the test has ended
+        let _ = self.told.send(what); // The send fails if the test has ended.
     }
 }
 
@@ -136,7 +137,7 @@ impl Handler for Subject {
         let _ = self.stats.send(net.stats().clone());
     }
 
-    /// `left`: how many timers come after this timer.
+    /// `left` is the number of timers that come after this timer.
     fn on_timer(&mut self, net: &mut Net, left: u64) {
         if left > 0 {
             net.set_timer(net.now() + PAUSE, left - 1);
@@ -146,7 +147,7 @@ impl Handler for Subject {
     }
 }
 
-/// A server in a thread of its own, driven by a host.
+/// A server in a thread of its own, which a host drives.
 pub struct Driven {
     pub address: SocketAddr,
     pub remote: Remote,
@@ -191,12 +192,12 @@ impl Driven {
         connect(self.address)
     }
 
-    /// Waits for the next call of the handler.
+    /// Returns the next call of the handler.
     pub fn next(&self) -> Told {
         next(&self.told)
     }
 
-    /// Waits for the end of a connection, and returns the calls before that end.
+    /// Waits for the end of a connection, and returns the calls before the end that the test has not taken yet.
     pub fn until_close(&self) -> (Vec<Told>, CloseKind) {
         let mut before = Vec::new();
         loop {
@@ -207,14 +208,14 @@ impl Driven {
         }
     }
 
-    /// Wakes the loop, wherever it sleeps, and returns the statistics.
+    /// Wakes the loop, which must work wherever the loop sleeps, and returns the statistics of that time.
     pub fn ask(&self) -> Stats {
-        while self.stats.try_recv().is_ok() {} // the answers to other wakes
+        while self.stats.try_recv().is_ok() {} // Answers to earlier wakes are discarded.
         self.remote.wake();
         next(&self.stats)
     }
 
-    /// Waits until the loop makes no turns any more. A loop that spins fails the test.
+    /// Waits until the loop makes no more turns. Fails if the loop spins.
     pub fn falls_asleep(&self) {
         let end = Instant::now() + PATIENCE;
         while !self.sleeps() {
@@ -222,8 +223,8 @@ impl Driven {
         }
     }
 
-    /// True if the loop makes hardly any turns but those that some timers need. A loop that spins makes thousands of turns in
-    /// this time.
+    /// Returns true if the loop makes hardly any turns besides those that some timers need. A loop that spins makes
+    /// thousands of turns in this time.
     pub fn sleeps(&self) -> bool {
         let begin = Instant::now();
         self.rest.is_wanted.store(true, Ordering::Relaxed);
@@ -233,20 +234,20 @@ impl Driven {
         after - before <= 2 * TIMERS + 5 + self.driver.ticks(begin.elapsed())
     }
 
-    /// Stops the loop, and returns the other calls of the handler.
+    /// Stops the loop, and returns the calls that the test has not taken yet, and the statistics.
     pub fn stop(self) -> (Vec<Told>, Stats) {
         self.remote.stop();
         self.join()
     }
 
-    /// Waits until the loop has ended.
+    /// Waits until the loop has ended, and returns the calls that the test has not taken yet, and the statistics.
     pub fn join(self) -> (Vec<Told>, Stats) {
         let stats = within(|| self.thread.join()).expect("the driver does not panic");
         (self.told.try_iter().collect(), stats)
     }
 }
 
-/// Asserts that no byte comes within a moment.
+/// Asserts that nothing arrives within a short time.
 pub fn assert_nothing_comes(stream: &mut TcpStream) {
     stream.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
     let error = stream.read(&mut [0]).unwrap_err();

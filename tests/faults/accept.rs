@@ -1,5 +1,5 @@
-//! Errors of accept4(2) and epoll_ctl(2), which strace(1) injects into a loop that the test turns. Each test starts
-//! itself once more under strace, and its second half runs there.
+//! Tests with errors of accept4(2) and epoll_ctl(2). strace(1) injects the errors into a loop in the thread of the test.
+//! Each test starts itself once more under strace, and its second half runs there.
 #![cfg(target_os = "linux")]
 
 use std::{
@@ -17,8 +17,8 @@ use crate::support::{
 
 const BUDGET: usize = 4;
 
-/// accept(2) says of these errors that they may concern the one client. A security module or an interface that is down
-/// makes them last.
+/// accept(2) says that these errors may concern only one client. A security module, or an interface that is down, makes the
+/// errors last.
 #[test]
 fn a_whole_budget_of_failed_accepts_pauses_the_listener() {
     const NAME: &str = "accept::a_whole_budget_of_failed_accepts_pauses_the_listener";
@@ -44,7 +44,7 @@ fn a_whole_budget_of_failed_accepts_pauses_the_listener() {
         reactor.settle(&mut echo, now);
         assert!(!is_due(&reactor, now), "the listener asks for a turn at once after a budget of failures");
         assert_eq!(reactor.net().stats().accept_errors, pause as u64);
-        let wait = reactor.timeout(now).expect("a timer tries again, since no event will");
+        let wait = reactor.timeout(now).expect("no event will come, so a timer has to try again");
         now += wait;
     }
     host.turn_until(&mut reactor, &mut echo, now, |_, net| net.stats().bytes_sent == 5);
@@ -59,7 +59,7 @@ fn failures_between_clients_do_not_pause_the_listener() {
     const NAME: &str = "accept::failures_between_clients_do_not_pause_the_listener";
     if !is_child() {
         if has_strace() {
-            run_under_strace(NAME, "accept4", "EPERM:when=1+2"); // each second call
+            run_under_strace(NAME, "accept4", "EPERM:when=1+2"); // Every second call fails.
         }
         return;
     }
@@ -72,9 +72,13 @@ fn failures_between_clients_do_not_pause_the_listener() {
     assert_eq!(reactor.net().stats().accept_errors, 0);
 }
 
-/// The failing call is the registration of a client: a loop that listens has registered all else before, in fewer calls.
+/// The tenth call fails. It registers a client, because a loop that listens has registered all other sources before, in
+/// fewer calls.
 #[test]
-#[cfg_attr(mio_unsupported_force_poll_poll, ignore = "that selector registers without a system call")]
+#[cfg_attr(
+    mio_unsupported_force_poll_poll,
+    ignore = "the selector on poll(2) registers without a system call"
+)]
 fn a_client_that_cannot_be_registered_takes_no_place() {
     const NAME: &str = "accept::a_client_that_cannot_be_registered_takes_no_place";
     if !is_child() {

@@ -1,4 +1,4 @@
-//! The end of a blocking server for which no descriptor is free, or to which no connection can be made.
+//! Tests of the end of a blocking server that has no free descriptor, or to which no connection can be made.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpStream;
@@ -11,12 +11,12 @@ use std::{fs, iter, thread};
 use crate::support::programs::{Killed, example, has_strace, start_server};
 use crate::support::{PATIENCE, connect, exchange, within};
 
-/// The race between the signal and the threads of the clients has several outcomes.
+/// The number of repetitions. The race between the signal and the threads of the clients has several outcomes.
 const REPETITIONS: usize = 10;
 
 type Started = (Killed, BufReader<ChildStdout>, String);
 
-/// A server with a thread for each client, none of whose descriptors may have the number `limit` or a higher number.
+/// Starts a server with a thread for each client. All numbers of its descriptors are below `limit`.
 fn limited_server(limit: usize) -> Started {
     let mut command = Command::new("sh");
     command.args(["-c", &format!("ulimit -n {limit} && exec \"$0\" --threads --listen 127.0.0.1:0")]);
@@ -25,7 +25,7 @@ fn limited_server(limit: usize) -> Started {
     start_server(command)
 }
 
-/// The limit at which a server that listens can open `count` more descriptors.
+/// Returns the limit at which a server that listens can open `count` more descriptors.
 fn limit_that_leaves(count: usize) -> usize {
     let (mut server, _stdout, _at) = limited_server(64);
     let pid = server.child().id();
@@ -46,12 +46,12 @@ fn await_sleep(pid: u32) {
         if stat.rsplit_once(')').is_some_and(|(_, fields)| fields.starts_with(" S ")) {
             return;
         }
-        assert!(Instant::now() < end, "the server goes to sleep");
+        assert!(Instant::now() < end, "the server does not sleep");
         thread::yield_now();
     }
 }
 
-/// Connects as many clients, and returns when each client has a thread that waits for the next message.
+/// Connects `count` clients, and returns when each client has a thread that waits for the next message.
 fn served(count: usize, at: &str) -> Vec<TcpStream> {
     let client = || {
         let mut client = connect(at.parse().expect("an address"));
@@ -64,7 +64,7 @@ fn served(count: usize, at: &str) -> Vec<TcpStream> {
 fn assert_ends(mut server: Killed, mut stdout: BufReader<ChildStdout>) {
     server.signal("-TERM");
     // Standard output ends with the process, and `finish` waits with a limit only for pipes that it reads itself.
-    within(move || stdout.read_to_end(&mut Vec::new())).expect("a pipe");
+    within(move || stdout.read_to_end(&mut Vec::new())).expect("a pipe can be read");
     let output = server.finish();
     assert!(output.status.success(), "{output:?}");
 }
@@ -90,14 +90,14 @@ fn a_server_that_waits_for_a_descriptor_ends_at_a_signal() {
         for _ in 0..REPETITIONS {
             let (mut server, stdout, at) = limited_server(limit);
             let _clients = served(clients, &at);
-            let log = BufReader::new(server.child().stderr.take().expect("piped")).lines();
+            let log = BufReader::new(server.child().stderr.take().expect("standard error is a pipe")).lines();
             let (told, full) = mpsc::channel();
             // The thread reads to the end, because a full pipe would hold the server up.
             thread::spawn(move || {
                 let lines = log.map_while(Result::ok);
                 lines.filter(|line| line.contains("cannot accept")).for_each(|_| _ = told.send(()));
             });
-            full.recv_timeout(PATIENCE).expect("the server says that it cannot accept");
+            full.recv_timeout(PATIENCE).expect("the server logs that it cannot accept");
             assert_ends(server, stdout);
         }
     }
@@ -112,8 +112,8 @@ fn a_stop_tries_again_when_it_cannot_connect_to_its_own_server() {
         let name = format!("blocking_stop.{}", std::process::id());
         let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         let mut command = Command::new("strace");
-        // -D makes the server the child of this test, so that the server gets the signal. -f: a thread of its own
-        // waits for signals and connects.
+        // With -D, the server is the child of this test, so that the server gets the signal. With -f, strace also traces
+        // the thread that waits for signals and connects.
         command.args(["-D", "-f", "-qq", "-o"]).arg(&log);
         command.args(["-e", "trace=connect", "-e", &format!("inject=connect:error={errors}")]);
         command.arg(example("blocking_echo_server").get_program()).args([
@@ -125,7 +125,7 @@ fn a_stop_tries_again_when_it_cannot_connect_to_its_own_server() {
         let (mut server, stdout, _at) = start_server(command);
         await_sleep(server.child().id());
         assert_ends(server, stdout);
-        let calls = fs::read_to_string(&log).expect("strace writes a log");
+        let calls = fs::read_to_string(&log).expect("strace has written its log");
         assert!(calls.contains("(INJECTED)"), "no error was injected: {calls}");
         fs::remove_file(log).expect("the log exists");
     }

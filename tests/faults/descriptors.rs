@@ -1,5 +1,5 @@
-//! A server that has run out of descriptors serves the clients that it has, turns other clients away, and does not
-//! spin.
+//! Tests of a server that has run out of descriptors. The server goes on serving its clients, closes the connections of new
+//! clients, and does not spin.
 #![cfg(target_os = "linux")]
 
 use std::{
@@ -14,7 +14,7 @@ use crate::support::{
     programs::{Killed, Turns, example, start_server},
 };
 
-/// The echo server with room for hardly fifty clients.
+/// Starts the echo server with descriptors for about fifty clients.
 fn poor_server(options: &[&str]) -> (Killed, String) {
     let server = example("echo_server");
     let mut command = Command::new("sh");
@@ -25,14 +25,14 @@ fn poor_server(options: &[&str]) -> (Killed, String) {
     (server, at)
 }
 
-/// A client that has said hello. Who is turned away at once may not even get that far.
+/// Connects a client and sends "hello". The send may fail if the server turns the client away at once.
 fn caller(at: &str) -> TcpStream {
     let mut client = connect(at.parse().unwrap());
     let _ = client.write_all(b"hello");
     client
 }
 
-/// Whether the client is served. If not, it has to be told by a close: who hears nothing at all fails the test.
+/// Returns true if the client is served, and false if its connection is closed. Fails if neither happens.
 fn is_served(client: &mut TcpStream) -> bool {
     let mut echo = [0; 5];
     match client.read_exact(&mut echo) {
@@ -45,7 +45,7 @@ fn is_served(client: &mut TcpStream) -> bool {
     }
 }
 
-/// So many clients, and those of them that are served.
+/// Connects `count` clients, and returns those that are served.
 fn crowd(at: &str, count: usize) -> Vec<TcpStream> {
     let mut clients: Vec<_> = (0..count).map(|_| caller(at)).collect();
     clients.retain_mut(is_served);
@@ -53,17 +53,17 @@ fn crowd(at: &str, count: usize) -> Vec<TcpStream> {
 }
 
 #[test]
-fn of_a_crowd_many_are_served_and_nobody_is_left_without_an_answer() {
+fn beyond_the_descriptor_limit_each_client_is_served_or_closed() {
     let (mut server, at) = poor_server(&[]);
     let turns = Turns::of(&mut server);
     let mut served = crowd(&at, 150);
     assert!((40..64).contains(&served.len()), "{} of 150 are served", served.len());
     served.iter_mut().for_each(|client| assert_eq!(exchange(client, b"again"), b"again"));
 
-    // At the limit: one turn for each who comes, and one for each message of those who are there.
+    // At the limit, the server needs one turn for each new client and one for each message of a served client.
     let before = turns.ask(&mut server);
     for _ in 0..50 {
-        assert!(!is_served(&mut caller(&at)), "there is no place");
+        assert!(!is_served(&mut caller(&at)), "a client is served although no descriptor is free");
         assert_eq!(exchange(&mut served[0], b"ping"), b"ping");
     }
     let made = turns.ask(&mut server) - before;
@@ -71,13 +71,13 @@ fn of_a_crowd_many_are_served_and_nobody_is_left_without_an_answer() {
     turns.assert_rest(&mut server, &mut served[0]);
 }
 
-/// The descriptor that is given up to turn clients away has to be there again for the next crowd.
+/// The reserve descriptor, which the server gives up to turn clients away, must be available again for the next clients.
 #[test]
-fn each_crowd_without_a_place_is_turned_away_at_once() {
+fn clients_without_a_descriptor_are_turned_away_at_once_each_time() {
     let (mut server, at) = poor_server(&[]);
     let served = crowd(&at, 150);
     for _ in 0..2 {
-        assert_eq!(crowd(&at, 30).len(), 0, "there is no place");
+        assert_eq!(crowd(&at, 30).len(), 0, "a client is served although no descriptor is free");
     }
     let refused = 150 - served.len() + 2 * 30;
     drop(served);
@@ -85,11 +85,11 @@ fn each_crowd_without_a_place_is_turned_away_at_once() {
     let output = server.finish();
     let statistics = String::from_utf8_lossy(&output.stderr);
     assert!(statistics.contains(&format!("refused without a descriptor {refused}\n")), "{statistics}");
-    assert!(!statistics.contains("pauses of accepting"), "nobody waited for a retry: {statistics}");
+    assert!(!statistics.contains("pauses of accepting"), "accepting paused: {statistics}");
 }
 
 #[test]
-fn there_is_a_place_again_when_others_leave() {
+fn closed_connections_free_their_descriptors_for_new_clients() {
     let (_server, at) = poor_server(&[]);
     let mut served = crowd(&at, 100);
     for _ in 0..3 {
@@ -97,7 +97,7 @@ fn there_is_a_place_again_when_others_leave() {
         assert!(!is_served(&mut caller(&at)));
         drop(served);
         served = kept;
-        // Who comes before the server has noticed is turned away still.
+        // A client that comes before the server has closed the old connections is still turned away.
         let (mut came, end) = (0, Instant::now() + PATIENCE);
         while came < 10 {
             assert!(Instant::now() < end, "{came} of 10 places are free again");
@@ -107,13 +107,13 @@ fn there_is_a_place_again_when_others_leave() {
                 came += 1;
             }
         }
-        assert!(!is_served(&mut caller(&at)), "and not more than there were");
+        assert!(!is_served(&mut caller(&at)), "more clients are served than before");
     }
     served.iter_mut().for_each(|client| assert_eq!(exchange(client, b"again"), b"again"));
 }
 
 #[test]
-fn who_waits_in_the_backlog_is_served_when_others_leave_though_nobody_else_comes() {
+fn clients_in_the_backlog_are_served_when_others_leave_without_a_new_client() {
     let (mut server, at) = poor_server(&["--max-connections", "20"]);
     let turns = Turns::of(&mut server);
     let mut clients: Vec<_> = (0..60).map(|_| caller(&at)).collect();

@@ -1,4 +1,4 @@
-//! Rare errors of system calls, which strace(1) injects into the echo server.
+//! Tests with rare errors of system calls, which strace(1) injects into the built echo server.
 #![cfg(target_os = "linux")]
 
 use std::{
@@ -16,7 +16,7 @@ use crate::support::{
     read_out,
 };
 
-/// The echo server, the main thread of which meets what is injected.
+/// An echo server with errors injected into the system calls of its main thread.
 struct Injected {
     server: Killed,
     at: std::net::SocketAddr,
@@ -24,11 +24,13 @@ struct Injected {
 }
 
 impl Injected {
-    /// `error`: as in strace(1), "EINTR:when=1". `name`: of the test, to keep their files apart.
+    /// Starts the server. `error` is written as in strace(1), for example "EINTR:when=1". `name` is the name of the test,
+    /// which keeps the files of the tests apart.
     fn start(name: &str, calls: &str, error: &str) -> Self {
         let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.{}", std::process::id()));
         let mut command = Command::new("strace");
-        // -D: the server is our child and strace its, so signals reach the former and nothing outlives the test.
+        // With -D, the server is the child of this test and strace is a child of the server. So signals reach the server,
+        // and neither outlives the test.
         command.args(["-D", "-qq", "-o"]).arg(&log);
         command.args(["-e", &format!("trace={calls}"), "-e", &format!("inject={calls}:error={error}")]);
         command.arg(example("echo_server").get_program()).args(["--listen", "127.0.0.1:0"]);
@@ -37,7 +39,7 @@ impl Injected {
         Self { server, at: at.parse().unwrap(), log }
     }
 
-    /// How many times the log names this call so far.
+    /// Returns how many times the log names this call so far.
     fn count(&self, call: &str) -> usize {
         fs::read_to_string(&self.log).unwrap().matches(&format!("{call}(")).count()
     }
@@ -48,7 +50,7 @@ impl Injected {
         let output = self.server.finish();
         assert!(output.status.success(), "{output:?}");
         let log = fs::read_to_string(&self.log).unwrap();
-        assert!(log.contains("(INJECTED)"), "nothing was injected, so nothing was tested: {log}");
+        assert!(log.contains("(INJECTED)"), "strace injected no error: {log}");
         String::from_utf8(output.stderr).unwrap()
     }
 }
@@ -59,7 +61,7 @@ impl Drop for Injected {
     }
 }
 
-/// One client after the other has its echo, whole, and nobody had to come twice.
+/// Asserts that three clients get their whole echoes over their first connections, in spite of the errors.
 fn assert_echoes(name: &str, calls: &str, errors: &[&str]) {
     if !has_strace() {
         return;
@@ -84,7 +86,7 @@ fn assert_echoes(name: &str, calls: &str, errors: &[&str]) {
     }
 }
 
-/// Whether the client has its echo rather than a close.
+/// Returns true if the client gets its echo, and false if its connection is closed.
 fn is_echoed(client: &mut TcpStream) -> bool {
     let mut echo = [0; 5];
     match client.write_all(b"hello").and_then(|()| client.read_exact(&mut echo)) {
@@ -105,26 +107,26 @@ fn an_interrupted_accept_is_tried_again() {
 }
 
 #[test]
-fn an_accept_without_memory_is_tried_again_though_nobody_else_comes() {
+fn an_accept_without_memory_is_tried_again_without_a_new_client() {
     let errors = ["ENOBUFS:when=1", "ENOMEM:when=1", "ENOMEM:when=1..2", "EPROTO:when=1"];
     assert_echoes("memory", "accept4", &errors);
 }
 
-/// The second call is the one that is to turn the client away; if that finds no descriptor either, it waits.
+/// The second call is the accept that turns the client away. If that accept fails as well, the client stays in the backlog.
 #[test]
-fn who_cannot_be_turned_away_for_want_of_a_descriptor_is_served_later() {
+fn a_client_that_cannot_be_turned_away_without_a_descriptor_is_served_later() {
     assert_echoes("descriptors", "accept4", &["EMFILE:when=1..2", "ENFILE:when=1..2", "EMFILE:when=1..6"]);
 }
 
 #[test]
-fn who_is_turned_away_for_want_of_a_descriptor_is_told_and_the_next_one_is_served() {
+fn a_client_without_a_descriptor_is_closed_and_the_next_one_is_served() {
     if !has_strace() {
         return;
     }
     for (n, error) in ["EMFILE:when=1", "ENFILE:when=1", "EMFILE:when=1..3"].iter().enumerate() {
         let server = Injected::start(&format!("away{n}"), "accept4", error);
         assert_eq!(read_out(&mut connect(server.at)).0, b"");
-        // Who comes while others are being turned away is one of them still.
+        // A client that comes while the server still turns clients away is turned away as well.
         let end = Instant::now() + PATIENCE;
         while !is_echoed(&mut connect(server.at)) {
             assert!(Instant::now() < end, "{error}");
@@ -135,15 +137,15 @@ fn who_is_turned_away_for_want_of_a_descriptor_is_told_and_the_next_one_is_serve
 }
 
 #[test]
-fn no_accept_that_keeps_failing_makes_the_server_spin() {
+fn an_accept_that_keeps_failing_does_not_make_the_server_spin() {
     if !has_strace() {
         return;
     }
     let errors = ["ENOMEM:when=2+", "EMFILE:when=2+", "ENFILE:when=2+", "EPERM:when=2+"];
     for (n, error) in errors.iter().enumerate() {
-        println!("{error}"); // which one it was, if it fails
+        println!("{error}"); // If the test fails, its output names the error.
         let begin = Instant::now();
-        // The first call accepts the one client who is ever served.
+        // The first call of accept4 succeeds, and all others fail.
         let mut server = Injected::start(&format!("spin{n}"), "accept4", error);
         let turns = Turns::of(&mut server.server);
         let mut served = connect(server.at);
@@ -152,8 +154,8 @@ fn no_accept_that_keeps_failing_makes_the_server_spin() {
         assert_eq!(exchange(&mut served, b"hello"), b"hello");
         turns.assert_rest(&mut server.server, &mut served);
         assert_eq!(exchange(&mut served, b"hello"), b"hello", "{error}");
-        // An accept budget for each event of the listener, for the rest of the turn that accepted a client, and for each
-        // retry, which comes after 100 ms.
+        // The listener may use an accept budget for each of its events, for the rest of the turn that accepted a client,
+        // and for each retry, which comes after 100 ms.
         let (calls, retries) = (server.count("accept4"), begin.elapsed().as_millis() as usize / 100);
         assert!(calls <= 256 * (4 + retries), "{error}: {calls} calls and time for {retries} retries");
     }
@@ -166,7 +168,7 @@ fn an_interrupted_send_is_tried_again() {
 
 #[test]
 fn a_send_that_finds_the_queue_of_the_interface_full_is_tried_again() {
-    // No event says that there is room: a timer has to.
+    // No event reports that the queue has room, so a timer has to.
     assert_echoes("queue", "sendto", &["ENOBUFS:when=1", "ENOBUFS:when=1..3", "ENOBUFS:when=2+5"]);
 }
 
@@ -177,7 +179,7 @@ fn an_interrupted_receive_is_tried_again() {
 
 #[test]
 fn an_interrupted_wait_is_a_turn_without_events() {
-    // Of each two, the architecture has one. The standard library makes the first poll(2) of a program, at its start.
+    // Each architecture has one of the two calls. The standard library makes the first poll(2) of a program, at its start.
     let (calls, errors) = if cfg!(mio_unsupported_force_poll_poll) {
         ("?poll,?ppoll", ["EINTR:when=2", "EINTR:when=2+2"])
     } else {
@@ -186,7 +188,7 @@ fn an_interrupted_wait_is_a_turn_without_events() {
     assert_echoes("wait", calls, &errors);
 }
 
-/// This is how a connection ends with `CloseReason::Io`.
+/// Such a connection ends with `CloseReason::Io`.
 #[test]
 fn an_error_of_the_socket_ends_its_connection_and_no_other() {
     if !has_strace() {
@@ -196,7 +198,7 @@ fn an_error_of_the_socket_ends_its_connection_and_no_other() {
         let server = Injected::start(&format!("io{n}"), calls, "EIO:when=1");
         let mut first = connect(server.at);
         let mut second = connect(server.at);
-        assert!(!is_echoed(&mut first), "its socket failed");
+        assert!(!is_echoed(&mut first), "a client whose socket failed got its echo");
         assert_eq!(exchange(&mut second, b"hello"), b"hello");
         drop(second);
         let statistics = server.end();
@@ -204,7 +206,7 @@ fn an_error_of_the_socket_ends_its_connection_and_no_other() {
     }
 }
 
-/// The end of file of an orderly close would make an answer that was cut off look complete.
+/// A clean end of file would make a truncated answer look complete.
 #[test]
 fn bytes_lost_by_an_error_of_send_end_with_a_reset() {
     if !has_strace() {
@@ -213,16 +215,16 @@ fn bytes_lost_by_an_error_of_send_end_with_a_reset() {
     let server = Injected::start("lost", "sendto", "EIO:when=2+");
     let mut served = connect(server.at);
     assert_eq!(exchange(&mut served, b"hello"), b"hello");
-    // A small echo is gathered and a large echo is sent from where it stands: each has its own way to fail.
+    // A small echo is gathered and a large echo is sent directly from the input, so each has its own error path.
     for (len, ends_first) in [(10, false), (10, true), (10_000, false), (10_000, true)] {
         let mut client = connect(server.at);
         client.write_all(&pattern(len, 1)).unwrap();
         if ends_first {
-            let _ = client.shutdown(Shutdown::Write); // fails if the reset was faster
+            let _ = client.shutdown(Shutdown::Write); // The call fails if the reset came first.
         }
         assert_eq!(read_out(&mut client), (vec![], End::Reset), "{len} bytes, {ends_first}");
     }
-    // A client that has received a part must not take that part for the whole.
+    // A client that has received a part of an answer must not mistake the part for the whole.
     served.write_all(b"is lost").unwrap();
     assert_eq!(read_out(&mut served), (vec![], End::Reset));
     let statistics = server.end();

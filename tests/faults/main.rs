@@ -1,5 +1,4 @@
-//! Errors that the system gives rarely: strace(1) injects them, or a limit on descriptors brings them about. Linux has
-//! both.
+//! Tests with rare errors of system calls, which strace(1) injects or a limit on descriptors causes. Only Linux has both.
 #![cfg(target_os = "linux")]
 
 #[path = "../support/mod.rs"]

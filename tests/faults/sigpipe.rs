@@ -1,4 +1,5 @@
-//! A host may leave SIGPIPE at its default, which ends the process. So no system call of a send may raise that signal.
+//! A host may leave SIGPIPE at its default action, which ends the process. So no send may raise that signal, whichever
+//! system call makes the send.
 #![cfg(target_os = "linux")]
 
 use std::{
@@ -20,11 +21,11 @@ use crate::support::{
     turn_until,
 };
 
-/// Rust's runtime ignores SIGPIPE, and setting the default back takes unsafe code. A signal handler serves as well: the
-/// kernel delivers SIGPIPE to the sending thread before the system call returns to the thread.
+/// Rust's runtime ignores SIGPIPE, and restoring the default action needs unsafe code. So the test installs a signal
+/// handler: the kernel delivers SIGPIPE to the sending thread before the system call returns to the thread.
 #[test]
 fn no_send_raises_sigpipe() {
-    // A signal handler is of the whole process, and other tests may write to a pipe that nobody reads.
+    // A signal handler belongs to the whole process, and other tests may write to a pipe without a reader.
     if !is_child() {
         return run_alone("sigpipe::no_send_raises_sigpipe");
     }
@@ -36,7 +37,7 @@ fn no_send_raises_sigpipe() {
         let mut event_loop = EventLoop::new(Options::default()).unwrap();
         let (_client, stream) = connected();
         let twin = stream.try_clone().unwrap();
-        twin.shutdown(Shutdown::Write).unwrap(); // each send now fails with EPIPE
+        twin.shutdown(Shutdown::Write).unwrap(); // Each send now fails with EPIPE.
         let id = event_loop.net().adopt_stream(stream, ()).unwrap();
         let mut actor = Actor::with_conn(|conn, cue| {
             if *cue == Call::Open {
@@ -44,10 +45,11 @@ fn no_send_raises_sigpipe() {
             }
         });
         turn_until(&mut event_loop, &mut actor, |_, net| net.conn(id).is_none());
-        assert_eq!(event_loop.net().stats().undelivered, 1, "{sends:?} bytes have failed");
+        assert_eq!(event_loop.net().stats().undelivered, 1, "the sends of {sends:?} bytes did not fail");
         assert!(!raised.load(Ordering::Relaxed), "sends of {sends:?} bytes raise SIGPIPE");
 
-        // The standard library's vectored send is writev(2), which has no flags: it shows that the check works.
+        // The vectored send of the standard library is writev(2), which has no flags. This send raises SIGPIPE and so shows
+        // that the check works.
         let error = (&twin).write_vectored(&[IoSlice::new(b"x")]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::BrokenPipe);
         assert!(raised.swap(false, Ordering::Relaxed), "a send without MSG_NOSIGNAL raises SIGPIPE");

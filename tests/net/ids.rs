@@ -1,4 +1,4 @@
-//! An id names one connection for ever: neither the next connection in the slot nor a late event is taken for it.
+//! Tests that an id names one connection for ever: not the next connection in the same slot, whatever events come late.
 
 use std::{
     collections::HashSet,
@@ -12,7 +12,7 @@ use tidegate::{Accepted, CloseKind, Conn, ConnId, Flow, Handler, Net, Options, R
 
 use crate::support::{Call, Echo, End, Host, Recorder, connect, id_of, listening, read_out, turn_until};
 
-/// All verbs that take an id, none of which may reach anyone.
+/// Makes all calls that take the id of an ended connection. None of them may reach another connection.
 fn use_in_vain(net: &mut Net<u32>, id: ConnId) {
     assert!(net.conn(id).is_none() && net.session(id).is_none());
     assert_eq!(net.send_all(id, b"to nobody"), Flow::Gone);
@@ -24,8 +24,8 @@ fn use_in_vain(net: &mut Net<u32>, id: ConnId) {
 }
 
 #[test]
-fn a_dead_id_reaches_nobody_not_even_who_took_the_place() {
-    // Two tokens: the second client can only have the place of the first.
+fn the_id_of_an_ended_connection_does_not_reach_the_next_one_in_its_slot() {
+    // There are two tokens, so each client gets the slot of the client before.
     let (mut host, now) = (Host::new(), Instant::now());
     let (mut reactor, at) = host.listening(100..102, Options::default());
     let mut ids = Vec::new();
@@ -48,20 +48,24 @@ fn a_dead_id_reaches_nobody_not_even_who_took_the_place() {
     (0..19).for_each(|who| drop(greeted(who)));
     let mut last = greeted(19);
     drop(recorder);
-    assert_eq!(ids.iter().collect::<HashSet<_>>().len(), 20, "no id twice");
+    assert_eq!(ids.iter().collect::<HashSet<_>>().len(), 20, "an id was used twice");
 
     ids[..19].iter().for_each(|dead| use_in_vain(reactor.net(), *dead));
     let mut recorder = Recorder::new(|net, id, _, _| net.close(id));
     host.turn_until_quiet(&mut reactor, &mut recorder, now);
-    assert_eq!(recorder.calls(), [], "nothing reached the one that is there");
+    assert_eq!(recorder.calls(), [], "a call with an old id reached the present connection");
     assert_eq!(reactor.net().session(ids[19]), Some(&mut 19));
     last.write_all(b"now close").unwrap();
     host.turn_until(&mut reactor, &mut recorder, now, |recorder, _| recorder.has_closed(19));
-    assert_eq!(read_out(&mut last), (vec![], End::Eof), "no byte reached it either");
+    assert_eq!(
+        read_out(&mut last),
+        (vec![], End::Eof),
+        "bytes sent with an old id reached the present client"
+    );
 }
 
 #[test]
-fn a_dead_id_of_a_listener_names_nothing() {
+fn the_id_of_a_closed_listener_does_not_reach_the_next_one_in_its_slot() {
     let (mut event_loop, at) = listening::<()>(Options::default());
     let net = event_loop.net();
     let second = net.listen("127.0.0.1:0").unwrap();
@@ -81,7 +85,7 @@ fn a_dead_id_of_a_listener_names_nothing() {
 }
 
 #[test]
-fn who_is_accepted_in_the_batch_of_a_close_does_not_answer_to_the_old_id() {
+fn a_client_accepted_in_the_batch_of_a_close_is_not_reached_by_the_old_id() {
     for close_is_first in [true, false] {
         let (mut host, now) = (Host::new(), Instant::now());
         let (mut reactor, at) = host.listening(.., Options::default());
@@ -114,7 +118,7 @@ fn who_is_accepted_in_the_batch_of_a_close_does_not_answer_to_the_old_id() {
     }
 }
 
-/// Looks at the id that a client will have before it has it.
+/// Uses the id of a client in `on_accept`, before the connection exists.
 #[derive(Default)]
 struct Early {
     announced: Vec<ConnId>,
@@ -144,12 +148,12 @@ impl Handler for Early {
 }
 
 #[test]
-fn the_id_of_a_client_is_there_before_the_connection() {
+fn the_id_of_a_client_is_known_in_on_accept_and_reaches_nothing_yet() {
     let (mut event_loop, at) = listening(Options::default());
     let mut early = Early::default();
     let mut clients = [(); 4].map(|()| connect(at));
     turn_until(&mut event_loop, &mut early, |early, _| early.announced.len() == 4);
-    // The second and the fourth were not wanted.
+    // The handler has turned the second and the fourth client away.
     assert_eq!(early.opened, [early.announced[0], early.announced[2]]);
     assert_eq!(early.announced.iter().collect::<HashSet<_>>().len(), 4);
     use_in_vain(event_loop.net(), early.announced[1]);
@@ -161,7 +165,7 @@ fn the_id_of_a_client_is_there_before_the_connection() {
 }
 
 #[test]
-fn a_late_event_of_a_closed_source_meets_nothing() {
+fn a_late_event_of_a_closed_source_is_ignored() {
     let (mut host, now) = (Host::new(), Instant::now());
     let (mut reactor, at) = host.listening(.., Options::default());
     let mut recorder = Recorder::new(|net, _, who, call| {
@@ -180,16 +184,18 @@ fn a_late_event_of_a_closed_source_meets_nothing() {
     second.write_all(b"too late").unwrap();
     let of_second = host.collect(1);
 
-    // A host that settles in the middle of a batch: the rest of it is late.
+    // The host settles in the middle of a batch, so the rest of the batch comes late.
     of_first.iter().for_each(|event| assert!(reactor.handle(event)));
     while !recorder.has_closed(1) {
         reactor.settle(&mut recorder, now);
     }
-    of_second.iter().for_each(|event| assert!(reactor.handle(event), "its token is still the reactor's"));
+    of_second
+        .iter()
+        .for_each(|event| assert!(reactor.handle(event), "the token is in the range of the reactor"));
     reactor.settle(&mut recorder, now);
     assert_eq!(recorder.of(1), [Call::Open, Call::Close(CloseKind::Aborted)]);
 
-    // And if the place has been taken meanwhile, the event is a false hint to the new one: it does no harm.
+    // If a new connection has taken the slot, the late event is only a false hint for the new connection.
     let mut third = connect(at);
     host.turn_until(&mut reactor, &mut recorder, now, |recorder, _| recorder.has_opened(2));
     of_second.iter().for_each(|event| assert!(reactor.handle(event)));
@@ -201,7 +207,7 @@ fn a_late_event_of_a_closed_source_meets_nothing() {
 }
 
 #[test]
-fn events_of_other_tokens_are_not_the_reactors() {
+fn events_of_tokens_outside_of_the_range_are_refused() {
     let mut host = Host::new();
     let (mut reactor, at) = host.listening(10..13, Options::default());
     let mut sockets: Vec<_> = [0, 9, 13, 14, usize::MAX - 1]
@@ -216,7 +222,7 @@ fn events_of_other_tokens_are_not_the_reactors() {
         })
         .into();
     host.collect(sockets.len()).iter().for_each(|event| assert!(!reactor.handle(event), "{event:?}"));
-    assert_eq!(reactor.timeout(Instant::now()), None, "nothing to do");
+    assert_eq!(reactor.timeout(Instant::now()), None, "a refused event asks for a turn");
     sockets.clear();
 
     let _client = connect(at);
@@ -241,7 +247,7 @@ fn two_reactors_share_a_poll() {
     let (mut host, now) = (Host::new(), Instant::now());
     let (mut left, at) = host.listening(5..10, Options::default());
     let mut right = Reactor::new(host.poll.registry(), 10.., Options::default()).unwrap();
-    // The right one is a client of the left one.
+    // The right reactor is a client of the left reactor.
     right.net().connect(&at.into(), 0);
     let mut client = Recorder::new(|net, id, _, call| {
         if *call == Call::Open {
@@ -252,7 +258,10 @@ fn two_reactors_share_a_poll() {
     right.settle(&mut client, now);
     while !client.of(0).contains(&came) {
         for event in host.collect(1) {
-            assert!(left.handle(&event) != right.handle(&event), "{event:?} belongs to one of them");
+            assert!(
+                left.handle(&event) != right.handle(&event),
+                "{event:?} does not belong to exactly one reactor"
+            );
         }
         left.settle(&mut Echo, now);
         right.settle(&mut client, now);
@@ -260,7 +269,7 @@ fn two_reactors_share_a_poll() {
     assert_eq!((left.net().stats().accepted, right.net().stats().connected), (1, 1));
 }
 
-/// With room for two connections, two more wait in the backlog until there is room again.
+/// Checks that, with room for two connections, two more clients wait in the backlog until there is room again.
 fn room_for_two(tokens: std::ops::Range<usize>, options: Options) {
     let (mut host, now) = (Host::new(), Instant::now());
     let (mut reactor, at) = host.listening(tokens, options);
@@ -280,7 +289,7 @@ fn room_for_two(tokens: std::ops::Range<usize>, options: Options) {
         drop(client);
         turn_until(accepted, open);
     }
-    // There is room again for those who come now.
+    // There is room again for a new client.
     let mut late = connect(at);
     late.write_all(b"hello").unwrap();
     turn_until(5, 1);
@@ -317,11 +326,11 @@ fn a_connect_without_a_token_gives_the_session_back() {
 }
 
 #[test]
-fn for_each_visits_nobody_whom_it_brought_about() {
+fn for_each_does_not_visit_connections_that_it_makes() {
     let (host, now) = (Host::new(), Instant::now());
     let (mut reactor, at) = host.listening(.., Options::default());
     let ids = [0, 1, 2, 3].map(|session| reactor.net().connect(&at.into(), session));
-    // The place of one of them is free again: whoever comes next stands before the last one.
+    // The slot of one connection is free again, so the next connection stands before the last one.
     reactor.net().abort(ids[2]);
     reactor.settle(&mut Recorder::new(|_, _, _, _| {}), now);
     let mut visited = Vec::new();

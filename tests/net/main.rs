@@ -1,5 +1,5 @@
-//! The rules of the server over real sockets, and over a `Rehearsal` where time or the peer has to obey the test.
-//! Each test drives a loop or a reactor of its own; the folders are the subjects.
+//! Tests of the rules of the server over real sockets, and over a `Rehearsal` where the test controls the time or the peer.
+//! Each test drives a loop or a reactor of its own. The folders are the subjects.
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,4 +1,5 @@
-//! One budget for the buffers of all connections: the connection that holds the most is reset to make room.
+//! Tests of the memory budget for the buffers of all connections: beyond the budget, the connection that holds the most is
+//! reset.
 
 use std::{cell::Cell, sync::Arc};
 
@@ -13,7 +14,7 @@ fn rehearsal() -> Rehearsal {
     Rehearsal::new(Options::default().memory_budget(BUDGET).high_water(BUDGET))
 }
 
-/// Peers that take nothing.
+/// Accepts clients whose peers take no bytes.
 fn never_readers<const N: usize>(rehearsal: &mut Rehearsal, actor: &mut Actor<'_>) -> [ConnId; N] {
     [(); N].map(|()| {
         let id = rehearsal.accept(actor).unwrap();
@@ -29,7 +30,7 @@ fn whys<const N: usize>(rehearsal: &Rehearsal, ids: [ConnId; N]) -> [Option<Clos
 const TOO_MUCH: Option<CloseKind> = Some(CloseKind::MemoryLimit);
 
 #[test]
-fn beyond_the_budget_whoever_holds_the_most_is_reset_and_nobody_else() {
+fn beyond_the_budget_the_connection_that_holds_the_most_is_reset_and_no_other() {
     let mut actor = Actor::idle();
     let mut rehearsal = rehearsal();
     let ids = never_readers(&mut rehearsal, &mut actor);
@@ -37,13 +38,21 @@ fn beyond_the_budget_whoever_holds_the_most_is_reset_and_nobody_else() {
         assert_ne!(rehearsal.net().send_all(*id, &pattern(kib * KIB, 1)), Flow::Gone);
         rehearsal.settle(&mut actor);
     }
-    assert_eq!((rehearsal.net().stats().buffered, whys(&rehearsal, ids)), (BUDGET, [None; 4]), "just within");
-    assert_ne!(rehearsal.net().send_all(ids[3], b"."), Flow::Gone, "that one is not to blame");
+    assert_eq!(
+        (rehearsal.net().stats().buffered, whys(&rehearsal, ids)),
+        (BUDGET, [None; 4]),
+        "a connection was reset within the budget"
+    );
+    assert_ne!(
+        rehearsal.net().send_all(ids[3], b"."),
+        Flow::Gone,
+        "the send of a connection that holds little was discarded"
+    );
     rehearsal.settle(&mut actor);
     assert_eq!(whys(&rehearsal, ids), [None, TOO_MUCH, None, None]);
     assert!(rehearsal.is_reset(ids[1]));
     assert!(rehearsal.net().stats().buffered <= 65 * KIB);
-    // The others lose nothing.
+    // The other connections lose no bytes.
     for (id, kib) in [(ids[0], 20), (ids[2], 30)] {
         rehearsal.capacity(id, usize::MAX);
         rehearsal.settle(&mut actor);
@@ -52,7 +61,7 @@ fn beyond_the_budget_whoever_holds_the_most_is_reset_and_nobody_else() {
 }
 
 #[test]
-fn whoever_asks_for_too_much_itself_is_told_so_at_once() {
+fn a_send_larger_than_the_budget_returns_gone_at_once() {
     let flows = Cell::new([Flow::Open; 2]);
     let mut actor = Actor::with_conn(|conn, cue| {
         if let Call::Data(_) = cue {
@@ -91,7 +100,10 @@ fn the_budget_holds_in_the_middle_of_a_broadcast() {
     }
     let ended = whys(&rehearsal, lazy);
     assert!(ended.iter().all(|why| why.is_none() || *why == TOO_MUCH), "{ended:?}");
-    assert!(ended.contains(&TOO_MUCH), "25 do not have room for 200 KiB each");
+    assert!(
+        ended.contains(&TOO_MUCH),
+        "no connection was reset although 25 outboxes of 200 KiB pass the budget"
+    );
     assert_eq!(whys(&rehearsal, readers), [None; 10]);
     for reader in readers {
         assert_same(&rehearsal.sent(reader), &text.repeat(20));
@@ -100,7 +112,7 @@ fn the_budget_holds_in_the_middle_of_a_broadcast() {
     assert_eq!(rehearsal.net().stats().closed_by(CloseKind::MemoryLimit), ended);
 }
 
-/// Answers each line with its length; more than that is not known of a line before its end.
+/// Answers each line with its length. An incomplete line stays in the inbox.
 struct Lengths;
 
 impl Handler for Lengths {
@@ -120,22 +132,22 @@ impl Handler for Lengths {
 }
 
 #[test]
-fn a_crowd_of_half_sent_messages_does_not_stop_a_small_request() {
+fn many_incomplete_messages_do_not_stop_a_small_request() {
     let mut rehearsal = rehearsal();
-    let polite = rehearsal.accept(&mut Lengths).unwrap();
+    let small = rehearsal.accept(&mut Lengths).unwrap();
     let mut reset = 0;
     for n in 0..100 {
-        let rude = rehearsal.accept(&mut Lengths).unwrap();
-        rehearsal.receive(&mut Lengths, rude, &[b'.'; 3000]);
-        // In two pieces, so it has to be kept for a while, too.
-        rehearsal.receive(&mut Lengths, polite, b"hel");
+        let incomplete = rehearsal.accept(&mut Lengths).unwrap();
+        rehearsal.receive(&mut Lengths, incomplete, &[b'.'; 3000]);
+        // The request comes in two pieces, so its first piece has to be kept as well.
+        rehearsal.receive(&mut Lengths, small, b"hel");
         assert!(rehearsal.net().stats().buffered <= BUDGET, "after {n}");
-        rehearsal.receive(&mut Lengths, polite, b"lo\n");
-        assert_eq!(rehearsal.sent(polite), b"5\n", "after {n}");
+        rehearsal.receive(&mut Lengths, small, b"lo\n");
+        assert_eq!(rehearsal.sent(small), b"5\n", "after {n}");
         reset = rehearsal.net().stats().closed_by(CloseKind::MemoryLimit);
     }
-    assert!(reset >= 100 - BUDGET as u64 / 3000, "{reset} had to go");
-    assert!(rehearsal.is_open(polite));
+    assert!(reset >= 100 - BUDGET as u64 / 3000, "only {reset} connections were reset");
+    assert!(rehearsal.is_open(small));
     assert_eq!(rehearsal.net().stats().open as u64, 101 - reset);
 }
 
@@ -155,12 +167,12 @@ fn a_message_that_is_larger_than_the_budget_ends_its_own_connection() {
 }
 
 #[test]
-fn nothing_is_held_when_all_have_ended() {
+fn no_memory_is_counted_when_all_connections_have_ended() {
     type End = fn(&mut Rehearsal, &mut Actor<'_>, ConnId);
     let ends: [End; 5] = [
         |rehearsal, _, id| rehearsal.net().abort(id),
         |rehearsal, _, id| rehearsal.net().close(id),
-        // While its outbox is full its end of file is not read.
+        // An end of file is not read while the outbox is full, so the peer makes room first.
         |rehearsal, actor, id| {
             rehearsal.capacity(id, usize::MAX);
             rehearsal.eof(actor, id);
@@ -180,7 +192,7 @@ fn nothing_is_held_when_all_have_ended() {
     actor.portion = 3;
     for end in ends {
         let mut rehearsal = Rehearsal::new(Options::default().high_water(BUDGET));
-        // An outbox and an inbox that each hold something.
+        // Each client has an outbox and an inbox that hold bytes.
         let clients: [_; 4] = never_readers(&mut rehearsal, &mut actor);
         for client in clients {
             rehearsal.net().send_all(client, &[b'.'; 2 * BUDGET]);
@@ -200,9 +212,9 @@ fn nothing_is_held_when_all_have_ended() {
 #[test]
 fn unread_input_is_not_counted_after_the_connection_is_closed() {
     type End = fn(&mut Rehearsal, &mut Actor<'_>, ConnId);
-    // The number says how many sockets are open afterwards.
+    // The number is the number of sockets that are open afterwards.
     let ends: [(&str, usize, End); 4] = [
-        // After a close the socket lingers, since the peer has not ended its side. It then owns no buffer.
+        // After a close the socket lingers, because the peer has not ended its side. A lingering socket owns no buffer.
         ("close between turns", 1, |rehearsal, _, id| rehearsal.net().close(id)),
         ("close in on_data", 1, |rehearsal, actor, id| rehearsal.receive(actor, id, b"more")),
         ("abort", 0, |rehearsal, _, id| rehearsal.net().abort(id)),
@@ -232,7 +244,7 @@ fn unread_input_is_not_counted_after_the_connection_is_closed() {
 }
 
 #[test]
-fn what_a_flush_between_turns_has_sent_is_no_longer_counted() {
+fn bytes_sent_by_a_flush_between_turns_are_no_longer_counted() {
     let (mut event_loop, _) = listening(Options::default());
     let pairs = Pair::several(&mut event_loop, &mut Recorder::new(|_, _, _, _| {}), 3);
     for (kib, pair) in (1..).zip(&pairs) {

@@ -1,4 +1,4 @@
-//! `testing::Rehearsal`: what a test of a user can make the peer do, and what the test can see.
+//! Tests of `testing::Rehearsal` itself: the actions of its peer, and its view of the connection.
 
 use std::{cell::Cell, time::Duration};
 
@@ -15,7 +15,7 @@ fn rehearse(actor: &mut Actor<'_>) -> (Rehearsal, ConnId) {
 }
 
 #[test]
-fn a_client_that_is_not_wanted_gets_no_id() {
+fn a_client_that_the_handler_turns_away_gets_no_id() {
     let mut actor = Actor::idle();
     actor.accepts = false;
     let mut rehearsal = Rehearsal::new(Options::default());
@@ -57,7 +57,7 @@ fn one_portion_is_cut_by_the_read_buffer_and_read_to_its_end() {
 }
 
 #[test]
-fn what_was_sent_is_told_once() {
+fn sent_returns_each_byte_once() {
     let mut actor = Actor::echo();
     let (mut rehearsal, client) = rehearse(&mut actor);
     rehearsal.receive(&mut actor, client, b"one");
@@ -67,7 +67,7 @@ fn what_was_sent_is_told_once() {
 }
 
 #[test]
-fn several_clients_are_told_apart() {
+fn several_clients_are_kept_apart() {
     let mut actor = Actor::echo();
     let mut rehearsal = Rehearsal::new(Options::default());
     let clients = [(); 3].map(|()| rehearsal.accept(&mut actor).unwrap());
@@ -81,7 +81,7 @@ fn several_clients_are_told_apart() {
 }
 
 #[test]
-fn an_end_of_file_comes_behind_what_was_sent_before() {
+fn an_end_of_file_comes_after_the_bytes_before_it() {
     let mut actor = Actor::with_conn(|conn, cue| {
         if *cue == Call::Eof {
             conn.send_all(b"bye");
@@ -99,14 +99,14 @@ fn an_end_of_file_comes_behind_what_was_sent_before() {
     assert_eq!(actor.of_id(client), life);
     assert_eq!(rehearsal.sent(client), b"bye");
     assert!(rehearsal.is_ended(client) && !rehearsal.is_reset(client));
-    assert_eq!(rehearsal.net().stats().open, 0, "the peer has ended: nobody lingers");
+    assert_eq!(rehearsal.net().stats().open, 0, "the connection lingers although the peer has ended");
 }
 
 #[test]
-fn the_peers_reset_ends_the_connection_behind_its_last_words() {
+fn a_reset_ends_the_connection_after_the_bytes_before_it() {
     let mut actor = Actor::idle();
     let (mut rehearsal, client) = rehearse(&mut actor);
-    // With the outbox full, reading is paused, so these are unread when the reset comes.
+    // Reading is paused while the outbox is full, so the input is unread when the reset comes.
     rehearsal.capacity(client, 0);
     rehearsal.net().send_all(client, &[b'.'; 100 << 10]);
     rehearsal.settle(&mut actor);
@@ -117,7 +117,7 @@ fn the_peers_reset_ends_the_connection_behind_its_last_words() {
     assert_eq!(actor.of_id(client), life);
     assert_eq!(rehearsal.why(client), Some(CloseKind::Reset));
     assert!(rehearsal.is_ended(client));
-    assert!(!rehearsal.is_reset(client), "it was the peer that did");
+    assert!(!rehearsal.is_reset(client), "the reset of the peer counts as a reset by this side");
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn a_reset_of_a_connection_that_is_not_being_read_waits_for_the_resume() {
 }
 
 #[test]
-fn a_reset_between_messages_is_told_once() {
+fn a_reset_between_messages_is_closed_once() {
     let mut actor = Actor::echo();
     let (mut rehearsal, client) = rehearse(&mut actor);
     rehearsal.reset(&mut actor, client);
@@ -144,7 +144,7 @@ fn a_reset_between_messages_is_told_once() {
 }
 
 #[test]
-fn the_peer_takes_what_it_is_made_to_take() {
+fn the_peer_takes_as_many_bytes_as_capacity_allows() {
     let mut actor = Actor::echo();
     let (mut rehearsal, client) = rehearse(&mut actor);
     rehearsal.capacity(client, 0);
@@ -156,18 +156,18 @@ fn the_peer_takes_what_it_is_made_to_take() {
         rehearsal.settle(&mut actor);
         assert_eq!(rehearsal.sent(client), expected);
         rehearsal.settle(&mut actor);
-        assert_eq!(rehearsal.sent(client), b"", "that was all of it");
+        assert_eq!(rehearsal.sent(client), b"", "the peer took more than its capacity");
     }
     rehearsal.capacity(client, usize::MAX);
     rehearsal.settle(&mut actor);
     assert_eq!(rehearsal.sent(client), b"456789");
     rehearsal.receive(&mut actor, client, &[b'.'; 1 << 20]);
-    assert_eq!(rehearsal.sent(client).len(), 1 << 20, "it takes everything again");
+    assert_eq!(rehearsal.sent(client).len(), 1 << 20, "the peer does not take everything");
     assert_eq!(rehearsal.net().stats().buffered, 0);
 }
 
 #[test]
-fn a_peer_with_room_again_makes_the_handler_go_on() {
+fn a_peer_with_room_again_causes_on_writable() {
     let mut actor = Actor::with_conn(|conn, cue| {
         if *cue == Call::Writable {
             conn.send_all(b"and more");
@@ -180,14 +180,18 @@ fn a_peer_with_room_again_makes_the_handler_go_on() {
     assert_eq!(actor.of_id(client), [Call::Open]);
     rehearsal.capacity(client, 70 << 10);
     rehearsal.settle(&mut actor);
-    assert_eq!(actor.of_id(client), [Call::Open, Call::Writable], "below low water");
+    assert_eq!(
+        actor.of_id(client),
+        [Call::Open, Call::Writable],
+        "on_writable does not come below low water"
+    );
     rehearsal.capacity(client, usize::MAX);
     rehearsal.settle(&mut actor);
     assert!(rehearsal.sent(client).ends_with(b"...and more"));
 }
 
 #[test]
-fn what_was_sent_can_be_asked_for_after_the_end() {
+fn sent_and_why_can_be_asked_after_the_end() {
     type End = fn(&mut Conn<'_>);
     let ends: [(End, CloseKind, bool); 2] =
         [(|conn| conn.close(), CloseKind::Closed, false), (|conn| conn.abort(), CloseKind::Aborted, true)];
@@ -206,7 +210,7 @@ fn what_was_sent_can_be_asked_for_after_the_end() {
         assert_eq!((rehearsal.is_open(client), rehearsal.why(client)), (false, Some(why)));
         assert_eq!((rehearsal.is_ended(client), rehearsal.is_reset(client)), (true, is_reset));
         assert_eq!(rehearsal.sent(client), b"before");
-        // The peer may go on as it likes: nobody is there to hear it.
+        // Further actions of the peer have no effect.
         rehearsal.receive(&mut actor, client, b"hello?");
         rehearsal.eof(&mut actor, client);
         rehearsal.reset(&mut actor, client);
@@ -220,7 +224,7 @@ fn the_time_stands_still_until_it_is_advanced() {
     let mut actor = Actor::idle();
     let mut rehearsal = Rehearsal::new(Options::default());
     let begin = rehearsal.net().now();
-    assert_eq!(rehearsal.net().now(), begin, "from the beginning");
+    assert_eq!(rehearsal.net().now(), begin, "the time passes by itself");
     let client = rehearsal.accept(&mut actor).unwrap();
     rehearsal.receive(&mut actor, client, b"hello");
     assert_eq!(rehearsal.net().now(), begin);
@@ -243,13 +247,13 @@ fn time_passes_from_one_deadline_to_the_next() {
     rehearsal.net().set_timer(begin + SECOND, 1);
     rehearsal.advance(&mut actor, 5 * SECOND);
     let times: Vec<_> = actor.notes.iter().map(|note| note.at - begin).collect();
-    assert_eq!(times, [1, 2, 3, 4, 5].map(|n| n * SECOND), "the last one is due at the very end");
+    assert_eq!(times, [1, 2, 3, 4, 5].map(|n| n * SECOND), "a timer at the end of the advance fires as well");
     rehearsal.advance(&mut actor, SECOND / 2);
     assert_eq!((actor.notes.len(), rehearsal.net().now()), (5, begin + 11 * SECOND / 2));
 }
 
 #[test]
-fn the_handler_may_be_another_one_each_time_and_a_trait_object() {
+fn the_handler_may_differ_in_each_call_and_be_a_trait_object() {
     struct Adds<'a>(&'a Cell<u32>);
     impl Handler for Adds<'_> {
         type Session = u32;
@@ -274,7 +278,7 @@ fn the_handler_may_be_another_one_each_time_and_a_trait_object() {
 
 #[test]
 #[should_panic(expected = "does not come to rest")]
-fn a_handler_that_never_rests_is_a_panic() {
+fn a_handler_that_never_comes_to_rest_causes_a_panic() {
     let mut actor = Actor::with_conn(|conn, cue| {
         if let Call::Open | Call::Writable = cue {
             conn.notify_writable();

@@ -1,4 +1,4 @@
-//! The two blocking examples: what they print, and their exit codes.
+//! Tests of the two blocking example programs: their output and their exit status.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -35,7 +35,7 @@ fn the_client_prints_the_echo_and_nothing_else() {
 }
 
 #[test]
-fn help_is_an_exit_with_0_and_bad_arguments_with_2() {
+fn help_exits_with_0_and_bad_arguments_exit_with_2() {
     for name in ["blocking_echo_server", "blocking_echo_client"] {
         let run = |argument| {
             let mut command = example(name);
@@ -50,12 +50,12 @@ fn help_is_an_exit_with_0_and_bad_arguments_with_2() {
 }
 
 #[test]
-fn a_server_that_cannot_listen_says_why_in_one_line() {
-    let taken = TcpListener::bind("127.0.0.1:0").expect("loopback");
-    let at = taken.local_addr().expect("it is bound").to_string();
+fn a_server_that_cannot_listen_prints_the_cause_in_one_line() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a loopback address can be bound");
+    let at = taken.local_addr().expect("the socket is bound").to_string();
     for (listen, why) in [
         (at.as_str(), format!("cannot listen on {at}: ")),
-        ("192.0.2.1:0", "cannot listen on 192.0.2.1:0: ".into()), // RFC 5737: nobody's
+        ("192.0.2.1:0", "cannot listen on 192.0.2.1:0: ".into()), // No host has this address: RFC 5737.
         ("::1:7000", "bad address \"::1:7000\": ".into()),
     ] {
         let output = finish(server(&["--listen", listen]));
@@ -66,14 +66,14 @@ fn a_server_that_cannot_listen_says_why_in_one_line() {
 }
 
 #[test]
-fn a_client_without_its_echo_says_why_in_one_line() {
+fn a_client_without_its_echo_prints_the_cause_in_one_line() {
     let output = client("127.0.0.1", "hello");
     assert_eq!(output.status.code(), Some(1));
     assert!(line(&output).contains("the port is missing"), "{output:?}");
 
-    // A server that closes at once.
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
-    let at = listener.local_addr().expect("it is bound").to_string();
+    // This server closes the connection at once.
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback address can be bound");
+    let at = listener.local_addr().expect("the socket is bound").to_string();
     thread::spawn(move || listener.accept().map(drop));
     let output = client(&at, "hello");
     assert_eq!(output.status.code(), Some(1));
@@ -82,10 +82,10 @@ fn a_client_without_its_echo_says_why_in_one_line() {
         "{output:?}"
     );
 
-    // One that sends back something else.
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
-    let at = listener.local_addr().expect("it is bound").to_string();
-    let liar = thread::spawn(move || {
+    // This server sends other bytes back.
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback address can be bound");
+    let at = listener.local_addr().expect("the socket is bound").to_string();
+    let wrong_server = thread::spawn(move || {
         let (mut stream, _) = listener.accept()?;
         stream.write_all(b"help!")?;
         stream.read_to_end(&mut Vec::new())
@@ -93,7 +93,7 @@ fn a_client_without_its_echo_says_why_in_one_line() {
     let output = client(&at, "hello");
     assert_eq!(output.status.code(), Some(1));
     assert!(line(&output).ends_with("from byte 3 on"), "{output:?}");
-    drop(liar);
+    drop(wrong_server);
 }
 
 #[cfg(unix)]
@@ -109,20 +109,20 @@ mod unix {
                 let mut command = server(threads);
                 command.arg(mode);
                 let (mut server, mut stdout, at) = start_server(command);
-                // One who is connected and says nothing does not hold it up.
-                let _silent = TcpStream::connect(&at).expect("it listens");
+                // A client that is connected and sends nothing does not delay the end.
+                let _silent = TcpStream::connect(&at).expect("the server listens");
                 server.signal(signal);
                 let output = server.finish();
                 assert!(output.status.success(), "{output:?}");
                 let mut rest = String::new();
-                stdout.read_to_string(&mut rest).expect("a pipe");
-                assert_eq!(rest, "", "exactly one line on standard output");
+                stdout.read_to_string(&mut rest).expect("a pipe can be read");
+                assert_eq!(rest, "", "the server printed more than one line on standard output");
             }
         }
     }
 
     #[test]
-    fn nobody_reading_its_output_is_not_a_panic() {
+    fn a_closed_output_pipe_is_an_error_and_no_panic() {
         let (_server, _stdout, at) = start_server(server(&["--threads", "--listen", "127.0.0.1:0"]));
         let mut command = example("blocking_echo_client");
         command.args([&at, &"x".repeat(100_000)]);
@@ -140,23 +140,24 @@ mod unix {
     }
 
     #[test]
-    fn a_server_out_of_descriptors_serves_again_once_there_are_some() {
+    fn a_server_out_of_descriptors_serves_again_when_descriptors_are_free() {
         let program = server(&[]).get_program().to_owned();
         let mut limited = Command::new("sh");
         limited.args(["-c", "ulimit -n 20; exec \"$0\" --threads --listen 127.0.0.1:0"]).arg(program);
         limited.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let (mut server, _stdout, at) = start_server(limited);
-        let mut log = BufReader::new(server.child().stderr.take().expect("piped")).lines();
+        let mut log = BufReader::new(server.child().stderr.take().expect("standard error is a pipe")).lines();
 
-        let many: Vec<TcpStream> = (0..30).map(|_| TcpStream::connect(&at).expect("the backlog")).collect();
+        let many: Vec<TcpStream> =
+            (0..30).map(|_| TcpStream::connect(&at).expect("the backlog has room")).collect();
         let (done, out) = mpsc::channel();
         thread::spawn(move || {
             let full = log.find(|line| line.as_ref().is_ok_and(|line| line.contains("cannot accept")));
             done.send(full.is_some())?;
-            log.for_each(drop); // or a full pipe would hold the server up
+            log.for_each(drop); // A full pipe would block the server.
             Ok::<(), mpsc::SendError<bool>>(())
         });
-        assert!(out.recv_timeout(PATIENCE).expect("it says so, and in time"));
+        assert!(out.recv_timeout(PATIENCE).expect("the server logs in time that it cannot accept"));
         drop(many);
         let output = client(&at, "hello");
         assert_eq!(output.stdout, b"hello", "{output:?}");

@@ -1,4 +1,4 @@
-//! The examples `echo_server` and `echo_client`: what they print, and their exit codes.
+//! Tests of the programs `echo_server` and `echo_client`: their output and their exit status.
 
 use std::{
     fs::File,
@@ -22,7 +22,7 @@ fn server(arguments: &[&str]) -> Command {
     command
 }
 
-/// Says nothing about its progress: what it has on standard error is an error.
+/// Returns the command of a client that logs errors alone, so that any output on standard error is an error.
 fn client(arguments: &[&str]) -> Command {
     let mut command = example("echo_client");
     command.env("RUST_LOG", "error").args(arguments);
@@ -30,11 +30,11 @@ fn client(arguments: &[&str]) -> Command {
 }
 
 fn connect(at: &str) -> TcpStream {
-    support::connect(at.parse().expect("what it printed is an address"))
+    support::connect(at.parse().expect("the server printed an address"))
 }
 
 #[test]
-fn the_server_says_where_it_listens_and_echoes() {
+fn the_server_prints_its_address_and_echoes() {
     let (_server, _stdout, at) = start_server(server(&["--listen", "127.0.0.1:0"]));
     let message = pattern(100_000, 5);
     assert!(exchange(&mut connect(&at), &message) == message);
@@ -54,7 +54,7 @@ fn the_client_prints_the_echo_and_nothing_else() {
 }
 
 #[test]
-fn the_client_has_its_echo_from_a_blocking_server_too() {
+fn the_client_gets_its_echo_from_a_blocking_server_too() {
     let server = blocking::Server::bind("127.0.0.1:0").unwrap();
     let (at, stopper) = (server.local_addr().unwrap().to_string(), server.stopper().unwrap());
     let serving = std::thread::spawn(move || server.serve_one_at_a_time());
@@ -64,13 +64,13 @@ fn the_client_has_its_echo_from_a_blocking_server_too() {
     within(|| serving.join()).unwrap();
 }
 
-/// Starts a client, lets `input` feed its standard input on a thread, and waits for its end.
+/// Starts a client, writes `bytes` to its standard input on a thread, and waits for its end.
 fn stream(mut command: Command, bytes: Vec<u8>) -> Output {
     let mut client = Killed::start(command.stdin(Stdio::piped()));
-    let mut stdin = client.child().stdin.take().expect("piped");
+    let mut stdin = client.child().stdin.take().expect("standard input is a pipe");
     let feeding = std::thread::spawn(move || stdin.write_all(&bytes));
     let output = client.finish();
-    // That it took all of it is the test's to ask; it need not have, if there was nobody to send it to.
+    // The write may fail, because a client without a server need not read its whole input. The test checks the output.
     let _ = within(|| feeding.join()).unwrap();
     output
 }
@@ -83,7 +83,7 @@ fn the_client_streams_its_standard_input_through() {
     assert!(output.status.success() && output.stderr.is_empty(), "{:?}", output.status);
     assert!(output.stdout == bytes, "{} bytes", output.stdout.len());
 
-    // A regular file, which no poll takes, and nothing at all.
+    // Standard input is a regular file, which no poll accepts, and then an empty file.
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("the_client_streams_its_standard_input_through");
     for len in [1 << 20, 0] {
         std::fs::write(&path, &bytes[..len]).unwrap();
@@ -96,8 +96,8 @@ fn the_client_streams_its_standard_input_through() {
 }
 
 #[test]
-fn a_client_without_its_echo_says_why_in_one_line() {
-    // Nobody listens: the port is taken by a socket that does not.
+fn a_client_without_its_echo_prints_the_cause_in_one_line() {
+    // Nothing listens at this address, because a socket that does not listen holds the port.
     let mute = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     mute.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
     let nobody = mute.local_addr().unwrap().as_socket().unwrap().to_string();
@@ -114,11 +114,11 @@ fn a_client_without_its_echo_says_why_in_one_line() {
     assert_eq!(output.status.code(), Some(1));
     assert!(line(&output).contains("the port is missing"), "{output:?}");
 
-    // Servers that take all of it and send back too little, or something else.
+    // These servers receive the whole message and send back too few bytes, or other bytes.
     for (answer, why) in [(&b"he"[..], "short by 3 of 5 bytes"), (b"help!", "not the content")] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let at = listener.local_addr().unwrap().to_string();
-        let liar = std::thread::spawn(move || {
+        let wrong_server = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             stream.read_to_end(&mut Vec::new()).unwrap();
             stream.write_all(answer).unwrap();
@@ -127,12 +127,12 @@ fn a_client_without_its_echo_says_why_in_one_line() {
         assert_eq!(output.status.code(), Some(1));
         assert!(line(&output).starts_with(&format!("echo_client: {at}: ")), "{output:?}");
         assert!(line(&output).contains(why), "{output:?}");
-        within(|| liar.join()).unwrap();
+        within(|| wrong_server.join()).unwrap();
     }
 }
 
 #[test]
-fn help_is_an_exit_with_0_and_bad_arguments_with_2() {
+fn help_exits_with_0_and_bad_arguments_exit_with_2() {
     for (name, bad) in [
         ("echo_server", &["--max-connections", "many"][..]),
         ("echo_server", &["--drain", "-1"]),
@@ -155,12 +155,12 @@ fn help_is_an_exit_with_0_and_bad_arguments_with_2() {
 }
 
 #[test]
-fn a_server_that_cannot_listen_says_why_in_one_line() {
+fn a_server_that_cannot_listen_prints_the_cause_in_one_line() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = taken.local_addr().unwrap().to_string();
     for (listen, why) in [
         (at.as_str(), format!("cannot listen on {at}: ")),
-        ("192.0.2.1:0", "cannot listen on 192.0.2.1:0: ".into()), // RFC 5737: nobody's
+        ("192.0.2.1:0", "cannot listen on 192.0.2.1:0: ".into()), // No host has this address: RFC 5737.
         ("127.0.0.1", "bad address \"127.0.0.1\": ".into()),
     ] {
         let output = finish(server(&["--listen", listen]));
@@ -196,13 +196,15 @@ mod unix {
         }
     }
 
-    /// A server that owes a client far more than the kernel holds, since it may have so much waiting.
-    fn indebted(drain: &str, message: &[u8]) -> (Killed, TcpStream) {
+    /// Starts a server that has more echo bytes for a client than the kernel holds. A high water mark of this size lets the
+    /// bytes wait in the server.
+    fn server_with_unread_echo(drain: &str, message: &[u8]) -> (Killed, TcpStream) {
         let options = ["--listen", "127.0.0.1:0", "--high-water", "100000000", "--drain", drain];
         let (mut server, _, at) = start_server(server(&options));
         let mut client = connect(&at);
         client.write_all(message).unwrap();
-        // What was on its way to it is read in portions, with another client's pings in between.
+        // The server reads the message in portions, and serves the pings of another client in between. After the pings, the
+        // server has read the message.
         let mut other = connect(&at);
         (0..100).for_each(|_| assert_eq!(exchange(&mut other, b"ping"), b"ping"));
         drop(other);
@@ -213,9 +215,9 @@ mod unix {
     const MORE_THAN_THE_KERNEL_HOLDS: usize = 12 << 20;
 
     #[test]
-    fn a_signal_lets_the_server_deliver_all_that_it_owes() {
+    fn after_a_signal_the_server_delivers_all_unsent_bytes() {
         let message = pattern(MORE_THAN_THE_KERNEL_HOLDS, 8);
-        let (mut server, mut client) = indebted("60", &message);
+        let (mut server, mut client) = server_with_unread_echo("60", &message);
         server.signal("-TERM");
         let (echo, end) = read_out(&mut client);
         assert!(echo == message && end == End::Eof, "{} bytes, {end:?}", echo.len());
@@ -224,27 +226,30 @@ mod unix {
     }
 
     #[test]
-    fn a_client_that_does_not_read_is_not_waited_for_beyond_the_grace() {
-        let (mut server, mut client) = indebted("0.05", &pattern(MORE_THAN_THE_KERNEL_HOLDS, 8));
+    fn a_client_that_does_not_read_is_reset_at_the_end_of_the_grace() {
+        let (mut server, mut client) =
+            server_with_unread_echo("0.05", &pattern(MORE_THAN_THE_KERNEL_HOLDS, 8));
         server.signal("-TERM");
         assert!(server.finish().status.success());
-        assert_eq!(read_out(&mut client).1, End::Reset, "it cannot take what it has for the whole");
+        assert_eq!(read_out(&mut client).1, End::Reset, "a truncated echo has to end with a reset");
     }
 
     #[test]
     fn a_second_signal_ends_the_server_at_once() {
-        let (mut server, mut client) = indebted("3600", &pattern(MORE_THAN_THE_KERNEL_HOLDS, 8));
-        let log = BufReader::new(server.child().stderr.take().expect("piped")).lines();
+        let (mut server, mut client) =
+            server_with_unread_echo("3600", &pattern(MORE_THAN_THE_KERNEL_HOLDS, 8));
+        let log = BufReader::new(server.child().stderr.take().expect("standard error is a pipe")).lines();
         let (done, heard) = mpsc::channel();
         std::thread::spawn(move || {
-            // All of it, or a full pipe would hold the server up.
+            // The thread reads the whole log, because a full pipe would block the server.
             for line in log.map_while(Result::ok).filter(|line| line.contains("by a signal")) {
                 let _ = done.send(line);
             }
         });
-        // Two signals at the same time may be one, signal(7): the first one has to be heard.
+        // Two signals at the same time may count as one (signal(7)), so the test waits until the server has handled the
+        // first one.
         server.signal("-TERM");
-        heard.recv_timeout(PATIENCE).expect("it says that it was asked to end");
+        heard.recv_timeout(PATIENCE).expect("the server logs that a signal came");
         server.signal("-TERM");
         assert!(server.finish().status.success());
         assert_eq!(read_out(&mut client).1, End::Reset);

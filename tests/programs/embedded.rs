@@ -1,4 +1,4 @@
-//! The examples that embed a server in a larger loop: their echo, what they print, and their exit codes.
+//! Tests of the programs that embed a server in a larger loop. Each of them is an echo server to its clients.
 
 use std::{
     io::{Read, Write},
@@ -12,17 +12,33 @@ use crate::support::{
     within,
 };
 
-/// Whether mio's poll is a descriptor: the condition is that of `AsFd for EventLoop` on the usual Unixes.
-const POLL_IS_A_DESCRIPTOR: bool = cfg!(all(unix, not(mio_unsupported_force_poll_poll)));
+/// True if the poll of mio is a descriptor. The condition is that of `AsFd for EventLoop`.
+const POLL_IS_A_DESCRIPTOR: bool = cfg!(all(
+    unix,
+    not(mio_unsupported_force_poll_poll),
+    not(any(
+        target_os = "aix",
+        target_os = "espidf",
+        target_os = "nuttx",
+        target_os = "haiku",
+        target_os = "fuchsia",
+        target_os = "hermit",
+        target_os = "hurd",
+        target_os = "nto",
+        target_os = "vita",
+        target_os = "cygwin",
+        target_os = "horizon"
+    )),
+));
 
-/// Two examples have the loop's descriptor watched by another poller.
+/// In two examples, another poller watches the descriptor of the loop.
 const EXAMPLES: &[&str] = if POLL_IS_A_DESCRIPTOR {
     &["embed_mio", "embed_frames", "embed_calloop", "embed_tokio"]
 } else {
     &["embed_mio", "embed_frames"]
 };
 
-/// Side by side, as most of the time is spent waiting.
+/// Runs the test for all examples in parallel, because most of the time is spent waiting.
 fn for_each_example(test: impl Fn(&str) + Sync) {
     std::thread::scope(|scope| EXAMPLES.iter().for_each(|name| drop(scope.spawn(|| test(name)))));
 }
@@ -34,10 +50,10 @@ fn server(name: &str, arguments: &[&str]) -> Command {
 }
 
 fn connect(at: &str) -> TcpStream {
-    support::connect(at.parse().expect("what it printed is an address"))
+    support::connect(at.parse().expect("the server printed an address"))
 }
 
-/// More than the kernel holds, so both directions are at work at once.
+/// Sends `bytes` and returns the echo. The bytes are more than the kernel holds, so both directions are active at once.
 fn stream_through(client: &TcpStream, bytes: Vec<u8>) -> Vec<u8> {
     let (mut reader, mut writer) = (client, client.try_clone().unwrap());
     let mut echo = vec![0; bytes.len()];
@@ -48,7 +64,7 @@ fn stream_through(client: &TcpStream, bytes: Vec<u8>) -> Vec<u8> {
 }
 
 #[test]
-fn it_says_where_it_listens_and_echoes() {
+fn an_embedded_server_prints_its_address_and_echoes() {
     for_each_example(|name| {
         let (_server, _stdout, at) = start_server(server(name, &[]));
         let (mut first, mut second) = (connect(&at), connect(&at));
@@ -63,7 +79,7 @@ fn it_says_where_it_listens_and_echoes() {
 }
 
 #[test]
-fn help_is_an_exit_with_0_and_bad_arguments_with_2() {
+fn help_exits_with_0_and_bad_arguments_exit_with_2() {
     for_each_example(|name| {
         let help = finish(server(name, &["--help"]));
         assert!(help.status.success() && !help.stdout.is_empty() && help.stderr.is_empty(), "{help:?}");
@@ -76,7 +92,7 @@ fn help_is_an_exit_with_0_and_bad_arguments_with_2() {
 }
 
 #[test]
-fn a_port_in_use_is_an_exit_with_1_and_one_line() {
+fn a_port_in_use_exits_with_1_and_one_line() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = taken.local_addr().unwrap().to_string();
     for_each_example(|name| {
@@ -91,7 +107,7 @@ fn a_port_in_use_is_an_exit_with_1_and_one_line() {
 
 #[test]
 #[cfg(mio_unsupported_force_poll_poll)]
-fn an_example_that_needs_a_descriptor_says_so_where_there_is_none() {
+fn an_example_that_needs_a_descriptor_prints_an_error_where_there_is_none() {
     for name in ["embed_calloop", "embed_tokio"] {
         let output = finish(server(name, &[]));
         assert_eq!(output.status.code(), Some(1), "{output:?}");
@@ -115,7 +131,7 @@ mod unix {
     use super::*;
 
     #[test]
-    fn a_signal_ends_it_with_0_and_one_line_on_standard_output() {
+    fn a_signal_ends_an_embedded_server_with_0_and_one_line_on_standard_output() {
         for_each_example(|name| {
             for signal in ["-INT", "-TERM"] {
                 let (mut server, mut stdout, at) = start_server(server(name, &[]));
@@ -133,40 +149,42 @@ mod unix {
         });
     }
 
-    /// A client that has sent of `bytes` what anyone took, and has not read: the server owes it more than the kernel holds.
-    fn indebted(at: &str, bytes: &[u8]) -> TcpStream {
+    /// Connects a client that sends as many of `bytes` as the server and the kernel take, and that reads nothing. The
+    /// server then has more echo bytes than the kernel takes.
+    fn client_with_unread_echo(at: &str, bytes: &[u8]) -> TcpStream {
         let mut client = connect_narrow(at.parse().unwrap());
         let mut other = connect(at);
-        // Longer than TCP ever delays that it takes more.
+        // The timeout is longer than TCP delays a send to a receiver with room.
         client.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
         let (mut sent, mut before) = (0, 0);
         loop {
             while let Ok(count) = client.write(&bytes[sent..]) {
-                assert!(count > 0, "there is more than anyone holds");
+                assert!(count > 0, "the server and the kernel took all bytes");
                 sent += count;
             }
             if sent > 0 && sent == before {
                 return client;
             }
             before = sent;
-            // So that it is not for want of the server's time, there is a second try.
+            // The client tries again after the server has served another client, because the server may only have lacked
+            // time.
             (0..5).for_each(|_| assert_eq!(exchange(&mut other, b"ping"), b"ping"));
         }
     }
 
-    fn more_than_anyone_holds() -> Vec<u8> {
+    fn more_than_server_and_kernel_hold() -> Vec<u8> {
         pattern(32 << 20, 3)
     }
 
     #[test]
-    fn a_signal_while_a_client_is_served_lets_it_have_what_it_is_owed() {
-        let bytes = more_than_anyone_holds();
+    fn after_a_signal_an_embedded_server_delivers_the_whole_echo() {
+        let bytes = more_than_server_and_kernel_hold();
         for_each_example(|name| {
             let (mut server, _stdout, at) = start_server(server(name, &["--drain", "3600"]));
-            let mut client = indebted(&at, &bytes);
+            let mut client = client_with_unread_echo(&at, &bytes);
             server.signal("-TERM");
             let (echo, end) = read_out(&mut client);
-            assert_eq!(end, End::Eof, "{name}: {} bytes", echo.len()); // a loss would be told by a reset
+            assert_eq!(end, End::Eof, "{name}: {} bytes", echo.len()); // Lost bytes would cause a reset.
             assert!(!echo.is_empty(), "{name}");
             assert_same(&echo, &bytes[..echo.len()]);
             drop(client);
@@ -174,13 +192,13 @@ mod unix {
         });
     }
 
-    /// In a host that does not hear of the deadline, this would take until the host's own report wakes it: for ever.
+    /// If the host did not learn of the deadline, only its own report would wake it, which comes after an hour.
     #[test]
-    fn a_client_that_does_not_read_is_not_waited_for_beyond_the_grace() {
-        let bytes = more_than_anyone_holds();
+    fn a_client_that_does_not_read_is_reset_at_the_end_of_the_grace() {
+        let bytes = more_than_server_and_kernel_hold();
         for_each_example(|name| {
             let (mut server, _stdout, at) = start_server(server(name, &["--drain", "1", "--report", "3600"]));
-            let mut client = indebted(&at, &bytes);
+            let mut client = client_with_unread_echo(&at, &bytes);
             server.signal("-TERM");
             assert!(server.finish().status.success(), "{name}");
             assert_eq!(read_out(&mut client).1, End::Reset, "{name}");
@@ -188,16 +206,17 @@ mod unix {
     }
 
     #[test]
-    fn a_second_signal_ends_it_at_once() {
-        let bytes = more_than_anyone_holds();
+    fn a_second_signal_ends_an_embedded_server_at_once() {
+        let bytes = more_than_server_and_kernel_hold();
         for_each_example(|name| {
             let (mut server, _stdout, at) = start_server(server(name, &["--drain", "3600"]));
-            let mut client = indebted(&at, &bytes);
+            let mut client = client_with_unread_echo(&at, &bytes);
             server.signal("-TERM");
-            // Two signals at the same time may be one, signal(7): the first one has to be heard.
+            // Two signals at the same time may count as one (signal(7)), so the test waits until the server has handled the
+            // first one.
             let heard = Instant::now();
             while TcpStream::connect(&at).is_ok() {
-                assert!(heard.elapsed() < PATIENCE, "{name} goes on to listen");
+                assert!(heard.elapsed() < PATIENCE, "{name} still listens after the first signal");
             }
             server.signal("-TERM");
             assert!(server.finish().status.success(), "{name}");
@@ -205,20 +224,22 @@ mod unix {
         });
     }
 
-    /// The lines of its log, all of which are read, or a full pipe would hold it up.
+    /// Returns the lines of the log. A thread reads the whole log, because a full pipe would block the server.
     fn log(server: &mut Killed) -> Receiver<String> {
-        let lines = BufReader::new(server.child().stderr.take().expect("piped")).lines();
+        let lines = BufReader::new(server.child().stderr.take().expect("standard error is a pipe")).lines();
         let (tell, told) = mpsc::channel();
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| drop(tell.send(line))));
         told
     }
 
     fn next_with(told: &Receiver<String>, text: &str) -> String {
-        std::iter::repeat_with(|| next(told)).find(|line| line.contains(text)).expect("it repeats for ever")
+        std::iter::repeat_with(|| next(told))
+            .find(|line| line.contains(text))
+            .expect("the iterator has no end")
     }
 
     #[test]
-    fn what_the_host_does_of_its_own_goes_on() {
+    fn the_work_of_the_host_itself_goes_on() {
         for_each_example(|name| {
             let text = match name {
                 "embed_mio" => " datagrams, ",
@@ -237,7 +258,7 @@ mod unix {
     }
 
     #[test]
-    fn the_host_of_a_guest_has_its_own_socket() {
+    fn the_host_of_a_guest_serves_its_own_socket() {
         let (mut server, _stdout, at) = start_server(server("embed_mio", &["--report", "1"]));
         let told = log(&mut server);
         let line = next_with(&told, "datagrams on ");
@@ -262,7 +283,7 @@ mod unix {
         for _ in 0..3 {
             let mut client = connect(&at);
             let mut greeting = [0; 7];
-            client.read_exact(&mut greeting).unwrap(); // though it sends nothing itself
+            client.read_exact(&mut greeting).unwrap(); // The greeting comes although the client sends nothing.
             assert_eq!(&greeting, b"welcome");
             assert_eq!(exchange(&mut client, b"hello"), b"hello");
         }
@@ -274,7 +295,7 @@ mod unix {
 
         use super::*;
 
-        /// Of proc_pid_stat(5): the state, and the CPU time in ticks, of which a second has a hundred.
+        /// Returns the state of the server, and its CPU time in ticks of 10 ms: proc_pid_stat(5).
         fn stat(server: &mut Killed) -> (String, u64) {
             let stat = fs::read_to_string(format!("/proc/{}/stat", server.child().id())).unwrap();
             let (_, fields) = stat.rsplit_once(") ").unwrap();
@@ -283,21 +304,21 @@ mod unix {
             (fields[0].into(), ticks(11) + ticks(12))
         }
 
-        fn wait_until_it_sleeps(server: &mut Killed) {
+        fn wait_until_the_server_sleeps(server: &mut Killed) {
             let begin = Instant::now();
             while stat(server).0 != "S" {
-                assert!(begin.elapsed() < PATIENCE, "it never sleeps");
+                assert!(begin.elapsed() < PATIENCE, "the server does not sleep");
                 std::thread::yield_now();
             }
         }
 
         #[test]
-        fn a_message_wakes_it_from_its_sleep() {
+        fn a_message_wakes_a_sleeping_server() {
             for_each_example(|name| {
                 let (mut server, _stdout, at) = start_server(server(name, &[]));
                 let mut client = connect(&at);
                 for seed in 1..=5 {
-                    wait_until_it_sleeps(&mut server);
+                    wait_until_the_server_sleeps(&mut server);
                     let message = pattern(1000, seed);
                     assert_same(&exchange(&mut client, &message), &message);
                 }
@@ -305,20 +326,21 @@ mod unix {
         }
 
         #[test]
-        fn it_sleeps_while_no_client_gives_it_anything_to_do() {
-            let bytes = more_than_anyone_holds();
+        fn an_embedded_server_without_work_sleeps() {
+            let bytes = more_than_server_and_kernel_hold();
             for_each_example(|name| {
                 let (mut server, _stdout, at) = start_server(server(name, &[]));
                 let mut idle = connect(&at);
                 assert_eq!(exchange(&mut idle, b"hello"), b"hello");
-                let _does_not_read = indebted(&at, &bytes);
+                let _does_not_read = client_with_unread_echo(&at, &bytes);
 
                 let (begin, before) = (Instant::now(), stat(&mut server).1);
                 idle.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
-                let nothing = idle.read(&mut [0]).expect_err("it is told nothing").kind();
+                let nothing =
+                    idle.read(&mut [0]).expect_err("the server sends nothing to the idle client").kind();
                 assert!(matches!(nothing, ErrorKind::WouldBlock | ErrorKind::TimedOut), "{nothing}");
                 let ticks = stat(&mut server).1 - before;
-                // A frame now and then takes a small part of the time, and a loop that spins takes all the time it gets.
+                // Frames take a small part of the time. A loop that spins takes all the time it gets.
                 let enough = 5 + begin.elapsed().as_millis() / 100;
                 assert!(u128::from(ticks) <= enough, "{name} took {ticks} ticks in {:?}", begin.elapsed());
 

@@ -1,4 +1,4 @@
-//! The examples as processes, with clients.
+//! Tests of the example programs as processes, with clients.
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,5 +1,6 @@
-//! The system calls of the programs that embed a server in a larger loop, as strace(1) sees them.
-#![cfg(target_os = "linux")]
+//! Tests of the system calls of the programs that embed a server in a larger loop, as strace(1) lists them. The calls are
+//! those of epoll. The selector on poll(2) makes other calls, and its poll cannot be nested.
+#![cfg(all(target_os = "linux", not(mio_unsupported_force_poll_poll)))]
 
 use std::{
     fs,
@@ -15,7 +16,8 @@ use crate::support::{
     read_out,
 };
 
-/// An example under strace, which is its child (-D): so signals reach the example, and nothing outlives the test.
+/// Returns the command of an example under strace. With -D, strace is a child of the example, so signals reach the example,
+/// and neither outlives the test.
 fn traced(name: &str, options: &[&str]) -> Command {
     let mut command = Command::new("strace");
     command.args(["-D", "-qq"]).args(options);
@@ -26,11 +28,11 @@ fn traced(name: &str, options: &[&str]) -> Command {
 
 const MESSAGES: usize = 200;
 
-/// The system calls of the main thread of an example that echoes so many messages, one at a time.
+/// Returns the system calls of the main thread of an example that echoes `MESSAGES` messages, one at a time.
 fn calls_of(name: &str) -> Vec<String> {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.{}", std::process::id()));
     let calls = "trace=?epoll_wait,?epoll_pwait,epoll_ctl,recvfrom,sendto";
-    let file = path.to_str().expect("a path of cargo's and a number");
+    let file = path.to_str().expect("the path is text");
     let command = traced(name, &["-y", "-e", calls, "-o", file]);
     let (mut server, _stdout, at) = start_server(command);
     let mut client = connect(at.parse().unwrap());
@@ -38,7 +40,7 @@ fn calls_of(name: &str) -> Vec<String> {
         let message = pattern(64, seed as u64);
         assert_same(&exchange(&mut client, &message), &message);
     }
-    // The client is still there when the drain begins, so that has a deadline.
+    // The client is still connected when the drain begins, so the drain has a deadline.
     server.signal("-TERM");
     assert_eq!(read_out(&mut client), (vec![], End::Eof));
     drop(client);
@@ -52,7 +54,7 @@ fn count(calls: &[String], of: &str) -> usize {
     calls.iter().filter(|call| call.starts_with(of)).count()
 }
 
-/// What the log says of slow frames is what they took, or its percentiles would be a comfort and no measurement.
+/// The log must report how long slow frames really took. Otherwise its percentiles would be no measurement.
 #[test]
 #[cfg_attr(mio_unsupported_force_poll_poll, ignore = "the system calls are those of epoll")]
 fn slow_frames_are_reported_as_slow() {
@@ -60,12 +62,12 @@ fn slow_frames_are_reported_as_slow() {
         return;
     }
     let calls = "?epoll_wait,?epoll_pwait";
-    let inject = format!("inject={calls}:delay_enter=20000"); // microseconds
+    let inject = format!("inject={calls}:delay_enter=20000"); // The delay is in microseconds.
     let trace = format!("trace={calls}");
     let mut command = traced("embed_frames", &["-o", "/dev/null", "-e", &trace, "-e", &inject]);
     command.args(["--report", "1"]);
     let (mut server, _stdout, _at) = start_server(command);
-    let log = BufReader::new(server.child().stderr.take().expect("piped")).lines();
+    let log = BufReader::new(server.child().stderr.take().expect("standard error is a pipe")).lines();
     let (tell, told) = mpsc::channel();
     std::thread::spawn(move || {
         log.map_while(Result::ok)
@@ -81,22 +83,21 @@ fn slow_frames_are_reported_as_slow() {
     }
     assert_eq!(after("in"), "a", "{line}");
     let over = words.iter().rposition(|word| *word == "in").unwrap();
-    assert_eq!(words[over + 1], words[over + 3], "every frame is over its budget: {line}");
+    assert_eq!(words[over + 1], words[over + 3], "not every frame is over its budget: {line}");
 }
 
-/// Beside what the host's own socket and the signal take: a few.
+/// The host may make a few more calls, for its own socket and for the signal.
 #[test]
-#[cfg_attr(mio_unsupported_force_poll_poll, ignore = "the system calls are those of epoll")]
-fn a_guest_takes_no_more_system_calls_than_the_own_loop() {
+fn a_guest_takes_no_more_system_calls_than_an_event_loop() {
     if !has_strace() {
         return;
     }
     let (guest, own) = (calls_of("embed_mio"), calls_of("echo_server"));
     for call in ["epoll_", "epoll_ctl", "recvfrom", "sendto"] {
         let (guest, own) = (count(&guest, call), count(&own, call));
-        assert!(guest <= own + 10, "{call}: {guest}, and by the own loop {own}");
+        assert!(guest <= own + 10, "{call}: {guest} by the guest, {own} by the event loop");
     }
-    assert!(count(&guest, "recvfrom") >= MESSAGES, "it was the right thread");
+    assert!(count(&guest, "recvfrom") >= MESSAGES, "strace did not trace the thread of the loop");
 }
 
 #[test]
@@ -105,7 +106,8 @@ fn a_nested_server_is_registered_with_its_host_once() {
     if !has_strace() {
         return;
     }
-    // calloop sets its own two descriptors anew before each sleep, and tokio none: neither is the server's.
+    // calloop registers its own two descriptors again before each sleep, and tokio registers none. Neither is the
+    // descriptor of the server.
     for (name, waits) in [("embed_calloop", 2), ("embed_tokio", 2)] {
         let calls = calls_of(name);
         let nested = calls.iter().filter(|call| {
@@ -114,7 +116,7 @@ fn a_nested_server_is_registered_with_its_host_once() {
         });
         let nested: Vec<&String> = nested.filter(|call| !call.contains("EPOLL_CTL_DEL")).collect();
         assert_eq!(nested.len(), 1, "{name}: {nested:?}");
-        // The host's wait and the server's look, for each message.
+        // Each message takes a wait of the host and a poll of the server.
         let waited = count(&calls, "epoll_wait") + count(&calls, "epoll_pwait");
         assert!(waited <= waits * MESSAGES + 20, "{name}: {waited}");
         assert!(count(&calls, "sendto") <= MESSAGES + 10, "{name}");

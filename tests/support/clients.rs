@@ -11,17 +11,17 @@ use socket2::{Domain, SockRef, Socket, Type};
 
 use super::{PATIENCE, descriptors::raise_limit};
 
-/// A blocking client, which fails after [`PATIENCE`].
+/// Connects a blocking client, whose calls fail after [`PATIENCE`].
 pub fn connect(to: SocketAddr) -> TcpStream {
     raise_limit();
     patient(TcpStream::connect(to).unwrap())
 }
 
-/// A client with small buffers, so that bytes for the client have to wait in the server.
+/// Connects a client with small buffers, so that bytes for the client have to wait in the server.
 pub fn connect_narrow(to: SocketAddr) -> TcpStream {
     raise_limit();
     let socket = Socket::new(Domain::for_address(to), Type::STREAM, None).unwrap();
-    // Before `connect`, which announces how far the window can be scaled, tcp(7).
+    // // The size is set before `connect`, because `connect` announces how far the window can be scaled: tcp(7).
     socket.set_recv_buffer_size(32 << 10).unwrap();
     socket.set_send_buffer_size(32 << 10).unwrap();
     socket.connect(&to.into()).unwrap();
@@ -47,15 +47,16 @@ pub fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
     bytes
 }
 
-/// Asserts that both are equal, and prints the first difference in place of all bytes.
+/// Asserts that `found` and `expected` are equal, and prints the place of the first difference instead of all bytes.
 #[track_caller]
 pub fn assert_same(found: &[u8], expected: &[u8]) {
     let differs = found.iter().zip(expected).position(|(found, expected)| found != expected);
-    assert_eq!(differs, None, "the place of the first byte that differs");
-    assert_eq!(found.len(), expected.len(), "the lengths differ, and the bytes do not");
+    assert_eq!(differs, None, "the bytes differ, first at this place");
+    assert_eq!(found.len(), expected.len(), "the bytes are equal as far as both go, but the lengths differ");
 }
 
-/// Pseudo-random bytes: bytes that are lost, doubled, swapped or of another seed show as a difference.
+/// Makes pseudo-random bytes. Two patterns with different seeds differ, and so do a pattern and a copy with lost, doubled
+/// or swapped bytes.
 pub fn pattern(len: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     (0..len)
@@ -76,7 +77,7 @@ pub fn exchange(stream: &mut TcpStream, message: &[u8]) -> Vec<u8> {
     echo
 }
 
-/// A column of the line that Linux has for one end of a connection, counted from 0: proc(5), `/proc/net/tcp`.
+/// Returns a column of the line that `/proc/net/tcp` has for one end of a connection, counted from 0: proc(5).
 #[cfg(target_os = "linux")]
 pub fn socket_column(local: SocketAddr, remote: SocketAddr, column: usize) -> String {
     let hexadecimal = |at: SocketAddr| match at {
@@ -84,7 +85,7 @@ pub fn socket_column(local: SocketAddr, remote: SocketAddr, column: usize) -> St
         SocketAddr::V6(at) => panic!("{at}"),
     };
     let pair = format!(" {} {} ", hexadecimal(local), hexadecimal(remote));
-    // The system may leave a line out while other connections come and go, so there is more than one look.
+    // The system may leave a line out while other connections come and go, so the loop reads the table again.
     let end = Instant::now() + PATIENCE;
     loop {
         let table = fs::read_to_string("/proc/self/net/tcp").unwrap();
@@ -95,14 +96,14 @@ pub fn socket_column(local: SocketAddr, remote: SocketAddr, column: usize) -> St
     }
 }
 
-/// The end of a stream, as the client sees it.
+/// How a stream ended for the client.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum End {
     Eof,
     Reset,
 }
 
-/// Reads all bytes that still come, and the end.
+/// Reads all bytes until the stream ends, and returns how the stream ended.
 pub fn read_out(stream: &mut TcpStream) -> (Vec<u8>, End) {
     let mut all = Vec::new();
     match stream.read_to_end(&mut all) {

@@ -1,5 +1,5 @@
-//! The limit on open descriptors. Tests run side by side in one process, and one of them has a thousand connections: a soft
-//! limit of 1024, which is the default of many systems, is not enough.
+//! The limit on open descriptors. Tests run side by side in one process, and one test has a thousand connections. A soft
+//! limit of 1024, which is the default of many systems, is not enough for them.
 
 /// Raises the soft limit on open descriptors to the hard limit, once in a process. The helpers that open sockets call this.
 #[cfg(unix)]

@@ -1,4 +1,4 @@
-//! A reactor in a poll of the test, which decides which events the reactor gets, and when.
+//! A reactor in a poll of the test. The test decides which events the reactor gets, and when.
 
 use std::{
     net::SocketAddr,
@@ -45,13 +45,13 @@ impl Host {
                 return all;
             }
             let left = end.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "only {all:?}");
+            assert!(!left.is_zero(), "too few sources have events: {all:?}");
             self.poll.poll(&mut self.events, Some(left)).unwrap();
             all.extend(self.events.iter().cloned());
         }
     }
 
-    /// Hands the events that are there to the reactor, without a turn.
+    /// Polls once without waiting, and hands the events to the reactor without a turn.
     pub fn poll_once<S>(&mut self, reactor: &mut Reactor<S>) {
         self.poll.poll(&mut self.events, Some(Duration::ZERO)).unwrap();
         self.events.iter().for_each(|event| assert!(reactor.handle(event)));
@@ -68,8 +68,12 @@ impl Host {
         let end = Instant::now() + PATIENCE;
         while !done(handler, reactor.net()) {
             let left = end.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "it does not come; {:?}", reactor.net().stats());
-            // No timer goes off by itself where the time stands still.
+            assert!(
+                !left.is_zero(),
+                "the condition of the test does not come true; {:?}",
+                reactor.net().stats()
+            );
+            // `now` stands still, so no timer fires while the poll sleeps.
             let wait = if is_due(reactor, now) { Duration::ZERO } else { left };
             self.poll.poll(&mut self.events, Some(wait)).unwrap();
             self.events.iter().for_each(|event| assert!(reactor.handle(event)));
@@ -77,7 +81,8 @@ impl Host {
         }
     }
 
-    /// Turns until no event comes and nothing is left to do: no callback is to be expected after that.
+    /// Turns until no event comes and the reactor has nothing left to do. The reactor makes no callback after that by
+    /// itself.
     pub fn turn_until_quiet<S>(
         &mut self,
         reactor: &mut Reactor<S>,
@@ -90,7 +95,7 @@ impl Host {
             if self.events.is_empty() && !is_due(reactor, now) {
                 return;
             }
-            assert!(Instant::now() < end, "there is always more to do");
+            assert!(Instant::now() < end, "the reactor always has more to do");
             self.events.iter().for_each(|event| assert!(reactor.handle(event)));
             reactor.settle(handler, now);
         }

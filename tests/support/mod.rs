@@ -1,4 +1,4 @@
-//! The helpers of all test binaries. README.md beside these folders says when a test takes which of them.
+//! The helpers of all test binaries. `tests/README.md` says which helper serves which kind of test.
 #![allow(dead_code, unused_imports, reason = "each binary uses a part of the helpers")]
 
 mod clients;

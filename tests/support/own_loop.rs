@@ -22,7 +22,7 @@ pub(super) fn listen<S>(net: &mut Net<S>) -> SocketAddr {
     net.local_address(listener).unwrap().socket_addrs()[0]
 }
 
-/// Turns until `done`. Fails after [`PATIENCE`].
+/// Turns until `done` returns true. Fails after [`PATIENCE`].
 pub fn turn_until<S, H: Handler<Session = S>>(
     event_loop: &mut EventLoop<S>,
     handler: &mut H,
@@ -31,12 +31,16 @@ pub fn turn_until<S, H: Handler<Session = S>>(
     let end = Instant::now() + PATIENCE;
     while !done(handler, event_loop.net()) {
         let left = end.saturating_duration_since(Instant::now());
-        assert!(!left.is_zero(), "it does not come; {:?}", event_loop.net().stats());
+        assert!(
+            !left.is_zero(),
+            "the condition of the test does not come true; {:?}",
+            event_loop.net().stats()
+        );
         event_loop.turn(handler, Some(left)).unwrap();
     }
 }
 
-/// Connects `count` clients to a loop in this thread, each after the one before was accepted.
+/// Connects `count` clients to a loop in this thread. Each client connects after the client before was accepted.
 pub fn connect_open<A: Act<u32>>(
     event_loop: &mut EventLoop<u32>,
     at: SocketAddr,
@@ -53,7 +57,7 @@ pub fn connect_open<A: Act<u32>>(
         .collect()
 }
 
-/// The id of a connection that is open.
+/// Returns the id of the open connection with this session.
 pub fn id_of(net: &Net<u32>, who: u32) -> ConnId {
-    net.sessions().find(|(_, session)| **session == who).expect("it is open").0
+    net.sessions().find(|(_, session)| **session == who).expect("the connection is open").0
 }

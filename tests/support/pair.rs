@@ -50,7 +50,8 @@ impl Pair {
         await_arrival(&self.twin, bytes.len());
     }
 
-    /// Resets the connection, and returns when the reactor's socket knows of it. The error stays with that socket.
+    /// Resets the connection, and returns when the socket of the reactor has received the reset. The error stays in that
+    /// socket, because nothing here reads it.
     pub fn reset(self) -> TcpStream {
         super::reset(self.client);
         let mut host = super::Host::new();
@@ -78,12 +79,12 @@ pub fn await_arrival(stream: &TcpStream, len: usize) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(error) => panic!("{error}"),
         }
-        assert!(Instant::now() < end, "it arrives");
+        assert!(Instant::now() < end, "the bytes do not arrive");
         thread::yield_now();
     }
 }
 
-/// Turns until no event comes and nothing is left to do.
+/// Turns until no event comes and the loop has nothing left to do.
 pub fn turn_until_quiet<S>(event_loop: &mut EventLoop<S>, handler: &mut impl Handler<Session = S>) {
     let end = Instant::now() + PATIENCE;
     loop {
@@ -91,7 +92,7 @@ pub fn turn_until_quiet<S>(event_loop: &mut EventLoop<S>, handler: &mut impl Han
         if turn.events == 0 && !turn.more {
             return;
         }
-        assert!(Instant::now() < end, "there is always more to do");
+        assert!(Instant::now() < end, "the loop always has more to do");
     }
 }
 
@@ -100,17 +101,17 @@ pub fn is_due<S>(event_loop: &EventLoop<S>) -> bool {
     event_loop.next_deadline().is_some_and(|due| due <= Instant::now())
 }
 
-/// Makes turns for as long as the loop asks for them, and never because of an event. Returns how many.
+/// Makes turns as long as the loop asks for turns, without waiting for an event. Returns the number of turns.
 pub fn turn_on_hints_alone<S>(
     event_loop: &mut EventLoop<S>,
     handler: &mut impl Handler<Session = S>,
 ) -> usize {
     let (mut turns, end) = (0, Instant::now() + PATIENCE);
     while is_due(event_loop) {
-        // It must not sleep: a host may trust the hint and allow it any time.
+        // The loop must not sleep here, although the test allows a long sleep: a loop that asks for a turn has work.
         let turn = event_loop.turn(handler, Some(PATIENCE)).unwrap();
-        assert!(Instant::now() < end, "it sleeps, or asks for ever");
-        assert_eq!(turn.more, is_due(event_loop), "the two hints say the same");
+        assert!(Instant::now() < end, "the loop slept, or it asks for turns for ever");
+        assert_eq!(turn.more, is_due(event_loop), "`Turn::more` and `next_deadline` agree");
         turns += 1;
     }
     turns

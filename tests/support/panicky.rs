@@ -27,10 +27,11 @@ pub enum On {
     Wake,
 }
 
-/// Records its calls, and panics once: in one callback of one connection.
+/// Records its calls, and panics once: in the callback of the connection that `at` names.
 pub struct Panicky {
     pub calls: Vec<(u32, On)>,
-    /// The number of a client, or `u32::MAX` for callbacks that concern no connection.
+    /// The callback that panics, with the number of its client. The number is [`NOBODY`] for callbacks that concern no
+    /// connection.
     pub at: Option<(u32, On)>,
     pub clients: u32,
     /// The bytes that `on_data` sends before it can panic.
@@ -51,7 +52,7 @@ impl Panicky {
             .is_some_and(|at| at.0 == who && std::mem::discriminant(&at.1) == std::mem::discriminant(&on))
         {
             self.at = None;
-            resume_unwind(Box::new("a panic that the test wants")); // without a message on the test's output
+            resume_unwind(Box::new("a panic that the test wants")); // `resume_unwind` prints no message, unlike `panic!`
         }
     }
 
@@ -150,7 +151,7 @@ impl World {
         self.host.turn_until_quiet(&mut self.reactor, &mut self.handler, self.now);
     }
 
-    /// Makes one turn. Returns an error if a callback panicked, and else whether this turn was the last.
+    /// Makes one turn. Returns an error if a callback panicked, and otherwise `Turn::finished`.
     pub fn settle(&mut self) -> Result<bool, ()> {
         let (reactor, handler, now) = (&mut self.reactor, &mut self.handler, self.now);
         let turn = catch_unwind(AssertUnwindSafe(|| reactor.settle(handler, now)));

@@ -12,7 +12,8 @@ use std::{
 
 use super::PATIENCE;
 
-/// The command that starts an example. Cargo tells a test the paths of binaries only; the examples stand beside the tests.
+/// Returns the command that starts an example. Cargo tells a test the paths of binaries, and not those of examples. The
+/// examples stand in a folder beside the folder of the tests.
 pub fn example(name: &str) -> Command {
     let test = std::env::current_exe().expect("a test has a path");
     let profile = test.ancestors().nth(2).expect("target/PROFILE/deps/TEST");
@@ -21,7 +22,7 @@ pub fn example(name: &str) -> Command {
     path.push(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     assert!(
         path.exists(),
-        "no {path:?}: `cargo test` as a whole builds it, so does `cargo build --examples`"
+        "{path:?} is missing: `cargo test` for the whole package builds the examples, and so does `cargo build --examples`"
     );
     let mut command = Command::new(path);
     command.env_remove("RUST_LOG").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -33,19 +34,19 @@ pub fn finish(mut command: Command) -> Output {
     Killed::start(&mut command).finish()
 }
 
-/// A child process, which is killed if it has not ended when this is dropped.
+/// A child process. Dropping a `Killed` kills the process if the process has not ended.
 pub struct Killed(Option<Child>);
 
 impl Killed {
     pub fn start(command: &mut Command) -> Self {
-        Killed(Some(command.spawn().expect("it is executable")))
+        Killed(Some(command.spawn().expect("the program can be started")))
     }
 
     pub fn child(&mut self) -> &mut Child {
-        self.0.as_mut().expect("taken only by finish")
+        self.0.as_mut().expect("only `finish` takes the child")
     }
 
-    /// Sends a signal to the program: `"-TERM"`.
+    /// Sends a signal to the program. `signal` is an option of kill(1), for example `"-TERM"`.
     #[cfg(unix)]
     pub fn signal(&mut self, signal: &str) {
         let pid = self.child().id().to_string();
@@ -53,7 +54,8 @@ impl Killed {
         assert!(sent.success());
     }
 
-    /// Reads the output to its end. A program that does not end keeps its pipes open, so a thread reads them.
+    /// Reads the output to its end, and waits for the program. A thread reads the pipes, because a program that does not
+    /// end keeps its pipes open.
     pub fn finish(&mut self) -> Output {
         self.finish_within(PATIENCE)
     }
@@ -62,8 +64,13 @@ impl Killed {
         let pipes = (self.child().stdout.take(), self.child().stderr.take());
         let (done, outputs) = mpsc::channel();
         thread::spawn(move || done.send((read_all(pipes.0), read_all(pipes.1))));
-        let (stdout, stderr) = outputs.recv_timeout(patience).expect("it ends, and in time");
-        let status = self.0.take().expect("taken only here").wait().expect("it is our child");
+        let (stdout, stderr) = outputs.recv_timeout(patience).expect("the program ends in time");
+        let status = self
+            .0
+            .take()
+            .expect("`finish` is called once")
+            .wait()
+            .expect("the process is a child of the test");
         Output { status, stdout, stderr }
     }
 }
@@ -80,7 +87,7 @@ impl Drop for Killed {
 fn read_all(pipe: Option<impl Read>) -> Vec<u8> {
     let mut all = Vec::new();
     if let Some(mut pipe) = pipe {
-        pipe.read_to_end(&mut all).expect("a pipe");
+        pipe.read_to_end(&mut all).expect("a pipe can be read");
     }
     all
 }
@@ -88,27 +95,28 @@ fn read_all(pipe: Option<impl Read>) -> Vec<u8> {
 /// Starts a server, and returns when the server has printed where it listens.
 pub fn start_server(mut command: Command) -> (Killed, BufReader<ChildStdout>, String) {
     let mut server = Killed::start(&mut command);
-    let mut stdout = BufReader::new(server.child().stdout.take().expect("piped"));
+    let mut stdout = BufReader::new(server.child().stdout.take().expect("standard output is a pipe"));
     let (done, first_line) = mpsc::channel();
     thread::spawn(move || {
         let mut line = String::new();
         let _ = stdout.read_line(&mut line);
         done.send((stdout, line))
     });
-    let (stdout, line) = first_line.recv_timeout(PATIENCE).expect("it says that it listens, and in time");
+    let (stdout, line) =
+        first_line.recv_timeout(PATIENCE).expect("the server prints where it listens in time");
     let at = line.strip_prefix("listening on ").and_then(|rest| rest.strip_suffix('\n')).map(str::to_owned);
-    (server, stdout, at.unwrap_or_else(|| panic!("{line:?} is not where it listens")))
+    (server, stdout, at.unwrap_or_else(|| panic!("the line {line:?} does not say where the server listens")))
 }
 
-/// The one line that a program printed on standard error.
+/// Returns the line that a program printed on standard error. Fails if the program printed more than one line.
 pub fn line(output: &Output) -> &str {
-    let text = str::from_utf8(&output.stderr).expect("text");
-    let line = text.strip_suffix('\n').expect("a whole line");
+    let text = str::from_utf8(&output.stderr).expect("the output is text");
+    let line = text.strip_suffix('\n').expect("the output ends with a line feed");
     assert!(!line.contains('\n'), "{text}");
     line
 }
 
-/// True if strace(1) works here. If not, the test is skipped.
+/// Returns true if strace(1) works here. Otherwise the test counts as skipped.
 #[cfg(target_os = "linux")]
 pub fn has_strace() -> bool {
     let probe = Command::new("strace").args(["-qq", "-e", "trace=none", "true"]).output();
@@ -127,13 +135,13 @@ pub struct Turns(mpsc::Receiver<u64>);
 impl Turns {
     /// Reads the log of the server from now on.
     pub fn of(server: &mut Killed) -> Self {
-        let log = BufReader::new(server.child().stderr.take().expect("piped")).lines();
+        let log = BufReader::new(server.child().stderr.take().expect("standard error is a pipe")).lines();
         let (tell, told) = mpsc::channel();
         thread::spawn(move || {
             // The thread reads to the end, because a full pipe would hold the server up.
             for line in log.map_while(Result::ok) {
                 if let Some(turns) = line.trim_start().strip_prefix("turns: ") {
-                    let _ = tell.send(turns.parse().expect("a number"));
+                    let _ = tell.send(turns.parse().expect("the count is a number"));
                 }
             }
         });
@@ -142,15 +150,15 @@ impl Turns {
 
     pub fn ask(&self, server: &mut Killed) -> u64 {
         server.signal("-USR1");
-        self.0.recv_timeout(PATIENCE).expect("it prints its statistics")
+        self.0.recv_timeout(PATIENCE).expect("the server prints its statistics")
     }
 
-    /// Watches the server for a while in which `client` receives nothing. A timer may need a turn now and then; a loop that
-    /// does not sleep makes thousands of turns.
+    /// Asserts that the server makes few turns while `client` receives nothing. A timer may need a turn now and then. A
+    /// loop that does not sleep makes thousands of turns.
     pub fn assert_rest(&self, server: &mut Killed, client: &mut TcpStream) {
         let (before, begin) = (self.ask(server), Instant::now());
         client.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
-        let nothing = client.read(&mut [0]).expect_err("it is told nothing");
+        let nothing = client.read(&mut [0]).expect_err("the server sends nothing to the client");
         assert!(matches!(nothing.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{nothing}");
         client.set_read_timeout(Some(PATIENCE)).unwrap();
         let turns = self.ask(server) - before;
@@ -173,33 +181,30 @@ pub fn run_alone(test: &str) {
     run_child(Command::new(std::env::current_exe().expect("a test has a path")), test);
 }
 
-/// Runs a test of this binary in a process of its own, where `calls` meet `error`: both as in strace(1), "accept4" and
-/// "EINTR:when=1". `test` is the name of the test with the path of its module. strace counts the calls of each thread
-/// by itself, and a test runs in one thread. Returns the log.
+/// Runs a test of this binary in a process of its own, where strace(1) injects `error` into the system calls `calls`. Both
+/// are written as strace(1) has them, for example "accept4" and "EINTR:when=1". `test` is the name of the test with the
+/// path of its module. strace counts the calls of each thread separately, and a test runs in one thread. Returns the log.
 #[cfg(target_os = "linux")]
 pub fn run_under_strace(test: &str, calls: &str, error: &str) -> String {
     let file = format!("{}.{}", test.replace("::", "."), std::process::id());
     let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(file);
     let mut command = Command::new("strace");
-    // -D: the test is our child and strace its child, so the test cannot outlive ours.
+    // With -D, the test is the child of this process and strace is a child of the test. So killing the child ends the test.
     command.args(["-D", "-f", "-qq", "-o"]).arg(&log);
     command.args(["-e", &format!("trace={calls}"), "-e", &format!("inject={calls}:error={error}")]);
     command.arg(std::env::current_exe().expect("a test has a path"));
     run_child(command, test);
-    let calls = std::fs::read_to_string(&log).expect("strace writes a log");
+    let calls = std::fs::read_to_string(&log).expect("strace has written its log");
     let _ = std::fs::remove_file(&log);
-    assert!(
-        calls.contains("(INJECTED)"),
-        "{test}, {error}: nothing was injected, so nothing was tested: {calls}"
-    );
+    assert!(calls.contains("(INJECTED)"), "{test}, {error}: strace injected no error: {calls}");
     calls
 }
 
-/// Lets the command, which starts this binary, run one test.
+/// Runs one test with the command, which starts this binary.
 fn run_child(mut command: Command, test: &str) {
     command.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(IN_A_CHILD, "1");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // The patience of the test ends first, and the test says what it waited for.
+    // The test in the child gives up after `PATIENCE` and says then what it waited for, so this process waits longer.
     let output = Killed::start(&mut command).finish_within(2 * PATIENCE);
     let stdout = String::from_utf8_lossy(&output.stdout);
     let stderr = String::from_utf8_lossy(&output.stderr);

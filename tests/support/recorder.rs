@@ -1,10 +1,10 @@
-//! The handler of most tests: it records its calls and does what the test says.
+//! The handler of most tests, which records its calls and runs the code of the test in each callback.
 
 use std::{collections::HashSet, time::Instant};
 
 use tidegate::{Accepted, CloseKind, CloseReason, Conn, ConnId, Handler, Net};
 
-/// A callback of the handler. A connect and an adopted stream bring a session along, so `on_accept` is not recorded.
+/// A callback of the handler. `on_accept` is not recorded, because connects and adopted streams have none.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Call {
     Open,
@@ -20,7 +20,7 @@ pub enum Call {
 }
 
 impl Call {
-    /// True if both are calls of the same callback, whatever its arguments.
+    /// Returns true if both are calls of the same callback. The arguments are not compared.
     pub fn is_a(&self, other: &Call) -> bool {
         std::mem::discriminant(self) == std::mem::discriminant(other)
     }
@@ -61,11 +61,11 @@ impl Session for () {
     }
 }
 
-/// What a test wants done in callbacks.
+/// The code of a test that a [`Recorder`] runs in its callbacks.
 pub trait Act<S> {
     fn on_conn(&mut self, conn: &mut Conn<'_, S>, call: &Call);
 
-    /// Called where no connection can be had: in `on_close`, `on_timer` and `on_wake`. Only `on_close` has `closed`.
+    /// Called in `on_close`, `on_timer` and `on_wake`, which have no `Conn`. `closed` is `None` except in `on_close`.
     fn on_net(&mut self, net: &mut Net<S>, closed: Option<(ConnId, S)>, call: &Call);
 }
 
@@ -85,7 +85,7 @@ impl<F: FnMut(&mut Net<u32>, ConnId, u32, &Call)> Act<u32> for F {
 type OnConn<'a> = Box<dyn FnMut(&mut Conn<'_>, &Call) + 'a>;
 type OnNet<'a> = Box<dyn FnMut(&mut Net, &Call) + 'a>;
 
-/// Closures that are called with the connection, and with the `Net` where there is none.
+/// Two closures: `conn` is called in callbacks that have a connection, `net` in all other callbacks.
 pub struct WithConn<'a> {
     conn: OnConn<'a>,
     net: OnNet<'a>,
@@ -101,12 +101,12 @@ impl Act<()> for WithConn<'_> {
     }
 }
 
-/// Records its calls and does what the test says.
+/// Records its calls and runs the code of the test in each callback.
 pub struct Recorder<A, S = u32> {
     pub notes: Vec<Note>,
-    /// False if clients are turned away.
+    /// If false, `on_accept` turns clients away.
     pub accepts: bool,
-    /// The largest number of bytes that `on_data` consumes. At first, `on_data` consumes all bytes.
+    /// The largest number of bytes that `on_data` consumes in one call. Initially `on_data` consumes all bytes.
     pub portion: usize,
     clients: u32,
     /// The numbers of the sessions that had their `on_close`.
@@ -131,7 +131,7 @@ impl<A: Act<S>, S: Session> Recorder<A, S> {
         }
     }
 
-    /// The calls for a session.
+    /// Returns the calls for a session.
     pub fn of(&self, who: u32) -> Vec<Call> {
         self.notes
             .iter()
@@ -140,28 +140,28 @@ impl<A: Act<S>, S: Session> Recorder<A, S> {
             .collect()
     }
 
-    /// The calls for a connection.
+    /// Returns the calls for a connection.
     pub fn of_id(&self, id: ConnId) -> Vec<Call> {
         self.notes.iter().filter(|note| note.id == Some(id)).map(|note| note.call.clone()).collect()
     }
 
-    /// The calls for all connections, with their sessions.
+    /// Returns the calls for all connections, with their sessions.
     pub fn calls(&self) -> Vec<(u32, Call)> {
         let of_connections = self.notes.iter().filter(|note| note.id.is_some());
         of_connections.map(|note| (note.who, note.call.clone())).collect()
     }
 
-    /// All calls since this was called last.
+    /// Returns all calls since the last `take_calls`.
     pub fn take_calls(&mut self) -> Vec<Call> {
         self.notes.drain(..).map(|note| note.call).collect()
     }
 
-    /// How often a callback was called, whatever its arguments.
+    /// Returns the number of calls of a callback, whatever the arguments.
     pub fn count(&self, kind: &Call) -> usize {
         self.notes.iter().filter(|note| note.call.is_a(kind)).count()
     }
 
-    /// The time of the last such call.
+    /// Returns the time of the last call that equals `call`.
     pub fn time_of(&self, call: &Call) -> Option<Instant> {
         self.notes.iter().rev().find(|note| note.call == *call).map(|note| note.at)
     }
@@ -195,7 +195,7 @@ impl<A: Act<S>, S: Session> Recorder<A, S> {
 }
 
 impl<F: FnMut(&mut Net<u32>, ConnId, u32, &Call)> Recorder<F> {
-    /// `act` is called in every callback of a connection: with its id, its number, and the call.
+    /// `act` is called in every callback of a connection: with the id of the connection, its number, and the call.
     pub fn new(act: F) -> Self {
         Self::with(act)
     }
@@ -207,12 +207,12 @@ impl<'a> Actor<'a> {
         Self::with(WithConn { conn: Box::new(act), net: Box::new(|_, _| {}) })
     }
 
-    /// Does nothing of its own accord.
+    /// Makes a recorder that only records.
     pub fn idle() -> Self {
         Self::with_conn(|_, _| {})
     }
 
-    /// Sends back each message, and closes after the peer has ended.
+    /// Makes a recorder that sends back each message, and closes after the end of file of the peer.
     pub fn echo() -> Self {
         Self::with_conn(|conn, call| match call {
             Call::Data(bytes) => _ = conn.send_all(bytes),
@@ -268,8 +268,14 @@ impl<A: Act<S>, S: Session> Handler for Recorder<A, S> {
         if let Some(who) = session.number() {
             assert!(self.closed.insert(who), "{who} has a second on_close");
         }
-        assert!(net.conn(id).is_none() && net.session(id).is_none(), "{id:?} is there in its on_close");
-        assert!(net.sessions().all(|(other, _)| other != id), "{id:?} is listed in its on_close");
+        assert!(
+            net.conn(id).is_none() && net.session(id).is_none(),
+            "{id:?} still has a connection in its on_close"
+        );
+        assert!(
+            net.sessions().all(|(other, _)| other != id),
+            "`sessions` still lists {id:?} in its on_close"
+        );
         self.on_net(net, Some((id, session)), Call::Close(why.kind()));
     }
 
@@ -282,7 +288,7 @@ impl<A: Act<S>, S: Session> Handler for Recorder<A, S> {
     }
 }
 
-/// Sends back each message.
+/// Makes a recorder that sends back each message.
 pub fn echo() -> Recorder<impl FnMut(&mut Net<u32>, ConnId, u32, &Call)> {
     Recorder::new(|net, id, _, call| {
         if let Call::Data(bytes) = call {

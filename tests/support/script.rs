@@ -7,23 +7,23 @@ use tidegate::{Accepted, CloseKind, CloseReason, Conn, ConnId, Handler, Net};
 #[derive(Clone, PartialEq, Debug)]
 pub enum Told {
     Open(ConnId),
-    /// From a script without an `on_data` closure, which consumes all bytes.
+    /// Sent by a script without an `on_data` closure. Such a script consumes all bytes.
     Data(Vec<u8>),
-    /// With the bytes that were not consumed.
+    /// Contains the bytes that were not consumed.
     Eof(Vec<u8>),
-    /// With the number of unsent bytes.
+    /// Contains the number of unsent bytes.
     Writable(usize),
     Close(CloseKind),
-    /// Told by closures only: a send returned `Full`. With the number of unsent bytes.
+    /// A send returned `Full`. Only closures of tests send this message. Contains the number of unsent bytes.
     Full(usize),
 }
 
 impl Told {
-    /// The connection of an `Open`, which is the first message about each connection.
+    /// Returns the connection of an `Open`, which is the first message about each connection.
     pub fn open(self) -> ConnId {
         match self {
             Self::Open(id) => id,
-            other => panic!("it is open first, not {other:?}"),
+            other => panic!("the first message is {other:?} and not an `Open`"),
         }
     }
 }
@@ -31,7 +31,8 @@ impl Told {
 type Callback = Box<dyn FnMut(&mut Conn<'_>) + Send>;
 type OnData = Box<dyn FnMut(&mut Conn<'_>, &[u8]) -> usize + Send>;
 
-/// Tells the test about each callback, and then calls the closure of the test or does what the trait does by default.
+/// Tells the test about each callback, and then calls the closure of the test. Without a closure, the default of the trait
+/// applies.
 pub struct Script {
     tell: Sender<Told>,
     open: Callback,

@@ -44,7 +44,7 @@ impl<H: Handler + Send + 'static> Server<H> {
         Self { address, remote, thread: Some(thread) }
     }
 
-    /// A blocking client, which fails after [`PATIENCE`].
+    /// Connects a blocking client, whose calls fail after [`PATIENCE`].
     pub fn connect(&self) -> TcpStream {
         connect(self.address)
     }
@@ -62,7 +62,7 @@ impl<H: Handler + Send + 'static> Server<H> {
 
     /// Waits until the loop has ended.
     pub fn join(mut self) -> (H, Stats) {
-        let thread = self.thread.take().expect("joined once");
+        let thread = self.thread.take().expect("`join` is called once");
         within(|| thread.join()).expect("the server does not panic")
     }
 }

@@ -24,7 +24,7 @@ pub struct Stepped {
 }
 
 impl Stepped {
-    /// Listens and makes no turn: clients can connect, and the system keeps what they send.
+    /// Listens, and makes no turn yet. Clients can connect, and the system keeps the bytes that they send.
     pub fn new(options: Options, script: Script, told: Receiver<Told>) -> Self {
         raise_limit();
         let mut event_loop = EventLoop::new(options).unwrap();
@@ -46,42 +46,42 @@ impl Stepped {
         self.event_loop.next_deadline().is_none()
     }
 
-    /// One turn that does not wait.
+    /// Makes one turn that does not wait.
     pub fn turn(&mut self) {
         self.event_loop.turn(&mut self.script, Some(Duration::ZERO)).unwrap();
     }
 
-    /// Turns until `done`, which is asked before each of them. A turn sleeps until the server has an event, so `done`
-    /// has to look at the server and not at a client.
+    /// Turns until `done` returns true; `done` is called before each turn. A turn sleeps until the server has an event, so
+    /// `done` has to look at the server and not at a client.
     pub fn turn_until(&mut self, mut done: impl FnMut(&mut Net) -> bool) {
         let end = Instant::now() + PATIENCE;
         while !done(self.event_loop.net()) {
             let wait = end.saturating_duration_since(Instant::now());
-            assert!(!wait.is_zero(), "this takes too long");
+            assert!(!wait.is_zero(), "the condition of the test does not come true");
             self.event_loop.turn(&mut self.script, Some(wait)).unwrap();
         }
     }
 
-    /// Turns until a callback tells something.
+    /// Turns until a callback sends a message, and returns the message.
     pub fn next(&mut self) -> Told {
         let mut next = self.told.try_recv().ok();
         let end = Instant::now() + PATIENCE;
         while next.is_none() {
             let wait = end.saturating_duration_since(Instant::now());
-            assert!(!wait.is_zero(), "a callback tells it");
+            assert!(!wait.is_zero(), "no callback sends a message");
             self.event_loop.turn(&mut self.script, Some(wait)).unwrap();
             next = self.told.try_recv().ok();
         }
         next.unwrap()
     }
 
-    /// Sends `message`, and turns until as many bytes have come back.
+    /// Sends `message`, and turns until the client has received as many bytes as `message` has. Returns those bytes.
     pub fn exchange(&mut self, client: &mut TcpStream, message: &[u8]) -> Vec<u8> {
         client.write_all(message).unwrap();
         client.set_nonblocking(true).unwrap();
         let (mut echo, mut len, end) = (vec![0; message.len()], 0, Instant::now() + PATIENCE);
         while len < echo.len() {
-            assert!(Instant::now() < end, "the echo comes back");
+            assert!(Instant::now() < end, "the echo does not come back");
             self.turn();
             match client.read(&mut echo[len..]) {
                 Ok(0) => panic!("the echo ends after {len} bytes"),
@@ -95,7 +95,7 @@ impl Stepped {
         echo
     }
 
-    /// Returns what callbacks told since the test asked last.
+    /// Returns the messages that callbacks have sent since the last call.
     pub fn rest(&self) -> Vec<Told> {
         self.told.try_iter().collect()
     }

@@ -1,4 +1,4 @@
-//! How long a test waits before it fails.
+//! The time that a test waits before it fails.
 
 use std::{
     sync::mpsc::{self, Receiver},
@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-/// The time after which a test that waits fails. No test needs as much on a busy machine.
+/// The time after which a test that waits fails. No test needs that long, even on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Receives the next message of a handler or a thread. Panics if none comes.

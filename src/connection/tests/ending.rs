@@ -1,4 +1,4 @@
-//! How a connection ends: failures, closes, limits and their reasons, one rule at a time.
+//! Tests of how a connection ends: by failures, closes and limits, and for which reasons.
 
 use std::io::ErrorKind;
 
@@ -28,27 +28,34 @@ fn an_end_of_file_closes_the_reading_side_alone() {
     assert!(bench.connection.owes_fin());
     bench.connection.fin_was_sent();
     assert!(bench.connection.is_over() && bench.is_due(), "both directions have ended");
-    assert_eq!(bench.reason(), None, "which is an end of file by itself");
+    assert_eq!(bench.reason(), None, "no reason is recorded, which stands for an end of file");
 }
 
 #[test]
-fn the_last_words_are_heard_after_a_failed_send() {
+fn input_is_received_to_its_end_after_a_failed_send() {
     let script =
         Script::new([Bytes(3), WouldBlock, Bytes(2), Interrupted, Zero], [Error(ErrorKind::BrokenPipe)]);
     let mut bench = Bench::new(script.coalescing(true), true, Options::default());
     bench.note(READABLE);
-    bench.receive(8); // a short read: nothing more is there now
-    bench.connection.stream_mut().let_read().unwrap(); // ... but then the peer speaks and resets
+    bench.receive(8); // The read is short, so the stream is known to be empty.
+    bench.connection.stream_mut().let_read().unwrap(); // The peer sends more input and resets.
     bench.note(WRITABLE);
     assert_eq!(bench.send(b"abc"), Flow::Gone);
     assert_eq!(bench.connection.phase(), Phase::Failing);
     assert!(bench.connection.wants_input() && !bench.connection.is_over() && bench.is_due());
     assert_eq!(bench.receive(8).1, incoming_bytes(3, 5));
-    assert!(bench.connection.can_receive(&bench.limits), "a short read proves nothing now");
+    assert!(
+        bench.connection.can_receive(&bench.limits),
+        "a short read does not prove that the stream is empty after a failed send"
+    );
     assert_eq!(bench.receive(8).0, Received::Eof);
-    bench.note(READABLE); // the hang-up that goes with it
-    assert!(bench.connection.is_over(), "there is nothing to wait for");
-    assert_eq!(bench.reason(), Some(CloseKind::Reset), "and not the end of file");
+    bench.note(READABLE); // The kernel reports the hang-up as well.
+    assert!(bench.connection.is_over(), "both directions have ended");
+    assert_eq!(
+        bench.reason(),
+        Some(CloseKind::Reset),
+        "the failed send is the reason, and not the end of file"
+    );
 }
 
 #[test]
@@ -61,7 +68,7 @@ fn a_failed_send_lets_input_through_that_high_water_held_back() {
     assert_eq!((bench.connection.phase(), bench.connection.queued()), (Phase::Failing, 0));
     assert!(bench.connection.is_held() && bench.connection.wants_input() && bench.is_due());
     assert_eq!(bench.connection.inbox().unconsumed(), b"last words");
-    assert!(!bench.take_writable(), "nothing can be sent any more");
+    assert!(!bench.take_writable(), "on_writable does not come after a failed send");
 }
 
 #[test]
@@ -75,7 +82,7 @@ fn a_failed_send_ends_a_connection_whose_peer_has_ended() {
 }
 
 #[test]
-fn the_last_bytes_of_a_peer_wait_for_the_resume_when_a_send_fails() {
+fn the_last_bytes_of_a_peer_wait_for_the_resume_after_a_failed_send() {
     let mut bench =
         Bench::new(Script::new([Bytes(4), Zero], [Error(ErrorKind::BrokenPipe)]), false, Options::default());
     bench.note(WRITABLE);
@@ -84,12 +91,12 @@ fn the_last_bytes_of_a_peer_wait_for_the_resume_when_a_send_fails() {
     assert_eq!(bench.connection.phase(), Phase::Failing);
     assert!(
         !bench.connection.is_over() && bench.connection.can_receive(&bench.limits),
-        "they may still be in the kernel"
+        "the last bytes may still be in the kernel"
     );
     let (_, last) = bench.receive(8);
     bench.connection.hold(&last);
     assert_eq!(bench.receive(8).0, Received::Eof);
-    assert!(!bench.connection.is_over() && !bench.is_due(), "the handler has not seen them");
+    assert!(!bench.connection.is_over() && !bench.is_due(), "the handler has not seen the last bytes");
     bench.connection.resume();
     assert!(bench.connection.is_held() && bench.is_due());
     let mut inbox = bench.connection.take_inbox();
@@ -101,7 +108,7 @@ fn the_last_bytes_of_a_peer_wait_for_the_resume_when_a_send_fails() {
 }
 
 #[test]
-fn a_paused_connection_ends_at_once_when_a_send_fails_and_the_peer_has_said_nothing() {
+fn a_paused_connection_ends_at_once_when_a_send_fails_and_no_input_is_left() {
     for nothing in [Zero, WouldBlock, Error(ErrorKind::ConnectionReset)] {
         let mut bench =
             Bench::new(Script::new([nothing], [Error(ErrorKind::BrokenPipe)]), false, Options::default());
@@ -114,7 +121,7 @@ fn a_paused_connection_ends_at_once_when_a_send_fails_and_the_peer_has_said_noth
 }
 
 #[test]
-fn a_close_during_the_last_words_owes_nothing() {
+fn a_close_after_a_failed_send_owes_no_shutdown_and_ends_at_once() {
     let mut bench = Bench::writing([Error(ErrorKind::BrokenPipe)]);
     bench.send(b"a");
     bench.connection.close(false);
@@ -129,13 +136,13 @@ fn close_discards_input_until_the_end_of_file() {
     bench.connection.pause();
     bench.connection.close(false);
     assert!(bench.connection.inbox().is_empty() && !bench.connection.wants_input());
-    bench.leave_in_inbox(b"given back by the callback that closed", true);
+    bench.leave_in_inbox(b"left by the callback that closed", true);
     assert!(bench.connection.inbox().is_empty());
-    assert!(bench.connection.can_receive(&bench.limits), "unread input would make the end a reset");
+    assert!(bench.connection.can_receive(&bench.limits), "unread input would turn the close into a reset");
     bench.receive(8);
     assert!(bench.connection.owes_fin());
     bench.connection.fin_was_sent();
-    assert!(bench.connection.is_over(), "the session may go");
+    assert!(bench.connection.is_over(), "the session may end");
     assert_eq!(bench.connection.take_reason().kind(), CloseKind::Closed);
     bench.connection.linger();
     assert!(!bench.connection.is_over() && bench.connection.can_receive(&bench.limits) && bench.is_due());
@@ -150,7 +157,7 @@ fn close_discards_input_until_the_end_of_file() {
 }
 
 #[test]
-fn lingering_ends_with_the_peers_reset_too() {
+fn a_reset_by_the_peer_ends_lingering() {
     let mut bench = Bench::reading([Error(ErrorKind::ConnectionReset)]);
     bench.connection.close(false);
     bench.connection.fin_was_sent();
@@ -161,21 +168,24 @@ fn lingering_ends_with_the_peers_reset_too() {
 }
 
 #[test]
-fn close_after_the_end_of_file_owes_no_end_of_its_own() {
+fn close_after_the_end_of_file_owes_no_shutdown() {
     let mut bench = Bench::reading([Zero]);
     bench.receive(8);
     bench.keep(b"answer");
     bench.connection.close(true);
     assert_eq!(bench.reason(), Some(CloseKind::Eof));
-    assert!(!bench.connection.is_over(), "the answer comes first");
+    assert!(!bench.connection.is_over(), "the answer has to be delivered first");
     bench.note(WRITABLE);
     bench.flush();
-    assert!(!bench.connection.owes_fin() && bench.connection.is_over(), "dropping the socket says it");
+    assert!(
+        !bench.connection.owes_fin() && bench.connection.is_over(),
+        "dropping the socket ends the stream"
+    );
     assert_eq!(bench.written(), b"answer");
 }
 
 #[test]
-fn the_first_reason_wins_and_a_harder_end_replaces_a_softer_one() {
+fn the_first_reason_is_kept_and_phases_only_advance() {
     let mut bench = Bench::writing([]);
     bench.connection.end(CloseReason::IdleTimeout, Phase::Dropping);
     bench.connection.end(CloseReason::Aborted, Phase::Resetting);
@@ -202,7 +212,7 @@ fn the_cause_of_a_loss_replaces_a_close_that_cannot_be_carried_out() {
 }
 
 #[test]
-fn a_limit_frees_both_buffers_and_owes_nothing() {
+fn a_limit_frees_both_buffers_and_cancels_on_writable_and_shutdown() {
     let mut bench = Bench::writing([]).limits(|limits| limits.high_water(2));
     bench.keep(b"unsent");
     bench.leave_in_inbox(b"unread", true);
@@ -213,7 +223,7 @@ fn a_limit_frees_both_buffers_and_owes_nothing() {
 }
 
 #[test]
-fn a_timeout_resets_only_what_leaves_something_unsent() {
+fn a_timeout_resets_only_a_connection_with_unsent_bytes() {
     let mut bench = Bench::reading([]);
     bench.leave_in_inbox(b"unread", false);
     bench.connection.end_by_limit(CloseReason::IdleTimeout);

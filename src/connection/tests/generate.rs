@@ -1,4 +1,4 @@
-//! Any script, any limits.
+//! Generators of scripts and limits for the property tests.
 
 use std::{env, io::ErrorKind};
 
@@ -8,8 +8,8 @@ use crate::Options;
 
 use super::script::Step;
 
-/// Takes the number of cases from PROPTEST_CASES, and else runs 600. proptest keeps each case that failed in the folder
-/// `proptest-regressions`, and tries it first in the next run.
+/// Returns a configuration that takes the number of cases from PROPTEST_CASES, and runs 600 cases without that variable.
+/// proptest keeps each failed case in the folder `proptest-regressions`, and tries that case first in the next run.
 pub(super) fn config() -> ProptestConfig {
     let mut config = ProptestConfig::default();
     if env::var_os("PROPTEST_CASES").is_none() {
@@ -28,7 +28,7 @@ pub(super) fn writes() -> impl Strategy<Value = Vec<Step>> {
     steps(Step::OutOfBuffers, last)
 }
 
-/// Small enough that a script meets them often.
+/// Generates limits that are small enough for a script to reach them often.
 pub(super) fn limits() -> impl Strategy<Value = Options> {
     let budget = || prop_oneof![2 => Just(1 << 20), 1 => 1..60_usize];
     (1..60_usize, 0..60_usize, 1..80_usize, 1..60_usize, budget(), budget()).prop_map(
@@ -44,7 +44,7 @@ pub(super) fn limits() -> impl Strategy<Value = Options> {
     )
 }
 
-/// Steps of one direction, with the one that only it has; `last` ends it.
+/// Generates the steps of one direction. `own` is the step that only this direction has; `last` is the last step.
 fn steps(own: Step, last: impl Strategy<Value = Option<Step>>) -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         8 => (1..40_usize).prop_map(Step::Bytes),

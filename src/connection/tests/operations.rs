@@ -1,4 +1,5 @@
-//! Any operations in any order over any script: what has to hold after each of them.
+//! Runs any operations in any order over any script, and checks after each operation that the invariants of a connection
+//! hold.
 
 mod op;
 
@@ -11,24 +12,25 @@ use crate::CloseReason;
 use super::{script::reason_of, *};
 use op::Op;
 
-/// What the connection sends is the same endless text as what it receives: only the place matters.
+/// Returns bytes to send. They are the bytes that the peer sends, so that only the place of a byte decides its value.
 fn outgoing_bytes(from: usize, len: usize) -> Vec<u8> {
     incoming_bytes(from, from + len)
 }
 
-/// What is known from outside, kept apart from what the connection keeps.
+/// The state of a connection as an observer from outside computes it. The tests compare this state with the fields of the
+/// connection.
 struct Model {
     bench: Bench,
     drains: bool,
     turn: u32,
     written_before_turn: usize,
-    /// How many bytes were taken for sending.
+    /// The number of bytes that the connection has accepted for sending.
     taken: usize,
     received: usize,
-    /// How many of the received bytes were used or discarded.
+    /// The number of received bytes that were consumed or discarded.
     used: usize,
     readable: bool,
-    /// No hang-up and no urgent mark since the last `WouldBlock`.
+    /// True if no hang-up and no urgent mark came since the last `WouldBlock`.
     short_reads_tell: bool,
     paused: bool,
     full: bool,
@@ -38,7 +40,7 @@ struct Model {
     shutdown: bool,
     fin_sent: bool,
     reads_paused: u64,
-    /// The storage of the buffers, as a reactor counts it.
+    /// The storage of the buffers in bytes, as a reactor counts it.
     memory: usize,
 }
 
@@ -90,18 +92,18 @@ impl Model {
         assert!(connection.owns_buffers() || connection.queued() + connection.inbox().len() == 0);
         connection.count_memory(&mut self.memory);
         let sent = outgoing_bytes(written, self.bench.written().len() - written);
-        assert_eq!(&self.bench.written()[written..], sent, "in order");
+        assert_eq!(&self.bench.written()[written..], sent, "the bytes are not written in order");
 
         let connection = &self.bench.connection;
         let failed = connection.stream().error.filter(|_| error.is_none());
         let send_failed = failed.is_some() && !matches!(op, Op::Receive(..));
         if send_failed {
-            // The last words are read to the end, whatever was known before.
+            // After a failed send the connection reads until the input ends, whatever was known about the stream before.
             (self.readable, self.short_reads_tell) = (true, false);
         }
-        assert!(connection.phase() >= phase, "phases only go forward");
+        assert!(connection.phase() >= phase, "the phase went back");
         if connection.phase() != phase {
-            // Whatever ends a connection ends its debts.
+            // A connection that ends owes no on_writable, and is not full any more.
             (self.full, self.writable_owed) = (false, false);
         }
         if phase == Phase::Failing || phase > Phase::Flushing {
@@ -122,7 +124,10 @@ impl Model {
                 }
             }
             (Some(intention), Some(cause)) if intention != cause => {
-                assert!(intention.is_clean() && connection.has_lost(), "the first reason wins");
+                assert!(
+                    intention.is_clean() && connection.has_lost(),
+                    "a second reason replaced the first, although no bytes were lost"
+                );
                 let expected = match op {
                     Op::Abort => CloseKind::Aborted,
                     _ => failed.map_or(CloseKind::OutboxLimit, reason_of),
@@ -151,7 +156,7 @@ impl Model {
                 self.written_before_turn = self.bench.written().len();
             }
             Op::Send(gathered, bytes) if !self.fin_sent => {
-                // Nothing is gathered while older bytes wait.
+                // A reactor gathers no bytes while the outbox holds older bytes.
                 let gathered = if self.bench.connection.queued() > 0 { 0 } else { gathered };
                 let sent = outgoing_bytes(self.taken, gathered + bytes);
                 let flow = self.bench.send_behind(&sent[..gathered], &sent[gathered..]);
@@ -160,7 +165,8 @@ impl Model {
             Op::SendGathered(len) if !self.fin_sent && self.bench.connection.queued() == 0 => {
                 let sent = outgoing_bytes(self.taken, len);
                 self.bench.send_gathered(&sent);
-                // It does not say what became of them, and need not: the handler has returned.
+                // `send_gathered` returns no `Flow`, because the handler has returned. So the expected `Flow` is computed
+                // here.
                 let connection = &self.bench.connection;
                 let gone = connection.phase() == Phase::Failing || connection.phase() > Phase::Flushing;
                 let full = connection.queued() >= self.bench.limits.high_water || self.budget_is_spent();
@@ -171,7 +177,7 @@ impl Model {
                 let sent = outgoing_bytes(self.taken, len);
                 let calls = self.script().write_calls;
                 let flow = self.bench.keep(&sent);
-                assert_eq!(self.script().write_calls, calls, "the kernel is not asked");
+                assert_eq!(self.script().write_calls, calls, "`keep` made a system call");
                 self.check_flow(flow, len);
             }
             Op::TrySend(len) if !self.fin_sent && self.phase() != Phase::Flushing => self.try_send(len),
@@ -181,7 +187,7 @@ impl Model {
         }
     }
 
-    /// The operations that hand over no bytes for sending.
+    /// Applies the operations that hand over no bytes for sending.
     fn apply_other(&mut self, op: Op) {
         match op {
             Op::TakeWritable => {
@@ -206,7 +212,10 @@ impl Model {
             Op::ShowHeld(used) => {
                 if self.bench.connection.is_held() && self.bench.connection.wants_input() {
                     self.show(&[], used);
-                    assert!(!self.bench.connection.is_held(), "what was declined is not held");
+                    assert!(
+                        !self.bench.connection.is_held(),
+                        "input that the handler declined is still held"
+                    );
                 }
             }
             Op::Pause => {
@@ -232,7 +241,7 @@ impl Model {
             }
             Op::Close => self.bench.connection.close(false),
             Op::Abort => self.bench.connection.end(CloseReason::Aborted, Phase::Resetting),
-            _ => unreachable!("`apply` has done it"),
+            _ => unreachable!("`apply` handles this operation"),
         }
     }
 
@@ -242,12 +251,12 @@ impl Model {
         self.bench.note(readiness);
     }
 
-    /// `len` bytes were handed over for sending, and this was the answer.
+    /// Checks the `Flow` that the connection returned when `len` bytes were handed over for sending.
     fn check_flow(&mut self, flow: Flow, len: usize) {
         let (limits, queued) = (&self.bench.limits, self.bench.connection.queued());
         if flow == Flow::Gone {
             assert!(self.phase() == Phase::Failing || self.phase() > Phase::Flushing);
-            self.reads_paused = self.bench.stats.reads_paused; // one may be counted before the end
+            self.reads_paused = self.bench.stats.reads_paused; // A pause may be counted before the connection ends.
             return;
         }
         self.taken += len;
@@ -265,7 +274,7 @@ impl Model {
         match self.bench.try_send(&sent) {
             Ok(n) => {
                 assert!(n <= len && (n > 0 || len == 0));
-                assert!(n == 0 || waited == 0, "it must not overtake what waits");
+                assert!(n == 0 || waited == 0, "try_send overtook bytes in the outbox");
                 self.taken += n;
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -273,7 +282,11 @@ impl Model {
                 (self.writable_owed, self.writable_must_be_ready) = (true, true);
             }
             Err(error) => {
-                assert_eq!(error.kind(), ErrorKind::BrokenPipe, "no other error is told on the spot");
+                assert_eq!(
+                    error.kind(),
+                    ErrorKind::BrokenPipe,
+                    "try_send returned an error other than BrokenPipe"
+                );
                 assert!(!self.bench.connection.takes_sends());
             }
         }
@@ -290,7 +303,11 @@ impl Model {
         let (received, bytes) = self.bench.receive(room);
         match received {
             Received::Data(n) => {
-                assert_eq!(bytes, incoming_bytes(self.received, self.received + n), "in order, none missing");
+                assert_eq!(
+                    bytes,
+                    incoming_bytes(self.received, self.received + n),
+                    "the bytes are not received in order"
+                );
                 self.received += n;
                 self.readable &= !(n < room && self.drains && self.short_reads_tell);
                 if shown {
@@ -324,21 +341,21 @@ impl Model {
     }
 
     fn send_fin(&mut self) {
-        assert_eq!(self.bench.connection.queued(), 0, "everything before it goes first");
+        assert_eq!(self.bench.connection.queued(), 0, "the outbox is not empty before the shutdown");
         self.script().shutdown_write();
         self.bench.connection.fin_was_sent();
         self.fin_sent = true;
     }
 
-    /// What holds at any time.
+    /// Checks the invariants that hold after each operation.
     fn check(&self) {
         let Self { bench, taken, .. } = self;
         let (connection, limits, phase) = (&bench.connection, &bench.limits, bench.connection.phase());
         let (script, queued) = (connection.stream(), connection.queued());
         if matches!(phase, Phase::Open | Phase::Flushing) {
-            assert_eq!(script.written.len() + queued, *taken, "no byte lost or doubled");
+            assert_eq!(script.written.len() + queued, *taken, "a byte was lost or doubled");
         } else {
-            assert_eq!(queued, 0, "the outbox is freed");
+            assert_eq!(queued, 0, "the outbox was not freed");
         }
         assert!(queued <= limits.max_outbox);
         assert!(script.written.len() - self.written_before_turn <= limits.write_budget);
@@ -359,9 +376,12 @@ impl Model {
 
         let owned = connection.outbox.capacity() + connection.inbox.capacity();
         assert_eq!((self.memory, connection.memory()), (owned, owned));
-        assert_eq!(connection.owns_buffers(), queued + inbox.len() > 0, "none at rest");
+        assert_eq!(connection.owns_buffers(), queued + inbox.len() > 0, "empty buffers own no storage");
         assert_eq!(connection.owns_buffers(), owned > 0);
-        assert!(!bench.is_due() || !connection.is_quiet(), "its work would be forgotten");
+        assert!(
+            !bench.is_due() || !connection.is_quiet(),
+            "a connection with work to do is quiet, so the reactor would forget the work"
+        );
         assert!(queued == 0 || !connection.has_only_input());
         assert!(!(connection.is_held() || self.writable_owed) || !connection.has_only_input());
 
@@ -373,7 +393,7 @@ impl Model {
         assert_eq!(bench.stats.reads_paused, self.reads_paused);
     }
 
-    /// `close()`, and all the events that the script still has in it.
+    /// Calls `close()`, and plays all the events that the script still contains.
     fn close_and_let_everything_go(&mut self) {
         self.step(Op::Close);
         while self.phase() == Phase::Flushing && self.bench.connection.queued() > 0 {
@@ -382,13 +402,16 @@ impl Model {
             self.step(Op::Flush);
             if self.script().write_waits {
                 self.step(Op::LetWrite);
-                self.step(Op::Note(WRITABLE)); // a timer after ENOBUFS, or the first event of all
+                self.step(Op::Note(WRITABLE)); // The timer after ENOBUFS, or the first event of the stream.
             } else {
-                assert!(self.phase() > Phase::Flushing || self.bench.connection.queued() < left, "it hangs");
+                assert!(
+                    self.phase() > Phase::Flushing || self.bench.connection.queued() < left,
+                    "the flush makes no progress"
+                );
             }
         }
         if self.phase() == Phase::Flushing {
-            assert_eq!(self.bench.written().len(), self.taken, "everything was delivered");
+            assert_eq!(self.bench.written().len(), self.taken, "bytes were not delivered");
             assert_eq!(self.bench.connection.owes_fin(), !self.bench.connection.is_eof() && !self.fin_sent);
             self.step(Op::SendFin);
         }

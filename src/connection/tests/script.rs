@@ -1,4 +1,4 @@
-//! A stream that does what its script says, and that objects to being used when it should be left alone.
+//! A stream that follows a script, and that panics if the connection uses it at a wrong time.
 
 use std::{
     collections::VecDeque,
@@ -7,43 +7,45 @@ use std::{
 
 use crate::{close::CloseReason, socket::readiness::Readiness};
 
-/// What one call of `read` or `write` meets.
+/// The result of one call of `read` or `write`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Step {
-    /// So many bytes at the most.
+    /// The call reads or writes at most this number of bytes.
     Bytes(usize),
-    /// End of file; for a write, nothing taken.
+    /// A read returns the end of file. A write takes 0 bytes.
     Zero,
-    /// It stays until `let_read` or `let_write` lifts it, however often it is met.
+    /// Each call returns `WouldBlock` until `let_read` or `let_write` removes this step.
     WouldBlock,
     Interrupted,
-    /// An urgent mark: a read stops here, though more stands behind it.
+    /// An urgent mark. A read ends here, even if more bytes stand behind the mark.
     Mark,
     OutOfBuffers,
     Error(ErrorKind),
 }
 
-/// Reads give the bytes of [`incoming`], writes are kept. A script that has come to its end blocks reads and takes
-/// every write whole.
+/// A stream with a script for each direction. Reads return the bytes of [`incoming`], and written bytes are kept. At the
+/// end of its script, a read returns `WouldBlock` and a write takes all bytes.
 #[derive(Debug)]
 pub(super) struct Script {
     reads: VecDeque<Step>,
     writes: VecDeque<Step>,
-    /// As TCP does: a read goes on over the bytes of several steps, so that a short one tells that no more is there.
+    /// If true, a read goes on over the bytes of several steps, as TCP does. Then a short read shows that no more bytes are
+    /// there.
     coalesces: bool,
-    /// How many bytes were read.
+    /// The number of bytes that were read.
     pub(super) given: usize,
     pub(super) written: Vec<u8>,
     pub(super) write_calls: usize,
     pub(super) would_blocks: usize,
-    /// No event has said that a write is worth while since the last one found that it is not, or at all.
+    /// True until the first write event, and from each `WouldBlock` of a write until the next write event. A write is a
+    /// fault then.
     pub(super) write_waits: bool,
-    /// The kernel owes an event: a write met `WouldBlock`.
+    /// True if the kernel owes a write event, because a write returned `WouldBlock`.
     write_edge_owed: bool,
     read_ended: bool,
-    /// A write failed, or was shut down.
+    /// True if a write failed or the writing direction was shut down.
     write_ended: bool,
-    /// The first error that was returned, other than those that only mean "later".
+    /// The first error that was returned. `WouldBlock`, `Interrupted` and ENOBUFS do not count.
     pub(super) error: Option<ErrorKind>,
 }
 
@@ -70,14 +72,15 @@ impl Script {
         self
     }
 
-    /// The peer sends what stands behind the next `WouldBlock`; returns the one event that the kernel makes of it.
+    /// Removes the next `WouldBlock` of a read, as if the peer had sent the steps behind it. Returns the one event that the
+    /// kernel makes for them.
     pub(super) fn let_read(&mut self) -> Option<Readiness> {
         let barrier = self.reads.iter().position(|step| *step == Step::WouldBlock)?;
         self.reads.remove(barrier);
         Some(self.arrival(barrier))
     }
 
-    /// The event for what stands in the script from `start` up to the next `WouldBlock`.
+    /// Returns the event for the steps from `start` up to the next `WouldBlock`.
     pub(super) fn arrival(&self, start: usize) -> Readiness {
         let news = || self.reads.iter().skip(start).take_while(|step| **step != Step::WouldBlock);
         Readiness {
@@ -88,7 +91,8 @@ impl Script {
         }
     }
 
-    /// SO_ERROR: the error that has arrived, whatever stands before it. What then comes is the end of file.
+    /// Takes the error that has arrived, even if other steps stand before it, as SO_ERROR does. The end of file replaces
+    /// the error.
     pub(super) fn take_error(&mut self) -> Option<io::Error> {
         let arrived = self.reads.iter_mut().take_while(|step| **step != Step::WouldBlock);
         let step = arrived.into_iter().find(|step| matches!(step, Step::Error(_)))?;
@@ -96,8 +100,8 @@ impl Script {
         Some(self.error_of(error).into())
     }
 
-    /// The peer makes room: the next `WouldBlock` goes, if there is one. The event says `writable` only if a write has
-    /// met it: the kernel does not tell of room that nobody missed.
+    /// Removes the next `WouldBlock` of a write, if there is one, as if the peer had made room. The event says `writable`
+    /// only if a write has returned that `WouldBlock`: the kernel reports room only after a write that found none.
     pub(super) fn let_write(&mut self) -> Option<Readiness> {
         let barrier = self.writes.iter().position(|step| *step == Step::WouldBlock)?;
         self.writes.remove(barrier);
@@ -106,11 +110,11 @@ impl Script {
     }
 
     pub(super) fn shutdown_write(&mut self) {
-        assert!(!self.write_ended, "shut down twice, or after an error");
+        assert!(!self.write_ended, "the stream is shut down twice, or after an error");
         self.write_ended = true;
     }
 
-    /// Whether a read would find something: bytes, the end or an error.
+    /// Returns true if a read would return bytes, the end of file or an error.
     pub(super) fn has_news(&self) -> bool {
         let next = self.reads.iter().find(|step| **step != Step::Mark);
         !self.read_ended && next.is_some_and(|step| *step != Step::WouldBlock)
@@ -121,9 +125,12 @@ impl Script {
     }
 
     fn take(&mut self, slices: &[&[u8]]) -> io::Result<usize> {
-        assert!(slices.iter().all(|slice| !slice.is_empty()), "0 would mean nothing");
+        assert!(
+            slices.iter().all(|slice| !slice.is_empty()),
+            "an empty slice is written, so a result of 0 would be ambiguous"
+        );
         assert!(!self.write_ended, "a write after the end of the sending direction");
-        assert!(!self.write_waits, "a write before an event said that it is worth while");
+        assert!(!self.write_waits, "a write before an event reported the stream writable");
         self.write_calls += 1;
         let limit = match self.writes.front().copied() {
             None => usize::MAX,
@@ -173,7 +180,10 @@ impl Script {
 
 impl Read for Script {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        assert!(!buffer.is_empty(), "0 would not mean the end");
+        assert!(
+            !buffer.is_empty(),
+            "a read into an empty buffer, so a result of 0 would not mean the end of file"
+        );
         assert!(!self.read_ended, "a read after the end of the receiving direction");
         while self.reads.front() == Some(&Step::Mark) {
             self.reads.pop_front();
@@ -193,7 +203,7 @@ impl Read for Script {
                     }
                     n += step;
                 }
-                // Signals come when they like and say nothing about what is there.
+                // A signal interrupts a read only before its first byte, so the read goes on.
                 Some(Step::Interrupted) if n > 0 && self.coalesces => _ = self.reads.pop_front(),
                 _ => break,
             }
@@ -234,17 +244,18 @@ impl Write for Script {
     }
 }
 
-/// ENOBUFS has no kind, and another number on each platform; the code under test knows which.
+/// Returns ENOBUFS, which has no `ErrorKind`, and a different number on each platform. The code under test knows the
+/// number.
 fn out_of_buffers() -> io::Error {
     let numbers = [105, 55, 10055].map(io::Error::from_raw_os_error);
     numbers
         .into_iter()
         .find(crate::socket::platform::is_out_of_buffers)
-        .expect("one of them is this platform's")
+        .expect("the number of this platform is in the list")
 }
 
-/// The byte at this place of what the peer sends. Neighbours and periods differ, so a byte that was lost, doubled or
-/// moved shows.
+/// Returns the byte at this place of the input. Neighbouring bytes differ and no period is short, so a comparison finds a
+/// byte that was lost, doubled or moved.
 pub(super) fn incoming(place: usize) -> u8 {
     let mixed = (place as u32).wrapping_mul(0x9e37_79b1);
     ((mixed ^ (mixed >> 15)).wrapping_mul(0x85eb_ca77) >> 24) as u8
@@ -254,7 +265,7 @@ pub(super) fn incoming_bytes(from: usize, to: usize) -> Vec<u8> {
     (from..to).map(incoming).collect()
 }
 
-/// What the reason has to be when this error was the first.
+/// Returns the reason that a connection must have if this error was the first.
 pub(super) fn reason_of(error: ErrorKind) -> crate::CloseKind {
     CloseReason::from_error(error.into()).kind()
 }

@@ -1,4 +1,4 @@
-//! The sending direction: partial writes, budgets, marks and limits, one rule at a time.
+//! Tests of the sending direction: partial writes, budgets, marks and limits, one rule at a time.
 
 use std::io::ErrorKind;
 
@@ -38,29 +38,33 @@ fn a_vectored_write_may_stop_in_either_slice_or_between_them() {
 }
 
 #[test]
-fn a_large_send_goes_behind_what_waits_in_one_write() {
+fn a_large_send_and_the_outbox_before_it_are_one_write() {
     let mut bench = Bench::writing([Bytes(1), WouldBlock]);
     bench.send(b"ab");
     let room = bench.connection.stream_mut().let_write().unwrap();
     bench.note(room);
     bench.send(b"cdef");
     assert_eq!(bench.written(), b"abcdef");
-    assert_eq!(bench.connection.stream().write_calls, 3, "one byte, none, and then the rest at once");
+    assert_eq!(
+        bench.connection.stream().write_calls,
+        3,
+        "the first write took one byte, the second none, and the third the rest"
+    );
 }
 
 #[test]
-fn what_is_kept_asks_the_kernel_nothing() {
+fn keep_makes_no_system_call() {
     let mut bench = Bench::writing([]);
     assert_eq!(bench.keep(b"later"), Flow::Open);
     assert_eq!((bench.written(), bench.connection.queued()), (&b""[..], 5));
-    assert!(bench.is_due(), "no event will say that there is something to send");
+    assert!(bench.is_due(), "no event will report that there are bytes to send");
     bench.flush();
     assert_eq!(bench.written(), b"later");
     assert!(!bench.is_due());
 }
 
 #[test]
-fn what_a_callback_gathered_goes_out_in_order_whatever_the_kernel_takes() {
+fn gathered_bytes_are_written_in_order_however_few_the_kernel_takes() {
     for steps in [
         vec![],
         vec![Bytes(2), WouldBlock, Bytes(1), WouldBlock],
@@ -80,7 +84,10 @@ fn what_a_callback_gathered_goes_out_in_order_whatever_the_kernel_takes() {
     assert!(!bench.connection.wants_input(), "the budget of this turn is spent");
     let mut bench = Bench::writing([]).limits(|limits| limits.write_budget(6));
     bench.send_gathered(b"abcdef");
-    assert!(bench.connection.queued() == 0 && !bench.connection.wants_input(), "to the last byte");
+    assert!(
+        bench.connection.queued() == 0 && !bench.connection.wants_input(),
+        "the last byte uses up the budget"
+    );
     let mut bench = Bench::writing([OutOfBuffers]);
     bench.send_gathered(b"abcdef");
     assert!(bench.connection.take_out_of_buffers() && bench.connection.queued() == 6);
@@ -102,13 +109,13 @@ fn interrupted_is_retried() {
 fn no_write_is_made_after_would_block_until_an_event() {
     let mut bench = Bench::writing([WouldBlock]);
     bench.send(b"abc");
-    assert!(!bench.is_due(), "an event will say when it goes on");
-    // The script panics at a write that no event announced.
+    assert!(!bench.is_due(), "an event will report when the stream is writable");
+    // The script panics at a write that no event has announced.
     bench.send(b"def");
     bench.flush();
     assert!(bench.try_send(b"ghi").is_err());
     assert_eq!((bench.connection.stream().write_calls, bench.stats.would_blocks), (1, 1));
-    bench.note(WRITABLE); // too early: the kernel still takes nothing
+    bench.note(WRITABLE); // The event comes too early: the next write still returns WouldBlock.
     bench.flush();
     bench.flush();
     assert_eq!(bench.connection.stream().write_calls, 2);
@@ -121,29 +128,30 @@ fn zero_bytes_written_is_an_error() {
     let mut bench = Bench::writing([Zero]);
     assert_eq!(bench.send(b"abc"), Flow::Gone);
     assert_eq!((bench.connection.phase(), bench.reason()), (Phase::Failing, Some(CloseKind::Io)));
-    assert_eq!(bench.connection.stream().write_calls, 1, "an error, not a loop");
+    assert_eq!(bench.connection.stream().write_calls, 1, "a write of 0 bytes was repeated");
 }
 
 #[test]
 fn out_of_buffers_waits_for_a_timer() {
     let mut bench = Bench::writing([Bytes(1), OutOfBuffers]);
-    assert_eq!(bench.send(b"abc"), Flow::Open, "no error, and nothing lost");
+    assert_eq!(bench.send(b"abc"), Flow::Open, "ENOBUFS is no error of the connection");
     assert!(bench.connection.take_out_of_buffers());
-    assert!(!bench.connection.take_out_of_buffers(), "one timer is enough");
-    bench.flush(); // the script panics at a write that comes too early
-    assert!(!bench.is_due(), "the timer will say when it goes on");
-    bench.note(WRITABLE); // what the timer does
+    assert!(!bench.connection.take_out_of_buffers(), "the request for a timer was not cleared");
+    bench.flush(); // The script panics at a write before the timer.
+    assert!(!bench.is_due(), "the timer will make the connection due");
+    bench.note(WRITABLE); // The reactor does this when the timer fires.
     bench.flush();
     assert_eq!(bench.written(), b"abc");
     assert!(!bench.connection.take_out_of_buffers());
 }
 
 #[test]
-fn the_timer_that_out_of_buffers_needs_is_work_that_no_event_announces() {
-    // A send to another connection, or from outside of the loop: nobody looks at this one again unless it is due.
+fn out_of_buffers_makes_a_connection_due_until_its_timer_is_set() {
+    // The send may come from a callback of another connection or from outside of the loop. Then the reactor looks at this
+    // connection again only if the connection is due.
     let mut bench = Bench::writing([OutOfBuffers]);
     bench.send(b"abc");
-    assert!(bench.is_due(), "the timer has still to be set");
+    assert!(bench.is_due(), "the timer has not been set yet");
     assert!(bench.connection.take_out_of_buffers());
     assert!(!bench.is_due());
 }
@@ -152,7 +160,11 @@ fn the_timer_that_out_of_buffers_needs_is_work_that_no_event_announces() {
 fn a_turn_writes_no_more_than_its_budget() {
     let mut bench = Bench::writing([Bytes(2)]).limits(|limits| limits.write_budget(5));
     bench.connection.begin_turn(1);
-    assert_eq!(bench.send_behind(b"abc", b"defghijkl"), Flow::Full, "not many, but enough for this turn");
+    assert_eq!(
+        bench.send_behind(b"abc", b"defghijkl"),
+        Flow::Full,
+        "the send uses up the budget of this turn"
+    );
     assert_eq!(bench.written(), b"abcde");
     bench.flush();
     bench.connection.begin_turn(1);
@@ -168,9 +180,9 @@ fn a_turn_writes_no_more_than_its_budget() {
 }
 
 #[test]
-fn a_spent_budget_tells_the_producer_to_stop_until_the_next_turn() {
+fn a_spent_budget_returns_full_and_owes_on_writable() {
     let mut bench = Bench::writing([]).limits(|limits| limits.write_budget(3));
-    assert_eq!(bench.send(b"abc"), Flow::Full, "all is written, but others have their turn now");
+    assert_eq!(bench.send(b"abc"), Flow::Full, "the budget is spent although all bytes are written");
     assert_eq!(bench.connection.queued(), 0);
     assert!(!bench.connection.wants_input());
     assert!(bench.is_due() && bench.take_writable());
@@ -178,11 +190,11 @@ fn a_spent_budget_tells_the_producer_to_stop_until_the_next_turn() {
 }
 
 #[test]
-fn full_is_told_from_high_water_on() {
+fn sends_return_full_from_high_water_on() {
     let mut bench = Bench::writing([WouldBlock]).limits(|limits| limits.high_water(5).low_water(2));
     assert_eq!(bench.send(b"abcd"), Flow::Open);
     assert_eq!(bench.send(b"e"), Flow::Full);
-    assert_eq!(bench.send(b"f"), Flow::Full, "taken all the same");
+    assert_eq!(bench.send(b"f"), Flow::Full, "a send above high water is still accepted");
     assert_eq!(bench.keep(b"g"), Flow::Full);
     bench.flush_with_room();
     assert_eq!(bench.written(), b"abcdefg");
@@ -202,7 +214,7 @@ fn writable_comes_once_and_only_below_low_water() {
     }
     assert_eq!(bench.connection.queued(), 1);
     assert!(bench.is_due() && bench.take_writable());
-    assert!(!bench.take_writable() && !bench.is_due(), "the debt is settled");
+    assert!(!bench.take_writable() && !bench.is_due(), "on_writable is not owed any more");
 }
 
 #[test]
@@ -222,7 +234,7 @@ fn reading_pauses_above_high_water_unless_that_is_switched_off() {
     assert!(bench.connection.wants_input() && bench.connection.can_receive(&bench.limits) && bench.is_due());
     bench.connection.pause_when_full(true);
     bench.flush_with_room();
-    assert!(!bench.connection.wants_input(), "until on_writable has come");
+    assert!(!bench.connection.wants_input(), "reading stays paused until on_writable was called");
     assert!(bench.take_writable());
     assert!(bench.connection.can_receive(&bench.limits));
 }
@@ -245,26 +257,33 @@ fn a_send_over_the_limit_frees_the_outbox_and_ends_the_connection() {
 #[test]
 fn the_limit_counts_gathered_bytes_too() {
     let mut bench = Bench::writing([Bytes(1), WouldBlock]).limits(|limits| limits.max_outbox(5));
-    assert_eq!(bench.send_behind(b"abc", b"defg"), Flow::Gone, "six are left");
+    assert_eq!(
+        bench.send_behind(b"abc", b"defg"),
+        Flow::Gone,
+        "six bytes would be left, which is above the limit"
+    );
     assert_eq!(bench.reason(), Some(CloseKind::OutboxLimit));
     let mut bench = Bench::writing([Bytes(2), WouldBlock]).limits(|limits| limits.max_outbox(5));
-    assert_eq!(bench.send_behind(b"abc", b"defg"), Flow::Full, "five are left");
+    assert_eq!(bench.send_behind(b"abc", b"defg"), Flow::Full, "five bytes are left, which the limit allows");
 }
 
 #[test]
-fn try_send_says_how_much_the_kernel_took() {
+fn try_send_returns_how_many_bytes_the_kernel_took() {
     let mut bench = Bench::writing([Bytes(2), WouldBlock]);
     assert_eq!(bench.try_send(b"abc").unwrap(), 2);
-    assert_eq!((bench.written(), bench.connection.queued()), (&b"ab"[..], 0), "the rest is the caller's");
+    assert_eq!((bench.written(), bench.connection.queued()), (&b"ab"[..], 0), "try_send queues nothing");
     assert_eq!(bench.try_send(b"").unwrap(), 0);
     assert_eq!(bench.try_send(b"c").unwrap_err().kind(), ErrorKind::WouldBlock);
 }
 
 #[test]
-fn try_send_that_would_block_is_writable_only_when_the_stream_is() {
+fn on_writable_after_a_blocked_try_send_waits_for_a_writable_stream() {
     let mut bench = Bench::writing([WouldBlock]);
     assert!(bench.try_send(b"a").is_err());
-    assert!(!bench.take_writable() && !bench.is_due(), "an empty outbox alone means nothing here");
+    assert!(
+        !bench.take_writable() && !bench.is_due(),
+        "an empty outbox alone does not make the stream writable"
+    );
     let room = bench.connection.stream_mut().let_write().unwrap();
     bench.note(room);
     assert!(bench.is_due() && bench.take_writable());
@@ -273,16 +292,16 @@ fn try_send_that_would_block_is_writable_only_when_the_stream_is() {
 }
 
 #[test]
-fn what_try_send_asked_for_does_not_hold_up_later_debts() {
+fn a_blocked_try_send_does_not_delay_a_later_on_writable() {
     let mut bench = Bench::writing([WouldBlock, WouldBlock]);
     assert!(bench.try_send(b"a").is_err());
     let room = bench.connection.stream_mut().let_write().unwrap();
     bench.note(room);
     assert!(bench.take_writable());
     assert!(bench.try_send(b"").is_ok());
-    bench.send(b"a"); // finds the stream blocked again
+    bench.send(b"a"); // The write returns WouldBlock again.
     bench.connection.notify_writable();
-    assert!(bench.take_writable(), "there is room in the outbox, and nothing else was asked for");
+    assert!(bench.take_writable(), "notify_writable asks only for room in the outbox");
 }
 
 #[test]
@@ -301,19 +320,19 @@ fn try_send_with_a_spent_budget_goes_on_in_the_next_turn() {
     let mut bench = Bench::writing([]).limits(|limits| limits.write_budget(2));
     assert_eq!(bench.try_send(b"abc").unwrap(), 2);
     assert_eq!(bench.try_send(b"c").unwrap_err().kind(), ErrorKind::WouldBlock);
-    assert!(bench.is_due(), "the stream is writable, so no event will say it");
+    assert!(bench.is_due(), "the stream is writable already, so no event will come");
     bench.connection.begin_turn(1);
     assert!(bench.take_writable());
     assert_eq!(bench.try_send(b"c").unwrap(), 1);
 }
 
 #[test]
-fn try_send_on_a_broken_connection_says_so() {
+fn try_send_on_a_broken_connection_returns_broken_pipe() {
     let mut bench = Bench::writing([Error(ErrorKind::ConnectionReset)]);
     assert_eq!(bench.try_send(b"abc").unwrap_err().kind(), ErrorKind::BrokenPipe);
-    assert_eq!(bench.reason(), Some(CloseKind::Reset), "the cause is for on_close");
+    assert_eq!(bench.reason(), Some(CloseKind::Reset), "the cause is kept for on_close");
     let mut bench = Bench::writing([Bytes(1), Error(ErrorKind::ConnectionReset)]);
-    assert_eq!(bench.try_send(b"abc").unwrap(), 1, "what was taken before the error is told first");
+    assert_eq!(bench.try_send(b"abc").unwrap(), 1, "the bytes before the error are reported first");
     assert!(!bench.connection.takes_sends());
 }
 
@@ -324,7 +343,10 @@ fn notify_writable_is_answered_at_once_if_there_is_room() {
     assert!(bench.is_due() && bench.take_writable() && !bench.is_due());
     bench.send(b"abc");
     bench.connection.notify_writable();
-    assert!(!bench.take_writable() && bench.connection.wants_input(), "it asks, and pauses nothing");
+    assert!(
+        !bench.take_writable() && bench.connection.wants_input(),
+        "notify_writable does not pause reading"
+    );
     bench.flush_with_room();
     assert!(bench.take_writable());
 }
@@ -333,7 +355,7 @@ fn notify_writable_is_answered_at_once_if_there_is_room() {
 fn nothing_is_written_after_a_failed_write() {
     let mut bench = Bench::writing([Error(ErrorKind::ConnectionReset)]);
     assert_eq!(bench.send(b"abc"), Flow::Gone);
-    // The script panics at a write after an error. A second failure would also end the hearing of the last words.
+    // The script panics at a write after an error. A second failure would also end the reading of the remaining input.
     assert_eq!((bench.send(b"def"), bench.connection.phase()), (Flow::Gone, Phase::Failing));
     assert!(bench.try_send(b"ghi").is_err());
 }
@@ -343,17 +365,17 @@ fn nothing_is_written_after_an_abort() {
     let mut bench = Bench::writing([]);
     bench.connection.end(CloseReason::Aborted, Phase::Resetting);
     assert_eq!(bench.send_behind(b"abc", b"def"), Flow::Gone);
-    assert_eq!(bench.written(), b"", "Gone means that it was not taken");
-    // Gathered before the abort, and handed over when the callback has returned.
+    assert_eq!(bench.written(), b"", "no bytes are written after Gone");
+    // A callback gathers these bytes before it aborts, and the reactor hands them over when the callback has returned.
     bench.send_gathered(b"ghi");
-    assert_eq!(bench.written(), b"", "a reset now, not after a delivery");
+    assert_eq!(bench.written(), b"", "an abort resets without delivering gathered bytes");
 }
 
 #[test]
-fn close_delivers_what_was_sent_and_then_ends_the_stream() {
+fn close_delivers_all_bytes_and_then_ends_the_stream() {
     let mut bench = Bench::writing([WouldBlock]);
     bench.connection.close(false);
-    assert_eq!(bench.send_behind(b"abc", b"def"), Flow::Open, "gathered before close() was called");
+    assert_eq!(bench.send_behind(b"abc", b"def"), Flow::Open, "the bytes were gathered before close()");
     assert!(!bench.connection.owes_fin() && !bench.connection.is_over());
     bench.flush_with_room();
     assert_eq!(bench.written(), b"abcdef");
@@ -377,13 +399,13 @@ fn shutdown_write_waits_for_the_outbox_and_leaves_the_other_direction_open() {
 }
 
 #[test]
-fn a_promised_on_writable_comes_after_shutdown_write_too() {
+fn an_owed_on_writable_comes_also_after_shutdown_write() {
     let mut bench = Bench::writing([WouldBlock]).limits(|limits| limits.high_water(2));
     assert_eq!(bench.send(b"ab"), Flow::Full);
     bench.connection.shutdown_write();
     bench.flush_with_room();
     assert!(bench.is_due() && !bench.connection.wants_input());
-    assert!(bench.take_writable(), "it was promised before");
+    assert!(bench.take_writable(), "Full promised on_writable before the shutdown");
     assert!(bench.connection.wants_input() && !bench.take_writable());
 }
 
@@ -394,11 +416,11 @@ fn a_failed_flush_discards_the_outbox() {
     bench.connection.close(false);
     bench.flush_with_room();
     assert_eq!((bench.connection.queued(), bench.connection.phase()), (0, Phase::Dropping));
-    assert_eq!(bench.reason(), Some(CloseKind::Reset), "the close could not be carried out");
+    assert_eq!(bench.reason(), Some(CloseKind::Reset), "the close lost bytes, so the error is the reason");
 }
 
 #[test]
-fn a_send_over_the_limit_of_which_the_kernel_took_a_part_is_lost() {
+fn a_send_over_the_limit_counts_as_lost_although_the_kernel_took_a_part() {
     let mut bench = Bench::writing([Bytes(100), WouldBlock]).limits(|limits| limits.max_outbox(1000));
     assert_eq!(bench.send(&[0; 2000]), Flow::Gone);
     assert_eq!((bench.written().len(), bench.reason()), (100, Some(CloseKind::OutboxLimit)));

@@ -1,7 +1,7 @@
-//! Whole turns, as `reactor/serve.rs` makes them, with an application on one side and a scripted peer on the other.
+//! Tests of whole turns, as the reactor makes them, with an application on one side and a scripted peer on the other.
 //!
-//! The peer's events come as a kernel's edges do: one for each thing that happened, and never again. So a connection
-//! that forgets one stalls here, and one that asks for a turn without having anything to do spins.
+//! The events of the peer come as the edges of a kernel do: once for each change. So a connection that forgets an event
+//! stalls here, and a connection that asks for a turn without having work spins.
 
 mod application;
 mod world;
@@ -20,14 +20,14 @@ struct Loop {
     gathered: Vec<u8>,
     turn: u32,
     written_before_turn: usize,
-    /// In the queue of what has work.
+    /// True if the connection is in the queue of connections with work.
     queued: bool,
-    /// Sent to from outside of its own callbacks.
+    /// True if bytes were sent to the connection from outside of its callbacks.
     touched: bool,
-    /// ENOBUFS: to be tried again.
+    /// True if a write returned ENOBUFS and a timer has to repeat the write.
     timer: bool,
     why: Option<CloseKind>,
-    /// The socket is closed, which may be long after the session has ended.
+    /// True if the socket is closed. The session may have ended long before.
     dropped: bool,
 }
 
@@ -51,7 +51,7 @@ impl Loop {
         }
     }
 
-    /// `Reactor::settle`.
+    /// Does what `Reactor::settle` does.
     fn turn(&mut self) {
         self.turn += 1;
         self.written_before_turn = self.bench.written().len();
@@ -62,7 +62,7 @@ impl Loop {
         self.check();
     }
 
-    /// `Reactor::flush`, at the end of a turn or between two.
+    /// Does what `Reactor::flush` does at the end of a turn or between two turns.
     fn flush_touched(&mut self) {
         if std::mem::take(&mut self.touched) && !self.dropped {
             self.bench.connection.begin_turn(self.turn);
@@ -118,7 +118,7 @@ impl Loop {
         }
     }
 
-    /// Shows the inbox with the `received` bytes behind it, for as long as it is used and more is wanted.
+    /// Shows the inbox with the `received` bytes behind it, as long as the handler consumes bytes and wants input.
     fn show(&mut self, received: usize) {
         let mut inbox = self.bench.connection.take_inbox();
         inbox.push(&self.scratch[..received]);
@@ -138,7 +138,10 @@ impl Loop {
         };
         self.bench.connection.put_inbox(inbox, held);
         let (connection, limits) = (&self.bench.connection, &self.bench.limits);
-        assert!(connection.is_held() || connection.inbox().len() < limits.max_inbox, "would be InboxLimit");
+        assert!(
+            connection.is_held() || connection.inbox().len() < limits.max_inbox,
+            "the inbox has reached its limit"
+        );
         self.check();
     }
 
@@ -180,33 +183,33 @@ impl Loop {
         let connection = &mut self.bench.connection;
         if lingers {
             connection.linger();
-            // What was announced before and not read yet is announced to nobody again.
+            // Input that an event announced before and that was not read yet gets no second event.
             self.queued |= self.bench.is_due();
         } else {
             self.dropped = true;
         }
     }
 
-    /// Everything that was heard was shown, whatever ended it.
+    /// Checks that all received input was shown, whatever ended the connection.
     fn check_end(&self) {
         let Self { bench, application, .. } = self;
         let script = bench.connection.stream();
         let broken = matches!(bench.connection.phase(), Phase::Failing | Phase::Dropping);
         if broken && !application.closed {
-            assert!(script.given - application.used < application.frame, "input was left unshown");
-            assert!(!script.has_news(), "the last words were not heard");
+            assert!(script.given - application.used < application.frame, "received input was not shown");
+            assert!(!script.has_news(), "input was not read to its end");
         }
     }
 
-    /// Turns until there is nothing more to do without an event.
+    /// Turns until the connection has no work left without an event.
     fn settle_down(&mut self) {
         let (mut idle, mut before) = (0, self.progress());
         while self.queued || self.touched {
             self.turn();
             let after = self.progress();
-            // One turn may find that both directions would block, and one may pay what `on_writable` is owed.
+            // One turn may only find that both directions would block, and another turn may only call `on_writable`.
             idle = if after == before { idle + 1 } else { 0 };
-            assert!(idle <= 2, "it spins");
+            assert!(idle <= 2, "turns make no progress");
             before = after;
         }
     }
@@ -217,7 +220,7 @@ impl Loop {
         (self.bench.written().len(), given, self.application.used, eof, self.why.is_some())
     }
 
-    /// Lets one thing happen outside; `false` if there is nothing of this kind left to happen.
+    /// Applies one step of the world outside. Returns false if no such step is left.
     fn happen(&mut self, what: World) -> bool {
         if self.dropped {
             return false;
@@ -244,9 +247,9 @@ impl Loop {
         false
     }
 
-    /// `Reactor::handle`.
+    /// Does what `Reactor::handle` does.
     fn handle(&mut self, event: Option<Readiness>) -> bool {
-        // Room that no write has missed makes no event.
+        // The kernel makes no event for room if no write has returned `WouldBlock` before.
         if let Some(event) = event.filter(|event| event.readable || event.writable) {
             self.bench.note(event);
             self.queued = true;
@@ -264,7 +267,7 @@ impl Loop {
         true
     }
 
-    /// The host sends something of its own, unless it has to wait.
+    /// Sends bytes of the host, unless the host has to wait.
     fn push(&mut self, len: usize) {
         let queued = self.bench.connection.queued();
         if self.why.is_some()
@@ -288,13 +291,13 @@ impl Loop {
     fn check(&self) {
         let Self { bench, application, .. } = self;
         let (limits, queued) = (&bench.limits, bench.connection.queued());
-        assert!(application.sent.starts_with(bench.written()), "out of order");
+        assert!(application.sent.starts_with(bench.written()), "the bytes are not written in order");
         assert!(bench.connection.inbox().len() <= limits.max_inbox);
         assert!(queued < limits.high_water + application.largest_answer(limits));
         assert!(bench.written().len() - self.written_before_turn <= limits.write_budget);
     }
 
-    /// Everything that can still happen happens, a thing at a time.
+    /// Applies all steps of the world that are left, one at a time.
     fn run_to_the_end(&mut self) {
         loop {
             self.settle_down();
@@ -305,15 +308,15 @@ impl Loop {
         }
     }
 
-    /// After everything has happened.
+    /// Checks the outcome after all steps of the world.
     fn check_all_came(&self) {
         let Self { bench, application, .. } = self;
         let script = bench.connection.stream();
         let over = self.why.is_some() && script.was_read_to_the_end();
-        assert!(self.dropped || !over, "it lingers though the peer has ended");
+        assert!(self.dropped || !over, "the connection lingers although the peer has ended its side");
         match script.error {
             None => {
-                assert!(!script.has_news(), "something was never read");
+                assert!(!script.has_news(), "input was never read");
                 assert_eq!(bench.connection.queued(), 0);
                 assert_eq!(bench.written().len(), application.sent.len(), "an answer was not delivered");
                 if application.closed {
@@ -337,7 +340,7 @@ proptest! {
     #![proptest_config(generate::config())]
 
     #[test]
-    fn all_that_the_peer_sent_is_answered_whatever_happens_when(
+    fn all_input_is_answered_in_any_order_of_events(
         reads in generate::reads(),
         writes in generate::writes(),
         tcp in any::<bool>(),
@@ -355,7 +358,7 @@ proptest! {
     }
 }
 
-/// A plain stream that was reported ready, and an application that answers so many bytes for each of its frames' bytes.
+/// Makes a loop over a stream that was reported ready. The application answers `answer` bytes for each byte of input.
 fn a_loop(
     reads: impl IntoIterator<Item = Step>,
     writes: impl IntoIterator<Item = Step>,
@@ -372,7 +375,7 @@ fn a_pipeline_whose_answers_fill_the_outbox_is_answered_whole() {
     let mut a_loop = a_loop([Step::Bytes(100), Step::Zero], trickle, How::StopAtFull, 48);
     a_loop.settle_down();
     assert!(a_loop.bench.connection.is_held(), "the first answers fill the outbox");
-    // `check` looks at the memory after every turn.
+    // `check` compares the lengths of inbox and outbox with their limits after each turn.
     a_loop.run_to_the_end();
     a_loop.check_all_came();
     assert_eq!((a_loop.bench.written().len(), a_loop.why), (4800, Some(CloseKind::Eof)));
@@ -386,7 +389,10 @@ fn an_echo_to_a_peer_that_never_reads_stops_reading() {
         a_loop.happen(World::Arrival);
         a_loop.settle_down();
     }
-    assert!(a_loop.bench.connection.stream().given <= 64 + 128, "the rest waits in the kernel");
+    assert!(
+        a_loop.bench.connection.stream().given <= 64 + 128,
+        "more input was received than the inbox and the outbox hold"
+    );
     assert_eq!(a_loop.bench.written(), b"");
     a_loop.run_to_the_end();
     a_loop.check_all_came();

@@ -1,4 +1,4 @@
-//! A calloop that watches the descriptor for levels and has a timer for the deadline.
+//! A calloop loop, which watches the descriptor level-triggered and has a timer for the deadline.
 
 use std::{os::fd::AsFd, time::Duration, time::Instant};
 
@@ -14,7 +14,7 @@ use crate::subject::{Driver, Job};
 
 pub const CALLOOP: Driver = Driver::new(in_calloop);
 
-/// What calloop lends to its sources.
+/// The data that calloop lends to its sources.
 struct Hosted {
     event_loop: EventLoop,
     job: Job,
@@ -33,7 +33,7 @@ fn in_calloop(job: Job) -> Stats {
     let event_loop = event_loop(&job);
     let mut host = calloop::EventLoop::<Hosted>::try_new().unwrap();
     let handle = host.handle();
-    // A copy of the descriptor: calloop lends a source's own only by `unsafe`.
+    // calloop gets a copy of the descriptor, because calloop lends the source of a descriptor only in `unsafe` code.
     let watched = event_loop.as_fd().try_clone_to_owned().unwrap();
     handle
         .insert_source(Generic::new(watched, Interest::READ, Mode::Level), |_, _, hosted| {
@@ -47,7 +47,8 @@ fn in_calloop(job: Job) -> Stats {
         if let Some(due) = due
             && hosted.timer.is_none_or(|(set, _)| due < set)
         {
-            // The timer moves only when the deadline has come nearer; if it is early, the turn has nothing to do.
+            // The timer moves only when the deadline comes nearer. If the timer fires too early, the turn has nothing to
+            // do.
             if let Some((_, token)) = hosted.timer.take() {
                 handle.remove(token);
             }

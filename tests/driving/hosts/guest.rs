@@ -1,4 +1,4 @@
-//! A host with a `mio::Poll` in which the host has sockets of its own.
+//! Hosts that have a `mio::Poll` with sources of their own in it.
 
 use std::{net::UdpSocket, sync::Arc, time::Instant};
 
@@ -13,10 +13,10 @@ pub const ONE_OF_TWO: Driver = Driver::new(one_of_two).with_affairs(ROUNDS);
 const WAKE: Token = Token(usize::MAX - 1);
 const OWN: [Token; 2] = [Token(7), Token(8)];
 
-/// How often the host's own sockets, or the other guest's connection, send something to and fro.
+/// The number of messages that the sockets of the host, or the connection of the other guest, exchange.
 const ROUNDS: u64 = 500;
 
-/// The guest has the tokens behind those of the host's own sockets.
+/// Drives a guest whose tokens are above those of the sockets of the host.
 fn alone(mut job: Job) -> Stats {
     let (mut poll, mut events) = (Poll::new().unwrap(), Events::with_capacity(16));
     let waker = Arc::new(Waker::new(poll.registry(), WAKE).unwrap());
@@ -28,14 +28,18 @@ fn alone(mut job: Job) -> Stats {
     while !is_finished || own.rounds < ROUNDS {
         poll.poll(&mut events, guest.timeout(Instant::now())).unwrap();
         for event in &events {
-            assert_eq!(guest.handle(event), !own.handle(event), "{event:?} belongs to one of them");
+            assert_eq!(
+                guest.handle(event),
+                !own.handle(event),
+                "{event:?} does not belong to exactly one source"
+            );
         }
         is_finished |= guest.settle(&mut job.subject, Instant::now()).finished;
     }
     guest.net().stats().clone()
 }
 
-/// Two sockets that send each other a datagram to and fro: what a host has to do beside its guest.
+/// Two sockets that send a datagram to and fro. They are the work that a host has beside its guest.
 struct OwnSockets {
     sockets: [mio::net::UdpSocket; 2],
     rounds: u64,
@@ -71,7 +75,7 @@ impl OwnSockets {
     }
 }
 
-/// The other guest is its own client, so it has traffic for as long as it likes.
+/// Drives two guests in one poll. The other guest is its own client, and so has traffic.
 fn one_of_two(mut job: Job) -> Stats {
     let (mut poll, mut events) = (Poll::new().unwrap(), Events::with_capacity(16));
     let waker = Arc::new(Waker::new(poll.registry(), WAKE).unwrap());
@@ -90,7 +94,11 @@ fn one_of_two(mut job: Job) -> Stats {
         poll.poll(&mut events, wait).unwrap();
         for event in &events {
             let takers = [one.handle(event), other.handle(event), event.token() == WAKE];
-            assert_eq!(takers.iter().filter(|takes| **takes).count(), 1, "{event:?} belongs to one of them");
+            assert_eq!(
+                takers.iter().filter(|takes| **takes).count(),
+                1,
+                "{event:?} does not belong to exactly one source"
+            );
         }
         let now = Instant::now();
         is_finished |= one.settle(&mut job.subject, now).finished;
@@ -99,7 +107,7 @@ fn one_of_two(mut job: Job) -> Stats {
     one.net().stats().clone()
 }
 
-/// Plays a message to and fro between the two ends of a connection.
+/// Sends a message to and fro between the two ends of a connection.
 #[derive(Default)]
 struct Rally {
     rounds: u64,

@@ -1,4 +1,4 @@
-//! Pollers that watch the descriptor of a loop: epoll for levels, mio for edges.
+//! Pollers that watch the descriptor of the loop: epoll level-triggered, and mio edge-triggered.
 
 use std::{
     os::fd::AsRawFd,
@@ -21,7 +21,7 @@ fn in_epoll(mut job: Job) -> Stats {
 
     let mut event_loop = event_loop(&job);
     let host = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
-    let readable = epoll::EventFlags::IN; // and no ET: level-triggered
+    let readable = epoll::EventFlags::IN; // Without the flag ET, epoll is level-triggered.
     epoll::add(&host, &event_loop, epoll::EventData::new_u64(0), readable).unwrap();
     let mut events = Vec::with_capacity(4);
     loop {
@@ -38,7 +38,7 @@ fn in_epoll(mut job: Job) -> Stats {
     }
 }
 
-/// mio is edge-triggered: what a turn leaves in the inner poll is not announced again.
+/// mio is edge-triggered: events that a turn leaves in the inner poll are not announced again.
 fn in_mio(mut job: Job) -> Stats {
     let mut event_loop = event_loop(&job);
     let (mut poll, mut events) = (Poll::new().unwrap(), Events::with_capacity(4));
@@ -56,7 +56,7 @@ fn turn(event_loop: &mut EventLoop, job: &mut Job) -> bool {
     event_loop.turn(&mut job.subject, Some(Duration::ZERO)).unwrap().finished
 }
 
-/// How long a host may sleep.
+/// Returns how long a host may sleep until the deadline.
 fn until(deadline: Option<Instant>) -> Option<Duration> {
     deadline.map(|at| at.saturating_duration_since(Instant::now()))
 }

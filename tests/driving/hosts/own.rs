@@ -1,4 +1,4 @@
-//! A loop with no other poller than its own.
+//! Drivers without a poller besides the poller of the loop.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ fn run(mut job: Job) -> Stats {
     stats(event_loop)
 }
 
-/// Each turn does as little as the options allow: all that is left, wherever it is left, has to come up again.
+/// Makes turns that do as little as the options allow, so that each kind of leftover work has to be found again.
 fn tiny_turns(mut job: Job) -> Stats {
     job.options = job.options.event_capacity(1).event_budget(2).accept_budget(1);
     job.options = job.options.read_buffer(3001).read_budget(5000).write_budget(4001).turn_budget(1);
@@ -28,7 +28,7 @@ fn tiny_turns(mut job: Job) -> Stats {
     stats(event_loop)
 }
 
-/// A frame is a turn that ends in time, sleeping if there is nothing to do, and what the host does then.
+/// Makes frames. A frame is a turn that ends at its time, sleeping if there is no work, and then the work of the host.
 fn frames(mut job: Job) -> Stats {
     let mut event_loop = event_loop(&job);
     loop {

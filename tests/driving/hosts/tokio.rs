@@ -1,4 +1,4 @@
-//! A tokio runtime with one thread and another task, which watches the descriptor for edges.
+//! A tokio runtime with one thread, which watches the descriptor edge-triggered, beside another task.
 
 use std::{os::fd::AsFd, time::Duration};
 
@@ -29,12 +29,12 @@ fn in_tokio(job: Job) -> Stats {
 async fn serve(mut job: Job) -> Stats {
     let mut event_loop = event_loop(&job);
     let watched = event_loop.as_fd().try_clone_to_owned().unwrap();
-    #[expect(deprecated, reason = "sound for an OwnedFd; what replaces it is `unsafe`")]
+    #[expect(deprecated, reason = "the call is sound for an OwnedFd, and its replacement is `unsafe`")]
     let watched = AsyncFd::with_interest(watched, tokio::io::Interest::READABLE).unwrap();
     loop {
         let due = event_loop.next_deadline();
         tokio::select! {
-            // Cleared before the turn: an edge that comes during it is a new one.
+            // The flag is cleared before the turn, so that an edge during the turn is a new one.
             ready = watched.readable() => ready.unwrap().clear_ready(),
             () = sleep_until(due) => {}
         }
@@ -44,7 +44,7 @@ async fn serve(mut job: Job) -> Stats {
     }
 }
 
-/// Without a deadline, for ever.
+/// Sleeps until the deadline, or for ever without a deadline.
 async fn sleep_until(due: Option<std::time::Instant>) {
     match due {
         Some(due) => time::sleep_until(due.into()).await,

@@ -1,4 +1,4 @@
-//! The limits on connections: which clients wait in the backlog, which are turned away, and when accepting goes on.
+//! Tests of the limits on connections: which clients wait, which are turned away, and when accepting goes on.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -12,7 +12,7 @@ use tidegate::{
 
 use crate::support::{self, Actor, Call, Echo, End, Host, PATIENCE, connect, exchange, is_due, read_out};
 
-/// Reactor, poll and clients in one thread; the time stands still.
+/// A reactor and its poll in the thread of the test. The time of the turns stands still.
 struct Door {
     host: Host,
     reactor: Reactor,
@@ -39,7 +39,7 @@ impl Door {
         self.host.turn_until_quiet(&mut self.reactor, &mut Echo, self.now);
     }
 
-    /// How many are open once so many were accepted and nothing is left to do.
+    /// Turns until `accepted` clients were accepted and no work is left. Returns the number of open connections.
     fn open_after(&mut self, accepted: u64) -> usize {
         self.turn_until(|net| net.stats().accepted >= accepted);
         self.turn_until_quiet();
@@ -48,14 +48,14 @@ impl Door {
         stats.open
     }
 
-    /// A client with a message on its way.
+    /// Connects a client and sends a message.
     fn caller(at: SocketAddr) -> TcpStream {
         let mut client = connect(at);
         client.write_all(b"hello").unwrap();
         client
     }
 
-    /// Serves until that client has its echo.
+    /// Makes turns until the client has its echo.
     fn assert_served(&mut self, client: &mut TcpStream) {
         let echoed = |client: &TcpStream| {
             client.set_nonblocking(true).unwrap();
@@ -67,7 +67,7 @@ impl Door {
         while !echoed(client) {
             assert!(Instant::now() < end, "{:?}", self.reactor.net().stats());
             self.turn_until_quiet();
-            std::thread::yield_now(); // no event of the server's says when it is there
+            std::thread::yield_now(); // No event of the server tells when the echo has arrived at the client.
         }
         let mut echo = [0; 5];
         client.read_exact(&mut echo).unwrap();
@@ -76,13 +76,14 @@ impl Door {
 }
 
 #[test]
-fn a_listener_leaves_clients_in_the_backlog_until_one_of_its_own_ends() {
+fn a_full_listener_leaves_clients_in_the_backlog_until_one_of_its_connections_ends() {
     let mut door = Door::new(Options::default());
     let (_, narrow) = door.listen(ListenOptions::default().max_connections(2));
     let (_, wide) = door.listen(ListenOptions::default());
     let [first, second, third] = [(); 3].map(|()| Door::caller(narrow));
     assert_eq!(door.open_after(2), 2);
-    // The limit is the listener's: another one has room, and an end there makes none here.
+    // The limit holds for one listener. Another listener still accepts, and an end of its connections frees no place at
+    // this listener.
     let mut elsewhere = Door::caller(wide);
     assert_eq!(door.open_after(3), 3);
     door.assert_served(&mut elsewhere);
@@ -95,7 +96,7 @@ fn a_listener_leaves_clients_in_the_backlog_until_one_of_its_own_ends() {
 }
 
 #[test]
-fn all_listeners_share_the_limit_for_all() {
+fn all_listeners_share_the_limit_of_the_loop() {
     let mut door = Door::new(Options::default().max_connections(2));
     let ats = [(); 2].map(|()| door.listen(ListenOptions::default()).1);
     let [first, second] = ats.map(Door::caller);
@@ -111,7 +112,7 @@ fn all_listeners_share_the_limit_for_all() {
 }
 
 #[test]
-fn who_lingers_has_a_place_until_the_end() {
+fn a_lingering_connection_keeps_its_place_until_its_end() {
     let mut door = Door::new(Options::default().max_connections(1));
     let (_, at) = door.listen(ListenOptions::default());
     let first = Door::caller(at);
@@ -120,14 +121,14 @@ fn who_lingers_has_a_place_until_the_end() {
     door.reactor.net().close(id);
     let mut second = Door::caller(at);
     door.turn_until(|net| net.stats().closed == 1);
-    assert_eq!(door.open_after(1), 1, "the first one's socket is there still");
+    assert_eq!(door.open_after(1), 1, "the socket of the first client still lingers");
     drop(first);
     assert_eq!(door.open_after(2), 1);
     door.assert_served(&mut second);
 }
 
 #[test]
-fn who_is_one_too_many_can_be_turned_away() {
+fn clients_above_the_limit_can_be_turned_away() {
     let limits: [fn() -> (Options, ListenOptions); 2] = [
         || (Options::default().max_connections(2), ListenOptions::default()),
         || (Options::default(), ListenOptions::default().max_connections(2)),
@@ -143,7 +144,7 @@ fn who_is_one_too_many_can_be_turned_away() {
         for mut client in turned_away {
             assert_eq!(read_out(&mut client).0, b"");
         }
-        // Nobody else suffers, and there is room for the next one after an end.
+        // The other clients are still served, and there is room for a new client after an end.
         served.iter_mut().for_each(|client| door.assert_served(client));
         drop(served);
         door.turn_until(|net| net.stats().open == 0);
@@ -155,7 +156,7 @@ fn who_is_one_too_many_can_be_turned_away() {
 }
 
 #[test]
-fn who_is_turned_away_without_a_word_sees_a_plain_end() {
+fn a_client_that_is_turned_away_and_sent_nothing_gets_an_end_of_file() {
     let mut door = Door::new(Options::default().max_connections(0));
     let (_, at) = door.listen(ListenOptions::default().when_full(WhenFull::Close));
     let mut client = connect(at);
@@ -173,7 +174,7 @@ fn a_paused_listener_leaves_clients_in_the_backlog_until_the_resume() {
     let mut elsewhere = Door::caller(other);
     assert_eq!(door.open_after(1), 1);
     door.assert_served(&mut elsewhere);
-    // Their event has come and is not told again: the resume alone has to bring them in.
+    // The event of these clients has come and does not come again, so the resume alone has to accept them.
     door.reactor.net().resume_listener(paused);
     assert_eq!(door.open_after(4), 4);
     waiting.iter_mut().for_each(|client| door.assert_served(client));
@@ -193,13 +194,13 @@ fn a_handler_can_pause_its_listener_for_the_rest_of_a_batch() {
     for accepted in 1..=3 {
         host.turn_until(reactor, &mut actor, *now, |_, net| net.stats().accepted == accepted);
         host.turn_until_quiet(reactor, &mut actor, *now);
-        assert_eq!(reactor.net().stats().accepted, accepted, "one for each resume");
+        assert_eq!(reactor.net().stats().accepted, accepted, "each resume accepts one client");
         reactor.net().resume_listener(listener);
     }
 }
 
 #[test]
-fn a_closed_listener_refuses_and_keeps_whom_it_accepted() {
+fn a_closed_listener_refuses_clients_and_keeps_its_connections() {
     let mut door = Door::new(Options::default());
     let (listener, at) = door.listen(ListenOptions::default());
     let mut served = connect(at);
@@ -209,7 +210,7 @@ fn a_closed_listener_refuses_and_keeps_whom_it_accepted() {
     assert_eq!(door.reactor.net().local_address(listener).unwrap_err().kind(), ErrorKind::NotFound);
     served.write_all(b"hello").unwrap();
     door.assert_served(&mut served);
-    // Its id names nothing now, and calls with it do nothing.
+    // The id of the listener is invalid now, and calls with this id do nothing.
     door.reactor.net().resume_listener(listener);
     door.reactor.net().pause_listener(listener);
     door.reactor.net().close_listener(listener);
@@ -219,7 +220,7 @@ fn a_closed_listener_refuses_and_keeps_whom_it_accepted() {
     assert_eq!(door.reactor.next_deadline(), None);
 }
 
-/// Takes everyone, and while it is `true` closes the listener by which the next one comes.
+/// Accepts all clients. If the field is true, closes the listener of the next client.
 struct ClosesAfterOne(bool);
 
 impl Handler for ClosesAfterOne {
@@ -238,7 +239,7 @@ impl Handler for ClosesAfterOne {
 }
 
 #[test]
-fn a_listener_is_not_credited_with_the_end_of_whom_it_did_not_accept() {
+fn the_end_of_a_connection_of_a_closed_listener_frees_no_place_at_a_new_listener() {
     let mut door = Door::new(Options::default());
     let (_, at) = door.listen(ListenOptions::default());
     let mut handler = ClosesAfterOne(true);
@@ -246,21 +247,22 @@ fn a_listener_is_not_credited_with_the_end_of_whom_it_did_not_accept() {
     let Door { host, reactor, now } = &mut door;
     host.turn_until(reactor, &mut handler, *now, |_, net| net.stats().accepted == 1);
     host.turn_until_quiet(reactor, &mut handler, *now);
-    // This one has the place that the closed one had.
+    // The new listener has the slot of the closed listener.
     let (_, at) = door.listen(ListenOptions::default().max_connections(1));
     let [served, _waiting] = [(); 2].map(|()| connect(at));
     assert_eq!(door.open_after(2), 2);
     drop(old);
     door.turn_until(|net| net.stats().closed == 1);
-    assert_eq!(door.open_after(2), 1, "it has one of its own still");
+    assert_eq!(door.open_after(2), 1, "the new listener still has a connection");
     drop(served);
     door.turn_until(|net| net.stats().closed == 2);
     assert_eq!(door.open_after(3), 1);
 }
 
 #[test]
-fn a_listener_in_the_slot_of_a_closed_one_does_not_count_the_connections_of_that() {
-    // Four tokens, all taken before the first listener is closed: the next listener can only get its slot.
+fn a_listener_in_the_slot_of_a_closed_listener_does_not_count_connections_of_the_closed_one() {
+    // There are four tokens, and all are taken before the first listener is closed. So the next listener can only get the
+    // slot of the closed one.
     let host = Host::new();
     let reactor = Reactor::new(host.poll.registry(), 0..4, Options::default()).unwrap();
     let mut door = Door { host, reactor, now: Instant::now() };
@@ -292,7 +294,7 @@ fn a_place_that_a_closed_listener_leaves_is_taken_without_an_event() {
     let _served = connect(at);
     assert_eq!(door.open_after(1), 1);
     let mut waiting = Door::caller(other);
-    // There is no token for it, so its event comes to nothing.
+    // There is no token for the client, so its event changes nothing.
     door.host.collect(1).iter().for_each(|event| assert!(door.reactor.handle(event)));
     door.reactor.settle(&mut Echo, door.now);
     assert_eq!((door.reactor.net().stats().accepted, door.reactor.timeout(door.now)), (1, None));
@@ -307,13 +309,13 @@ fn a_place_that_a_closed_listener_leaves_is_taken_without_an_event() {
 }
 
 #[test]
-fn a_turn_accepts_no_more_than_its_share() {
+fn a_turn_accepts_no_more_than_the_accept_budget() {
     let mut door = Door::new(Options::default().accept_budget(2));
     let (_, at) = door.listen(ListenOptions::default());
     let mut clients = [(); 7].map(|()| Door::caller(at));
     door.host.collect(1).iter().for_each(|event| assert!(door.reactor.handle(event)));
     for accepted in [2, 4, 6, 7] {
-        // No event says that the others wait still.
+        // No event reports that the other clients still wait.
         assert_eq!(door.reactor.timeout(door.now), Some(Duration::ZERO));
         door.reactor.settle(&mut Echo, door.now);
         assert_eq!(door.reactor.net().stats().accepted, accepted);
@@ -321,7 +323,7 @@ fn a_turn_accepts_no_more_than_its_share() {
     clients.iter_mut().for_each(|client| door.assert_served(client));
 }
 
-/// Nobody but the reactor has the accepted socket, but Linux lists the timer that it runs: proc(5), `/proc/net/tcp`.
+/// Only the reactor has the accepted socket, but Linux lists the timer of the socket: proc(5), `/proc/net/tcp`.
 #[cfg(target_os = "linux")]
 #[test]
 fn an_accepted_socket_has_the_keepalive_that_was_asked_for() {
@@ -337,7 +339,7 @@ fn an_accepted_socket_has_the_keepalive_that_was_asked_for() {
     }
 }
 
-/// In how many seconds, rounded to thousands, the server's end of this connection asks its peer for a sign of life.
+/// Returns the seconds, rounded to thousands, until the server's end of this connection sends a keepalive probe.
 #[cfg(target_os = "linux")]
 fn keepalive_timer(local: SocketAddr, remote: SocketAddr) -> Option<u64> {
     let end = Instant::now() + PATIENCE;
@@ -346,9 +348,9 @@ fn keepalive_timer(local: SocketAddr, remote: SocketAddr) -> Option<u64> {
         let (kind, when) = timer.split_once(':').expect("tr:tm->when");
         match kind {
             "00" => return None,
-            // In hundredths of a second, USER_HZ.
+            // The time is in hundredths of a second, USER_HZ.
             "02" => return Some((u64::from_str_radix(when, 16).unwrap() + 50_000) / 100_000 * 1000),
-            // What it sent is not acknowledged yet: that timer goes first.
+            // Another timer is running, because sent bytes are not acknowledged yet.
             _ => assert!(Instant::now() < end, "{timer}"),
         }
         std::thread::yield_now();
@@ -356,7 +358,7 @@ fn keepalive_timer(local: SocketAddr, remote: SocketAddr) -> Option<u64> {
 }
 
 #[test]
-fn the_own_loop_keeps_the_limits_as_well() {
+fn an_event_loop_keeps_max_connections_and_serves_all_clients_in_turn() {
     let mut event_loop = EventLoop::new(Options::default().max_connections(1)).unwrap();
     let listener = event_loop.net().listen("127.0.0.1:0").unwrap();
     let at = event_loop.net().local_address(listener).unwrap().socket_addrs()[0];

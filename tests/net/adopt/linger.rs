@@ -18,7 +18,7 @@ use crate::support::{
 /// A close that waits for this long fails the test.
 const LINGER: Duration = PATIENCE.saturating_mul(20);
 
-/// More than a narrow client can receive without reading.
+/// The number of bytes that is more than a narrow client can receive without reading.
 const MORE_THAN_IS_TAKEN: usize = 128 << 10;
 
 /// How a handler ends a connection whose socket still holds unsent bytes. The outbox is empty, so neither way resets.
@@ -28,7 +28,7 @@ enum Ending {
     Close,
 }
 
-/// What a connection is there for.
+/// The role of a connection in the test.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Role {
     /// The connection fills the buffers of its socket and ends at once.
@@ -87,7 +87,7 @@ struct Running {
     remote: Remote,
     thread: thread::JoinHandle<()>,
     closed: Receiver<()>,
-    /// Where an echo is served.
+    /// The address at which an echo is served.
     at: SocketAddr,
 }
 
@@ -116,7 +116,7 @@ impl Running {
     }
 }
 
-/// A loop that does not wait for the peer's end of file: the socket of an ended connection is closed at once.
+/// Makes a loop that does not wait for the end of file of the peer. The socket of an ended connection is closed at once.
 fn a_loop() -> (EventLoop<Role>, SocketAddr) {
     listening(Options::default().linger(Duration::ZERO))
 }
@@ -142,8 +142,8 @@ fn an_adopted_stream_loses_its_linger_time() {
     assert_eq!(SockRef::from(&twin).linger().unwrap(), None);
 }
 
-/// Linux copies SO_LINGER from the listener to a connection when the connection is established, so the adoption of the
-/// listener comes too late for those that wait in its backlog.
+/// Linux copies SO_LINGER from the listener to a connection when the connection is established. So the adoption of the
+/// listener comes too late for the clients that wait in its backlog.
 #[test]
 #[cfg(target_os = "linux")]
 fn no_client_of_an_adopted_listener_has_a_linger_time() {
@@ -157,7 +157,7 @@ fn no_client_of_an_adopted_listener_has_a_linger_time() {
     let mut echo = support::Echo;
     turn_until(&mut event_loop, &mut echo, |_, net| net.stats().accepted == 5);
     turn_until_quiet(&mut event_loop, &mut echo);
-    let last = connect(at); // connects after the backlog was found empty
+    let last = connect(at); // This client connects after the backlog was found empty.
     turn_until(&mut event_loop, &mut echo, |_, net| net.stats().accepted == 6);
     for (number, client) in early.iter().chain(&late).chain([&last]).enumerate() {
         let Some(twin) = twin::of_the_other_end(client) else { return };
@@ -168,7 +168,7 @@ fn no_client_of_an_adopted_listener_has_a_linger_time() {
 #[test]
 fn the_close_of_an_adopted_stream_with_unsent_bytes_does_not_stop_the_loop() {
     for ending in [Ending::Deadline, Ending::Close] {
-        println!("{ending:?}"); // names the case if the test fails
+        println!("{ending:?}"); // If the test fails, its output names the case.
         let (mut event_loop, at) = a_loop();
         let host = TcpListener::bind("127.0.0.1:0").unwrap();
         let _reads_nothing: TcpStream = connect_narrow(host.local_addr().unwrap());
@@ -184,7 +184,7 @@ fn the_close_of_an_adopted_stream_with_unsent_bytes_does_not_stop_the_loop() {
 #[test]
 fn the_close_of_a_client_of_an_adopted_listener_does_not_stop_the_loop() {
     for ending in [Ending::Deadline, Ending::Close] {
-        println!("{ending:?}"); // names the case if the test fails
+        println!("{ending:?}"); // If the test fails, its output names the case.
         let (mut event_loop, at) = a_loop();
         let (listener, of_the_listener) = a_lingering_listener();
         let _waits_in_the_backlog = connect_narrow(of_the_listener);

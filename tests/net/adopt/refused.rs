@@ -1,4 +1,4 @@
-//! A socket that cannot be adopted is given back as it was, with its session and the reason.
+//! Tests of sockets that cannot be adopted. Such a socket is given back as it was, with its session and the reason.
 
 use std::{
     io::{self, ErrorKind, Read, Write},
@@ -11,12 +11,12 @@ use tidegate::{ConnId, EventLoop, Net, Options, Reactor};
 
 use crate::support::{self, Call, Host, Recorder, connect, pair::connected, reset};
 
-/// A loop that can adopt what can be adopted.
+/// Makes a loop that has no reason of its own to refuse a socket.
 fn willing() -> EventLoop<u32> {
     EventLoop::new(Options::default()).unwrap()
 }
 
-/// A reactor whose only token is taken.
+/// Makes a reactor whose only token is taken.
 fn full(host: &Host) -> Reactor<u32> {
     host.listening(5..6, Options::default()).0
 }
@@ -31,7 +31,7 @@ fn assert_is_as_before(socket: SockRef<'_>, was_nonblocking: bool) {
     let _ = (socket, was_nonblocking);
 }
 
-/// All that a listener is worth: its next client.
+/// Asserts that the listener can accept a client.
 fn assert_listens(listener: &TcpListener) {
     let _client = connect(listener.local_addr().unwrap());
     listener.set_nonblocking(false).unwrap();
@@ -47,7 +47,7 @@ fn assert_connected(stream: &mut TcpStream, client: &mut TcpStream) {
 }
 
 #[test]
-fn without_a_token_both_come_back_as_they_were() {
+fn sockets_without_a_token_are_given_back_unchanged() {
     let host = Host::new();
     let mut reactor = full(&host);
     // An adopted socket loses its linger time; a refused socket has to keep it.
@@ -74,11 +74,11 @@ fn without_a_token_both_come_back_as_they_were() {
         assert_connected(&mut stream, &mut client);
     }
     assert_eq!(reactor.net().stats().open, 0);
-    assert_eq!(reactor.timeout(Instant::now()), None, "there is nothing to tell the handler");
+    assert_eq!(reactor.timeout(Instant::now()), None, "a refusal leaves no work");
 }
 
 #[test]
-fn a_token_that_is_free_again_serves() {
+fn a_freed_token_can_be_used_for_another_socket() {
     let (mut host, now) = (Host::new(), Instant::now());
     let mut reactor = Reactor::new(host.poll.registry(), 5..6, Options::default()).unwrap();
     let mut quiet = quiet();
@@ -96,8 +96,8 @@ fn a_token_that_is_free_again_serves() {
 }
 
 #[test]
-fn a_refusal_takes_no_place() {
-    // Three tokens, and many who are refused for other reasons.
+fn a_refusal_takes_no_token() {
+    // The reactor has three tokens, and many sockets are refused for other reasons.
     let host = Host::new();
     let mut reactor: Reactor<u32> = Reactor::new(host.poll.registry(), 5..8, Options::default()).unwrap();
     for _ in 0..10 {
@@ -126,7 +126,7 @@ fn a_listener_that_does_not_listen_is_refused() {
     assert_eq!(refused.error.kind(), ErrorKind::InvalidInput);
     assert!(refused.to_string().contains("does not listen"), "{refused}");
     assert_is_as_before((&refused.back).into(), false);
-    // It is whole: it can still be made to listen.
+    // The socket is unchanged: it can still be made to listen.
     SockRef::from(&refused.back).listen(1).unwrap();
     assert_eq!(refused.back.local_addr().unwrap(), at);
     assert_listens(&refused.back);
@@ -134,12 +134,12 @@ fn a_listener_that_does_not_listen_is_refused() {
     let (_client, stream) = connected();
     let stream: std::os::fd::OwnedFd = stream.into();
     let refused = willing().net().adopt_listener(stream.into()).unwrap_err();
-    assert_eq!(refused.error.kind(), ErrorKind::InvalidInput, "a connection is no listener");
+    assert_eq!(refused.error.kind(), ErrorKind::InvalidInput, "a connected stream was adopted as a listener");
 }
 
 #[test]
 #[cfg(unix)]
-fn sockets_in_a_tcp_listeners_clothes_are_refused() {
+fn unix_sockets_and_pipes_given_as_tcp_sockets_are_refused() {
     use std::os::fd::OwnedFd;
     use std::os::unix::net::{UnixListener, UnixStream};
 
@@ -163,7 +163,7 @@ fn sockets_in_a_tcp_listeners_clothes_are_refused() {
 
 #[test]
 #[cfg(any(target_os = "linux", target_os = "android"))]
-fn a_udp_socket_in_a_tcp_listeners_clothes_is_refused() {
+fn a_udp_socket_given_as_a_tcp_listener_is_refused() {
     let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let refused = willing().net().adopt_listener(std::os::fd::OwnedFd::from(udp).into()).unwrap_err();
     assert_eq!(refused.error.kind(), ErrorKind::InvalidInput);
@@ -171,15 +171,15 @@ fn a_udp_socket_in_a_tcp_listeners_clothes_is_refused() {
     let udp: std::net::UdpSocket = std::os::fd::OwnedFd::from(refused.back).into();
     udp.connect(udp.local_addr().unwrap()).unwrap();
     udp.send(b"to myself").unwrap();
-    assert_eq!(udp.recv(&mut [0; 16]).unwrap(), 9, "it is as good as before");
+    assert_eq!(udp.recv(&mut [0; 16]).unwrap(), 9, "the socket does not work as before");
 }
 
 #[test]
 #[cfg(unix)]
-fn a_udp_socket_in_a_tcp_streams_clothes_is_refused() {
+fn a_udp_socket_given_as_a_tcp_stream_is_refused() {
     let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     udp.connect(udp.local_addr().unwrap()).unwrap();
-    // Its datagrams would be taken for a stream, and an empty one for the end.
+    // A reactor would take the datagrams of the socket for a stream, and an empty datagram for the end of file.
     let refused = willing().net().adopt_stream(std::os::fd::OwnedFd::from(udp).into(), 7).unwrap_err();
     assert_eq!(refused.back.1, 7);
 }
@@ -192,14 +192,14 @@ fn a_stream_that_is_not_connected_is_refused() {
     let (stream, session) = refused.back;
     assert_eq!(session, 7);
     assert_is_as_before((&stream).into(), false);
-    // It is whole: it can still be connected.
+    // The socket is unchanged: it can still be connected.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     SockRef::from(&stream).connect(&listener.local_addr().unwrap().into()).unwrap();
     listener.accept().unwrap();
 }
 
 #[test]
-#[cfg(any(target_os = "linux", target_os = "android"))] // elsewhere getpeername(2) may still know the peer
+#[cfg(any(target_os = "linux", target_os = "android"))] // On other systems, getpeername(2) may still know the peer.
 fn a_stream_that_its_peer_has_reset_is_refused() {
     let (client, stream) = connected();
     reset(client);
@@ -210,13 +210,13 @@ fn a_stream_that_its_peer_has_reset_is_refused() {
 }
 
 #[test]
-#[cfg(any(target_os = "linux", target_os = "android"))] // kqueue(2) would replace the registration
-fn what_is_registered_in_the_same_poll_already_is_refused() {
+#[cfg(any(target_os = "linux", target_os = "android"))] // On other systems, kqueue(2) would replace the registration.
+fn sockets_that_the_same_poll_has_registered_are_refused() {
     use mio::{Interest, Token, unix::SourceFd};
     use std::os::fd::AsRawFd;
 
     let (mut host, now) = (Host::new(), Instant::now());
-    // As many tokens as there will be sockets at the end: a refusal must not keep one.
+    // There are as many tokens as sockets at the end of the test, so a refusal must not keep a token.
     let mut reactor = Reactor::new(host.poll.registry(), 10..13, Options::default()).unwrap();
     let register = |host: &Host, fd: i32| {
         host.poll.registry().register(&mut SourceFd(&fd), Token(1), Interest::READABLE)
@@ -236,14 +236,14 @@ fn what_is_registered_in_the_same_poll_already_is_refused() {
     let mut stream = refused.back.0;
     assert_connected(&mut stream, &mut client);
 
-    // The host's registration stands, and its event is the host's.
+    // The registration of the host still exists, and the reactor does not take its event.
     client.write_all(b"hello").unwrap();
     for event in host.collect(1) {
         assert!(event.token() == Token(1) && !reactor.handle(&event));
     }
     assert_eq!(reactor.timeout(now), None);
     reactor.settle(&mut quiet(), now);
-    // And once the host has let go of them, both can be adopted.
+    // After the host has deregistered both sockets, they can be adopted.
     for fd in [listener.as_raw_fd(), stream.as_raw_fd()] {
         host.poll.registry().deregister(&mut SourceFd(&fd)).unwrap();
     }
@@ -258,7 +258,7 @@ fn what_is_registered_in_the_same_poll_already_is_refused() {
 }
 
 #[test]
-fn a_refusal_is_an_io_error_where_the_socket_may_go() {
+fn a_refusal_converts_to_an_io_error_and_is_an_error_with_a_source() {
     fn adopt(net: &mut Net<u32>) -> io::Result<()> {
         let unconnected = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         net.adopt_stream(unconnected.into(), 7)?;
@@ -266,7 +266,7 @@ fn a_refusal_is_an_io_error_where_the_socket_may_go() {
     }
     assert_eq!(adopt(willing().net()).unwrap_err().kind(), ErrorKind::NotConnected);
 
-    // And an error with its cause where the socket is kept.
+    // The refusal itself is an error with a source, and keeps the socket.
     let host = Host::new();
     let refused = full(&host).net().adopt_stream(connected().1, 7).unwrap_err();
     let error: &dyn std::error::Error = &refused;

@@ -1,4 +1,4 @@
-//! Sockets that the host made are served like sockets that the reactor made.
+//! Tests of sockets that the host made and that a reactor adopts. They are served like sockets of the reactor.
 
 use std::{
     io::{Read, Write},
@@ -18,7 +18,7 @@ use crate::support::{
     read_out, reset, turn_until,
 };
 
-/// Sends everything back and closes after the peer has.
+/// Makes a recorder that sends everything back, and closes after the end of file of the peer.
 fn closing_echo() -> Recorder<impl FnMut(&mut Net<u32>, ConnId, u32, &Call)> {
     Recorder::new(|net, id, _, call| match call {
         Call::Data(bytes) => _ = net.send_all(id, bytes),
@@ -33,7 +33,8 @@ fn a_listener() -> (TcpListener, SocketAddr) {
     (listener, at)
 }
 
-/// A blocking call on it would show that it blocks only by never returning, so the system is asked.
+/// Returns true if the socket is nonblocking. The system is asked, because a blocking call could show that only by never
+/// returning.
 #[cfg(unix)]
 fn is_nonblocking<'a>(socket: impl Into<SockRef<'a>>) -> bool {
     socket.into().nonblocking().unwrap()
@@ -42,7 +43,7 @@ fn is_nonblocking<'a>(socket: impl Into<SockRef<'a>>) -> bool {
 #[test]
 fn an_adopted_listener_is_served() {
     let (listener, at) = a_listener();
-    let mut early = connect(at); // waits in the backlog since before there was a loop
+    let mut early = connect(at); // This client waits in the backlog before the loop exists.
     early.write_all(b"early").unwrap();
     let mut event_loop = EventLoop::new(Options::default()).unwrap();
     let id = event_loop.net().adopt_listener(listener).unwrap();
@@ -59,7 +60,7 @@ fn an_adopted_listener_is_served() {
     let mut event_loop = serving.join().unwrap();
     assert_eq!(event_loop.net().stats().accepted, 2);
     event_loop.net().close_listener(id);
-    assert!(TcpStream::connect(at).is_err(), "it is the reactor's to close");
+    assert!(TcpStream::connect(at).is_err(), "the reactor did not close the adopted listener");
 }
 
 #[test]
@@ -77,7 +78,7 @@ fn an_adopted_socket_does_not_block() {
     assert!(!is_nonblocking(&twin));
     event_loop.net().adopt_stream(stream, ()).unwrap();
     assert!(is_nonblocking(&twin));
-    // One that did not block before is as welcome.
+    // A listener that is nonblocking already can be adopted as well.
     let (listener, _) = a_listener();
     listener.set_nonblocking(true).unwrap();
     event_loop.net().adopt_listener(listener).unwrap();
@@ -94,7 +95,7 @@ fn the_connections_of_an_adopted_listener_inherit_its_options() {
     let (listener, at) = a_listener();
     let twin = listener.try_clone().unwrap();
     event_loop.net().adopt_listener(listener).unwrap();
-    // The loop is not turned, so this is the one who accepts.
+    // The loop makes no turn, so the test accepts the client.
     let _client = connect(at);
     twin.set_nonblocking(false).unwrap();
     let accepted = twin.accept().unwrap().0;
@@ -104,10 +105,10 @@ fn the_connections_of_an_adopted_listener_inherit_its_options() {
     assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(77));
 }
 
-/// These have inherited nothing, since the options came after them.
+/// Clients that connected before the adoption inherit no options of the listener, because the options are set later.
 #[test]
 #[cfg(target_os = "linux")]
-fn who_waited_in_the_backlog_before_the_adoption_has_its_options_as_well() {
+fn clients_in_the_backlog_before_the_adoption_have_the_options_as_well() {
     let keepalive = Keepalive::default().after(Duration::from_secs(77));
     let mut event_loop =
         EventLoop::new(Options::default().keepalive(Some(keepalive)).accept_budget(2)).unwrap();
@@ -118,7 +119,7 @@ fn who_waited_in_the_backlog_before_the_adoption_has_its_options_as_well() {
     let mut recorder = Recorder::new(|_, _, _, _| {});
     turn_until(&mut event_loop, &mut recorder, |_, net| net.stats().accepted == 5);
     turn_until_quiet(&mut event_loop, &mut recorder);
-    let last = connect(at); // after the backlog was empty once
+    let last = connect(at); // This client connects after the backlog was found empty.
     turn_until(&mut event_loop, &mut recorder, |_, net| net.stats().accepted == 6);
     for (who, client) in early.iter().chain(&late).chain([&last]).enumerate() {
         let Some(end) = support::twin::of_the_other_end(client) else { return };
@@ -141,7 +142,7 @@ fn an_adopted_stream_gets_the_options_of_a_connection() {
 }
 
 #[test]
-fn the_options_of_an_adopted_listener_count() {
+fn the_options_of_an_adopted_listener_are_applied() {
     let (mut host, now) = (Host::new(), Instant::now());
     let mut reactor = Reactor::new(host.poll.registry(), .., Options::default()).unwrap();
     let (listener, at) = a_listener();
@@ -155,7 +156,7 @@ fn the_options_of_an_adopted_listener_count() {
 }
 
 #[test]
-fn an_adopted_stream_opens_in_the_next_turn_and_brings_what_was_received_before() {
+fn an_adopted_stream_opens_in_the_next_turn_and_shows_bytes_received_before() {
     let mut event_loop = EventLoop::new(Options::default()).unwrap();
     let (mut client, stream) = connected();
     client.write_all(b"before").unwrap();
@@ -164,7 +165,7 @@ fn an_adopted_stream_opens_in_the_next_turn_and_brings_what_was_received_before(
     assert_eq!(event_loop.net().session(id), Some(&mut 7));
     assert_eq!(event_loop.net().conn(id).unwrap().peer().unwrap(), client.local_addr().unwrap().into());
     let mut echo = closing_echo();
-    // In this very turn, whether the poll tells of it or not.
+    // The bytes are shown in the next turn, whether or not the poll reports them.
     event_loop.turn(&mut echo, Some(Duration::ZERO)).unwrap();
     assert_eq!(echo.of(7), [Call::Open, Call::Data(b"before".to_vec())]);
     client.read_exact(&mut [0; 6]).unwrap();
@@ -179,7 +180,7 @@ fn an_adopted_stream_opens_in_the_next_turn_and_brings_what_was_received_before(
 }
 
 #[test]
-fn what_is_sent_before_the_first_turn_goes_out() {
+fn bytes_sent_before_the_first_turn_are_delivered() {
     let mut event_loop = EventLoop::new(Options::default()).unwrap();
     let (mut client, stream) = connected();
     let id = event_loop.net().adopt_stream(stream, 0).unwrap();
@@ -188,7 +189,11 @@ fn what_is_sent_before_the_first_turn_goes_out() {
     let mut echo = closing_echo();
     turn_until(&mut event_loop, &mut echo, |echo, _| echo.has_closed(0));
     assert_eq!(read_out(&mut client), (b"welcome".to_vec(), End::Eof));
-    assert_eq!(echo.calls(), [(0, Call::Close(CloseKind::Closed))], "it ended before it opened");
+    assert_eq!(
+        echo.calls(),
+        [(0, Call::Close(CloseKind::Closed))],
+        "the connection ended before its on_open"
+    );
 }
 
 #[test]
@@ -210,7 +215,7 @@ fn an_adopted_stream_may_have_ended_already() {
 }
 
 #[test]
-fn an_adopted_stream_that_is_reset_before_its_turn_is_told_once() {
+fn an_adopted_stream_that_is_reset_before_its_turn_is_closed_once() {
     let mut event_loop = EventLoop::new(Options::default()).unwrap();
     let (client, stream) = connected();
     let id = event_loop.net().adopt_stream(stream, 0).unwrap();
@@ -222,7 +227,7 @@ fn an_adopted_stream_that_is_reset_before_its_turn_is_told_once() {
 }
 
 #[test]
-fn a_reset_that_was_told_of_before_on_open_ends_a_connection_that_on_open_pauses() {
+fn a_reset_event_before_on_open_ends_a_connection_that_on_open_pauses() {
     let (mut host, now) = (Host::new(), Instant::now());
     let mut reactor = Reactor::new(host.poll.registry(), .., Options::default()).unwrap();
     let mut pauses = Recorder::new(|net: &mut Net<u32>, id, _, call| {
@@ -240,7 +245,7 @@ fn a_reset_that_was_told_of_before_on_open_ends_a_connection_that_on_open_pauses
             assert!(reactor.handle(&event));
         }
     }
-    // That was the last event for it, and nothing is read that could meet the reset.
+    // The connection gets no further event, and reading is paused, so no read returns the reset.
     while is_due(&reactor, now) {
         reactor.settle(&mut pauses, now);
     }
@@ -250,7 +255,7 @@ fn a_reset_that_was_told_of_before_on_open_ends_a_connection_that_on_open_pauses
 
 #[test]
 fn adopting_in_a_callback_opens_no_connection_inside_it() {
-    /// Adopts a stream for each one that is accepted.
+    /// Adopts a stream for each client that is accepted.
     struct Adopts {
         spare: Vec<TcpStream>,
         opened: Vec<&'static str>,
@@ -284,7 +289,7 @@ fn adopting_in_a_callback_opens_no_connection_inside_it() {
 }
 
 #[test]
-fn max_connections_does_not_limit_what_is_adopted_and_counts_it() {
+fn max_connections_counts_adopted_connections_and_does_not_limit_them() {
     let (mut event_loop, at) = listening(Options::default().max_connections(1));
     let mut echo = closing_echo();
     let (client, stream) = connected();

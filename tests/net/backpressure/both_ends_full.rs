@@ -1,4 +1,5 @@
-//! Two ends that both send more than the other end takes: whether they go on reading, and which option decides that.
+//! Tests of connections whose two ends both have more to send than the other end takes: whether they go on reading, and how
+//! that is set.
 
 use std::{
     io::Write,
@@ -14,12 +15,12 @@ use crate::support::{
     pattern, turn_until,
 };
 
-/// More than the kernel takes while nobody reads.
+/// A number of bytes that is more than the kernel takes while nobody reads.
 const LEN: usize = 8 << 20;
 
 const CALLER: u32 = 100;
 
-/// The bytes that one number was shown.
+/// Returns the bytes that were shown for one session.
 fn heard<A: Act<u32>>(recorder: &Recorder<A>, who: u32) -> Vec<u8> {
     let pieces = recorder.notes.iter().filter_map(|note| match &note.call {
         Call::Data(bytes) if note.who == who => Some(bytes.as_slice()),
@@ -36,7 +37,7 @@ fn two_ends_that_are_both_full_both_go_on() {
             assert_eq!(net.conn(id).unwrap().send_all(&pattern(LEN, who.into())), Flow::Full);
         }
     });
-    // Both ends are in one loop, and neither of them reads before both have sent everything.
+    // Both ends are in one loop, and neither end reads before both have sent everything.
     event_loop.net().connect(&at.into(), CALLER);
     let (mut came, mut seen) = ([0; 2], 0);
     turn_until(&mut event_loop, &mut recorder, |recorder, _| {
@@ -52,10 +53,10 @@ fn two_ends_that_are_both_full_both_go_on() {
     assert_same(&heard(&recorder, CALLER), &pattern(LEN, 0));
 }
 
-/// A way of having a connection, with the peer's end.
+/// A way of making a connection. Returns the end of the peer and the number of the session.
 type Way = fn(&mut EventLoop<u32>, &mut dyn FnMut(&mut EventLoop<u32>, u32)) -> (TcpStream, u32);
 
-/// Each kind of connection, with the number of its session, and whether reading pauses by itself at first.
+/// Each kind of connection, and whether its reading pauses by default when the outbox is full.
 const WAYS: [(&str, Way, bool); 3] =
     [("connected", connect_out, false), ("accepted", accept, true), ("adopted", adopt, true)];
 
@@ -90,7 +91,7 @@ fn adopt(
 }
 
 #[test]
-fn only_accepted_and_adopted_connections_pause_by_themselves_until_told_otherwise() {
+fn only_accepted_and_adopted_connections_pause_when_full_by_default() {
     for (what, way, pauses) in WAYS {
         for told in [None, Some(false), Some(true)] {
             let mut event_loop = EventLoop::new(Options::default().write_budget(64 << 20)).unwrap();
@@ -110,7 +111,8 @@ fn only_accepted_and_adopted_connections_pause_by_themselves_until_told_otherwis
             let (peer, who) = way(&mut event_loop, &mut open);
             (&peer).write_all(b"hello").unwrap();
             if told.unwrap_or(pauses) {
-                // An event that comes later than the bytes tells that the bytes have been passed over.
+                // The event of a connect comes after the event of the bytes. So the bytes were not read although their
+                // event has come.
                 let (fence, number) = (TcpListener::bind("127.0.0.1:0").unwrap(), CALLER);
                 event_loop.net().connect(&fence.local_addr().unwrap().into(), number);
                 turn_until(&mut event_loop, &mut recorder, |recorder, _| recorder.has_opened(number));
@@ -127,7 +129,7 @@ fn only_accepted_and_adopted_connections_pause_by_themselves_until_told_otherwis
 }
 
 #[test]
-fn an_outgoing_connection_keeps_what_it_is_told_while_it_is_connecting() {
+fn pause_when_full_during_a_connect_is_kept() {
     let (mut host, now) = (Host::new(), Instant::now());
     let options = Options::default().write_budget(64 << 20);
     let mut reactor = Reactor::new(host.poll.registry(), .., options).unwrap();
@@ -142,7 +144,7 @@ fn an_outgoing_connection_keeps_what_it_is_told_while_it_is_connecting() {
     peer.write_all(b"hello").unwrap();
     host.collect(1).iter().for_each(|event| assert!(reactor.handle(event)));
     reactor.settle(&mut recorder, now);
-    assert_eq!(recorder.of(0), [Call::Open], "reading has paused by itself");
+    assert_eq!(recorder.of(0), [Call::Open], "reading did not pause at high water");
     // The pause ends when the peer has read.
     let reader =
         std::thread::spawn(move || std::io::Read::read_exact(&mut peer, &mut vec![0; LEN]).map(|()| peer));
@@ -151,7 +153,7 @@ fn an_outgoing_connection_keeps_what_it_is_told_while_it_is_connecting() {
 }
 
 #[test]
-fn a_loop_with_full_outgoing_connections_rests() {
+fn a_loop_with_full_outgoing_connections_asks_for_no_turn() {
     let mut event_loop = EventLoop::new(Options::default().write_budget(64 << 20)).unwrap();
     let mut recorder = Recorder::new(|net, id, _, call| {
         if *call == Call::Open {
@@ -163,5 +165,5 @@ fn a_loop_with_full_outgoing_connections_rests() {
     turn_until(&mut event_loop, &mut recorder, |recorder, _| recorder.has_opened(0));
     let _peer = listener.accept().unwrap();
     turn_until_quiet(&mut event_loop, &mut recorder);
-    assert_eq!(event_loop.next_deadline(), None, "waiting costs nothing");
+    assert_eq!(event_loop.next_deadline(), None, "a full connection must not ask for turns");
 }

@@ -1,4 +1,4 @@
-//! `on_writable` comes exactly as often as a send or the handler arranged it.
+//! Tests that `on_writable` comes exactly as often as a send or the handler arranged it.
 
 use std::{
     cell::Cell, io::ErrorKind, io::Read, io::Write, net::Shutdown, rc::Rc, sync::mpsc, time::Duration,
@@ -38,7 +38,7 @@ const WAYS: [(&str, Ask); 4] = [
 ];
 
 #[test]
-fn shutdown_write_does_not_take_back_the_on_writable_that_was_promised() {
+fn shutdown_write_does_not_cancel_an_owed_on_writable() {
     for (way, ask) in WAYS {
         for in_callback in [true, false] {
             let mut actor = Actor::with_conn(|conn, cue| {
@@ -76,7 +76,7 @@ fn shutdown_write_does_not_take_back_the_on_writable_that_was_promised() {
 }
 
 #[test]
-fn a_connection_that_was_shut_down_at_full_lets_its_source_go_on() {
+fn a_connection_shut_down_after_full_gets_its_on_writable() {
     let (tell, told) = mpsc::channel();
     let script = Script::new(&tell).on_data({
         let tell = tell.clone();
@@ -92,11 +92,13 @@ fn a_connection_that_was_shut_down_at_full_lets_its_source_go_on() {
     let mut client = connect_narrow(server.address);
     client.write_all(b"go").unwrap();
     next(&told).open();
-    let Told::Full(queued) = next(&told) else { panic!("the kernel does not take so much") };
+    let Told::Full(queued) = next(&told) else { panic!("the send did not return Full") };
     assert!(queued > 0);
     let (came, end) = read_out(&mut client);
     assert_eq!((came.len(), end), (8 << 20, End::Eof));
-    let Told::Writable(queued) = next(&told) else { panic!("the promise comes first") };
+    let Told::Writable(queued) = next(&told) else {
+        panic!("on_writable does not come before the end of file")
+    };
     assert!(queued < 32 << 10, "{queued} bytes are above low water");
     client.shutdown(Shutdown::Write).unwrap();
     assert_eq!(client.read(&mut [0]).unwrap(), 0);
@@ -137,9 +139,9 @@ fn the_turn_that_begins_a_drain_calls_on_writable_once() {
     }
 }
 
-/// Small sends of one callback are gathered, and may together be more than the kernel is handed in one turn.
+/// Small sends of one callback are gathered. Together they may be more than the kernel is given in one turn.
 #[test]
-fn on_writable_comes_exactly_when_one_of_the_gathered_sends_said_full() {
+fn on_writable_comes_exactly_when_a_gathered_send_returned_full() {
     for pieces in 1..10 {
         let full = Rc::new(Cell::new(0));
         let mut actor = Actor::with_conn({

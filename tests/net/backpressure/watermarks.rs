@@ -1,5 +1,5 @@
-//! A peer that reads too little, and a handler that consumes too little: the buffers stay bounded, and all bytes are
-//! delivered in the end.
+//! Tests of input that the handler does not want yet and of output that the peer does not read yet: what is kept, and when
+//! the connection goes on.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -19,12 +19,12 @@ use crate::support::{
 const HIGH_WATER: usize = 64 << 10;
 const LOW_WATER: usize = 32 << 10;
 
-/// The defaults by name, but with nothing that bounds a turn's sends other than the kernel.
+/// Returns the default watermarks, with a write budget that is larger than the kernel takes.
 fn options() -> Options {
     Options::default().high_water(HIGH_WATER).low_water(LOW_WATER).write_budget(64 << 20)
 }
 
-/// Sends back what comes, and tells what is unsent then.
+/// Sends back the input, and tells how many bytes are unsent then.
 fn echo(tell: &mpsc::Sender<Told>) -> Script {
     let full = tell.clone();
     Script::new(tell).on_data(move |conn, input| {
@@ -55,9 +55,10 @@ fn a_client_that_never_reads_is_bounded_and_others_are_served() {
     let mut other = connect(server.address);
     let (mut most, mut received, mut quiet_rounds) = (0, 0, 0);
     let end = Instant::now() + PATIENCE;
-    // Until the server has taken nothing more from the one for a hundred round trips of the other.
+    // The loop ends when the server has received nothing from the greedy client for a hundred round trips of the other
+    // client.
     while quiet_rounds < 100 {
-        assert!(Instant::now() < end, "the server has to stop reading: {most} bytes are kept");
+        assert!(Instant::now() < end, "the server does not stop reading: {most} bytes are kept");
         flood(&greedy);
         assert_eq!(server.exchange(&mut other, b"ping"), b"ping");
         for told in server.rest() {
@@ -73,13 +74,13 @@ fn a_client_that_never_reads_is_bounded_and_others_are_served() {
         quiet_rounds = if quiet { quiet_rounds + 1 } else { 0 };
     }
     assert_eq!(server.net().stats().open, 2);
-    assert!(server.is_idle(), "waiting costs nothing");
+    assert!(server.is_idle(), "a full connection must not ask for turns");
 }
 
 #[test]
 fn a_pipeline_whose_answers_fill_the_outbox_is_answered_whole() {
     const ANSWER: usize = 32 << 10;
-    // A hundred answers may fit what the kernel takes, and stop at the write budget alone; four hundred do not.
+    // The kernel may take a hundred answers, so that only the write budget stops them; it does not take four hundred.
     for count in [100_usize, 400] {
         let (tell, told) = mpsc::channel();
         let script = Script::new(&tell).on_data({
@@ -100,7 +101,7 @@ fn a_pipeline_whose_answers_fill_the_outbox_is_answered_whole() {
         client.write_all(&requests).unwrap();
         client.shutdown(Shutdown::Write).unwrap();
         next(&told).open();
-        let Told::Full(mut most) = next(&told) else { panic!("it gets full before it can be writable") };
+        let Told::Full(mut most) = next(&told) else { panic!("the first message is not Full") };
         let mut answer = [0; ANSWER];
         for request in &requests {
             client.read_exact(&mut answer).unwrap();
@@ -119,7 +120,7 @@ fn a_pipeline_whose_answers_fill_the_outbox_is_answered_whole() {
 }
 
 #[test]
-fn a_pipeline_kept_back_by_a_pause_is_shown_again_at_the_resume() {
+fn input_kept_back_by_a_pause_is_shown_again_at_the_resume() {
     let (tell, told) = mpsc::channel();
     let script = Script::new(&tell).on_data({
         let tell = tell.clone();
@@ -135,7 +136,7 @@ fn a_pipeline_kept_back_by_a_pause_is_shown_again_at_the_resume() {
     let id = server.next().open();
     for shown in ["one two three four", "two three four", "three four", "four", "four"] {
         assert_eq!(server.next(), Told::Data(shown.into()));
-        // Not before it is asked for.
+        // The input is not shown again before the resume.
         server.turn();
         assert!(server.rest().is_empty() && server.is_idle());
         server.net().resume_reading(id);
@@ -143,7 +144,7 @@ fn a_pipeline_kept_back_by_a_pause_is_shown_again_at_the_resume() {
 }
 
 #[test]
-fn what_was_declined_is_shown_again_at_a_resume() {
+fn declined_input_is_shown_again_at_a_resume() {
     let (tell, told) = mpsc::channel();
     let script = Script::new(&tell).on_data({
         let tell = tell.clone();
@@ -165,7 +166,7 @@ fn what_was_declined_is_shown_again_at_a_resume() {
     }
 }
 
-/// A way of asking for an `on_writable`; returns how much it has sent.
+/// A way of asking for an `on_writable`. Returns the number of bytes that it has sent.
 type Ask = fn(&mut Conn<'_>) -> usize;
 
 const WAYS: [(&str, Ask); 4] = [
@@ -185,7 +186,7 @@ const WAYS: [(&str, Ask); 4] = [
         conn.notify_writable();
         0
     }),
-    ("all of them", |conn| {
+    ("all three", |conn| {
         let sent = fill(conn);
         assert_eq!(conn.try_send(b".").unwrap_err().kind(), ErrorKind::WouldBlock);
         conn.notify_writable();
@@ -193,7 +194,7 @@ const WAYS: [(&str, Ask); 4] = [
     }),
 ];
 
-/// Sends until the outbox is full, and then so much that the kernel cannot empty it while nobody reads.
+/// Sends until the outbox is full, and then so many bytes that the kernel cannot empty the outbox while nobody reads.
 fn fill(conn: &mut Conn<'_>) -> usize {
     const PIECE: [u8; 10_000] = [b'.'; 10_000];
     let mut sent = PIECE.len();
@@ -205,7 +206,7 @@ fn fill(conn: &mut Conn<'_>) -> usize {
 }
 
 #[test]
-fn on_writable_comes_once_for_whatever_asked_for_it() {
+fn on_writable_comes_once_however_it_was_asked_for() {
     for (what, ask) in WAYS {
         let (tell, told) = mpsc::channel();
         let script = echo(&tell).on_open({
@@ -217,17 +218,17 @@ fn on_writable_comes_once_for_whatever_asked_for_it() {
         let mut server = Stepped::new(options(), script, told);
         let mut client = connect_narrow(server.address);
         let id = server.next().open();
-        let Told::Full(sent) = server.next() else { panic!("{what}: told by on_open") };
+        let Told::Full(sent) = server.next() else { panic!("{what}: on_open did not send its message") };
         if server.net().conn(id).unwrap().queued() > 0 {
-            // Nothing is read yet, so there is no room.
+            // The client has read nothing yet, so the outbox stays above low water.
             (0..10).for_each(|_| server.turn());
             assert_eq!(server.rest(), [], "{what}");
         }
         let (server, told) = server.run();
         client.read_exact(&mut vec![0; sent]).unwrap();
-        let Told::Writable(queued) = next(&told) else { panic!("{what}: there is room") };
+        let Told::Writable(queued) = next(&told) else { panic!("{what}: on_writable does not come") };
         assert!(queued < LOW_WATER, "{what}: {queued}");
-        // A second one would come in one of these turns.
+        // A second `on_writable` would come in one of these turns.
         (0..3).for_each(|_| assert_eq!(exchange(&mut client, b"ping"), b"ping"));
         server.stop();
         assert!(told.try_iter().all(|told| matches!(told, Told::Full(_))), "{what}");
@@ -249,7 +250,7 @@ fn reading_goes_on_beside_a_full_outbox_if_the_handler_wants_it() {
         assert_eq!(server.next(), Told::Data(word.to_vec()));
         assert!(server.net().conn(id).unwrap().queued() >= HIGH_WATER);
     }
-    // On again, it pauses at once, and what comes waits.
+    // Switched on again, reading pauses at once, and new input waits.
     server.net().conn(id).unwrap().pause_when_full(true);
     client.write_all(b"three").unwrap();
     let _fence = connect(server.address);
@@ -269,7 +270,7 @@ fn an_outbox_that_would_pass_its_limit_ends_the_connection() {
             while conn.send_all(&[b'.'; 10_000]) != Flow::Gone {
                 most = most.max(conn.queued());
             }
-            assert_eq!(conn.queued(), 0, "nothing is kept for a connection that is lost");
+            assert_eq!(conn.queued(), 0, "the outbox of an ended connection is not freed");
             let _ = tell.send(Told::Full(most));
             input.len()
         }
@@ -278,10 +279,10 @@ fn an_outbox_that_would_pass_its_limit_ends_the_connection() {
     let mut client = connect_narrow(server.address);
     client.write_all(b"!").unwrap();
     next(&told).open();
-    let Told::Full(most) = next(&told) else { panic!("told by on_data") };
+    let Told::Full(most) = next(&told) else { panic!("on_data did not send its message") };
     assert!((LIMIT - 10_000..=LIMIT).contains(&most), "{most}");
     assert_eq!(next(&told), Told::Close(CloseKind::OutboxLimit));
-    // It must not take what it has for the whole.
+    // The client must not mistake the truncated stream for a complete one.
     let error = client.read_to_end(&mut Vec::new()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
     server.stop();
@@ -291,7 +292,7 @@ fn an_outbox_that_would_pass_its_limit_ends_the_connection() {
 #[test]
 fn a_message_that_fills_the_inbox_and_is_not_whole_ends_the_connection() {
     const LIMIT: usize = 10_000;
-    // Whatever the portions: many small ones, or one `recv` that could take more than the limit.
+    // The input comes in many small portions, or in one `recv` that could take more than the limit.
     for read_buffer in [7, 256 << 10] {
         let (tell, told) = mpsc::channel();
         let script = Script::new(&tell).on_data({
@@ -311,12 +312,12 @@ fn a_message_that_fills_the_inbox_and_is_not_whole_ends_the_connection() {
         client.write_all(&message).unwrap();
         while server.next() != Told::Full(LIMIT) {}
         server.turn();
-        assert_eq!(server.rest(), [], "a message of just that size is whole");
+        assert_eq!(server.rest(), [], "a complete message of the size of the limit ended the connection");
 
         client.write_all(&message[..LIMIT - 1]).unwrap();
         while server.next() != Told::Full(LIMIT - 1) {}
         server.turn();
-        assert_eq!(server.rest(), [], "one more byte may make it whole");
+        assert_eq!(server.rest(), [], "the connection ended although one more byte fits");
 
         client.write_all(&[b'.'; 100]).unwrap();
         assert_eq!(server.next(), Told::Full(LIMIT));

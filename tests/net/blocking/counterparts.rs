@@ -1,4 +1,4 @@
-//! The reactor and the blocking client and server, each as the peer of the other; and connects that fail.
+//! Tests of the reactor and the blocking version as peers of each other, and of connects that fail.
 
 use std::{
     collections::HashMap,
@@ -17,7 +17,7 @@ use crate::support::{
     self, Call, Echo, End, Host, PATIENCE, Recorder, Server, id_of, is_due, pattern, read_out, within,
 };
 
-/// A blocking server on a thread, until it is dropped.
+/// A blocking server on a thread, which runs until the `Blocking` is dropped.
 struct Blocking {
     at: SocketAddr,
     stopper: blocking::Stopper,
@@ -38,14 +38,14 @@ impl Blocking {
 impl Drop for Blocking {
     fn drop(&mut self) {
         self.stopper.stop();
-        let thread = self.thread.take().expect("dropped once");
+        let thread = self.thread.take().expect("drop is called once");
         if !std::thread::panicking() {
             within(|| thread.join()).unwrap();
         }
     }
 }
 
-/// What one connection is to send, and what has come back.
+/// The bytes that a connection has to send, and the echo that has come back.
 struct Message {
     bytes: Vec<u8>,
     sent: usize,
@@ -58,7 +58,8 @@ impl Message {
     }
 }
 
-/// Sends each session's message in pieces, with no more in hand than the reactor wants, and closes when it is back.
+/// Sends the message of each session in pieces, waits for `on_writable` after each `Full`, and closes when the echo is
+/// complete.
 #[derive(Default)]
 struct Client {
     opened: usize,
@@ -75,7 +76,7 @@ impl Client {
             match out.send_all(piece) {
                 Flow::Open => {}
                 Flow::Full => return,
-                Flow::Gone => panic!("nobody closed it"),
+                Flow::Gone => panic!("the connection has ended"),
             }
         }
     }
@@ -90,7 +91,8 @@ impl Handler for Client {
 
     fn on_open(&mut self, conn: &mut Conn<'_, Message>) {
         self.opened += 1;
-        // An echo server that cannot send does not read: to wait with reading until sending is done would wait for ever.
+        // An echo server that cannot send does not read. A client that stops reading until it has sent everything would
+        // wait for ever.
         conn.pause_when_full(false);
         Self::produce(conn);
     }
@@ -109,14 +111,14 @@ impl Handler for Client {
     }
 
     fn on_close(&mut self, net: &mut Net<Message>, id: ConnId, session: Message, why: CloseReason) {
-        assert!(self.ended.insert(id, (session, why)).is_none(), "twice");
+        assert!(self.ended.insert(id, (session, why)).is_none(), "on_close came twice");
         if net.sessions().next().is_none() {
             net.stop();
         }
     }
 }
 
-/// Connects, runs until all of it has ended, and tells how each did.
+/// Connects, runs until all connections have ended, and returns how each ended.
 fn run(
     connects: impl FnOnce(&mut Net<Message>) -> Vec<ConnId> + Send + 'static,
 ) -> Vec<(Message, CloseReason)> {
@@ -126,15 +128,15 @@ fn run(
         let ids = connects(event_loop.net());
         assert!(
             ids.iter().all(|id| event_loop.net().conn(*id).is_some()),
-            "it is there before it is established"
+            "a connection has no `Conn` before it is established"
         );
         event_loop.run(&mut client).unwrap();
-        ids.iter().map(|id| client.ended.remove(id).expect("it has ended")).collect()
+        ids.iter().map(|id| client.ended.remove(id).expect("the connection has ended")).collect()
     })
 }
 
 #[test]
-fn the_blocking_client_has_its_echo_from_the_reactor() {
+fn the_blocking_client_gets_its_echo_from_the_reactor() {
     let server = Server::start(Options::default(), Echo::default);
     let at = server.address;
     let clients = [0, 1, 5, 100_000, 4 << 20].map(|len| {
@@ -149,7 +151,7 @@ fn the_blocking_client_has_its_echo_from_the_reactor() {
 }
 
 #[test]
-fn the_reactors_clients_have_their_echo_from_the_blocking_server() {
+fn connections_of_the_reactor_get_their_echo_from_the_blocking_server() {
     for mode in MODES {
         let server = Blocking::start(mode);
         let to = Address::from(server.at);
@@ -164,7 +166,7 @@ fn the_reactors_clients_have_their_echo_from_the_blocking_server() {
 }
 
 #[test]
-fn what_is_sent_before_the_connection_is_established_arrives() {
+fn bytes_sent_before_the_connection_is_established_arrive() {
     for mode in MODES {
         let server = Blocking::start(mode);
         let to = Address::from(server.at);
@@ -175,7 +177,7 @@ fn what_is_sent_before_the_connection_is_established_arrives() {
             let mut conn = net.conn(id).unwrap();
             assert_eq!(conn.try_send(b"out of order").unwrap_err().kind(), ErrorKind::WouldBlock);
             assert_eq!(conn.send_all(&bytes[10..]), Flow::Full);
-            // And the end of it, too.
+            // The end of the stream is also asked for before the connection is established.
             conn.shutdown_write();
             vec![id]
         });
@@ -183,7 +185,7 @@ fn what_is_sent_before_the_connection_is_established_arrives() {
     }
 }
 
-/// An address where nothing listens and nothing will: the port is taken.
+/// Returns an address at which nothing listens. The socket holds the port, so no other program can listen there.
 fn mute() -> (Socket, SocketAddr) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
@@ -192,7 +194,7 @@ fn mute() -> (Socket, SocketAddr) {
 }
 
 #[test]
-fn a_connect_that_is_refused_gives_the_session_back_and_calls_nothing_before() {
+fn a_refused_connect_gives_the_session_back_in_on_close_alone() {
     let (_mute, at) = mute();
     let mut event_loop = EventLoop::new(Options::default()).unwrap();
     let (mut recorder, mut given_back) = (Recorder::new(|_, _, _, _| {}), None);
@@ -202,7 +204,7 @@ fn a_connect_that_is_refused_gives_the_session_back_and_calls_nothing_before() {
     assert_eq!(recorder.of(42), [Call::Close(tidegate::CloseKind::ConnectFailed)]);
     assert_eq!((event_loop.net().stats().open, event_loop.net().stats().connected), (0, 0));
 
-    /// Wants to know the error as well.
+    /// Keeps the close reason with its error.
     struct Failed<'a>(&'a mut Option<(ConnId, u32, CloseReason)>);
     impl Handler for Failed<'_> {
         type Session = u32;
@@ -226,7 +228,7 @@ fn a_connect_that_is_refused_gives_the_session_back_and_calls_nothing_before() {
     }
 }
 
-/// A connect to this address fails at once: a connection has one peer, and a broadcast address names many.
+/// A connect to this address fails at once, because a TCP connection cannot have a broadcast address as its peer.
 const BROADCAST: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::BROADCAST), 1);
 
 #[test]
@@ -256,7 +258,7 @@ fn the_next_address_is_tried_when_a_connect_fails_at_once_or_is_refused() {
 }
 
 #[test]
-fn a_connect_that_no_address_answers_ends_once_when_all_have_been_tried() {
+fn a_connect_that_no_address_answers_ends_once_after_the_last_address() {
     let (_mutes, refusing): (Vec<_>, Vec<_>) = [(); 3].map(|()| mute()).into_iter().unzip();
     let to = Address::from_list(&refusing).unwrap();
     let mut event_loop = EventLoop::new(Options::default()).unwrap();
@@ -267,8 +269,8 @@ fn a_connect_that_no_address_answers_ends_once_when_all_have_been_tried() {
     assert_eq!((event_loop.net().stats().open, event_loop.next_deadline()), (0, None));
 }
 
-/// Connects and ends the connection before it is established: before the reactor has begun to connect, and when it
-/// has begun but does not know yet how it went.
+/// Connects, and ends the connection before it is established: once before the reactor has begun to connect, and once when
+/// the reactor has begun but does not know the outcome yet.
 fn ended_early(says: &[u8], end: fn(&mut Net<u32>, ConnId)) -> [(Vec<Call>, Option<TcpStream>); 2] {
     [false, true].map(|has_begun| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -296,20 +298,23 @@ fn ended_early(says: &[u8], end: fn(&mut Net<u32>, ConnId)) -> [(Vec<Call>, Opti
 }
 
 #[test]
-fn a_connection_that_is_closed_before_it_is_established_delivers_what_was_sent() {
+fn a_connection_closed_before_it_is_established_delivers_the_sent_bytes() {
     for (calls, peer) in ended_early(b"hello", |net, id| net.close(id)) {
         assert_eq!(calls, [Call::Close(tidegate::CloseKind::Closed)]);
-        assert_eq!(read_out(&mut peer.expect("it had to be connected")), (b"hello".to_vec(), End::Eof));
+        assert_eq!(
+            read_out(&mut peer.expect("the connection was established to deliver the bytes")),
+            (b"hello".to_vec(), End::Eof)
+        );
     }
     for (calls, peer) in ended_early(b"", |net, id| net.close(id)) {
         assert_eq!(calls, [Call::Close(tidegate::CloseKind::Closed)]);
-        // It may or may not have come to a connection, but nothing came over it.
+        // The connection may or may not have been established, but no bytes came over it.
         assert!(peer.is_none_or(|mut peer| read_out(&mut peer).0.is_empty()));
     }
 }
 
 #[test]
-fn a_connection_that_is_aborted_before_it_is_established_delivers_nothing() {
+fn a_connection_aborted_before_it_is_established_delivers_no_bytes() {
     for (calls, peer) in ended_early(b"hello", |net, id| net.abort(id)) {
         assert_eq!(calls, [Call::Close(tidegate::CloseKind::Aborted)]);
         assert!(peer.is_none_or(|mut peer| matches!(peer.read(&mut [0; 8]), Ok(0) | Err(_))));
@@ -331,7 +336,7 @@ fn a_connection_that_is_not_established_yet_waits_for_its_event() {
         let mut reactor = Reactor::new(host.poll.registry(), .., Options::default()).unwrap();
         let id = reactor.net().connect(&listener.local_addr().unwrap().into(), 7);
         wish(&mut reactor.net().conn(id).unwrap());
-        // The first turn begins to connect. How it went is told by an event, which may take minutes to come.
+        // The first turn begins to connect. An event reports the outcome, and may take minutes to come.
         let more = reactor.settle(&mut Recorder::new(|_, _, _, _| {}), now).more;
         assert!(!more && !is_due(&reactor, now), "wish {n} makes the host's poll spin");
     }

@@ -1,4 +1,4 @@
-//! A message comes back from an echo server.
+//! Tests of an echo server with one client.
 
 use tidegate::Options;
 

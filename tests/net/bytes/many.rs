@@ -1,4 +1,4 @@
-//! Many connections at once, and urgent data in the stream.
+//! Tests with many connections at once, and with bytes that do not belong to the stream.
 
 use std::{
     io::{Read, Write},
@@ -35,7 +35,7 @@ fn a_thousand_connections_are_served_side_by_side() {
 
 #[test]
 fn clients_that_wait_in_the_backlog_are_all_accepted() {
-    // One edge tells of all of them, and a turn does not take them all.
+    // One edge announces all clients, and a turn does not accept all of them.
     let (tell, told) = mpsc::channel();
     let script = Script::new(&tell).on_data(|conn, input| {
         conn.send_all(input);
@@ -55,8 +55,8 @@ fn clients_that_wait_in_the_backlog_are_all_accepted() {
     }
 }
 
-/// On Linux a `recv` stops at the mark, and one edge tells of all that is queued: a loop that takes a short `recv`
-/// for the last one never reads what is behind the mark.
+/// On Linux a `recv` stops at the mark, and one edge announces all queued bytes. A loop that takes a short `recv` for the
+/// last one never reads the bytes behind the mark.
 #[cfg(target_os = "linux")]
 mod urgent {
     use std::{
@@ -71,7 +71,7 @@ mod urgent {
     use tidegate::Options;
 
     #[test]
-    fn bytes_around_an_urgent_mark_come_back_without_it() {
+    fn bytes_before_and_after_an_urgent_mark_come_back_without_the_mark() {
         for (before, after) in [("before", " and after"), ("", "after"), ("before", ""), ("", "")] {
             for accepted_before in [false, true] {
                 for half_closes in [true, false] {
@@ -81,7 +81,7 @@ mod urgent {
         }
     }
 
-    /// Everything is queued before the server reads for the first time.
+    /// Sends bytes around a mark. All bytes are queued before the server reads for the first time.
     fn echoes_around_the_mark(before: &str, after: &str, accepted_before: bool, half_closes: bool) {
         let (tell, told) = mpsc::channel();
         let script = Script::new(&tell).on_data(|conn, input| {

@@ -1,4 +1,4 @@
-//! Partial sends and receives: the bytes are the same, whatever the kernel takes at a time.
+//! Tests of partial sends and receives: the bytes are the same, however few of them the kernel takes at a time.
 
 use std::{
     io::{ErrorKind, Write},
@@ -35,7 +35,7 @@ fn sixteen_mebibytes_come_back_through_small_buffers() {
             sending.write_all(message).unwrap();
             sending.shutdown(Shutdown::Write).unwrap();
         });
-        // Not before the server had to keep something back: a reader that keeps up would leave nothing to test.
+        // The client reads only after the server had to keep bytes back. Otherwise there might be no partial send to test.
         next(&is_full);
         assert_same(&read_to_end(&mut client), message);
     });
@@ -87,7 +87,8 @@ fn a_large_send_takes_the_gathered_bytes_along() {
 
 #[test]
 fn a_large_send_behind_gathered_bytes_keeps_order() {
-    // More than the kernel takes from a server whose client does not read, with room to hand it all over at once.
+    // The message is larger than the kernel takes while the client does not read, and the write budget is larger than the
+    // message.
     let options = Options::default().write_budget(64 << 20);
     let (tell, told) = mpsc::channel();
     let message = pattern(12 << 20, 4);
@@ -98,7 +99,7 @@ fn a_large_send_behind_gathered_bytes_keeps_order() {
             let (large, rest) = rest.split_at(10 << 20);
             gathered.chunks(7).for_each(|piece| assert_eq!(conn.send_all(piece), Flow::Open));
             assert_eq!(conn.send_all(large), Flow::Full);
-            // It must not overtake what waits.
+            // `try_send` must not overtake bytes in the outbox.
             assert_eq!(conn.try_send(b"first").unwrap_err().kind(), ErrorKind::WouldBlock);
             let (small, large) = rest.split_at(1000);
             small.chunks(7).for_each(|piece| assert_eq!(conn.send_all(piece), Flow::Full));
@@ -110,7 +111,7 @@ fn a_large_send_behind_gathered_bytes_keeps_order() {
     let server = Server::start(options, || script);
     let mut client = connect_narrow(server.address);
     next(&told).open();
-    let Told::Full(queued) = next(&told) else { panic!("told by on_open") };
+    let Told::Full(queued) = next(&told) else { panic!("on_open did not send its message") };
     assert_same(&read_to_end(&mut client), &message);
     let (_, stats) = server.stop();
     assert!(queued > 0 && stats.partial_sends > 0, "{queued} {stats:?}");
@@ -119,7 +120,7 @@ fn a_large_send_behind_gathered_bytes_keeps_order() {
 
 #[test]
 fn sends_of_every_size_keep_their_order() {
-    // From what is gathered to what is too large for it, and none of them a divisor of any buffer.
+    // The sizes go from sends that are gathered to sends that are too large for that. No size divides the size of a buffer.
     const SIZES: [usize; 10] = [1, 9000, 30, 70_001, 500, 3, 8191, 8192, 200_003, 12];
     let (tell, _told) = mpsc::channel();
     let (full, is_full) = mpsc::channel();
@@ -146,7 +147,7 @@ fn sends_of_every_size_keep_their_order() {
 }
 
 #[test]
-fn try_send_says_how_much_the_kernel_took() {
+fn try_send_returns_how_many_bytes_the_kernel_took() {
     let (tell, _told) = mpsc::channel();
     let (blocked, is_blocked) = mpsc::channel();
     let message = pattern(12 << 20, 6);
@@ -154,7 +155,7 @@ fn try_send_says_how_much_the_kernel_took() {
         let (message, mut sent) = (message.clone(), 0);
         move |conn| {
             if sent == 0 {
-                conn.send_all(&message[..10]); // gathered: `try_send` has to follow it
+                conn.send_all(&message[..10]); // These bytes are gathered, and `try_send` has to come after them.
                 sent = 10;
             }
             let start = sent;
@@ -164,8 +165,8 @@ fn try_send_says_how_much_the_kernel_took() {
                     Ok(taken) => sent += taken,
                     Err(error) => {
                         assert_eq!((error.kind(), conn.queued()), (ErrorKind::WouldBlock, 0));
-                        assert!(sent > start, "on_writable comes when there is room again");
-                        // The kernel takes neither what is gathered nor what follows it: both are kept, in order.
+                        assert!(sent > start, "on_writable came before there was room");
+                        // The kernel takes neither the gathered bytes nor the bytes behind them, so both are kept in order.
                         for size in [10, 20_000] {
                             let end = message.len().min(sent + size);
                             conn.send_all(&message[sent..end]);

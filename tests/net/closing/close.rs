@@ -1,5 +1,5 @@
-//! Connections that this side ends: `on_close` comes once, with the session, and no callback comes after the call that
-//! ends the connection.
+//! Tests of connections that this side ends: each ends once, with its session, and no callback but `on_close` comes after
+//! the call that ends it.
 
 use std::{
     collections::HashSet,
@@ -46,7 +46,7 @@ impl How {
 }
 
 #[test]
-fn a_connection_that_ends_itself_in_any_callback_meets_only_on_close_after_it() {
+fn a_connection_that_ends_itself_in_a_callback_gets_only_on_close_after_that() {
     let calls = [Call::Open, Call::Writable, Call::Data(b"request".to_vec()), Call::Eof];
     for how in HOWS {
         for (n, trigger) in calls.iter().enumerate() {
@@ -57,9 +57,9 @@ fn a_connection_that_ends_itself_in_any_callback_meets_only_on_close_after_it() 
                 }
                 if who == 0 && call.is_a(trigger) {
                     how.end(net, id);
-                    let mut conn = net.conn(id).expect("it is there until on_close");
+                    let mut conn = net.conn(id).expect("the connection exists until on_close");
                     assert_eq!((*conn.session(), conn.id()), (0, id));
-                    // None of these brings a callback back.
+                    // None of these calls makes another callback come.
                     conn.notify_writable();
                     conn.resume_reading();
                     conn.shutdown_write();
@@ -74,13 +74,13 @@ fn a_connection_that_ends_itself_in_any_callback_meets_only_on_close_after_it() 
             });
             assert_eq!(read_out(&mut client), (vec![], how.seen_as()), "{how:?} in {trigger:?}");
 
-            // Whatever was still on its way for the first one has come when the second one was heard.
+            // When the bytes of a second connection have come, all events of the first connection have come as well.
             let mut second = connect_open(&mut event_loop, at, &mut recorder, 1).remove(0);
             second.write_all(b"hello").unwrap();
             let heard = Call::Data(b"hello".to_vec());
             turn_until(&mut event_loop, &mut recorder, |recorder, _| recorder.of(1).contains(&heard));
             let mut expected = calls[..=n].to_vec();
-            // A close after the peer's end of file is the end of both.
+            // A close after the end of file of the peer ends with the reason `Eof`.
             let is_both = how == How::Close && *trigger == Call::Eof;
             expected.push(Call::Close(if is_both { CloseKind::Eof } else { how.kind() }));
             assert_eq!(recorder.of(0), expected);
@@ -90,7 +90,7 @@ fn a_connection_that_ends_itself_in_any_callback_meets_only_on_close_after_it() 
 }
 
 #[test]
-fn input_that_was_received_before_the_mark_is_not_shown_after_it() {
+fn input_received_before_a_close_or_abort_is_not_shown_after_it() {
     for how in HOWS {
         let (mut event_loop, at) = listening(Options::default());
         let mut recorder = Recorder::new(|net, id, _, call| {
@@ -108,11 +108,15 @@ fn input_that_was_received_before_the_mark_is_not_shown_after_it() {
 }
 
 #[test]
-fn a_close_that_takes_many_turns_is_as_quiet() {
+fn a_close_that_takes_many_turns_makes_no_callback_but_on_close() {
     let (mut event_loop, at) = listening(Options::default().write_budget(4096));
     let mut recorder = Recorder::new(|net, id, _, call| {
         if let Call::Data(_) = call {
-            assert_eq!(net.send_all(id, &[1; 200_000]), Flow::Full, "on_writable would follow");
+            assert_eq!(
+                net.send_all(id, &[1; 200_000]),
+                Flow::Full,
+                "the send returned Full, so on_writable would follow without the close"
+            );
             net.close(id);
             net.conn(id).unwrap().notify_writable();
         }
@@ -120,7 +124,7 @@ fn a_close_that_takes_many_turns_is_as_quiet() {
     let mut client = connect_open(&mut event_loop, at, &mut recorder, 1).remove(0);
     client.write_all(b"go").unwrap();
     turn_until(&mut event_loop, &mut recorder, |recorder, _| recorder.of(0).len() == 2);
-    // It is still there, and asked for things from elsewhere.
+    // The connection still exists, and the host asks for input and `on_writable`.
     let id = id_of(event_loop.net(), 0);
     event_loop.net().resume_reading(id);
     event_loop.net().conn(id).unwrap().notify_writable();
@@ -133,12 +137,12 @@ fn a_close_that_takes_many_turns_is_as_quiet() {
     assert_eq!(recorder.of(0), life);
 }
 
-/// The numbers of the two, in the order in which they connect.
+/// The numbers of the two connections, in the order in which they connect.
 const VICTIM: u32 = 0;
 const OTHER: u32 = 1;
 
 #[test]
-fn a_connection_that_another_one_ends_meets_only_on_close_after_it() {
+fn a_connection_that_another_connection_ends_gets_only_on_close_after_that() {
     let triggers = [Call::Open, Call::Writable, Call::Data(vec![]), Call::Eof];
     for (how, trigger) in HOWS.iter().flat_map(|how| triggers.iter().map(move |trigger| (*how, trigger))) {
         for victim_is_first in [false, true] {
@@ -148,7 +152,7 @@ fn a_connection_that_another_one_ends_meets_only_on_close_after_it() {
             let mut recorder = Recorder::new(|net, _, who, call| {
                 assert!(
                     who != VICTIM || !marked || matches!(call, Call::Close(_)),
-                    "{call:?} after the mark"
+                    "{call:?} after the close or abort"
                 );
                 if who == OTHER && call.is_a(trigger) {
                     how.end(net, id_of(net, VICTIM));
@@ -164,7 +168,7 @@ fn a_connection_that_another_one_ends_meets_only_on_close_after_it() {
                 host.turn_until(&mut reactor, &mut recorder, now, |recorder, _| recorder.has_opened(OTHER));
             }
             host.turn_until_quiet(&mut reactor, &mut recorder, now);
-            // Both have something in one batch, in either order.
+            // Both connections have an event in one batch, in either order.
             let mut events = Vec::new();
             match trigger {
                 Call::Writable => {
@@ -184,7 +188,7 @@ fn a_connection_that_another_one_ends_meets_only_on_close_after_it() {
             events.iter().for_each(|event| assert!(reactor.handle(event)));
             host.turn_until(&mut reactor, &mut recorder, now, |recorder, _| recorder.has_closed(VICTIM));
 
-            // What was queued between the turns stands in front whatever the events say.
+            // A source that was queued between the turns comes first, whatever the order of the events.
             let heard = victim_is_first && *trigger != Call::Writable;
             let data = heard.then(|| Call::Data(b"to be heard or not".to_vec()));
             let expected: Vec<_> = [Call::Open].into_iter().chain(data).collect();
@@ -193,7 +197,7 @@ fn a_connection_that_another_one_ends_meets_only_on_close_after_it() {
             assert!(!recorder.has_closed(OTHER));
             drop((victim, other));
             host.turn_until(&mut reactor, &mut recorder, now, |recorder, net| {
-                // The end of a peer is the handler's to answer.
+                // The connection stays open after the end of file, because the handler does not close it.
                 recorder.of(OTHER).contains(&Call::Eof) && net.stats().open == 1
             });
         }
@@ -201,7 +205,7 @@ fn a_connection_that_another_one_ends_meets_only_on_close_after_it() {
 }
 
 #[test]
-fn what_is_sent_after_a_close_is_gone_and_counted() {
+fn sends_after_a_close_return_gone_and_are_counted() {
     let (mut event_loop, at) = listening(Options::default());
     let mut ended = None;
     let mut recorder = Recorder::new(|net, id, _, call| match call {
@@ -236,7 +240,7 @@ fn what_is_sent_after_a_close_is_gone_and_counted() {
 }
 
 #[test]
-fn each_close_may_close_the_next() {
+fn each_on_close_may_end_another_connection() {
     let (mut event_loop, at) = listening(Options::default());
     let mut recorder = Recorder::new(|net, id, who, call| match call {
         Call::Data(_) => net.close(id),
@@ -262,7 +266,7 @@ fn each_close_may_close_the_next() {
 }
 
 #[test]
-fn the_first_reason_wins() {
+fn the_first_reason_is_kept() {
     for (first, then) in [(How::Close, How::Abort), (How::Abort, How::Close)] {
         let (mut event_loop, at) = listening(Options::default());
         let mut recorder = Recorder::new(|net, id, _, call| {
@@ -281,7 +285,7 @@ fn the_first_reason_wins() {
 }
 
 #[test]
-fn one_callback_can_close_everyone() {
+fn one_callback_can_close_all_connections() {
     let (mut event_loop, at) = listening(Options::default());
     let mut recorder = Recorder::new(|net, _, _, call| {
         if let Call::Data(_) = call {
@@ -308,8 +312,8 @@ fn one_callback_can_close_everyone() {
 
 #[test]
 fn a_close_reads_on_beyond_the_read_budget_without_waiting_for_an_event() {
-    // The input takes twenty turns, the answer one or five. Only reading to the peer's end of file ends this
-    // connection: the linger time does not pass in this test.
+    // The input takes twenty turns, and the answer takes one or five. The linger time does not pass in this test, so only
+    // reading to the end of file of the peer ends this connection.
     for write_budget in [1 << 20, 2000] {
         let options = Options::default().read_buffer(1000).read_budget(1000).write_budget(write_budget);
         let (mut host, now) = (Host::new(), Instant::now());
@@ -324,7 +328,7 @@ fn a_close_reads_on_beyond_the_read_budget_without_waiting_for_an_event() {
         client.write_all(&[0; 20_000]).unwrap();
         client.shutdown(Shutdown::Write).unwrap();
         host.turn_until(&mut reactor, &mut recorder, now, |recorder, _| recorder.has_opened(0));
-        // All of it has come when an event says that the end has. That another event often follows is luck.
+        // All bytes have come when an event reports the end of file. The test must not depend on a further event.
         let mut has_ended = false;
         while !has_ended {
             for event in host.collect(1) {
@@ -336,7 +340,11 @@ fn a_close_reads_on_beyond_the_read_budget_without_waiting_for_an_event() {
             reactor.settle(&mut recorder, now);
         }
         assert!(recorder.has_closed(0));
-        assert_eq!(reactor.net().stats().open, 0, "it lingers on unread input that it knows of");
+        assert_eq!(
+            reactor.net().stats().open,
+            0,
+            "the connection lingers although an event has announced the remaining input"
+        );
         assert_eq!(read_out(&mut client), (vec![1; 10_000], End::Eof));
     }
 }

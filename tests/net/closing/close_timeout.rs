@@ -1,4 +1,4 @@
-//! The time that a close takes with the clock of the system: until the peer has ended, and at most `close_timeout`.
+//! Tests of how long a close takes in an `EventLoop`: until the peer has ended, and at most the close timeout.
 
 use std::{
     io::{ErrorKind, Write},
@@ -23,18 +23,18 @@ fn answer_and_close(net: &mut Net<u32>, id: ConnId, _who: u32, call: &Call) {
     }
 }
 
-/// When the loop is to be turned next, after it has done what it can.
+/// Makes turns until no work is left, and returns the time of the next turn.
 fn next_deadline(event_loop: &mut EventLoop<u32>) -> Option<Instant> {
     let mut recorder = Recorder::new(|_, _, _, call| panic!("{call:?}"));
     let end = Instant::now() + PATIENCE;
     while event_loop.turn(&mut recorder, Some(Duration::ZERO)).unwrap().more {
-        assert!(Instant::now() < end, "there is always more to do");
+        assert!(Instant::now() < end, "the loop always has more to do");
     }
     event_loop.next_deadline()
 }
 
 #[test]
-fn a_peer_that_neither_speaks_nor_ends_is_dropped_after_the_linger_time() {
+fn a_silent_peer_is_dropped_after_the_linger_time() {
     const LINGER: Duration = Duration::from_millis(20);
     let (mut event_loop, at) = listening(Options::default().linger(LINGER));
     let mut recorder = Recorder::new(answer_and_close);
@@ -42,17 +42,21 @@ fn a_peer_that_neither_speaks_nor_ends_is_dropped_after_the_linger_time() {
     let before = Instant::now();
     client.write_all(b"go").unwrap();
     turn_until(&mut event_loop, &mut recorder, |recorder, _| recorder.has_closed(0));
-    assert_eq!((event_loop.net().stats().open, event_loop.net().stats().closed), (1, 1), "it lingers");
-    assert_eq!(event_loop.net().sessions().count(), 0, "without a session");
+    assert_eq!(
+        (event_loop.net().stats().open, event_loop.net().stats().closed),
+        (1, 1),
+        "the socket does not linger"
+    );
+    assert_eq!(event_loop.net().sessions().count(), 0, "a lingering connection has a session");
     turn_until(&mut event_loop, &mut recorder, |_, net| net.stats().open == 0);
-    assert!(before.elapsed() >= LINGER, "not before its time");
+    assert!(before.elapsed() >= LINGER, "the connection ended too early");
     assert_eq!(read_out(&mut client), (b"answer".to_vec(), End::Eof));
     assert_eq!(recorder.of(0).last(), Some(&Call::Close(CloseKind::Closed)));
-    assert_eq!(next_deadline(&mut event_loop), None, "no timer stays behind");
+    assert_eq!(next_deadline(&mut event_loop), None, "a timer is left");
 }
 
 #[test]
-fn a_peer_that_ends_is_not_waited_for() {
+fn a_lingering_connection_ends_at_the_end_of_file_of_its_peer() {
     let (mut event_loop, at) = listening(Options::default().linger(A_DAY).close_timeout(A_DAY));
     let mut recorder = Recorder::new(answer_and_close);
     let mut client = connect_open(&mut event_loop, at, &mut recorder, 1).remove(0);
@@ -62,11 +66,11 @@ fn a_peer_that_ends_is_not_waited_for() {
     assert!(next_deadline(&mut event_loop).is_some_and(|due| due > Instant::now()));
     client.shutdown(Shutdown::Write).unwrap();
     turn_until(&mut event_loop, &mut recorder, |_, net| net.stats().open == 0);
-    assert_eq!(next_deadline(&mut event_loop), None, "no timer stays behind");
+    assert_eq!(next_deadline(&mut event_loop), None, "a timer is left");
 }
 
 #[test]
-fn without_a_linger_time_nobody_is_waited_for() {
+fn without_a_linger_time_a_closed_connection_ends_at_once() {
     let (mut event_loop, at) = listening(Options::default().linger(Duration::ZERO));
     let mut recorder = Recorder::new(answer_and_close);
     let mut client = connect_open(&mut event_loop, at, &mut recorder, 1).remove(0);
@@ -76,7 +80,7 @@ fn without_a_linger_time_nobody_is_waited_for() {
     assert_eq!(read_out(&mut client), (b"answer".to_vec(), End::Eof));
 }
 
-/// Waits until the peer's reset has arrived. Reading cannot tell: the end of file that came before stays true.
+/// Waits until the reset has arrived at the client. A read cannot tell, because the end of file before the reset hides it.
 fn wait_for_reset(client: TcpStream) {
     client.set_nonblocking(true).unwrap();
     let mut client = mio::net::TcpStream::from_std(client);
@@ -86,7 +90,7 @@ fn wait_for_reset(client: TcpStream) {
 }
 
 #[test]
-fn a_peer_that_is_still_heard_at_the_close_timeout_is_reset() {
+fn a_peer_that_still_sends_at_the_close_timeout_is_reset() {
     let seconds = Duration::from_secs;
     let (mut host, start) = (Host::new(), Instant::now());
     let options = Options::default().linger(seconds(10)).close_timeout(seconds(15));
@@ -100,7 +104,8 @@ fn a_peer_that_is_still_heard_at_the_close_timeout_is_reset() {
     host.turn_until(&mut reactor, &mut recorder, start + seconds(9), |_, net| {
         net.stats().bytes_received > received
     });
-    // The former deadline is not the end any more, and 19 would be past the close timeout.
+    // At 12 s the former linger deadline has passed. The new linger deadline would be at 19 s, which is after the close
+    // timeout.
     reactor.settle(&mut recorder, start + seconds(12));
     assert_eq!(reactor.net().stats().open, 1);
     assert_eq!(reactor.timeout(start + seconds(12)), Some(seconds(3)));
@@ -127,14 +132,14 @@ fn a_peer_that_uploads_for_ever_is_reset_at_the_close_timeout() {
     assert_eq!(
         event_loop.net().stats().open,
         1,
-        "the answer is not destroyed by a reset as long as it may be read"
+        "the connection was reset while the peer could still read the answer"
     );
     turn_until(&mut event_loop, &mut recorder, |_, net| net.stats().open == 0);
-    assert!(before.elapsed() >= TIMEOUT, "not before its time");
+    assert!(before.elapsed() >= TIMEOUT, "the connection ended too early");
     let (_, error) = uploader.join().unwrap();
     assert!(matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset), "{error}");
-    assert_eq!(recorder.count(&Call::Data(vec![])), 1, "what comes after the close is not shown");
-    assert_eq!(next_deadline(&mut event_loop), None, "no timer stays behind");
+    assert_eq!(recorder.count(&Call::Data(vec![])), 1, "input after the close was shown");
+    assert_eq!(next_deadline(&mut event_loop), None, "a timer is left");
 }
 
 #[test]
@@ -150,10 +155,10 @@ fn a_peer_that_does_not_read_is_reset_at_the_close_timeout() {
     let before = Instant::now();
     client.write_all(b"go").unwrap();
     turn_until(&mut event_loop, &mut recorder, |recorder, _| recorder.has_closed(0));
-    assert!(before.elapsed() >= Duration::from_millis(20), "it had time to deliver");
-    assert_eq!(event_loop.net().stats().open, 0, "no linger time after a reset");
+    assert!(before.elapsed() >= Duration::from_millis(20), "the connection ended before the close timeout");
+    assert_eq!(event_loop.net().stats().open, 0, "the connection lingers after a reset");
     assert_eq!(recorder.of(0).last(), Some(&Call::Close(CloseKind::CloseTimeout)));
     let (came, end) = read_out(&mut client);
     assert!(came.len() < 8 << 20 && end == End::Reset);
-    assert_eq!(next_deadline(&mut event_loop), None, "no timer stays behind");
+    assert_eq!(next_deadline(&mut event_loop), None, "a timer is left");
 }

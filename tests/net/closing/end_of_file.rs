@@ -1,4 +1,4 @@
-//! The end of a stream: half-closed connections, and a close with input that was not read.
+//! Tests of the end of a stream: half-closes, closes with unread input, and which side waits for which.
 
 use std::{
     io::{Read, Write},
@@ -14,12 +14,12 @@ use crate::support::{
     stepped::Stepped,
 };
 
-/// What the busiest machine needs must not pass for a peer that says nothing.
+/// Returns options with long timeouts, so that a slow machine does not look like a silent peer.
 fn patient() -> Options {
     Options::default().linger(PATIENCE).close_timeout(PATIENCE)
 }
 
-/// Answers each piece of input with itself.
+/// Makes a script that echoes its input.
 fn echo(tell: &Sender<Told>) -> Script {
     Script::new(tell).on_data(|conn, input| {
         conn.send_all(input);
@@ -27,7 +27,7 @@ fn echo(tell: &Sender<Told>) -> Script {
     })
 }
 
-/// How it ended, whatever was told before.
+/// Waits for the end of the connection, skipping the messages before, and returns its reason.
 fn end(told: &Receiver<Told>) -> CloseKind {
     loop {
         if let Told::Close(kind) = next(told) {
@@ -44,7 +44,7 @@ fn data_and_end_of_file_in_one_edge_are_answered_whole() {
         let mut client = connect(server.address);
         if accepted_before {
             server.next().open();
-            server.turn(); // the event that says that a new socket is writable is out of the way
+            server.turn(); // The first event of a new socket, which reports it writable, has been handled.
         }
         client.write_all(b"all I have to say").unwrap();
         client.shutdown(Shutdown::Write).unwrap();
@@ -56,9 +56,9 @@ fn data_and_end_of_file_in_one_edge_are_answered_whole() {
 }
 
 #[test]
-fn a_client_that_has_ended_still_gets_what_it_is_owed() {
-    // More than the kernel takes. With the automatic pause the end of file is met when most of it is delivered,
-    // without it at once.
+fn a_client_that_has_ended_its_side_still_gets_the_whole_answer() {
+    // The answer is larger than the kernel takes. With the automatic pause, the server meets the end of file when most of
+    // the answer is delivered; without the pause, at once.
     for pause_when_full in [true, false] {
         let (tell, told) = mpsc::channel();
         let answer = pattern(8 << 20, 1);
@@ -103,7 +103,7 @@ fn a_half_closed_client_gets_back_the_mebibyte_it_sent() {
     let message = pattern(1 << 20, 2);
     client.write_all(&message).unwrap();
     client.shutdown(Shutdown::Write).unwrap();
-    // Nothing of it was read before the server has seen the end.
+    // The client reads only after the server has met the end of file.
     next(&told).open();
     while next(&told) != Told::Eof(vec![]) {}
     assert_same(&read_to_end(&mut client), &message);
@@ -122,7 +122,7 @@ fn close_with_unread_input_still_delivers_the_whole_response() {
             1
         }
     });
-    // A turn reads one byte, so nearly all of the rest is still in the kernel when the answer and the end are sent.
+    // A turn reads one byte, so nearly all input is still in the kernel when the answer and the end of file are sent.
     let server = Stepped::new(patient().read_buffer(1).read_budget(1), script, told);
     let mut client = connect_narrow(server.address);
     client.write_all(&[b'!'; 10_000]).unwrap();
@@ -137,8 +137,8 @@ fn close_with_unread_input_still_delivers_the_whole_response() {
 #[test]
 fn a_response_to_a_slow_reader_that_still_uploads_arrives_whole_after_close() {
     const PORTION: usize = 16 << 10;
-    // Three mebibytes may fit what the kernel takes: then the server lingers. Ten do not: it has to read while it
-    // still sends.
+    // The kernel may take three mebibytes, so that the server lingers. It does not take ten, so that the server has to read
+    // while it still sends.
     for len in [3 << 20, 10 << 20] {
         let (tell, told) = mpsc::channel();
         let answer = pattern(len, 4);
@@ -154,7 +154,7 @@ fn a_response_to_a_slow_reader_that_still_uploads_arrives_whole_after_close() {
         let mut client = connect_narrow(server.address);
         let mut found = vec![0; len];
         for portion in found.chunks_mut(PORTION) {
-            // It reads only when it could write, so a server that does not go on reading never gets rid of its answer.
+            // The client reads only when it could write. So a server that does not go on reading cannot deliver its answer.
             client.write_all(&[b'.'; PORTION]).unwrap();
             client.read_exact(portion).unwrap();
         }
@@ -162,13 +162,13 @@ fn a_response_to_a_slow_reader_that_still_uploads_arrives_whole_after_close() {
         assert_eq!(client.read(&mut [0]).unwrap(), 0);
         next(&told).open();
         assert_eq!(next(&told), Told::Close(CloseKind::Closed));
-        // It may go on after the end of file, too.
+        // The client may go on sending after the end of file, too.
         client.write_all(&[b'.'; 64 * PORTION]).unwrap();
     }
 }
 
 #[test]
-fn a_connection_that_both_sides_ended_is_over() {
+fn a_connection_that_both_sides_have_ended_is_closed() {
     for server_is_first in [true, false] {
         let (tell, told) = mpsc::channel();
         let script = Script::new(&tell)
@@ -178,7 +178,7 @@ fn a_connection_that_both_sides_ended_is_over() {
                     conn.send_all(input);
                     if server_is_first {
                         conn.shutdown_write();
-                        // Nothing is taken behind the end.
+                        // No bytes are accepted after `shutdown_write`.
                         assert_eq!(conn.send_all(b"more"), tidegate::Flow::Gone);
                     }
                     let _ = tell.send(Told::Data(input.to_vec()));
@@ -194,7 +194,7 @@ fn a_connection_that_both_sides_ended_is_over() {
         assert_eq!(server.next(), Told::Data(b"one".to_vec()));
         if server_is_first {
             assert_eq!(read_to_end(&mut client), b"one");
-            // The other direction goes on.
+            // The direction from the client is still open.
             client.write_all(b"two").unwrap();
             assert_eq!(server.next(), Told::Data(b"two".to_vec()));
         }
@@ -215,7 +215,7 @@ fn a_connection_that_both_sides_ended_is_over() {
 }
 
 #[test]
-fn shutdown_write_comes_behind_what_was_sent() {
+fn shutdown_write_delivers_everything_sent_before_it() {
     let (tell, told) = mpsc::channel();
     let answer = pattern(8 << 20, 5);
     let script = Script::new(&tell).on_data({
@@ -259,7 +259,7 @@ fn a_closed_connection_counts_as_open_until_the_peer_ends() {
 }
 
 #[test]
-fn on_eof_sees_what_is_left() {
+fn on_eof_sees_the_unconsumed_bytes() {
     let (tell, told) = mpsc::channel();
     let script = Script::new(&tell).on_data({
         let tell = tell.clone();
@@ -299,7 +299,7 @@ fn nothing_is_shown_after_on_eof() {
     let id = server.next().open();
     assert_eq!(server.next(), Told::Data(b"half a mess".to_vec()));
     assert_eq!(server.next(), Told::Eof(b"half a mess".to_vec()));
-    // As a proxy does, whenever the other side has taken something.
+    // A proxy calls `resume_reading` like this whenever its other connection has taken bytes.
     server.net().resume_reading(id);
     server.turn();
     assert_eq!(server.rest(), []);

@@ -1,5 +1,5 @@
-//! A peer sends and then resets while the handler has paused reading: at the resume, the handler gets the bytes and
-//! then the end.
+//! Tests of a peer that sends bytes and then resets while the handler has paused reading. The handler gets these last bytes
+//! at the resume, and then `on_close`.
 
 use std::{
     collections::HashMap,
@@ -42,7 +42,7 @@ fn pausing<'a>(portion: usize) -> Actor<'a> {
     actor
 }
 
-/// Everything that `on_data` consumed.
+/// Returns all bytes that `on_data` consumed.
 fn heard(actor: &Actor<'_>) -> Vec<u8> {
     let of_data = actor.notes.iter().filter_map(|note| match &note.call {
         Call::Data(bytes) => Some(bytes.clone()),
@@ -61,7 +61,7 @@ fn notice(event_loop: &mut EventLoop, actor: &mut Actor<'_>, id: ConnId, by: By)
 }
 
 #[test]
-fn what_a_paused_peer_said_before_its_reset_is_delivered_at_the_resume() {
+fn bytes_before_a_reset_are_delivered_at_the_resume_of_a_paused_connection() {
     for by in BYS {
         // The first portion decides where the other bytes wait: in the kernel, in the inbox, or in both places.
         for (first, second) in [(1, 1000), (1000, 0), (1000, 1000)] {
@@ -78,7 +78,7 @@ fn what_a_paused_peer_said_before_its_reset_is_delivered_at_the_resume() {
             }
             let _socket = pair.reset();
             notice(&mut event_loop, &mut actor, id, by);
-            assert!(!actor.has_heard(&RESET), "{by:?}, {first} + {second} bytes: the words were lost");
+            assert!(!actor.has_heard(&RESET), "{by:?}, {first} + {second} bytes: the last bytes were lost");
             assert_same(&heard(&actor), &words[..1]);
 
             actor.portion = usize::MAX;
@@ -86,7 +86,10 @@ fn what_a_paused_peer_said_before_its_reset_is_delivered_at_the_resume() {
                 let before = heard(&actor).len();
                 event_loop.net().resume_reading(id);
                 turn_until_quiet(&mut event_loop, &mut actor);
-                assert!(heard(&actor).len() > before || actor.has_heard(&RESET), "the resume does nothing");
+                assert!(
+                    heard(&actor).len() > before || actor.has_heard(&RESET),
+                    "the resume delivers nothing"
+                );
             }
             assert_same(&heard(&actor), &words);
             assert_eq!(actor.of_id(id).last(), Some(&RESET));
@@ -97,7 +100,7 @@ fn what_a_paused_peer_said_before_its_reset_is_delivered_at_the_resume() {
 }
 
 #[test]
-fn last_words_may_be_heard_with_pauses_in_between() {
+fn bytes_before_a_reset_are_delivered_with_pauses_in_between() {
     let mut actor = pausing(100);
     let mut rehearsal = Rehearsal::new(Options::default().read_buffer(300).read_budget(300));
     let client = rehearsal.accept(&mut actor).unwrap();
@@ -106,7 +109,7 @@ fn last_words_may_be_heard_with_pauses_in_between() {
     rehearsal.reset(&mut actor, client);
     for portions in 1..10 {
         assert_same(&heard(&actor), &words[..100 * portions]);
-        rehearsal.advance(&mut actor, A_DAY); // a pause lasts for as long as the handler likes
+        rehearsal.advance(&mut actor, A_DAY); // No timeout ends a pause.
         assert_eq!(rehearsal.why(client), None, "after {portions} portions");
         rehearsal.net().resume_reading(client);
         rehearsal.settle(&mut actor);
@@ -118,7 +121,7 @@ fn last_words_may_be_heard_with_pauses_in_between() {
 }
 
 #[test]
-fn an_end_of_file_before_the_send_error_does_not_hide_the_last_words() {
+fn an_end_of_file_before_a_reset_does_not_hide_the_bytes_before_it() {
     for by in BYS {
         let mut event_loop = EventLoop::new(Options::default()).unwrap();
         let mut actor = pausing(usize::MAX);
@@ -131,7 +134,7 @@ fn an_end_of_file_before_the_send_error_does_not_hide_the_last_words() {
         pair.client.shutdown(std::net::Shutdown::Write).unwrap();
         let _socket = pair.reset();
         notice(&mut event_loop, &mut actor, id, by);
-        assert!(!actor.has_heard(&RESET), "{by:?}: the words were lost");
+        assert!(!actor.has_heard(&RESET), "{by:?}: the last bytes were lost");
         for _ in 0..2 {
             event_loop.net().resume_reading(id);
             turn_until_quiet(&mut event_loop, &mut actor);
@@ -142,7 +145,7 @@ fn an_end_of_file_before_the_send_error_does_not_hide_the_last_words() {
 }
 
 #[test]
-fn a_paused_peer_that_said_nothing_before_its_reset_shows_nothing_at_the_resume() {
+fn a_reset_without_bytes_before_it_shows_nothing_at_the_resume() {
     for by in BYS {
         let mut event_loop = EventLoop::new(Options::default()).unwrap();
         let mut actor = pausing(usize::MAX);
@@ -152,7 +155,7 @@ fn a_paused_peer_that_said_nothing_before_its_reset_shows_nothing_at_the_resume(
         event_loop.net().conn(id).unwrap().pause_reading();
         let _socket = pair.reset();
         notice(&mut event_loop, &mut actor, id, by);
-        // The connection may have ended already: nobody waits for words that were not said.
+        // The connection may have ended already, because no bytes wait for the resume.
         event_loop.net().resume_reading(id);
         turn_until_quiet(&mut event_loop, &mut actor);
         assert_eq!(actor.of_id(id), [Call::Open, RESET]);
@@ -160,7 +163,7 @@ fn a_paused_peer_that_said_nothing_before_its_reset_shows_nothing_at_the_resume(
 }
 
 #[test]
-fn a_connection_that_waits_with_last_words_takes_no_sends() {
+fn a_reset_connection_that_waits_for_a_resume_takes_no_sends() {
     let mut actor = pausing(1);
     let mut rehearsal = Rehearsal::new(Options::default());
     let client = rehearsal.accept(&mut actor).unwrap();
@@ -177,7 +180,7 @@ fn a_connection_that_waits_with_last_words_takes_no_sends() {
 }
 
 #[test]
-fn a_connection_that_waits_with_last_words_can_be_ended_without_a_resume() {
+fn a_reset_connection_that_waits_for_a_resume_can_be_ended() {
     let ends: [fn(&mut Net, ConnId); 3] = [Net::close, Net::abort, |net, _| {
         net.drain(A_DAY);
         net.drain(A_DAY);
@@ -192,12 +195,12 @@ fn a_connection_that_waits_with_last_words_can_be_ended_without_a_resume() {
         end(rehearsal.net(), client);
         rehearsal.settle(&mut actor);
         let life = [Call::Open, Call::Data(b"w".to_vec()), RESET];
-        assert_eq!(actor.of_id(client), life, "the first reason wins");
+        assert_eq!(actor.of_id(client), life, "the first reason was replaced");
         assert_eq!((rehearsal.net().stats().open, rehearsal.net().stats().buffered), (0, 0));
     }
 }
 
-/// Passes bytes on between two connections, and pauses one of them while the other one is full.
+/// Passes bytes on between two connections, and pauses each of them while the outbox of the other one is full.
 #[derive(Default)]
 struct Proxy {
     other: HashMap<ConnId, ConnId>,
@@ -209,7 +212,7 @@ impl Proxy {
     fn between(net: &mut Net, client: TcpStream, backend: TcpStream) -> (Self, ConnId, ConnId) {
         let ends = [client, backend].map(|end| net.adopt_stream(end, ()).unwrap());
         for id in ends {
-            net.conn(id).unwrap().pause_when_full(false); // the two directions are independent
+            net.conn(id).unwrap().pause_when_full(false); // The two directions are independent.
         }
         let other = HashMap::from([(ends[0], ends[1]), (ends[1], ends[0])]);
         (Self { other, ..Self::default() }, ends[0], ends[1])
@@ -245,7 +248,7 @@ impl Handler for Proxy {
 }
 
 #[test]
-fn a_proxy_passes_on_what_a_backend_answered_before_its_reset() {
+fn a_proxy_passes_on_the_answer_of_a_backend_that_resets() {
     for by in BYS {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let mut client = connect_narrow(listener.local_addr().unwrap());
@@ -257,7 +260,8 @@ fn a_proxy_passes_on_what_a_backend_answered_before_its_reset() {
         let (mut proxy, client_id, backend_id) = Proxy::between(event_loop.net(), at_proxy, to_backend);
         turn_until_quiet(&mut event_loop, &mut proxy);
 
-        // The client uploads and does not read, so a first answer fills its outbox and the proxy pauses the backend.
+        // The client uploads and does not read. So a first answer fills the outbox of the client, and the proxy pauses the
+        // backend.
         let upload = b"an upload";
         client.write_all(upload).unwrap();
         turn_until(&mut event_loop, &mut proxy, |_, net| net.stats().bytes_received == upload.len() as u64);
@@ -300,11 +304,15 @@ fn a_proxy_passes_on_what_a_backend_answered_before_its_reset() {
     }
 }
 
-/// Turns without waiting, and looks at a client in between.
+/// Makes turns that do not wait, and calls `done` between them.
 fn turn_until_read(event_loop: &mut EventLoop, proxy: &mut Proxy, mut done: impl FnMut(&Proxy) -> bool) {
     let end = std::time::Instant::now() + support::PATIENCE;
     while !done(proxy) {
-        assert!(std::time::Instant::now() < end, "the client is not told of the end: {:?}", proxy.ended);
+        assert!(
+            std::time::Instant::now() < end,
+            "the connection of the client does not end: {:?}",
+            proxy.ended
+        );
         event_loop.turn(proxy, Some(Duration::ZERO)).unwrap();
         std::thread::yield_now();
     }

@@ -1,4 +1,4 @@
-//! The time that a closed connection waits for its peer, measured by the time that the test passes to each turn.
+//! Tests of how long a closed connection waits for its peer. The tests pass the time to the reactor, so no test waits.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -29,7 +29,7 @@ struct Host {
 }
 
 impl Host {
-    /// A server that sends this much to everyone, and closes.
+    /// Makes a server that sends this number of bytes to each client, and closes.
     fn new(len: usize) -> Self {
         let (tell, told) = mpsc::channel();
         let script = Script::new(&tell).on_open(move |conn| {
@@ -53,11 +53,11 @@ impl Host {
         self.reactor.settle(&mut self.script, self.now);
     }
 
-    /// Turns at one and the same time.
+    /// Makes turns, all at the same time, until `done` returns true.
     fn turn_until(&mut self, mut done: impl FnMut(&mut Self) -> bool) {
         let end = Instant::now() + PATIENCE;
         while !done(self) {
-            assert!(Instant::now() < end, "this takes too long");
+            assert!(Instant::now() < end, "the condition of the test does not come true");
             self.turn();
         }
     }
@@ -81,7 +81,7 @@ impl Host {
 }
 
 #[test]
-fn a_linger_ends_when_the_peer_says_nothing() {
+fn the_linger_time_ends_a_connection_whose_peer_sends_nothing() {
     let mut host = Host::new(3);
     let mut client = connect(host.address);
     host.turn_until(|host| host.told() == [Told::Close(CloseKind::Closed)]);
@@ -96,7 +96,7 @@ fn a_linger_ends_when_the_peer_says_nothing() {
 }
 
 #[test]
-fn input_prolongs_a_linger_up_to_the_close_timeout() {
+fn input_prolongs_lingering_up_to_the_close_timeout() {
     let mut host = Host::new(3);
     let mut client = connect(host.address);
     host.turn_until(|host| host.told() == [Told::Close(CloseKind::Closed)]);
@@ -117,7 +117,7 @@ fn input_prolongs_a_linger_up_to_the_close_timeout() {
 }
 
 #[test]
-fn an_answer_that_is_not_taken_ends_at_the_close_timeout() {
+fn an_answer_that_the_peer_does_not_read_ends_at_the_close_timeout() {
     let mut host = Host::new(8 << 20);
     let mut client = connect_narrow(host.address);
     host.turn_until(|host| host.open() == 1);
@@ -125,12 +125,12 @@ fn an_answer_that_is_not_taken_ends_at_the_close_timeout() {
     assert_eq!((host.open(), host.told()), (1, vec![]));
     host.pass(MOMENT);
     assert_eq!((host.open(), host.told()), (0, vec![Told::Close(CloseKind::CloseTimeout)]));
-    // It must not take what it has for the whole.
+    // The client must not mistake the truncated answer for a complete one.
     let error = client.read_to_end(&mut Vec::new()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
 }
 
-/// A close whose flush takes this long, since the peer takes nothing before. The socket then lingers.
+/// Closes a connection whose flush takes this long, because the peer takes nothing before. The socket then lingers.
 fn lingering_after_a_flush_of(flush: Duration, actor: &mut Actor<'_>) -> (Rehearsal, ConnId) {
     let options = Options::default().linger(LINGER).close_timeout(CLOSE_TIMEOUT);
     let mut rehearsal = Rehearsal::new(options);

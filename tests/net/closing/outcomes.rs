@@ -1,4 +1,5 @@
-//! `on_close` tells whether all bytes that were sent have reached the kernel, and a clean reason says so too.
+//! Tests that `on_close` tells whether everything that was sent has reached the kernel, and that a clean reason means the
+//! same.
 
 use std::{
     collections::HashMap,
@@ -18,7 +19,7 @@ use crate::support::{
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What `on_close` says about a connection.
+/// The outcome of a connection as `on_close` reports it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Outcome {
     kind: CloseKind,
@@ -37,7 +38,8 @@ const fn lost(kind: CloseKind) -> Outcome {
 
 type Act<'a> = Box<dyn FnMut(&mut Conn<'_>, &Call) + 'a>;
 
-/// Notes the outcome of each connection; closes at an end of file and when a drain begins, unless the test does more.
+/// Records the outcome of each connection, runs the code of the test in each callback, and closes at an end of file and
+/// when a drain begins.
 struct Witness<'a> {
     outcomes: HashMap<ConnId, Outcome>,
     act: Act<'a>,
@@ -82,27 +84,31 @@ impl Handler for Witness<'_> {
     fn on_close(&mut self, net: &mut Net, id: ConnId, _session: (), why: CloseReason) {
         let (kind, is_clean) = (why.kind(), why.is_clean());
         let outcome = Outcome { kind, is_clean, undelivered: net.undelivered() };
-        assert_eq!(net.undelivered(), outcome.undelivered, "asking changes nothing");
+        assert_eq!(
+            net.undelivered(),
+            outcome.undelivered,
+            "a second call of undelivered gives another answer"
+        );
         assert!(self.outcomes.insert(id, outcome).is_none(), "{id:?} ended twice");
     }
 }
 
-/// What happens to a connection in memory; the reactor comes to rest after each step.
+/// A step in the life of a connection in memory. The reactor comes to rest after each step.
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Step {
     Send,
-    /// The peer takes the first bytes of what is sent, and no more.
+    /// The peer takes the first bytes of the send, and no more.
     SendInVain,
-    /// The peer takes more again.
+    /// The peer takes bytes again.
     Room,
     Close,
     Abort,
-    /// Both in the same turn.
+    /// Close and abort are called in the same turn.
     CloseAndAbort,
     ShutdownWrite,
-    /// With one second of grace.
+    /// A drain with one second of grace.
     Drain,
-    /// With more grace than the close timeout.
+    /// A drain with more grace than the close timeout.
     LongDrain,
     Eof,
     Reset,
@@ -141,13 +147,13 @@ impl Step {
     }
 }
 
-/// Makes the peer take only a part, and sends.
+/// Makes the peer take only a part of the bytes, and sends.
 fn send_in_vain(rehearsal: &mut Rehearsal, id: ConnId) {
     rehearsal.capacity(id, 3);
     assert_eq!(rehearsal.net().send_all(id, b"more than the peer takes"), Flow::Open);
 }
 
-/// Each way to end, when everything was sent and when something could not be.
+/// Each way to end, with everything sent and with bytes that could not be sent.
 const ENDS: [(&[Step], Outcome); 31] = {
     use CloseKind as Kind;
     use Step::*;
@@ -194,7 +200,7 @@ fn a_clean_reason_means_that_everything_was_delivered() {
         let mut rehearsal = Rehearsal::new(options);
         let id = rehearsal.accept(&mut witness).unwrap();
         for step in steps {
-            assert!(rehearsal.is_open(id), "{steps:?}: there is nothing to end before {step:?}");
+            assert!(rehearsal.is_open(id), "{steps:?}: the connection has ended before {step:?}");
             step.take(&mut rehearsal, &mut witness, id);
         }
         rehearsal.advance(&mut witness, 100 * SECOND);
@@ -204,12 +210,12 @@ fn a_clean_reason_means_that_everything_was_delivered() {
         assert_eq!((stats.undelivered, stats.open), (u64::from(expected.undelivered), 0), "{steps:?}");
         assert_eq!(stats.closed_by(expected.kind), 1, "{steps:?}");
         let is_reset = !expected.is_clean && expected.kind != CloseKind::Reset;
-        assert_eq!(rehearsal.is_reset(id), is_reset, "{steps:?}: a peer that has a part is told so");
+        assert_eq!(rehearsal.is_reset(id), is_reset, "{steps:?}: a truncated stream has to end with a reset");
     }
 }
 
 #[test]
-fn the_outcome_of_one_connection_says_nothing_about_the_next_one() {
+fn the_outcome_of_one_connection_does_not_leak_into_the_next_one() {
     let mut witness = Witness::idle();
     let mut rehearsal = Rehearsal::new(Options::default());
     let ids = [(); 4].map(|()| rehearsal.accept(&mut witness).unwrap());
@@ -223,7 +229,7 @@ fn the_outcome_of_one_connection_says_nothing_about_the_next_one() {
     let outcomes = ids.map(|id| witness.outcomes[&id]);
     let (lost, delivered) = (lost(CloseKind::Aborted), delivered(CloseKind::Closed));
     assert_eq!(outcomes, [lost, delivered, lost, delivered]);
-    assert!(!rehearsal.net().undelivered(), "there is no on_close to ask about");
+    assert!(!rehearsal.net().undelivered(), "undelivered is true outside of on_close");
 }
 
 #[test]
@@ -235,7 +241,11 @@ fn a_session_without_a_token_has_lost_nothing() {
     reactor.settle(&mut witness, now);
     let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
     let unplaced = reactor.net().connect(&elsewhere.local_addr().unwrap().into(), ());
-    assert_eq!(reactor.net().send_all(unplaced, b"a greeting"), Flow::Gone, "it was not taken");
+    assert_eq!(
+        reactor.net().send_all(unplaced, b"a greeting"),
+        Flow::Gone,
+        "a connection without a token accepted bytes"
+    );
     reactor.net().send_all(pair.id, b"taken, and not sent when the connection is aborted");
     reactor.net().abort(pair.id);
     reactor.settle(&mut witness, now);
@@ -244,7 +254,7 @@ fn a_session_without_a_token_has_lost_nothing() {
 }
 
 #[test]
-fn what_a_callback_sends_before_it_aborts_is_undelivered() {
+fn bytes_that_a_callback_sends_before_its_abort_are_undelivered() {
     for closes_first in [false, true] {
         let mut witness = Witness::new(|conn, cue| {
             if let Call::Data(_) = cue {
@@ -265,7 +275,7 @@ fn what_a_callback_sends_before_it_aborts_is_undelivered() {
 
 #[test]
 fn a_send_that_meets_a_reset_is_undelivered() {
-    // One send goes from the callback's gathered bytes, the other one is too large to be gathered.
+    // The first send is gathered, and the other one is too large to be gathered.
     for len in [100, 100_000] {
         let mut event_loop = EventLoop::new(Options::default()).unwrap();
         let mut witness = Witness::new(|conn, cue| {
@@ -286,7 +296,7 @@ fn a_send_that_meets_a_reset_is_undelivered() {
 }
 
 #[test]
-fn what_is_sent_to_an_address_that_refuses_is_undelivered() {
+fn bytes_sent_to_an_address_that_refuses_are_undelivered() {
     for (sends, closes, expected) in [
         (false, false, delivered(CloseKind::ConnectFailed)),
         (true, false, lost(CloseKind::ConnectFailed)),
@@ -343,6 +353,6 @@ fn a_close_timeout_is_a_reason_of_its_own() {
     assert_eq!((why.kind(), why.is_clean()), (CloseKind::CloseTimeout, false));
     assert_eq!(why.to_string(), CloseKind::CloseTimeout.to_string());
     for other in [CloseKind::Closed, CloseKind::Deadline, CloseKind::IdleTimeout, CloseKind::Aborted] {
-        assert_ne!(why.to_string(), other.to_string(), "a log tells the two apart");
+        assert_ne!(why.to_string(), other.to_string(), "two reasons have the same text");
     }
 }

@@ -1,5 +1,5 @@
-//! Each reason for the end of a connection is reached once. The reason `Io` needs an error of the system, so its test
-//! stands in `faults/echo_server.rs`.
+//! Tests of every reason for which a connection can end, except `Io`. `Io` needs an error of a system call:
+//! `tests/faults/echo_server.rs` has that test.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -32,17 +32,21 @@ const KINDS: [CloseKind; 13] = [
 fn assert_counted(stats: &Stats, kind: CloseKind) {
     assert_eq!((stats.closed, stats.open, stats.buffered), (1, 0, 0), "{kind}: {stats}");
     for other in KINDS {
-        assert_eq!(stats.closed_by(other), u64::from(other == kind), "{other} when it was {kind}");
+        assert_eq!(
+            stats.closed_by(other),
+            u64::from(other == kind),
+            "the count of {other} after an end by {kind}"
+        );
     }
     assert!(stats.to_string().contains(&format!("\nclosed: 1, {kind} 1")), "{kind}: {stats}");
 }
 
 #[test]
-fn every_reason_is_told_and_counted() {
+fn every_reason_is_passed_to_on_close_and_counted() {
     type Drive = fn(&mut Rehearsal, &mut Actor<'_>, ConnId);
     let cases: [(CloseKind, Drive); 14] = [
         (CloseKind::Eof, |rehearsal, actor, id| rehearsal.eof(actor, id)),
-        // Both directions have just ended.
+        // The end of file of the peer comes after `shutdown_write`, so both directions have ended.
         (CloseKind::Eof, |rehearsal, actor, id| {
             rehearsal.net().shutdown_write(id);
             rehearsal.eof(actor, id);
@@ -50,7 +54,7 @@ fn every_reason_is_told_and_counted() {
         (CloseKind::Closed, |rehearsal, _, id| rehearsal.net().close(id)),
         (CloseKind::Drained, |rehearsal, _, _| rehearsal.net().drain(SECOND)),
         (CloseKind::Aborted, |rehearsal, _, id| rehearsal.net().abort(id)),
-        // By a drain whose grace is over.
+        // A second drain ends the grace of the first one.
         (CloseKind::Aborted, |rehearsal, _, _| {
             rehearsal.net().drain(SECOND);
             rehearsal.net().drain(SECOND);
@@ -99,13 +103,13 @@ fn every_reason_is_told_and_counted() {
     }
 }
 
-/// Where nobody listens any more.
+/// Returns an address at which nothing listens any more.
 fn nobody() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 #[test]
-fn a_connect_that_fails_is_told_and_counted_as_such() {
+fn a_failed_connect_is_passed_to_on_close_and_counted() {
     let (mut host, now) = (Host::new(), Instant::now());
     let mut reactor = Reactor::new(host.poll.registry(), .., Options::default()).unwrap();
     let mut actor = Actor::idle();

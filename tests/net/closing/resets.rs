@@ -1,4 +1,4 @@
-//! Connections that end with a reset: by the peer, by this side, and by an error of a send.
+//! Tests of connections that end with a reset: by the peer, by this side, and by a send that meets the reset.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -16,17 +16,17 @@ use crate::support::{
     stepped::Stepped,
 };
 
-/// Sends more than the kernel takes while nobody reads.
+/// Sends more bytes than the kernel takes while the peer reads nothing.
 fn overfill(conn: &mut Conn<'_>) {
     conn.send_all(&vec![b'.'; 8 << 20]);
 }
 
-/// Options with which nothing but the kernel bounds what is sent.
+/// Returns options with which only the kernel bounds the bytes of a send.
 fn generous() -> Options {
     Options::default().write_budget(64 << 20)
 }
 
-fn assert_reset_is_told_once(server: Server<Script>, told: &mpsc::Receiver<Told>) {
+fn assert_reset_closes_once(server: Server<Script>, told: &mpsc::Receiver<Told>) {
     assert_eq!(next(told), Told::Close(CloseKind::Reset));
     let (_, stats) = server.stop();
     assert_eq!((stats.open, stats.closed), (0, 1));
@@ -34,7 +34,7 @@ fn assert_reset_is_told_once(server: Server<Script>, told: &mpsc::Receiver<Told>
 }
 
 #[test]
-fn a_reset_between_messages_is_told_once() {
+fn a_reset_between_messages_is_closed_once() {
     let (tell, told) = mpsc::channel();
     let server = Server::start(Options::default(), move || Script::new(&tell));
     let mut client = server.connect();
@@ -42,7 +42,7 @@ fn a_reset_between_messages_is_told_once() {
     next(&told).open();
     assert_eq!(next(&told), Told::Data(b"hello".to_vec()));
     reset(client);
-    assert_reset_is_told_once(server, &told);
+    assert_reset_closes_once(server, &told);
 }
 
 #[test]
@@ -56,14 +56,14 @@ fn a_client_that_resets_before_it_is_accepted_opens_and_closes() {
 }
 
 #[test]
-fn a_reset_in_the_middle_of_an_answer_is_told_once() {
+fn a_reset_in_the_middle_of_an_answer_is_closed_once() {
     let (tell, told) = mpsc::channel();
     let server = Server::start(generous(), move || Script::new(&tell).on_open(overfill));
     let mut client = connect_narrow(server.address);
     next(&told).open();
     client.read_exact(&mut [0; 100_000]).unwrap();
     reset(client);
-    assert_reset_is_told_once(server, &told);
+    assert_reset_closes_once(server, &told);
 }
 
 #[test]
@@ -97,16 +97,16 @@ fn a_reset_while_reading_is_paused_ends_the_connection_after_the_resume() {
         if !paused_before {
             assert_eq!(server.next(), shown);
         }
-        // An event that comes later than the reset tells that the reset has been seen.
+        // The event of this client comes after the reset. So the loop has handled the event of the reset.
         let _fence = connect(server.address);
         server.next().open();
         server.turn();
-        assert_eq!(server.rest(), [], "what the peer said is kept until the resume");
+        assert_eq!(server.rest(), [], "callbacks came before the resume");
         server.net().resume_reading(id);
         let (heard, then) = hear_out(&mut server);
         assert_eq!(heard, rest);
         assert_eq!(then, [Told::Close(CloseKind::Reset)]);
-        assert_eq!(server.net().stats().open, 1, "the fence");
+        assert_eq!(server.net().stats().open, 1, "only the last client is open");
     }
 }
 
@@ -119,7 +119,7 @@ fn an_end_of_file_while_reading_is_paused_waits_for_the_resume() {
     let id = server.next().open();
     client.write_all(b"words").unwrap();
     client.shutdown(Shutdown::Write).unwrap();
-    // It comes behind the end of the other, so when it is told of, that is there too.
+    // The event of this client comes after the end of file, so the loop has handled the event of the end of file.
     let _fence = connect(server.address);
     server.next().open();
     server.turn();
@@ -142,7 +142,8 @@ fn a_reset_behind_an_end_of_file_ends_the_connection() {
     assert_eq!(server.next(), Told::Close(CloseKind::Reset));
 }
 
-/// Hears the server out and says what `on_data` was shown in all, and what came then.
+/// Makes turns until a message other than `Data` comes. Returns all bytes that `on_data` was shown, and the messages after
+/// them.
 fn hear_out(server: &mut Stepped) -> (Vec<u8>, Vec<Told>) {
     let mut heard = Vec::new();
     loop {
@@ -159,13 +160,13 @@ fn hear_out(server: &mut Stepped) -> (Vec<u8>, Vec<Told>) {
 }
 
 #[test]
-fn last_words_before_a_reset_are_heard_though_the_outbox_is_full() {
+fn bytes_before_a_reset_are_delivered_although_the_outbox_is_full() {
     let (tell, told) = mpsc::channel();
     let script = Script::new(&tell).on_open(overfill);
     let mut server = Stepped::new(generous().read_buffer(1000).read_budget(2000), script, told);
     let mut client = connect_narrow(server.address);
     let id = server.next().open();
-    assert!(server.net().conn(id).unwrap().queued() > 64 << 10, "reading has paused by itself");
+    assert!(server.net().conn(id).unwrap().queued() > 64 << 10, "the outbox is not above high water");
     let words = pattern(20_000, 1);
     client.write_all(&words).unwrap();
     reset(client);
@@ -173,12 +174,12 @@ fn last_words_before_a_reset_are_heard_though_the_outbox_is_full() {
 }
 
 #[test]
-fn last_words_before_a_reset_are_heard_though_the_answers_to_them_fail() {
+fn bytes_before_a_reset_are_delivered_although_sends_fail() {
     let (tell, told) = mpsc::channel();
     let script = Script::new(&tell).on_data({
         let tell = tell.clone();
         move |conn, input| {
-            // The kernel tells of the reset once, and the first answer is told: what follows looks like an end of file.
+            // The kernel reports the reset once, and the first answer gets that error. A later read returns an end of file.
             conn.send_all(b"I see");
             let _ = tell.send(Told::Data(input[..1].to_vec()));
             1
@@ -194,7 +195,7 @@ fn last_words_before_a_reset_are_heard_though_the_answers_to_them_fail() {
 }
 
 #[test]
-fn last_words_that_no_event_has_told_of_are_heard() {
+fn bytes_before_a_reset_are_delivered_without_an_event() {
     let (tell, told) = mpsc::channel();
     let (go_on, gone_on) = mpsc::channel::<()>();
     let script = Script::new(&tell).on_data({
@@ -213,7 +214,7 @@ fn last_words_that_no_event_has_told_of_are_heard() {
     client.write_all(b"one").unwrap();
     next(&told).open();
     assert_eq!(next(&told), Told::Data(b"one".to_vec()));
-    // That recv was a short one, so for all the server knows, nothing more is there.
+    // The recv was short, so the server takes the socket to be empty.
     client.write_all(b"two").unwrap();
     reset(client);
     go_on.send(()).unwrap();
@@ -222,7 +223,7 @@ fn last_words_that_no_event_has_told_of_are_heard() {
 }
 
 #[test]
-fn a_pipeline_kept_back_is_heard_though_the_peer_has_reset() {
+fn input_kept_back_at_high_water_is_delivered_after_a_reset() {
     let (tell, told) = mpsc::channel();
     let script = Script::new(&tell).on_data({
         let tell = tell.clone();
@@ -242,13 +243,13 @@ fn a_pipeline_kept_back_is_heard_though_the_peer_has_reset() {
 }
 
 #[test]
-fn a_reset_that_shutdown_write_meets_is_told_as_one() {
+fn a_reset_that_shutdown_write_meets_has_the_reason_reset() {
     let (tell, told) = mpsc::channel();
     let script = Script::new(&tell).on_data(|conn, input| {
         conn.shutdown_write();
         input.len()
     });
-    // The turn is over before `recv` has come as far as the reset.
+    // The read budget ends the turn before `recv` returns the reset.
     let mut server = Stepped::new(Options::default().read_buffer(1).read_budget(1), script, told);
     let mut client = connect(server.address);
     server.next().open();
@@ -278,7 +279,7 @@ fn abort_is_a_reset_for_the_client() {
 }
 
 #[test]
-fn what_a_callback_sends_before_it_aborts_is_counted_as_undelivered() {
+fn bytes_that_a_callback_sends_before_its_abort_are_counted_as_undelivered() {
     let (tell, told) = mpsc::channel();
     let script = Script::new(&tell).on_data(|conn, input| {
         if input == b"!" {
@@ -293,7 +294,11 @@ fn what_a_callback_sends_before_it_aborts_is_counted_as_undelivered() {
         server.next().open();
         client.write_all(words).unwrap();
         assert_eq!(server.next(), Told::Close(CloseKind::Aborted));
-        assert_eq!(server.net().stats().undelivered, undelivered, "who was sent nothing has lost nothing");
+        assert_eq!(
+            server.net().stats().undelivered,
+            undelivered,
+            "a connection without sends counts as undelivered"
+        );
         assert_eq!(client.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
     }
 }
@@ -306,7 +311,8 @@ fn a_send_error_ends_the_connection_once() {
         let pair = Pair::adopted_by(server.net(), ());
         let id = server.next().open();
         server.turn();
-        // The socket knows of the reset when this returns, and the loop has not polled since: a send meets the reset first.
+        // The socket has received the reset when this call returns, and the loop has not polled since. So a send meets the
+        // reset first.
         let _twin = pair.reset();
         let bytes = vec![b'.'; size];
         let gone = std::iter::repeat_with(|| {
@@ -316,7 +322,7 @@ fn a_send_error_ends_the_connection_once() {
         });
         // A small send is gathered, so the send after that send returns `Gone`.
         assert!(gone.take(2).any(|flow| flow == Flow::Gone));
-        assert!(server.net().conn(id).is_some(), "it ends in a turn");
+        assert!(server.net().conn(id).is_some(), "the connection ended outside of a turn");
         assert_eq!(server.rest(), []);
         assert_eq!(server.next(), Told::Close(CloseKind::Reset));
         assert_eq!(server.net().send_all(id, &bytes), Flow::Gone);
@@ -340,6 +346,10 @@ fn a_reset_ends_a_connection_that_is_being_closed() {
     server.turn();
     assert_eq!((server.rest(), server.net().stats().open), (vec![], 1));
     reset(client);
-    assert_eq!(server.next(), Told::Close(CloseKind::Reset), "the close could not be carried out");
+    assert_eq!(
+        server.next(),
+        Told::Close(CloseKind::Reset),
+        "the reset prevented the close, so the reset is the reason"
+    );
     assert_eq!(server.net().stats().open, 0);
 }

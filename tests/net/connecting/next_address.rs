@@ -1,4 +1,4 @@
-//! A connect tries the addresses in order until one of them answers.
+//! Tests that a connect tries the addresses in order until one answers.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -9,7 +9,7 @@ use tidegate::{Address, CloseKind, ConnId, Options, Reactor};
 
 use crate::support::{self, Actor, Call, Host};
 
-/// A reactor that connects to a list of addresses, and whose handler does nothing of its own accord.
+/// A reactor that connects to a list of addresses. Its handler only records.
 struct Caller {
     host: Host,
     reactor: Reactor,
@@ -19,7 +19,7 @@ struct Caller {
 }
 
 impl Caller {
-    /// Has begun to connect to the first address.
+    /// Makes a reactor that has begun to connect to the first address.
     fn new(to: &[SocketAddr]) -> Self {
         let (host, now) = (Host::new(), Instant::now());
         let mut reactor = Reactor::new(host.poll.registry(), .., Options::default()).unwrap();
@@ -29,7 +29,7 @@ impl Caller {
         Self { host, reactor, actor, id, now }
     }
 
-    /// Pauses reading and sets a timer for the turn that is told of the next refusal, then makes that turn.
+    /// Pauses reading and sets a timer that is due at once. Then makes the turn that handles the event of the next refusal.
     fn meet_refusal_paused_and_with_a_timeout(&mut self, tag: u64) {
         let now = self.now;
         let mut conn = self.reactor.net().conn(self.id).unwrap();
@@ -39,17 +39,18 @@ impl Caller {
         self.reactor.settle(&mut self.actor, now);
     }
 
-    fn turn_until_told(&mut self, cue: &Call) {
+    fn turn_until_recorded(&mut self, cue: &Call) {
         let done = |actor: &Actor<'_>, _: &mut _| actor.has_heard(cue);
         self.host.turn_until(&mut self.reactor, &mut self.actor, self.now, done);
     }
 }
 
-/// Where nobody listens any more, on so many loopback addresses.
+/// Returns addresses at which nothing listens any more, each with another loopback address where the system has more than
+/// one.
 fn nobody(count: u8) -> Vec<SocketAddr> {
     let unused = |n| {
         TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().map(|at| {
-            // All of 127.0.0.0/8 is loopback on Linux; elsewhere another port serves as well.
+            // All of 127.0.0.0/8 is loopback on Linux. On other systems, the addresses differ in their ports alone.
             if cfg!(target_os = "linux") { SocketAddr::from(([127, 0, 0, n], at.port())) } else { at }
         })
     };
@@ -70,7 +71,7 @@ fn a_connect_goes_on_with_the_next_address_after_a_refusal() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let at = listener.local_addr().unwrap();
         let mut caller = Caller::new(&[nobody(refusals), vec![at]].concat());
-        caller.turn_until_told(&Call::Open);
+        caller.turn_until_recorded(&Call::Open);
         assert_eq!(caller.actor.of_id(caller.id), [Call::Open], "after {refusals} refusals");
         let peer = caller.reactor.net().conn(caller.id).unwrap().peer().unwrap();
         assert_eq!(peer, Address::from(at));
@@ -80,24 +81,28 @@ fn a_connect_goes_on_with_the_next_address_after_a_refusal() {
 }
 
 #[test]
-fn a_refusal_in_the_turn_of_a_timeout_leads_to_the_next_address_though_reading_is_paused() {
+fn a_refusal_in_the_turn_of_a_timeout_while_paused_leads_to_the_next_address() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = listener.local_addr().unwrap();
     let mut caller = Caller::new(&[nobody(2), vec![at]].concat());
     for tag in 1..=2 {
         caller.meet_refusal_paused_and_with_a_timeout(tag);
-        assert_eq!(caller.actor.of_id(caller.id).last(), Some(&Call::Timeout(tag)), "the connect goes on");
+        assert_eq!(
+            caller.actor.of_id(caller.id).last(),
+            Some(&Call::Timeout(tag)),
+            "the refusal ended the connect"
+        );
     }
-    caller.turn_until_told(&Call::Open);
+    caller.turn_until_recorded(&Call::Open);
     assert_eq!(caller.actor.of_id(caller.id), [Call::Timeout(1), Call::Timeout(2), Call::Open]);
-    // The pause still holds, and what was sent meanwhile is not lost.
+    // Reading is still paused, and the bytes of the peer are shown at the resume.
     let peer = listener.accept().unwrap().0;
     std::io::Write::write_all(&mut &peer, b"hello").unwrap();
     caller.host.collect(1).iter().for_each(|event| assert!(caller.reactor.handle(event)));
     caller.reactor.settle(&mut caller.actor, caller.now);
     assert_eq!(caller.actor.of_id(caller.id).len(), 3);
     caller.reactor.net().resume_reading(caller.id);
-    caller.turn_until_told(&Call::Data(b"hello".to_vec()));
+    caller.turn_until_recorded(&Call::Data(b"hello".to_vec()));
 }
 
 #[test]
@@ -108,7 +113,7 @@ fn the_refusal_of_the_last_address_ends_the_connect() {
         for tag in 1..=timeouts {
             caller.meet_refusal_paused_and_with_a_timeout(tag);
         }
-        caller.turn_until_told(&end);
+        caller.turn_until_recorded(&end);
         let of_timeouts = (1..=timeouts).map(Call::Timeout);
         let expected: Vec<_> = of_timeouts.chain([end.clone()]).collect();
         assert_eq!(caller.actor.of_id(caller.id), expected);
@@ -117,11 +122,11 @@ fn the_refusal_of_the_last_address_ends_the_connect() {
 }
 
 #[test]
-fn what_is_sent_while_connecting_goes_to_the_address_that_answers() {
+fn bytes_sent_while_connecting_go_to_the_address_that_answers() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut caller = Caller::new(&[nobody(2), vec![listener.local_addr().unwrap()]].concat());
     caller.reactor.net().send_all(caller.id, b"a greeting");
-    caller.turn_until_told(&Call::Open);
+    caller.turn_until_recorded(&Call::Open);
     let (host, reactor) = (&mut caller.host, &mut caller.reactor);
     host.turn_until_quiet(reactor, &mut caller.actor, caller.now);
     let mut greeting = [0; 10];

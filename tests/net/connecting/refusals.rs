@@ -1,4 +1,4 @@
-//! Connections that are still connecting: the connect itself reports a refusal, whatever else the turn does first.
+//! Tests of refused connects: the reason is `ConnectFailed`, whatever else the turn does before it handles the refusal.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -11,14 +11,14 @@ use crate::support::{Actor, Call, Host};
 
 const REFUSED: Call = Call::Close(CloseKind::ConnectFailed);
 
-/// Where nobody listens any more.
+/// Returns an address at which nothing listens any more.
 fn nobody() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 type Act = fn(&mut Net, ConnId);
 
-/// What is done to a connection between the beginning of its connect and the turn that is told of the refusal.
+/// The calls on a connection after its connect has begun and before the turn that handles the refusal.
 const MEANWHILE: [(&str, Act); 6] = [
     ("paused, with a timeout", |net, id| {
         let now = net.now();
@@ -64,7 +64,7 @@ fn a_refusal_ends_a_connection_that_is_still_connecting_with_connect_failed() {
 }
 
 #[test]
-fn a_timeout_of_a_connection_that_is_paused_does_not_hide_that_it_was_established() {
+fn a_timeout_of_a_paused_connection_does_not_hide_its_on_open() {
     let (mut host, now) = (Host::new(), Instant::now());
     let mut reactor = Reactor::new(host.poll.registry(), .., Options::default()).unwrap();
     let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();

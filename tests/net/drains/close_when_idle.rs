@@ -1,5 +1,5 @@
-//! `close_when_idle`, which is also the default `on_drain`: when a connection is idle, and what the connection does
-//! before.
+//! Tests of `close_when_idle`, which is also the default `on_drain`: when a connection is idle, and that it is served until
+//! then.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ const A_DAY: Duration = Duration::from_secs(24 * 3600);
 const QUIET: Duration = Duration::from_secs(1);
 const MOMENT: Duration = Duration::from_millis(1);
 
-/// Sends each line back and leaves `on_drain` as it is. A line that is not whole stays in the inbox.
+/// Sends each line back, and keeps the default `on_drain`. An incomplete line stays in the inbox.
 #[derive(Default)]
 struct Lines {
     closes: Vec<CloseKind>,
@@ -40,7 +40,7 @@ impl Handler for Lines {
     }
 }
 
-/// A connection on which a byte has just moved, in a reactor whose drain has just begun.
+/// Makes a connection on which a byte has just moved, in a reactor whose drain has just begun.
 fn draining() -> (Lines, Rehearsal, ConnId) {
     let mut lines = Lines::default();
     let mut rehearsal = Rehearsal::new(Options::default().drain_quiet(QUIET));
@@ -52,11 +52,11 @@ fn draining() -> (Lines, Rehearsal, ConnId) {
     (lines, rehearsal, id)
 }
 
-/// The connection is closed when nothing moves for the rest of the quiet time, and not before.
+/// Asserts that the connection is closed when no byte moves for the rest of the quiet time, and not before.
 #[track_caller]
 fn assert_closes_after(rehearsal: &mut Rehearsal, lines: &mut Lines, id: ConnId, left: Duration) {
     rehearsal.advance(lines, left - MOMENT);
-    assert!(rehearsal.is_open(id), "it is closed before its time: {:?}", rehearsal.why(id));
+    assert!(rehearsal.is_open(id), "the connection closed too early: {:?}", rehearsal.why(id));
     rehearsal.advance(lines, MOMENT);
     assert_eq!(rehearsal.why(id), Some(CloseKind::Drained));
     assert!(!rehearsal.is_reset(id));
@@ -72,7 +72,7 @@ fn the_default_on_drain_closes_a_connection_that_is_quiet() {
     let (mut lines, mut rehearsal, id) = draining();
     assert_closes_after(&mut rehearsal, &mut lines, id, QUIET);
     assert_eq!(lines.closes, [CloseKind::Drained]);
-    // What is left is to hear the peer out.
+    // The connection lingers until the end of file of the peer.
     rehearsal.eof(&mut lines, id);
     assert_eq!((rehearsal.net().stats().open, rehearsal.net().stats().drain_resets), (0, 0));
 }
@@ -109,7 +109,7 @@ fn a_connection_with_unsent_bytes_is_not_idle() {
     assert!(rehearsal.is_open(id));
     rehearsal.capacity(id, 1);
     rehearsal.advance(&mut lines, 100 * QUIET);
-    assert!(rehearsal.is_open(id), "a part of it has gone");
+    assert!(rehearsal.is_open(id), "the connection closed although a part of the answer is unsent");
     rehearsal.capacity(id, usize::MAX);
     rehearsal.settle(&mut lines);
     assert_eq!(rehearsal.sent(id), b"a long answer\n");
@@ -138,10 +138,10 @@ fn a_connection_whose_reading_is_paused_is_not_idle() {
     assert!(rehearsal.is_open(id));
     rehearsal.net().resume_reading(id);
     rehearsal.settle(&mut lines);
-    assert_eq!(rehearsal.sent(id), b"hello\n", "what came meanwhile is served");
+    assert_eq!(rehearsal.sent(id), b"hello\n", "input that came during the pause is not served");
     assert_closes_after(&mut rehearsal, &mut lines, id, QUIET);
 
-    // Without new bytes it is closed after the resume as well.
+    // Without new bytes, the connection is closed after the resume as well.
     let (mut lines, mut rehearsal, id) = draining();
     rehearsal.net().conn(id).unwrap().pause_reading();
     rehearsal.advance(&mut lines, 100 * QUIET);
@@ -203,7 +203,7 @@ fn close_when_idle_without_a_drain_ends_with_closed() {
     rehearsal.advance(&mut lines, MOMENT);
     assert_eq!(rehearsal.why(ids[0]), Some(CloseKind::Closed));
     assert_eq!(rehearsal.sent(ids[0]), b"hello\nand more\n");
-    assert!(rehearsal.is_open(ids[1]), "nobody asked it to end");
+    assert!(rehearsal.is_open(ids[1]), "the other connection was closed as well");
 }
 
 #[test]
@@ -230,7 +230,7 @@ fn close_when_idle_with_no_quiet_time_closes_when_nothing_is_left_to_do() {
 }
 
 #[test]
-fn an_end_before_the_connection_is_idle_is_told_as_what_it_is() {
+fn an_end_before_the_connection_is_idle_keeps_its_own_reason() {
     type End = fn(&mut Rehearsal, &mut Lines, ConnId);
     let ends: [(End, CloseKind); 4] = [
         (|rehearsal, lines, id| rehearsal.eof(lines, id), CloseKind::Eof),
@@ -245,7 +245,7 @@ fn an_end_before_the_connection_is_idle_is_told_as_what_it_is() {
         assert_eq!(lines.closes, [kind]);
         rehearsal.eof(&mut lines, id);
         rehearsal.advance(&mut lines, 100 * QUIET);
-        assert_eq!(lines.closes, [kind], "once");
+        assert_eq!(lines.closes, [kind], "on_close came again");
         assert_eq!(rehearsal.net().stats().open, 0);
     }
 }

@@ -1,4 +1,4 @@
-//! The course of a drain: which clients are served, which callbacks they get, and what happens at the deadline.
+//! Tests of the course of a drain: which clients are served, which callbacks they get, and how the deadline ends the drain.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -15,16 +15,16 @@ use crate::support::{
 
 const A_DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// Turns until the loop says that it has ended.
+/// Makes turns until the loop has finished.
 fn turn_until_finished(event_loop: &mut EventLoop<u32>, recorder: &mut impl Handler<Session = u32>) {
     let end = Instant::now() + PATIENCE;
     while !event_loop.turn(recorder, Some(end - Instant::now())).unwrap().finished {
-        assert!(Instant::now() < end, "it does not end; {:?}", event_loop.net().stats());
+        assert!(Instant::now() < end, "the drain does not end; {:?}", event_loop.net().stats());
     }
 }
 
 #[test]
-fn a_drain_serves_whoever_had_connected_and_nobody_else() {
+fn a_drain_serves_the_clients_in_the_backlog_and_refuses_later_ones() {
     let (mut host, now) = (Host::new(), Instant::now());
     let (mut reactor, at) = host.listening(.., Options::default());
     let mut recorder = Recorder::new(|net, id, _, call| {
@@ -35,10 +35,13 @@ fn a_drain_serves_whoever_had_connected_and_nobody_else() {
     });
     let mut clients = Vec::from([(); 2].map(|()| connect(at)));
     host.turn_until(&mut reactor, &mut recorder, now, |recorder, _| recorder.has_opened(1));
-    // Three more stand in the backlog, and nobody has told the reactor.
+    // Three more clients wait in the backlog, and the reactor has no event of them.
     clients.extend([(); 3].map(|()| connect(at)));
     reactor.net().drain(A_DAY);
-    assert!(!reactor.settle(&mut recorder, now).finished, "they linger");
+    assert!(
+        !reactor.settle(&mut recorder, now).finished,
+        "the drain does not wait for lingering connections"
+    );
     let life = [Call::Open, Call::Drain, Call::Close(CloseKind::Drained)];
     (0..5).for_each(|who| assert_eq!(recorder.of(who), life));
     assert_eq!(TcpStream::connect(at).unwrap_err().kind(), ErrorKind::ConnectionRefused);
@@ -50,7 +53,7 @@ fn a_drain_serves_whoever_had_connected_and_nobody_else() {
 }
 
 #[test]
-fn a_drain_hears_a_client_whether_or_not_its_event_came_first() {
+fn a_drain_reads_from_a_client_in_the_backlog_before_on_drain() {
     for event_came in [false, true] {
         let (mut host, now) = (Host::new(), Instant::now());
         let (mut reactor, at) = host.listening(.., Options::default());
@@ -73,9 +76,9 @@ fn a_drain_hears_a_client_whether_or_not_its_event_came_first() {
 }
 
 #[test]
-fn a_drain_delivers_whole_what_was_sent_before() {
+fn a_drain_delivers_all_bytes_that_were_sent_before() {
     const LEN: usize = 1 << 20;
-    // The kernel is given little at a time, so nearly all of it waits in the outbox when the drain comes.
+    // The write budget is small, so nearly all bytes wait in the outbox when the drain begins.
     let server = Server::start(Options::default().write_budget(4096), || {
         Recorder::new(|net: &mut Net<u32>, id, _, call: &Call| match call {
             Call::Data(_) => {
@@ -105,9 +108,9 @@ fn a_drain_delivers_whole_what_was_sent_before() {
 }
 
 #[test]
-fn what_a_drain_leaves_at_its_deadline_is_reset_and_counted() {
+fn connections_left_at_the_deadline_of_a_drain_are_reset_and_counted() {
     let (mut event_loop, at) = listening(Options::default());
-    // One does not care about the drain, the other two have more to deliver than anyone reads.
+    // The first connection ignores the drain. The other two have more to deliver than their clients read.
     let mut recorder = Recorder::new(|net, id, who, call| match (who, call) {
         (1 | 2, Call::Data(_)) => {
             net.send_all(id, &[0; 8 << 20]);
@@ -122,7 +125,7 @@ fn what_a_drain_leaves_at_its_deadline_is_reset_and_counted() {
     clients[0].write_all(b"go").unwrap();
     turn_until_finished(&mut event_loop, &mut recorder);
     assert_eq!((event_loop.net().stats().open, event_loop.net().stats().drain_resets), (0, 3));
-    // The close of the third one is an intention that the end of the grace did not let it carry out.
+    // The third connection was closed, but the end of the grace came before its bytes were delivered.
     for who in 0..3 {
         assert!(recorder.of(who).ends_with(&[Call::Drain, Call::Close(CloseKind::Aborted)]));
     }
@@ -147,7 +150,7 @@ fn a_second_drain_ends_at_once() {
 }
 
 #[test]
-fn a_connection_that_is_closing_already_is_not_asked_to_drain() {
+fn a_connection_that_is_closing_already_gets_no_on_drain() {
     let (mut event_loop, at) = listening(Options::default());
     let mut recorder = Recorder::new(|net, id, _, call| {
         if let Call::Data(_) = call {
@@ -164,11 +167,11 @@ fn a_connection_that_is_closing_already_is_not_asked_to_drain() {
     turn_until_finished(&mut event_loop, &mut recorder);
     assert_eq!(reader.join().unwrap(), 8 << 20);
     let life = [Call::Open, Call::Data(b"go".to_vec()), Call::Close(CloseKind::Closed)];
-    assert_eq!(recorder.of(0), life, "close() was the mark");
+    assert_eq!(recorder.of(0), life, "on_drain came after close()");
 }
 
 #[test]
-fn a_drain_does_not_walk_a_backlog_that_nobody_accepts_from() {
+fn a_drain_does_not_count_through_the_backlog_of_a_paused_listener() {
     within(|| {
         let mut event_loop = EventLoop::new(Options::default().accept_budget(1)).unwrap();
         let options = ListenOptions::default().backlog(u32::MAX);
@@ -183,13 +186,13 @@ fn a_drain_does_not_walk_a_backlog_that_nobody_accepts_from() {
 }
 
 #[test]
-fn who_comes_after_a_drain_began_is_asked_to_finish_right_after_on_open() {
+fn connections_that_open_during_a_drain_get_on_drain_right_after_on_open() {
     const DIALING: u32 = 1;
     let (mut host, now) = (Host::new(), Instant::now());
     let (mut reactor, at) = host.listening(.., Options::default());
     let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
     let to = elsewhere.local_addr().unwrap().into();
-    // The client and who dials stay for as long as their peers do, so the drain takes a while.
+    // The accepted and the connecting client stay open as long as their peers, so the drain goes on.
     let mut recorder = Recorder::new(|net, id, who, call| {
         if *call == Call::Eof || (*call == Call::Drain && who > DIALING) {
             net.close(id);
@@ -199,7 +202,7 @@ fn who_comes_after_a_drain_began_is_asked_to_finish_right_after_on_open() {
     host.turn_until(&mut reactor, &mut recorder, now, |recorder, _| recorder.has_opened(0));
     host.turn_until_quiet(&mut reactor, &mut recorder, now);
     reactor.net().connect(&to, DIALING);
-    reactor.settle(&mut recorder, now); // the connect begins, and nobody has been told what became of it
+    reactor.settle(&mut recorder, now); // The connect begins, and its outcome is not known yet.
     reactor.net().drain(A_DAY);
     reactor.settle(&mut recorder, now);
     assert_eq!((recorder.of(0), recorder.of(DIALING)), (vec![Call::Open, Call::Drain], vec![Call::Drain]));
@@ -214,15 +217,15 @@ fn who_comes_after_a_drain_began_is_asked_to_finish_right_after_on_open() {
     host.turn_until_quiet(&mut reactor, &mut recorder, now);
     let life = [Call::Open, Call::Drain, Call::Close(CloseKind::Drained)];
     late.iter().for_each(|who| assert_eq!(recorder.of(*who), life));
-    assert_eq!(recorder.of(DIALING), [Call::Drain, Call::Open], "once is enough");
-    // Nobody else holds the drain up, and it ends when none of its grace has passed.
+    assert_eq!(recorder.of(DIALING), [Call::Drain, Call::Open], "on_drain came again after on_open");
+    // Without further connections, the drain ends before its grace is over.
     drop((client, adopted_client, elsewhere));
     host.turn_until(&mut reactor, &mut recorder, now, |_, net| net.stats().open == 0);
     assert_eq!((reactor.net().stats().drain_resets, reactor.next_deadline()), (0, None));
 }
 
 #[test]
-fn who_is_connected_by_an_on_drain_is_asked_to_finish_once() {
+fn a_connection_that_an_on_drain_connects_gets_on_drain_once() {
     let (mut host, now) = (Host::new(), Instant::now());
     let (mut reactor, at) = host.listening(.., Options::default());
     let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -234,7 +237,7 @@ fn who_is_connected_by_an_on_drain_is_asked_to_finish_once() {
     });
     let client = connect(at);
     host.turn_until(&mut reactor, &mut recorder, now, |recorder, _| recorder.has_opened(0));
-    // Behind the first one, another leaves its place to whom that one connects.
+    // A second connection ends and frees its slot, which the connect of `on_drain` then takes.
     let gone = connect(at);
     host.turn_until(&mut reactor, &mut recorder, now, |recorder, _| recorder.has_opened(1));
     drop(gone);
@@ -248,12 +251,12 @@ fn who_is_connected_by_an_on_drain_is_asked_to_finish_once() {
 }
 
 #[test]
-fn the_deadline_of_a_drain_that_has_ended_concerns_nobody() {
+fn the_deadline_of_a_finished_drain_does_not_touch_later_connections() {
     let (mut host, now) = (Host::new(), Instant::now());
     let (mut reactor, _) = host.listening(.., Options::default());
     let mut recorder = Recorder::new(|_, _, _, _| {});
     reactor.net().drain(Duration::from_secs(5));
-    assert!(reactor.settle(&mut recorder, now).finished, "there is nobody");
+    assert!(reactor.settle(&mut recorder, now).finished, "a drain without connections ends at once");
 
     // The host goes on with another listener.
     let listener = reactor.net().listen("127.0.0.1:0").unwrap();

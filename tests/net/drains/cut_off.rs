@@ -1,4 +1,4 @@
-//! At the deadline of a drain all sockets are closed, also sockets that linger.
+//! Tests that the end of the grace closes all sockets, lingering sockets included.
 
 use std::{
     io::Write,
@@ -12,7 +12,7 @@ use crate::support::{Call, End, PATIENCE, Recorder, connect_open, listening, rea
 const A_DAY: Duration = Duration::from_secs(24 * 3600);
 
 #[test]
-fn the_cut_off_of_a_drain_closes_the_sockets_that_linger() {
+fn the_end_of_the_grace_closes_lingering_sockets() {
     const CLIENTS: usize = 3;
     let (mut event_loop, at) = listening(Options::default().linger(A_DAY).close_timeout(A_DAY));
     let mut recorder = Recorder::new(|net, id, _, call| {
@@ -24,7 +24,7 @@ fn the_cut_off_of_a_drain_closes_the_sockets_that_linger() {
     let mut clients = connect_open(&mut event_loop, at, &mut recorder, CLIENTS);
     clients.iter_mut().for_each(|client| client.write_all(b"go").unwrap());
     turn_until(&mut event_loop, &mut recorder, |_, net| net.stats().closed == CLIENTS as u64);
-    assert_eq!(event_loop.net().stats().open, CLIENTS, "all of them linger");
+    assert_eq!(event_loop.net().stats().open, CLIENTS, "not all connections linger");
 
     event_loop.net().drain(Duration::ZERO);
     event_loop.run(&mut recorder).unwrap();
@@ -32,7 +32,7 @@ fn the_cut_off_of_a_drain_closes_the_sockets_that_linger() {
     assert_eq!(recorder.count(&Call::Close(CloseKind::Closed)), CLIENTS, "on_close is not called again");
     for client in &mut clients {
         assert_eq!(read_out(client), (b"answer".to_vec(), End::Eof));
-        // The system resets a peer that goes on to send to a closed socket; a lingering one would take it all in.
+        // The system resets a peer that goes on sending to a closed socket. A lingering socket would receive everything.
         let end = Instant::now() + PATIENCE;
         while client.write_all(b"more").is_ok() {
             assert!(Instant::now() < end, "the socket is still open");

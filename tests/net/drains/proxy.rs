@@ -1,4 +1,4 @@
-//! A drain of a small proxy under the default `on_drain`: a stream arrives whole or ends with a reset.
+//! Tests of a drain of a small proxy with the default `on_drain`: a stream arrives whole, or it ends with a reset.
 
 use std::{
     collections::HashMap,
@@ -15,12 +15,13 @@ use crate::support::{self, End, PATIENCE, assert_same, connect, connect_narrow, 
 
 const A_DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// A thread of the test that has to wait for the processor does not make a connection idle.
+/// Returns options with a long quiet time, so that a connection does not become idle while a thread of the test waits for
+/// the processor.
 fn options() -> Options {
     Options::default().drain_quiet(A_DAY)
 }
 
-/// Passes everything on between two connections, ends included.
+/// Passes bytes, ends of file and failures on between two connections.
 #[derive(Default)]
 struct Proxy {
     other: HashMap<ConnId, ConnId>,
@@ -59,7 +60,7 @@ impl Handler for Proxy {
     }
 }
 
-/// Both ends of a proxied stream: the client's, which takes little, and the backend's.
+/// Makes a proxied stream. Returns the client, whose buffers are small, and the backend.
 fn proxied(event_loop: &mut EventLoop, proxy: &mut Proxy) -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = listener.local_addr().unwrap();
@@ -72,7 +73,7 @@ fn proxied(event_loop: &mut EventLoop, proxy: &mut Proxy) -> (TcpStream, TcpStre
     (client, backend)
 }
 
-/// Runs the loop in this thread until a drain ends it; what never ends fails the test.
+/// Runs the loop in this thread until a drain ends it. Fails if the drain does not end.
 fn run_to_the_end(event_loop: &mut EventLoop, proxy: &mut Proxy) {
     let end = Instant::now() + PATIENCE;
     while !event_loop.turn(proxy, Some(end.saturating_duration_since(Instant::now()))).unwrap().finished {
@@ -81,7 +82,7 @@ fn run_to_the_end(event_loop: &mut EventLoop, proxy: &mut Proxy) {
 }
 
 #[test]
-fn a_proxied_stream_is_whole_though_a_drain_begins_in_the_middle_of_it() {
+fn a_proxied_stream_arrives_whole_although_a_drain_begins_in_the_middle() {
     const LEN: usize = 8 << 20;
     let (mut event_loop, mut proxy) = (EventLoop::new(options()).unwrap(), Proxy::default());
     let (mut client, mut backend) = proxied(&mut event_loop, &mut proxy);
@@ -107,10 +108,10 @@ fn a_proxied_stream_is_whole_though_a_drain_begins_in_the_middle_of_it() {
     assert_eq!(event_loop.net().stats().drain_resets, 0, "{:?}", proxy.ends);
 }
 
-/// Sends the first half of a stream, as far as the proxy takes it, and the rest when it is told to, if ever.
+/// Sends the first half of a stream, as far as the proxy takes it. Sends the second half only after a message of `go_on`.
 fn send_half(mut backend: TcpStream, len: usize, go_on: Receiver<()>) -> TcpStream {
     let bytes = pattern(len, 2);
-    let half = backend.write_all(&bytes[..len / 2]); // the end of the grace may come before all of it is taken
+    let half = backend.write_all(&bytes[..len / 2]); // The grace may end before the proxy has taken all of the half.
     if half.is_ok() && go_on.recv_timeout(PATIENCE).is_ok() {
         backend.write_all(&bytes[len / 2..]).unwrap();
     }
@@ -120,7 +121,8 @@ fn send_half(mut backend: TcpStream, len: usize, go_on: Receiver<()>) -> TcpStre
 #[test]
 fn a_proxied_stream_that_a_drain_cuts_off_does_not_end_with_a_clean_end_of_file() {
     const LEN: usize = 16 << 20;
-    // The client has read everything that came, or it stands in the proxy and the kernel.
+    // In the first case the client has read all bytes that came. In the second case, most bytes are in the proxy and the
+    // kernel.
     for reads in [LEN / 2, 100_000] {
         let (mut event_loop, mut proxy) = (EventLoop::new(options()).unwrap(), Proxy::default());
         let (mut client, backend) = proxied(&mut event_loop, &mut proxy);
@@ -146,7 +148,7 @@ fn a_proxied_stream_that_a_drain_cuts_off_does_not_end_with_a_clean_end_of_file(
 }
 
 #[test]
-fn a_backend_that_breaks_off_during_a_drain_ends_the_client_with_a_reset() {
+fn a_backend_that_resets_during_a_drain_ends_the_client_with_a_reset() {
     const LEN: usize = 200_000;
     let (mut event_loop, mut proxy) = (EventLoop::new(options()).unwrap(), Proxy::default());
     let (mut client, backend) = proxied(&mut event_loop, &mut proxy);

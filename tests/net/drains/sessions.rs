@@ -1,4 +1,4 @@
-//! A second drain, a listener that opens during a drain, and the sessions that a drain waits for.
+//! Tests of a second drain, of listeners that open during a drain, and of the sessions that a drain waits for.
 
 use std::{
     cell::Cell,
@@ -21,7 +21,7 @@ fn is_refused(at: SocketAddr) -> bool {
 
 type Ask = fn(&mut EventLoop<u32>);
 
-/// The ways of asking for a drain twice before a turn has begun the first one.
+/// The ways of asking for a drain twice before a turn has begun the first drain.
 const TWICE: [(&str, Ask); 4] = [
     ("both by Net", |event_loop| {
         event_loop.net().drain(A_DAY);
@@ -57,21 +57,17 @@ fn a_second_drain_before_the_first_has_begun_resets_without_accepting_the_backlo
         assert_eq!((stats.accepted, stats.open, stats.drain_resets), (2, 0, 2), "{how}");
         for who in [0, 1] {
             let of_who = recorder.of(who);
-            assert_eq!(
-                of_who,
-                [Call::Open, Call::Close(CloseKind::Aborted)],
-                "{how}: nobody is asked to finish"
-            );
+            assert_eq!(of_who, [Call::Open, Call::Close(CloseKind::Aborted)], "{how}: on_drain came");
         }
         assert_eq!(recorder.notes.len(), 4, "{how}");
         assert!(is_refused(at), "{how}: the listener is closed");
         clients.iter_mut().for_each(|client| assert_eq!(read_out(client), (vec![], End::Reset)));
-        assert_eq!(event_loop.next_deadline(), None, "{how}: no timer stays behind");
+        assert_eq!(event_loop.next_deadline(), None, "{how}: a timer is left");
     }
 }
 
 #[test]
-fn a_second_drain_during_on_drain_ends_the_others_at_once() {
+fn a_second_drain_during_on_drain_resets_the_other_connections_at_once() {
     let (mut event_loop, at) = listening(Options::default());
     let mut recorder = Recorder::new(|net, _, _, call| {
         if *call == Call::Drain {
@@ -84,7 +80,7 @@ fn a_second_drain_during_on_drain_ends_the_others_at_once() {
     for who in 0..3 {
         assert_eq!(recorder.of(who).last(), Some(&Call::Close(CloseKind::Aborted)));
     }
-    assert_eq!(recorder.count(&Call::Drain), 1, "the others are reset without an on_drain");
+    assert_eq!(recorder.count(&Call::Drain), 1, "the other connections got an on_drain");
     clients.iter_mut().for_each(|client| assert_eq!(read_out(client).1, End::Reset));
     assert_eq!(event_loop.next_deadline(), None);
 }
@@ -100,7 +96,7 @@ fn open_listener(net: &mut Net<u32>, adopted: bool) -> SocketAddr {
 }
 
 #[test]
-fn clients_of_a_listener_that_opened_during_a_drain_are_asked_to_finish_after_on_open() {
+fn clients_of_a_listener_that_opened_during_a_drain_get_on_drain_after_on_open() {
     for (adopted, in_on_drain) in [(false, false), (false, true), (true, false), (true, true)] {
         let (mut host, now) = (Host::new(), Instant::now());
         let (mut reactor, at) = host.listening(.., Options::default());
@@ -142,7 +138,7 @@ fn clients_of_a_listener_that_opened_during_a_drain_are_asked_to_finish_after_on
     }
 }
 
-/// Makes sessions and counts those that are still owed their `on_close`.
+/// Counts the sessions that were made, and the sessions that are still owed their `on_close`.
 struct Owed<F> {
     owed: u32,
     made: u32,
@@ -151,7 +147,7 @@ struct Owed<F> {
 }
 
 impl<F: FnMut(&mut Net<u32>, u32) -> u32> Owed<F> {
-    /// `on_close` is told which session has ended and returns how many sessions it has made.
+    /// `on_close` gets the session that has ended, and returns how many sessions it has made.
     fn new(on_close: F) -> Self {
         Self { owed: 0, made: 0, ends: Vec::new(), on_close }
     }
@@ -170,7 +166,7 @@ impl<F: FnMut(&mut Net<u32>, u32) -> u32> Handler for Owed<F> {
         input.len()
     }
 
-    /// The peers stay, so only the handler or the end of the grace ends a connection.
+    /// The peers do not close, so only the handler or the end of the grace ends a connection.
     fn on_drain(&mut self, conn: &mut Conn<'_, u32>) {
         if *conn.session() == 0 {
             conn.close();
@@ -186,7 +182,7 @@ impl<F: FnMut(&mut Net<u32>, u32) -> u32> Handler for Owed<F> {
     }
 }
 
-/// Settles until the drain has ended and checks that no session is owed its `on_close` then.
+/// Settles until the drain has ended, and asserts that every session had its `on_close` then.
 #[track_caller]
 fn settle_until_finished<F: FnMut(&mut Net<u32>, u32) -> u32>(
     host: &mut Host,
@@ -208,7 +204,7 @@ fn settle_until_finished<F: FnMut(&mut Net<u32>, u32) -> u32>(
 }
 
 #[test]
-fn a_drain_waits_for_sessions_for_which_there_was_no_token() {
+fn a_drain_waits_for_sessions_without_a_token() {
     let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
     let to = elsewhere.local_addr().unwrap().into();
     // The connection that ends has the only token besides the listener's token.
@@ -231,7 +227,7 @@ fn a_drain_waits_for_sessions_for_which_there_was_no_token() {
 }
 
 #[test]
-fn a_drain_waits_for_sessions_that_are_made_while_it_resets_the_others() {
+fn a_drain_waits_for_sessions_that_are_made_while_it_resets_others() {
     let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
     let to = elsewhere.local_addr().unwrap().into();
     for adopts in [false, true] {
@@ -263,7 +259,7 @@ fn a_drain_waits_for_sessions_that_are_made_while_it_resets_the_others() {
 }
 
 #[test]
-fn the_end_of_the_grace_waits_for_sessions_that_are_made_meanwhile() {
+fn the_end_of_the_grace_waits_for_sessions_that_on_close_makes() {
     let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
     let to = elsewhere.local_addr().unwrap().into();
     let (mut host, now) = (Host::new(), Instant::now());
@@ -294,16 +290,16 @@ fn a_stop_does_not_wait_for_sessions() {
     assert_eq!((event_loop.net().stats().open, recorder.has_closed(0)), (1, false));
 }
 
-/// Turns until the loop says that it has ended.
+/// Makes turns until the loop has finished.
 fn turn_until_finished(event_loop: &mut EventLoop<u32>, handler: &mut impl Handler<Session = u32>) {
     let end = Instant::now() + PATIENCE;
     while !event_loop.turn(handler, Some(end - Instant::now())).unwrap().finished {
-        assert!(Instant::now() < end, "it does not end; {:?}", event_loop.net().stats());
+        assert!(Instant::now() < end, "the drain does not end; {:?}", event_loop.net().stats());
     }
 }
 
 #[test]
-fn a_drain_is_told_to_those_who_ask_from_its_request_to_its_end() {
+fn is_draining_is_true_from_the_request_of_a_drain_to_its_end() {
     let (mut event_loop, at) = listening(Options::default());
     let mut seen = Vec::new();
     let mut recorder = Recorder::new(|net, _, _, call| {

@@ -1,4 +1,5 @@
-//! A drain under the default `on_drain`: a download and a request that was sent before are finished within the grace.
+//! Tests of a drain with the default `on_drain`: a download, and a request that was sent before, are finished within the
+//! grace.
 
 use std::{
     io::{Read, Write},
@@ -12,14 +13,14 @@ use crate::support::{End, Host, PATIENCE, Server, assert_same, connect, connect_
 
 const A_DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// Sends a body of this length to each client that says something, as fast as the client reads, and leaves the
-/// connection open.
+/// Sends a body of this length to each client that sends a request, as fast as the client reads, and leaves the connection
+/// open.
 struct Downloads {
     len: usize,
     ends: Vec<CloseKind>,
 }
 
-/// How much is sent already, and all of it.
+/// The body of a download, and the number of its bytes that are sent already.
 #[derive(Default)]
 struct Download {
     sent: usize,
@@ -76,7 +77,7 @@ impl Handler for Downloads {
 }
 
 #[test]
-fn a_download_is_whole_though_a_drain_begins_in_the_middle_of_it() {
+fn a_download_arrives_whole_although_a_drain_begins_in_the_middle() {
     const LEN: usize = 8 << 20;
     let server = Server::start(Options::default(), || Downloads::new(LEN));
     let mut client = connect_narrow(server.address);
@@ -84,7 +85,7 @@ fn a_download_is_whole_though_a_drain_begins_in_the_middle_of_it() {
     let mut came = vec![0; 100_000];
     client.read_exact(&mut came).unwrap();
     server.remote.drain(A_DAY);
-    // Small portions, so that the server is stopped and resumed often.
+    // The client reads small portions, so that the server pauses and resumes often.
     let mut portion = [0; 10_000];
     loop {
         match client.read(&mut portion).unwrap() {
@@ -109,7 +110,7 @@ fn a_reader_that_pauses_for_long_gets_the_download_whole_within_the_grace() {
     client.write_all(b"go").unwrap();
     host.turn_until(&mut reactor, &mut downloads, start, |_, net| net.stats().bytes_sent > 0);
     reactor.net().drain(A_DAY);
-    // The time passes without a byte that moves, since the client does not read.
+    // The time passes and no byte moves, because the client does not read.
     let mut now = start;
     for _ in 0..100 {
         host.turn_until_quiet(&mut reactor, &mut downloads, now);
@@ -130,7 +131,7 @@ fn a_reader_that_pauses_for_long_gets_the_download_whole_within_the_grace() {
 }
 
 #[test]
-fn a_request_that_stands_in_the_kernel_when_a_drain_begins_is_answered_whole() {
+fn a_request_in_the_kernel_when_a_drain_begins_is_answered_whole() {
     const LEN: usize = 100_000;
     let (mut host, now) = (Host::new(), Instant::now());
     let (mut reactor, at) = host.listening(.., Options::default());
@@ -141,7 +142,7 @@ fn a_request_that_stands_in_the_kernel_when_a_drain_begins_is_answered_whole() {
     client.write_all(b"go").unwrap();
     let events = host.collect(1);
     reactor.net().drain(A_DAY);
-    reactor.settle(&mut downloads, now); // the drain begins before the reactor knows of the request
+    reactor.settle(&mut downloads, now); // The drain begins before the reactor has the event of the request.
     events.iter().for_each(|event| assert!(reactor.handle(event)));
     let reader = thread::spawn(move || {
         let mut answer = vec![0; LEN];

@@ -1,4 +1,5 @@
-//! A handler is borrowed for a turn, is called one method at a time, and can reach every connection.
+//! Tests of the contract between loop and handler: the handler is borrowed for a turn, its methods are called one at a
+//! time, and they may use every connection.
 
 use std::{
     fmt,
@@ -22,7 +23,7 @@ fn expect(client: &mut TcpStream, bytes: &[u8]) {
     assert_eq!(came, bytes);
 }
 
-/// A host's state, part of which is lent to the network for a turn.
+/// The state of a host. The host lends a part of it to the loop for a turn.
 struct Game {
     tick: u64,
     scores: Vec<u64>,
@@ -61,17 +62,17 @@ fn a_handler_may_borrow_the_hosts_state_anew_for_each_turn() {
     while game.scores != [7] {
         let Game { scores, title, .. } = &mut game;
         event_loop.turn(&mut Room { scores, title }, Some(Duration::from_millis(100))).unwrap();
-        // All of it is the host's again.
+        // After the turn, the host owns all of its state again.
         game.tick += 1;
         game.title = format!("tick {}", game.tick);
-        assert!(game.tick < 300, "the points do not come: {:?}", game.scores);
+        assert!(game.tick < 300, "the input does not come: {:?}", game.scores);
     }
     let mut welcome = [0; 11];
     client.read_exact(&mut welcome).unwrap();
     assert!(welcome.starts_with(b"welcome to "));
 }
 
-/// Two kinds of handler for one kind of session.
+/// A kind of handler. `Counts` is another kind with the same kind of session.
 struct Says(&'static str);
 struct Counts;
 
@@ -89,7 +90,7 @@ impl Handler for Says {
     }
 }
 
-/// A protocol: a plain function over its own state and a pen.
+/// A protocol as a plain function over its state and an output.
 fn count(state: &mut u32, out: &mut Output<'_>, input: &[u8]) -> io::Result<()> {
     for byte in input {
         *state += 1;
@@ -111,13 +112,13 @@ impl Handler for Counts {
     fn on_data(&mut self, conn: &mut Conn<'_, u32>, input: &[u8]) -> usize {
         let (state, mut out) = conn.split();
         count(state, &mut out, input).unwrap();
-        assert!(out.queued() > 0, "gathered until the callback returns");
+        assert!(out.queued() > 0, "the bytes are not gathered until the callback returns");
         input.len()
     }
 }
 
 #[test]
-fn the_handler_may_be_a_trait_object_and_another_one_each_turn() {
+fn the_handler_may_be_a_trait_object_and_differ_in_each_turn() {
     let (mut event_loop, at) = listening(Options::default());
     let mut client = connect(at);
     let mut handlers: [Box<dyn Handler<Session = u32>>; 2] =
@@ -152,11 +153,11 @@ fn a_protocol_can_be_a_function_over_its_state_and_an_output() {
     client.write_all(b"ab").unwrap();
     turn_until(&mut event_loop, &mut Counts, |_, net| net.stats().bytes_sent > 0);
     expect(&mut client, b"11:a;12:b;end of 2");
-    assert_eq!(event_loop.net().stats().sends, 1, "one callback, one send");
+    assert_eq!(event_loop.net().stats().sends, 1, "the bytes of one callback took more than one send");
 }
 
 #[test]
-fn flows_are_ordered_by_how_bad_they_are() {
+fn flows_are_ordered_from_open_to_gone() {
     assert_eq!([Flow::Open, Flow::Gone, Flow::Full].into_iter().max(), Some(Flow::Gone));
     assert_eq!(Flow::Open.max(Flow::Full), Flow::Full);
 }
@@ -171,15 +172,15 @@ fn write_returns_the_worst_flow_of_its_pieces() {
     let full = "x".repeat(100);
     assert_eq!(write!(conn, ""), Flow::Open);
     assert_eq!(write!(conn, "{}{}{}", 1, full, 2), Flow::Full);
-    assert_eq!(write!(conn, ""), Flow::Full, "it says what any send would");
-    // The second piece is too much, and the others are not even offered.
+    assert_eq!(write!(conn, ""), Flow::Full, "write! of an empty string does not return the flow of a send");
+    // The second piece passes the limit, and the pieces behind it are not sent.
     assert_eq!(write!(conn, "1{full}2"), Flow::Gone);
     assert_eq!(rehearsal.net().stats().sends_discarded, 2);
 }
 
 #[test]
-fn write_says_that_a_connection_is_closing_whatever_there_is_to_write() {
-    /// Is shown as nothing at all, in no piece.
+fn write_returns_gone_on_a_closing_connection_even_for_an_empty_text() {
+    /// Displays nothing: `fmt` writes no piece.
     struct Nothing;
 
     impl fmt::Display for Nothing {
@@ -194,13 +195,17 @@ fn write_says_that_a_connection_is_closing_whatever_there_is_to_write() {
     let mut conn = rehearsal.net().conn(client).unwrap();
     conn.close();
     assert_eq!(write!(conn, "{Nothing}"), Flow::Gone);
-    assert_eq!(conn.net().stats().sends_discarded, 1, "as send_all(b\"\") would be");
+    assert_eq!(
+        conn.net().stats().sends_discarded,
+        1,
+        "write! of an empty text is not counted like send_all(b\"\")"
+    );
     assert_eq!(write!(conn, "{}", 1), Flow::Gone);
-    assert_eq!(conn.net().stats().sends_discarded, 2, "one piece, one send");
+    assert_eq!(conn.net().stats().sends_discarded, 2, "write! of one piece is not counted as one send");
 }
 
 #[test]
-fn a_broadcast_is_on_its_way_when_the_turn_ends() {
+fn a_broadcast_is_sent_before_the_turn_ends() {
     let (mut host, now) = (Host::new(), Instant::now());
     let (mut reactor, at) = host.listening(.., Options::default());
     let mut recorder = Recorder::new(|net, id, _, call| {
@@ -225,27 +230,27 @@ fn a_broadcast_is_on_its_way_when_the_turn_ends() {
     host.turn_until_quiet(&mut reactor, &mut recorder, now);
     clients[3].write_all(b"go").unwrap();
     host.collect(1).iter().for_each(|event| assert!(reactor.handle(event)));
-    // One settle: what it sends to the others needs neither an event nor a second one.
+    // One settle sends to all connections, without an event and without a second settle.
     reactor.settle(&mut recorder, now);
     assert!(!is_due(&reactor, now));
-    assert_eq!(reactor.net().stats().sends, 5, "one for each of them");
+    assert_eq!(reactor.net().stats().sends, 5, "a connection needed more than one send");
     for (who, client) in clients.iter_mut().enumerate() {
         expect(client, if who == 3 { b"to all,to each!" } else { b"to all,to each" });
     }
 }
 
 #[test]
-fn what_is_sent_between_turns_goes_out_with_flush_or_with_the_next_turn() {
+fn bytes_sent_between_turns_leave_with_flush_or_with_the_next_turn() {
     let (mut event_loop, at) = listening(Options::default());
     let mut recorder = Recorder::new(|_, _, _, _| {});
     let mut clients = connect_open(&mut event_loop, at, &mut recorder, 3);
     assert_eq!(event_loop.next_deadline(), None);
 
     event_loop.net().for_each(|conn| assert_eq!(write!(conn, "for {}", "all"), Flow::Open));
-    assert_eq!(event_loop.net().stats().sends, 0, "it waits for company");
+    assert_eq!(event_loop.net().stats().sends, 0, "the bytes were sent before the flush");
     assert!(
         event_loop.next_deadline().is_some_and(|due| due <= Instant::now()),
-        "and must not wait for long"
+        "unsent bytes do not ask for a turn"
     );
     event_loop.flush();
     assert_eq!((event_loop.net().stats().sends, event_loop.next_deadline()), (3, None));
@@ -258,10 +263,10 @@ fn what_is_sent_between_turns_goes_out_with_flush_or_with_the_next_turn() {
     event_loop.turn(&mut recorder, Some(PATIENCE)).unwrap();
     assert_eq!((event_loop.net().stats().sends, event_loop.next_deadline()), (4, None));
     expect(&mut clients[1], b"with the turn");
-    assert_eq!(recorder.notes.len(), 3, "none of it is a callback");
+    assert_eq!(recorder.notes.len(), 3, "sends between turns made callbacks");
 }
 
-/// Knows when a callback is under way, and asks for whatever could make another one at once.
+/// Checks that no callback runs inside another one, and makes each call that could cause another callback.
 #[derive(Default)]
 struct Watchful {
     log: Vec<&'static str>,
@@ -270,7 +275,7 @@ struct Watchful {
 
 impl Watchful {
     fn during(&mut self, what: &'static str, net: &mut Net<u32>, work: impl FnOnce(&mut Net<u32>)) {
-        assert!(!std::mem::replace(&mut self.inside, true), "{what} inside of another");
+        assert!(!std::mem::replace(&mut self.inside, true), "{what} was called inside of another callback");
         self.log.push(what);
         let (closed, open) = (net.stats().closed, net.stats().open);
         net.for_each(|conn| {
@@ -299,7 +304,7 @@ impl Handler for Watchful {
         let id = conn.id();
         self.during("data", conn.net(), |net| {
             net.conn(id).unwrap().abort();
-            assert!(net.conn(id).is_some(), "it is there until on_close");
+            assert!(net.conn(id).is_some(), "the connection exists until on_close");
         });
         input.len()
     }
@@ -331,32 +336,39 @@ fn a_turn_with_nothing_to_do_returns_at_once_when_it_may_not_wait() {
 }
 
 #[test]
-fn what_is_not_done_at_the_end_of_a_turn_is_due_in_the_next() {
+fn work_left_at_the_end_of_a_turn_is_due_in_the_next_turn() {
     const CONNECTIONS: usize = 100;
     let (mut event_loop, at): (EventLoop<u32>, _) = listening(Options::default());
     let mut recorder = Recorder::new(|_, _, _, _| {});
     let _clients = connect_open(&mut event_loop, at, &mut recorder, CONNECTIONS);
-    // Work for each of them, and for none of it an event.
+    // There is work for each connection, and no event announces the work.
     event_loop.net().for_each(|conn| conn.notify_writable());
     let past = Instant::now();
     let mut turns = 0;
     while recorder.count(&Call::Writable) < CONNECTIONS {
-        assert!(event_loop.next_deadline().is_some_and(|due| due <= Instant::now()), "leftovers are due");
+        assert!(
+            event_loop.next_deadline().is_some_and(|due| due <= Instant::now()),
+            "work that is left is not due"
+        );
         let before = recorder.count(&Call::Writable);
         let turn = event_loop.turn_until(&mut recorder, None, past).unwrap();
         let after = recorder.count(&Call::Writable);
-        assert!(before < after, "a turn whose end has passed still gets on");
-        assert!(after - before < CONNECTIONS / 2, "and does not do all of it");
+        assert!(before < after, "a turn whose end has passed does no work");
+        assert!(after - before < CONNECTIONS / 2, "a turn whose end has passed does all the work");
         assert_eq!(turn.more, after < CONNECTIONS);
         turns += 1;
     }
     assert!(turns > 2 && event_loop.next_deadline().is_none());
     let order: Vec<_> = recorder.calls()[CONNECTIONS..].iter().map(|(who, _)| *who).collect();
-    assert_eq!(order, (0..CONNECTIONS as u32).collect::<Vec<_>>(), "each once, leftovers first");
+    assert_eq!(
+        order,
+        (0..CONNECTIONS as u32).collect::<Vec<_>>(),
+        "each connection is served once, and those left over come first"
+    );
 }
 
 #[test]
-fn a_host_is_told_of_what_settle_left() {
+fn settle_tells_the_host_whether_work_is_left() {
     let (mut host, now) = (Host::new(), Instant::now());
     let (mut reactor, at) = host.listening(.., Options::default().read_buffer(1000).read_budget(1000));
     let mut recorder = Recorder::new(|_, _, _, _| {});
@@ -367,14 +379,14 @@ fn a_host_is_told_of_what_settle_left() {
     let event = host.collect(1).remove(0);
     assert_eq!(reactor.timeout(now), None);
     reactor.handle(&event);
-    // A host that forgets to settle sees it by a poll that does not sleep.
+    // A host that forgets to settle notices by a poll that does not sleep.
     assert_eq!(reactor.timeout(now), Some(Duration::ZERO));
     assert!(reactor.next_deadline().is_some_and(|due| due <= Instant::now()));
     for turn in 1..=3 {
         let more = reactor.settle(&mut recorder, now).more;
-        assert_eq!(recorder.count(&Call::Data(vec![])), turn, "a budget's worth in each turn");
+        assert_eq!(recorder.count(&Call::Data(vec![])), turn, "a turn does not read just its budget");
         assert_eq!(more, is_due(&reactor, now));
-        assert!(more || turn == 3, "there is more to read");
+        assert!(more || turn == 3, "the turn reports no more work although bytes are left");
     }
     host.turn_until_quiet(&mut reactor, &mut recorder, now);
     assert_eq!(reactor.net().stats().bytes_received, 3000);

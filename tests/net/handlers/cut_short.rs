@@ -1,4 +1,5 @@
-//! Turns that a panic cuts short outside of a connection's own callback, and callbacks that contradict themselves.
+//! Tests of turns that a panic cuts short outside of a connection's own callback, and of callbacks that close and then
+//! abort or panic.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
@@ -15,16 +16,16 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 type Act<'a> = Box<dyn FnMut(&mut Conn<'_>, On) + 'a>;
 
-/// Does in `on_data` and `on_drain` what the test says, and notes the outcomes.
+/// Runs the code of the test in `on_data` and `on_drain`, and records the outcomes.
 struct Told<'a> {
     act: Act<'a>,
-    /// By how much the next `on_data` claims too much.
+    /// The number of bytes by which the next `on_data` claims too much.
     overclaim: usize,
     shown: Vec<u8>,
     drains: usize,
     /// The kind of each `on_close`, whether it was clean, and whether bytes were undelivered.
     outcomes: Vec<(CloseKind, bool, bool)>,
-    /// What `Net::undelivered` said in each `on_timer`.
+    /// The result of `Net::undelivered` in each `on_timer`.
     timers: Vec<bool>,
     on_close_panics: bool,
 }
@@ -112,7 +113,7 @@ fn bytes_that_a_closing_callback_gathers_before_the_memory_budget_ends_it_are_un
     let mut handler = Told::new(|conn, _| {
         conn.send_all(b"taken, and gathered");
         conn.close();
-        conn.net().send_all(other.get().unwrap(), &[0; 500]); // the running connection owns the most
+        conn.net().send_all(other.get().unwrap(), &[0; 500]); // The connection of this callback owns the most memory.
     });
     let mut rehearsal = Rehearsal::new(Options::default().memory_budget(1000));
     let [id, silent] = [(); 2].map(|()| rehearsal.accept(&mut handler).unwrap());
@@ -125,7 +126,7 @@ fn bytes_that_a_closing_callback_gathers_before_the_memory_budget_ends_it_are_un
     assert_eq!((rehearsal.sent(id), rehearsal.is_open(silent)), (vec![], true));
 }
 
-/// Leaves all input unused.
+/// Consumes no input.
 struct Declining<'a, 'b>(&'a mut Told<'b>);
 
 impl Handler for Declining<'_, '_> {
@@ -189,7 +190,7 @@ fn a_listener_goes_on_after_a_panic_in_the_on_close_of_a_client_that_it_has_just
     world.collect(1);
     let World { reactor, handler, now, .. } = &mut world;
     assert!(panics(|| _ = reactor.settle(&mut Aborting(handler), *now)));
-    // No further event tells of the clients that wait.
+    // No further event reports the clients that wait.
     while reactor.timeout(*now) == Some(Duration::ZERO) {
         reactor.settle(&mut Aborting(handler), *now);
     }
@@ -208,7 +209,7 @@ fn a_drain_ends_at_once_if_its_last_on_close_panics() {
     world.collect(1);
     let World { reactor, handler, now, .. } = &mut world;
     assert!(panics(|| _ = reactor.settle(&mut Lasting(handler), *now)));
-    assert_eq!(reactor.timeout(*now), Some(Duration::ZERO), "the drain is over");
+    assert_eq!(reactor.timeout(*now), Some(Duration::ZERO), "the end of the drain does not ask for a turn");
     assert!(reactor.settle(&mut Lasting(handler), *now).finished);
     assert_eq!(reactor.timeout(*now), None);
 }
@@ -251,7 +252,7 @@ fn undelivered_bytes_are_forgotten_after_a_panic_in_on_close() {
 }
 
 #[test]
-fn a_second_drain_in_on_drain_resets_the_others_without_their_on_drain() {
+fn a_second_drain_in_on_drain_resets_the_other_connections_without_their_on_drain() {
     let mut handler = Told::new(|conn, on| {
         if on == On::Drain {
             conn.net().drain(HOUR);

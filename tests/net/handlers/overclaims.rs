@@ -1,4 +1,4 @@
-//! An `on_data` that returns more than it was shown is a panic with the message that its documentation promises.
+//! Tests of an `on_data` that claims to have used more bytes than it was shown: it panics with the documented message.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -6,7 +6,8 @@ use tidegate::{Accepted, Conn, Handler, Net, Options, testing::Rehearsal};
 
 const MESSAGE: &str = "on_data says that it used more bytes than it was shown";
 
-/// For each call of `on_data`, how many bytes it is to be shown and how many it says that it used.
+/// For each call of `on_data`, the number of bytes that are shown and the number of bytes that the call claims to have
+/// used.
 struct Claims(Vec<(usize, usize)>);
 
 impl Handler for Claims {
@@ -23,7 +24,7 @@ impl Handler for Claims {
     }
 }
 
-/// The last of these claims is too high.
+/// Asserts that the last of these claims panics, and that the claims before it do not.
 #[track_caller]
 fn assert_panics(pieces: &[&[u8]], claims: &[(usize, usize)]) {
     let mut handler = Claims(claims.to_vec());
@@ -32,34 +33,34 @@ fn assert_panics(pieces: &[&[u8]], claims: &[(usize, usize)]) {
         let client = rehearsal.accept(&mut handler).unwrap();
         pieces.iter().for_each(|piece| rehearsal.receive(&mut handler, client, piece));
     }));
-    let panic = panic.expect_err("the claim is believed");
+    let panic = panic.expect_err("the claim does not panic");
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     assert_eq!(text.or_else(|| panic.downcast_ref::<String>().cloned()).as_deref(), Some(MESSAGE));
     assert!(handler.0.is_empty(), "the panic came before the last claim");
 }
 
 #[test]
-fn more_than_the_input_of_a_first_call_is_a_panic() {
+fn claiming_more_than_the_input_of_a_first_call_panics() {
     assert_panics(&[b"hello"], &[(5, 6)]);
     assert_panics(&[b"hello"], &[(5, usize::MAX)]);
 }
 
 #[test]
-fn more_than_the_rest_that_a_further_call_shows_is_a_panic() {
+fn claiming_more_than_a_further_call_shows_panics() {
     assert_panics(&[b"hello"], &[(5, 3), (2, 3)]);
     assert_panics(&[b"hello"], &[(5, 3), (2, 5)]);
     assert_panics(&[b"hello"], &[(5, 3), (2, usize::MAX)]);
 }
 
 #[test]
-fn more_than_the_inbox_holds_is_a_panic() {
+fn claiming_more_than_the_inbox_holds_panics() {
     assert_panics(&[b"hel", b"lo"], &[(3, 0), (5, 6)]);
     assert_panics(&[b"hel", b"lo"], &[(3, 1), (2, 0), (4, 5)]);
     assert_panics(&[b"hel", b"lo"], &[(3, 0), (5, usize::MAX)]);
 }
 
 #[test]
-fn more_than_the_rest_of_the_inbox_is_a_panic() {
+fn claiming_more_than_the_rest_of_the_inbox_panics() {
     assert_panics(&[b"hel", b"lo"], &[(3, 0), (5, 4), (1, 2)]);
     assert_panics(&[b"hel", b"lo"], &[(3, 0), (5, 4), (1, usize::MAX)]);
 }

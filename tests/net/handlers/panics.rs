@@ -1,5 +1,5 @@
-//! A callback panics and the host catches the panic: the next turn aborts the connection of that callback, and all
-//! other connections go on.
+//! Tests of a callback that panics while the host catches the panic. The next turn aborts the connection of that callback,
+//! and everything else goes on.
 
 use std::{
     io::{Read, Write},
@@ -18,7 +18,7 @@ use crate::support::{
 
 const A_DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// Brings about a callback of the first client, up to the turn that makes it.
+/// Causes a callback of the first client. The next turn makes the callback.
 fn provoke(world: &mut World, on: On) {
     let id = world.id(0);
     match on {
@@ -30,7 +30,7 @@ fn provoke(world: &mut World, on: On) {
             world.reactor.net().conn(id).unwrap().set_timeout(now, 1);
         }
         On::Drain => world.reactor.net().drain(A_DAY),
-        other => panic!("{other:?} is brought about otherwise"),
+        other => panic!("`provoke` cannot cause {other:?}"),
     }
     if let On::Data | On::Eof = on {
         world.collect(1);
@@ -45,7 +45,7 @@ fn the_connection_of_a_callback_that_panicked_is_aborted_in_the_next_turn() {
         let mut world = World::new(Panicky::at(0, on), 3);
         world.handler.send = b"half an answer";
         provoke(&mut world, on);
-        // Two others have input in the same turn, behind the first one.
+        // Two other clients have input in the same turn, behind the first client.
         world.clients[1..].iter_mut().for_each(|client| client.write_all(b"hello").unwrap());
         world.collect(2);
         assert_eq!(world.settle(), Err(()), "{on:?}");
@@ -85,13 +85,13 @@ fn read_next(client: &mut TcpStream, len: usize) -> Vec<u8> {
 }
 
 #[test]
-fn a_listener_goes_on_after_a_panic_for_one_of_its_clients() {
+fn a_listener_goes_on_after_a_panic_in_on_accept_or_on_open() {
     for on in [On::Accept, On::Open] {
         let mut world = World::new(Panicky::at(1, on), 0);
         let mut clients = [(); 4].map(|()| connect(world.at));
         world.collect(1);
         assert_eq!(world.settle(), Err(()), "{on:?}");
-        // No further event tells of the clients that wait.
+        // No further event reports the clients that wait.
         while world.reactor.timeout(world.now) == Some(Duration::ZERO) {
             assert!(world.settle().is_ok(), "{on:?}");
         }
@@ -111,7 +111,7 @@ fn a_listener_goes_on_after_a_panic_for_one_of_its_clients() {
 
 #[test]
 fn a_panic_in_on_accept_costs_no_token() {
-    // The listener and two connections.
+    // The tokens are enough for the listener and two connections.
     let mut world = World::with_tokens(1..4, Panicky::at(0, On::Accept), 0);
     for who in 0..10 {
         world.handler.at = Some((who, On::Accept));
@@ -119,7 +119,7 @@ fn a_panic_in_on_accept_costs_no_token() {
         world.collect(1);
         assert_eq!(world.settle(), Err(()), "client {who}");
         world.turn_until_quiet();
-        read_out(&mut client); // the client is not left in a connection that nobody serves
+        read_out(&mut client); // The connection of the client has ended.
     }
     assert_eq!(world.reactor.net().stats().open, 0);
     let _clients = [(); 2].map(|()| connect(world.at));
@@ -127,7 +127,7 @@ fn a_panic_in_on_accept_costs_no_token() {
 }
 
 #[test]
-fn a_panic_in_on_close_takes_no_other_session_its_on_close() {
+fn after_a_panic_in_on_close_every_other_session_still_gets_its_on_close() {
     let ends: [fn(&mut World); 2] = [
         |world| world.reactor.net().for_each(|conn| conn.abort()),
         |world| {
@@ -156,7 +156,7 @@ fn a_panic_in_on_close_takes_no_other_session_its_on_close() {
 }
 
 #[test]
-fn a_panic_in_on_close_takes_no_session_without_a_token_its_on_close() {
+fn after_a_panic_in_on_close_sessions_without_a_token_still_get_their_on_close() {
     let (host, now) = (Host::new(), Instant::now());
     let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
     let to = elsewhere.local_addr().unwrap().into();
@@ -212,13 +212,13 @@ fn timers_that_are_due_fire_after_a_panic_of_another_timer() {
         (1..4).for_each(|tag| assert_eq!(world.handler.count(On::Timer(tag)), 1, "{on:?}: timer {tag}"));
         assert_eq!(world.handler.count(On::Timeout), 2, "{on:?}");
         assert_eq!(world.reactor.net().stats().closed, u64::from(on == On::Timeout));
-        assert_eq!(world.reactor.timeout(now), None, "no timer stays behind");
+        assert_eq!(world.reactor.timeout(now), None, "a timer is left");
         world.assert_serves();
     }
 }
 
 #[test]
-fn what_another_thread_asked_for_survives_a_panic_in_on_wake() {
+fn requests_of_other_threads_survive_a_panic_in_on_wake() {
     let asks: [fn(&Remote); 3] = [
         Remote::stop,
         |remote| remote.drain(A_DAY),
@@ -243,7 +243,7 @@ fn what_another_thread_asked_for_survives_a_panic_in_on_wake() {
 }
 
 #[test]
-fn what_was_sent_to_others_before_a_panic_goes_out() {
+fn bytes_sent_to_other_connections_before_a_panic_are_delivered() {
     let mut world = World::new(Panicky::at(0, On::Data), 2);
     let second = world.id(1);
     world.reactor.net().send_all(second, b"a message from between the turns");
@@ -259,7 +259,7 @@ fn what_was_sent_to_others_before_a_panic_goes_out() {
 fn each_of_several_panics_aborts_its_own_connection() {
     let mut world = World::new(Panicky::at(0, On::Data), 4);
     for who in 0..4 {
-        // Each event is taken by itself, so that the clients stand in the queue in this order.
+        // Each event is handled before the next client sends, so that the clients stand in the queue in this order.
         world.clients[who].write_all(b"hello").unwrap();
         world.collect(1);
     }

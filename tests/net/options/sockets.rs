@@ -1,4 +1,4 @@
-//! The options of sockets that a reactor made, read from these sockets.
+//! Tests of the options of sockets that a reactor made itself, read from these sockets.
 #![cfg(target_os = "linux")]
 
 use std::{net::TcpListener, os::fd::AsFd, time::Duration};
@@ -8,13 +8,13 @@ use tidegate::{EventLoop, Keepalive, Options};
 
 use crate::support::{Recorder, connect_open, listening, turn_until, twin};
 
-/// No default of Linux or of this crate.
+/// Returns keepalive values that are no defaults of Linux or of this crate.
 fn wish() -> Keepalive {
     Keepalive::default().after(Duration::from_secs(4000)).interval(Duration::from_secs(77)).retries(5)
 }
 
-/// Each pair holds what the options ask for, and what the socket then has. The last values asked for are below the
-/// smallest that the system takes.
+/// Returns pairs of the values that the options ask for and the values that the socket then has. The last values are below
+/// the smallest values that the system takes.
 fn wishes() -> [(Option<Keepalive>, Option<Keepalive>); 3] {
     let second = Duration::from_secs(1);
     let zero = Keepalive::default().after(Duration::ZERO).interval(second / 2).retries(0);

@@ -1,4 +1,4 @@
-//! An option that is zero does not stop the service: where 1 is the smallest value that works, zero means 1.
+//! Tests that an option that is zero does not stop the service. Where the smallest value is 1, zero means 1.
 
 use std::{
     io::{Read, Write},
@@ -13,7 +13,7 @@ use crate::support::{
 
 type Change = fn(Options) -> Options;
 
-/// These are all options that are numbers, except `max_connections`, by which zero admits no client.
+/// These are all numeric options, except `max_connections`: with zero connections, no client is admitted.
 const ZEROS: [(&str, Change); 12] = [
     ("high_water", |options| options.high_water(0)),
     ("low_water", |options| options.low_water(0)),
@@ -39,7 +39,7 @@ fn changes(zeros: &[(&'static str, Change)], base: &Options) -> Vec<(&'static st
 #[test]
 fn an_option_that_is_zero_still_serves_an_echo_and_a_drain() {
     for (name, options) in changes(&ZEROS, &Options::default()) {
-        println!("{name}"); // a failure in a helper does not say it
+        println!("{name}"); // If a helper fails, the output of the test names the option.
         let (mut event_loop, at): (EventLoop<u32>, _) = listening(options);
         let mut echo = Recorder::new(|net, id, _, call| match call {
             Call::Data(bytes) => _ = net.send_all(id, bytes),
@@ -72,7 +72,7 @@ fn an_option_that_is_zero_still_serves_an_echo_and_a_drain() {
 
 #[test]
 fn an_option_that_is_zero_stops_neither_a_part_of_a_message_nor_a_full_outbox() {
-    // A part of a message, or an answer that waits, is beyond these limits where they are zero.
+    // A part of a message, or an answer that waits, passes these limits if they are zero.
     let zeros =
         ZEROS.into_iter().filter(|(name, _)| !["max_outbox", "max_inbox", "memory_budget"].contains(name));
     let base = Options::default().high_water(1000).low_water(500);

@@ -1,4 +1,4 @@
-//! A loop that is dropped leaves no socket and no session behind, also when a callback panicked.
+//! Tests that a dropped loop leaves no socket and no session behind, also after a panic.
 
 use std::{
     io::Write,
@@ -17,7 +17,7 @@ use crate::support::{
     read_out, turn_until,
 };
 
-/// Counts its sessions by what it shares with them, and panics where it is told to.
+/// Counts its sessions by the `Rc` that it shares with them, and panics in the callback that the test names.
 struct Shared {
     counter: Rc<()>,
     panics_in: &'static str,
@@ -63,7 +63,7 @@ impl Handler for Shared {
                 self.at("on_data");
             }
         }
-        0 // what came stays in the inbox
+        0 // The input stays in the inbox.
     }
 
     fn on_eof(&mut self, conn: &mut Conn<'_, Rc<()>>) {
@@ -81,7 +81,8 @@ impl Handler for Shared {
 fn a_dropped_loop_drops_its_sessions_and_sockets_and_calls_nothing() {
     let (mut event_loop, at) = listening(Options::default());
     let mut handler = Shared::new("nowhere");
-    // One at rest, one with a part of a message, one that cannot flush, one that lingers, one still connecting.
+    // One client is at rest, one has sent a part of a message, one prevents a flush, and one lets its connection linger. A
+    // further connection is still connecting.
     let mut clients = [&b""[..], b"part of a message", b"flush", b"close"].map(|says| {
         let mut client = connect(at);
         client.write_all(says).unwrap();
@@ -97,7 +98,7 @@ fn a_dropped_loop_drops_its_sessions_and_sockets_and_calls_nothing() {
     for client in &mut clients {
         read_out(client);
     }
-    // Nobody answers there any more, so the listener went as well.
+    // The connect fails, so the listener is closed as well.
     assert!(TcpStream::connect(at).is_err());
 }
 
@@ -120,13 +121,13 @@ fn a_handler_that_panics_leaves_a_loop_that_can_be_dropped() {
         assert_eq!(panic.downcast_ref::<String>(), Some(&format!("on purpose, in {place}")));
         drop(event_loop);
         drop(handler);
-        assert_eq!(Rc::strong_count(&quiet.counter), 1, "all sessions have gone");
+        assert_eq!(Rc::strong_count(&quiet.counter), 1, "a session was not dropped");
         read_out(&mut client);
         assert_eq!(read_out(&mut bystander), (vec![], End::Eof));
     }
 }
 
-/// The registration of a socket lasts for as long as a duplicate of its descriptor, epoll(7).
+/// The registration of a socket lasts as long as any duplicate of its descriptor: epoll(7).
 #[test]
 fn a_dropped_reactor_leaves_no_registration_in_the_poll_of_its_host() {
     const TOKENS: [Token; 2] = [Token(10), Token(11)];

@@ -1,5 +1,4 @@
-//! `Remote`: calls of other threads to a loop and to a reactor in the poll of its host, and the meaning of several
-//! calls.
+//! Tests of `Remote`: the requests of other threads to an `EventLoop` or a guest, and several requests together.
 
 use std::{
     net::TcpStream,
@@ -16,7 +15,7 @@ use crate::support::{Actor, Call, End, PATIENCE, connect, listening, read_out, t
 const A_DAY: Duration = Duration::from_secs(24 * 3600);
 const NOT_AT_ALL: Option<Duration> = Some(Duration::ZERO);
 
-/// A loop with a client that stays, whatever is asked of it.
+/// Makes a loop with a client that stays connected.
 fn with_a_client(actor: &mut Actor<'_>) -> (EventLoop, TcpStream) {
     let (mut event_loop, at) = listening(Options::default());
     let client = connect(at);
@@ -25,13 +24,16 @@ fn with_a_client(actor: &mut Actor<'_>) -> (EventLoop, TcpStream) {
 }
 
 #[test]
-fn two_drains_before_a_turn_are_two() {
+fn two_drains_before_a_turn_count_as_two() {
     let mut actor = Actor::idle();
     let (mut event_loop, mut client) = with_a_client(&mut actor);
     let remote = event_loop.remote();
     remote.drain(A_DAY);
     remote.drain(A_DAY);
-    assert!(event_loop.turn(&mut actor, Some(PATIENCE)).unwrap().finished, "the second one means now");
+    assert!(
+        event_loop.turn(&mut actor, Some(PATIENCE)).unwrap().finished,
+        "the second drain does not end the loop at once"
+    );
     assert_eq!(actor.notes.last().unwrap().call, Call::Close(CloseKind::Aborted));
     assert_eq!(read_out(&mut client).1, End::Reset);
     assert_eq!(event_loop.net().stats().drain_resets, 1);
@@ -49,7 +51,7 @@ fn a_second_drain_in_a_later_turn_ends_at_once() {
     remote.clone().drain(A_DAY);
     assert!(event_loop.turn(&mut actor, Some(PATIENCE)).unwrap().finished);
     assert_eq!(event_loop.net().stats().open, 0);
-    assert_eq!(event_loop.next_deadline(), None, "the first one's grace is forgotten");
+    assert_eq!(event_loop.next_deadline(), None, "the timer of the first drain is left");
 }
 
 #[test]
@@ -61,21 +63,21 @@ fn a_stop_during_a_drain_returns_and_the_drain_goes_on_with_the_next_turn() {
     assert!(!event_loop.turn(&mut actor, Some(PATIENCE)).unwrap().finished);
     remote.stop();
     assert!(event_loop.turn(&mut actor, Some(PATIENCE)).unwrap().finished);
-    assert_eq!(event_loop.net().stats().open, 1, "everything is left in place");
+    assert_eq!(event_loop.net().stats().open, 1, "a stop closed a connection");
     let turn = event_loop.turn(&mut actor, NOT_AT_ALL).unwrap();
-    assert!(!turn.finished && !turn.more, "a stop is used up: {turn:?}");
+    assert!(!turn.finished && !turn.more, "a stop ends more than one turn: {turn:?}");
     drop(client);
     let id = event_loop.net().sessions().next().unwrap().0;
     event_loop.net().close(id);
     let end = Instant::now() + PATIENCE;
     while !event_loop.turn(&mut actor, Some(PATIENCE)).unwrap().finished {
-        assert!(Instant::now() < end, "the drain ends with its last connection");
+        assert!(Instant::now() < end, "the drain does not end with its last connection");
     }
     assert_eq!(event_loop.net().stats().drain_resets, 0);
 }
 
 #[test]
-fn a_stop_and_a_drain_at_once_are_both() {
+fn a_stop_and_a_drain_before_a_turn_both_take_effect() {
     let mut actor = Actor::idle();
     let (mut event_loop, _client) = with_a_client(&mut actor);
     let remote = event_loop.remote();
@@ -104,8 +106,8 @@ fn a_guest_is_woken_by_the_hosts_waker() {
         assert_eq!(events.iter().map(|event| event.token()).collect::<Vec<_>>(), [Token(0)]);
         assert!(events.iter().all(|event| !guests[0].handle(event) && !guests[1].handle(event)));
         let now = Instant::now();
-        assert_eq!(guests[asked].timeout(now), NOT_AT_ALL, "a wake is work");
-        assert_eq!(guests[other].timeout(now), None, "the waker is shared, and the wakes are not");
+        assert_eq!(guests[asked].timeout(now), NOT_AT_ALL, "a wake does not ask for a turn");
+        assert_eq!(guests[other].timeout(now), None, "the wake of a guest wakes the other guest");
         (0..2).for_each(|n| assert!(!guests[n].settle(&mut actors[n], now).finished));
         assert_eq!((actors[asked].take_calls(), actors[other].take_calls()), (vec![Call::Wake], vec![]));
     }
@@ -131,18 +133,18 @@ fn a_guest_that_sleeps_in_the_hosts_poll_can_be_drained() {
             if guest.settle(&mut actor, Instant::now()).finished {
                 return actor.take_calls();
             }
-            assert!(Instant::now() < now + PATIENCE, "nobody woke it");
+            assert!(Instant::now() < now + PATIENCE, "the guest was not woken");
         }
     });
     let remote = remotes.recv_timeout(PATIENCE).unwrap();
     remote.wake();
     remote.drain(A_DAY);
     assert_eq!(within(|| hosting.join().unwrap()), [Call::Wake]);
-    remote.wake(); // the loop has gone, and so has its poll
+    remote.wake(); // The guest and its poll are dropped; the call has no effect.
 }
 
 #[test]
-fn a_wake_is_told_before_the_timers_of_its_turn() {
+fn on_wake_comes_before_the_timers_of_its_turn() {
     let mut event_loop = EventLoop::new(Options::default()).unwrap();
     let mut actor = Actor::idle();
     event_loop.net().set_timer(Instant::now(), 1);

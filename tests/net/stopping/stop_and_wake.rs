@@ -1,4 +1,4 @@
-//! `stop`, `drain` and `wake` from a callback and from other threads.
+//! Tests of `stop`, `drain` and `wake` from a callback and from other threads.
 
 use std::{
     io::{Read, Write},
@@ -36,7 +36,7 @@ fn stop_returns_from_run_and_leaves_everything_in_place() {
             assert_eq!((event_loop.net().stats().open, recorder.notes.len()), (1, 1 + round));
             first.read_exact(&mut [0; 5]).unwrap();
         }
-        // Who came while it stood still is served like anyone else, by the same listener.
+        // A client that connects while the loop is stopped is served afterwards, by the same listener.
         let mut second = connect(at);
         second.write_all(b"hello").unwrap();
         event_loop.run(&mut recorder).unwrap();
@@ -59,17 +59,17 @@ fn another_thread_can_stop_and_drain_a_loop_that_sleeps() {
     assert_eq!(read_out(&mut client).1, End::Eof);
     assert_eq!(server.drain(A_DAY).1.drain_resets, 0);
 
-    // Twice: nobody waits for the one who stays.
+    // The second drain does not wait for the client that stays connected.
     let server = Server::start(Options::default(), support::echo);
     let mut client = server.connect();
-    assert_eq!(exchange(&mut client, b"hello"), b"hello"); // in the backlog, it would not be accepted any more
+    assert_eq!(exchange(&mut client, b"hello"), b"hello"); // A second drain would not accept a client in the backlog.
     let remote = server.remote.clone();
     remote.drain(A_DAY);
     let (recorder, stats) = server.drain(A_DAY);
     assert_eq!((stats.drain_resets, recorder.has_closed(0)), (1, true));
     assert_eq!(read_out(&mut client).1, End::Reset);
 
-    // They may outlive the loop.
+    // A `Remote` may outlive its loop.
     remote.wake();
     remote.stop();
     remote.drain(A_DAY);
@@ -77,7 +77,7 @@ fn another_thread_can_stop_and_drain_a_loop_that_sleeps() {
 }
 
 #[test]
-fn many_wakes_before_a_turn_are_one_call() {
+fn many_wakes_before_a_turn_cause_one_on_wake() {
     let mut event_loop = EventLoop::new(Options::default()).unwrap();
     let mut recorder = Recorder::new(|_, _, _, _| {});
     let remote = event_loop.remote();
@@ -91,7 +91,7 @@ fn many_wakes_before_a_turn_are_one_call() {
     }
 }
 
-/// Serves nobody; for its `on_wake` only.
+/// Accepts no client, and calls the closure in `on_wake`.
 struct OnWake<F>(F);
 
 impl<F: FnMut(&mut Net)> Handler for OnWake<F> {
@@ -111,7 +111,7 @@ impl<F: FnMut(&mut Net)> Handler for OnWake<F> {
 }
 
 #[test]
-fn a_wake_during_on_wake_is_another_one() {
+fn a_wake_during_on_wake_causes_another_on_wake() {
     within(|| {
         let mut event_loop = EventLoop::new(Options::default()).unwrap();
         let (remote, mut wakes) = (event_loop.remote(), 0);
@@ -150,7 +150,7 @@ fn no_wake_of_many_threads_is_lost() {
                 for round in 1..=ROUNDS {
                     asked.store(round, Ordering::Release);
                     remote.wake();
-                    // A wake that is lost leaves this one waiting: nobody else asks for it.
+                    // If the wake is lost, no other wake makes the loop look at this request.
                     assert_eq!(receiver.recv_timeout(PATIENCE), Ok(round));
                 }
             });
@@ -160,7 +160,7 @@ fn no_wake_of_many_threads_is_lost() {
 }
 
 #[test]
-fn a_stop_that_comes_while_a_wake_is_noticed_is_not_lost() {
+fn a_stop_that_comes_while_a_wake_is_handled_is_not_lost() {
     const ROUNDS: u64 = 10_000;
     let mut event_loop = EventLoop::new(Options::default()).unwrap();
     let (remote, (returned, returns)) = (event_loop.remote(), mpsc::channel());
@@ -172,7 +172,8 @@ fn a_stop_that_comes_while_a_wake_is_noticed_is_not_lost() {
         }
     });
     for round in 0..ROUNDS {
-        // The stop comes a little later each time, some of them while the loop takes note of the wake. Nobody asks again.
+        // The stop comes a little later in each round, and in some rounds while the loop handles the wake. No further
+        // request wakes the loop.
         remote.wake();
         (0..round % 1000).for_each(|_| std::hint::spin_loop());
         remote.stop();

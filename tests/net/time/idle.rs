@@ -1,4 +1,4 @@
-//! Peers that send nothing or hardly anything: the idle timeout and the deadline of a connection.
+//! Tests of peers that send nothing or very little: the idle timeout and the deadline.
 
 use std::{
     cell::Cell,
@@ -17,14 +17,14 @@ const IDLE: Duration = Duration::from_secs(10);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const TOO_IDLE: Option<CloseKind> = Some(CloseKind::IdleTimeout);
 
-/// A rehearsal with this idle timeout, and its one client.
+/// Makes a rehearsal with this idle timeout and one client.
 fn rehearse(actor: &mut Actor<'_>, idle_timeout: Option<Duration>) -> (Rehearsal, ConnId) {
     let mut rehearsal = Rehearsal::new(Options::default().idle_timeout(idle_timeout));
     let client = rehearsal.accept(actor).unwrap();
     (rehearsal, client)
 }
 
-/// Goes on to the last moment before the idle timeout, and over it.
+/// Asserts that the connection is open at the last moment before `left` has passed, and ends by the idle timeout then.
 #[track_caller]
 fn assert_ends_after(rehearsal: &mut Rehearsal, actor: &mut Actor<'_>, client: ConnId, left: Duration) {
     rehearsal.advance(actor, left - MOMENT);
@@ -33,7 +33,7 @@ fn assert_ends_after(rehearsal: &mut Rehearsal, actor: &mut Actor<'_>, client: C
     assert_eq!(rehearsal.why(client), TOO_IDLE);
 }
 
-/// A reactor with an idle timeout and one connection, whose peer is the socket.
+/// Makes a reactor with an idle timeout and one connection, and returns the socket of its peer.
 fn connected(actor: &mut Actor<'_>) -> (Host, Reactor, TcpStream, Instant) {
     let (mut host, now) = (Host::new(), Instant::now());
     let (mut reactor, at) = host.listening(.., Options::default().idle_timeout(Some(IDLE)));
@@ -44,17 +44,20 @@ fn connected(actor: &mut Actor<'_>) -> (Host, Reactor, TcpStream, Instant) {
 }
 
 #[test]
-fn a_silent_peer_is_ended_when_its_time_is_over_and_not_before() {
+fn the_idle_timeout_ends_a_silent_connection_at_its_time_and_not_before() {
     let mut actor = Actor::idle();
     let (mut rehearsal, client) = rehearse(&mut actor, Some(IDLE));
     assert_ends_after(&mut rehearsal, &mut actor, client, IDLE);
     assert_eq!(actor.of_id(client), [Call::Open, Call::Close(CloseKind::IdleTimeout)]);
-    assert!(rehearsal.is_ended(client) && !rehearsal.is_reset(client), "there was nothing to cut off");
+    assert!(
+        rehearsal.is_ended(client) && !rehearsal.is_reset(client),
+        "the connection was reset although no bytes were unsent"
+    );
     assert_eq!(rehearsal.net().stats().closed_by(CloseKind::IdleTimeout), 1);
 }
 
 #[test]
-fn each_connection_has_its_own_time() {
+fn each_connection_has_its_own_idle_time() {
     let mut actor = Actor::idle();
     let (mut rehearsal, first) = rehearse(&mut actor, Some(IDLE));
     rehearsal.advance(&mut actor, 4 * SECOND);
@@ -64,21 +67,21 @@ fn each_connection_has_its_own_time() {
 }
 
 #[test]
-fn what_is_received_puts_it_off() {
+fn received_bytes_put_the_idle_timeout_off() {
     let mut actor = Actor::idle();
     let (mut rehearsal, client) = rehearse(&mut actor, Some(IDLE));
     for _ in 0..5 {
         rehearsal.advance(&mut actor, IDLE - MOMENT);
         rehearsal.receive(&mut actor, client, b".");
     }
-    // Hardly later than the timer was set is later still.
+    // A byte that comes only a moment after the timer was set puts the timeout off as well.
     rehearsal.advance(&mut actor, MOMENT);
     rehearsal.receive(&mut actor, client, b".");
     assert_ends_after(&mut rehearsal, &mut actor, client, IDLE);
 }
 
 #[test]
-fn input_that_is_declined_puts_it_off_as_well() {
+fn declined_input_puts_the_idle_timeout_off() {
     let mut actor = Actor::idle();
     actor.portion = 0;
     let (mut rehearsal, client) = rehearse(&mut actor, Some(IDLE));
@@ -88,10 +91,10 @@ fn input_that_is_declined_puts_it_off_as_well() {
 }
 
 #[test]
-fn what_the_kernel_takes_puts_it_off_and_what_merely_waits_does_not() {
+fn bytes_taken_by_the_kernel_put_the_idle_timeout_off_and_queued_bytes_do_not() {
     let mut actor = Actor::idle();
     let (mut rehearsal, client) = rehearse(&mut actor, Some(IDLE));
-    // A reader that takes ten bytes every nine seconds, and at last none.
+    // The peer takes ten bytes every nine seconds, and no bytes at the end.
     rehearsal.capacity(client, 0);
     rehearsal.net().send_all(client, &[b'.'; 50]);
     for _ in 0..5 {
@@ -104,11 +107,11 @@ fn what_the_kernel_takes_puts_it_off_and_what_merely_waits_does_not() {
     rehearsal.advance(&mut actor, IDLE - SECOND);
     rehearsal.net().send_all(client, &[b'.'; 1000]);
     assert_ends_after(&mut rehearsal, &mut actor, client, SECOND);
-    assert!(rehearsal.is_reset(client), "it has not had all");
+    assert!(rehearsal.is_reset(client), "the connection has unsent bytes and was not reset");
 }
 
 #[test]
-fn what_is_sent_between_turns_or_from_on_timer_puts_it_off() {
+fn sends_between_turns_and_from_on_timer_put_the_idle_timeout_off() {
     let to = Cell::new(None);
     let mut actor = Actor::idle().with_net(|net, cue| {
         if let Call::Timer(_) = cue {
@@ -126,40 +129,40 @@ fn what_is_sent_between_turns_or_from_on_timer_puts_it_off() {
     assert_ends_after(&mut rehearsal, &mut actor, client, IDLE);
 }
 
-/// Pushes to a silent client with no turn in between until the idle timeout is over, which that must have put off by its
-/// whole length.
+/// Sends to a silent client without a turn until the idle time has passed. Asserts that the sends have put the idle timeout
+/// off by its whole length.
 #[track_caller]
-fn assert_pushes_put_it_off(len: usize, pushes: &[fn(&mut Reactor, ConnId)]) {
+fn assert_sends_put_the_timeout_off(len: usize, pushes: &[fn(&mut Reactor, ConnId)]) {
     let mut actor = Actor::idle();
     let (mut host, mut reactor, mut client, now) = connected(&mut actor);
     let (id, ()) = reactor.net().sessions().next().unwrap();
     pushes.iter().for_each(|push| push(&mut reactor, id));
-    // The first turn that has a clock, and finds the timer due.
+    // This turn is the first one after the sends, and finds the timer due.
     let late = now + IDLE + SECOND;
     assert_eq!(reactor.timeout(late), Some(Duration::ZERO));
     host.turn_until_quiet(&mut reactor, &mut actor, late);
     assert_eq!(actor.of_id(id), [Call::Open]);
     client.read_exact(&mut vec![0; len]).unwrap();
     host.turn_until_quiet(&mut reactor, &mut actor, late + IDLE - MOMENT);
-    assert_eq!(actor.of_id(id), [Call::Open], "nothing has moved for less than the whole time");
+    assert_eq!(actor.of_id(id), [Call::Open], "the connection ended before the whole idle time had passed");
     host.turn_until_quiet(&mut reactor, &mut actor, late + IDLE);
     assert_eq!(actor.of_id(id), [Call::Open, Call::Close(CloseKind::IdleTimeout)]);
-    assert_eq!(client.read(&mut [0]).unwrap(), 0, "it has had all");
+    assert_eq!(client.read(&mut [0]).unwrap(), 0, "the client got more bytes than were sent");
 }
 
 #[test]
-fn what_is_flushed_between_turns_puts_it_off() {
+fn flushes_between_turns_put_the_idle_timeout_off() {
     let flush = |reactor: &mut Reactor, id| {
         reactor.net().send_all(id, b"ping");
         reactor.flush();
     };
-    assert_pushes_put_it_off(8, &[flush, flush]);
+    assert_sends_put_the_timeout_off(8, &[flush, flush]);
 }
 
 #[test]
-fn a_large_send_between_turns_puts_it_off() {
-    // It is large enough to reach the kernel at once, without a flush.
-    assert_pushes_put_it_off(
+fn a_large_send_between_turns_puts_the_idle_timeout_off() {
+    // The send is large enough to reach the kernel at once, without a flush.
+    assert_sends_put_the_timeout_off(
         10_000,
         &[|reactor, id| {
             reactor.net().send_all(id, &[b'.'; 10_000]);
@@ -169,8 +172,8 @@ fn a_large_send_between_turns_puts_it_off() {
 }
 
 #[test]
-fn a_send_that_still_waits_when_the_time_is_over_goes_out_and_puts_it_off() {
-    assert_pushes_put_it_off(
+fn a_queued_send_is_flushed_before_the_idle_timeout_and_puts_it_off() {
+    assert_sends_put_the_timeout_off(
         4,
         &[|reactor, id| {
             reactor.net().send_all(id, b"ping");
@@ -180,7 +183,7 @@ fn a_send_that_still_waits_when_the_time_is_over_goes_out_and_puts_it_off() {
 }
 
 #[test]
-fn what_is_sent_from_on_timeout_puts_it_off() {
+fn sends_from_on_timeout_put_the_idle_timeout_off() {
     let mut actor = Actor::with_conn(|conn, cue| {
         if let Call::Timeout(_) = cue {
             conn.send_all(b"ping");
@@ -207,9 +210,13 @@ fn traffic_moves_no_timer_until_it_fires() {
         host.turn_until_quiet(&mut reactor, &mut actor, now);
         client.read_exact(&mut [0; 4]).unwrap();
     }
-    assert_eq!(reactor.next_deadline(), Some(now + IDLE), "it stands where it was set");
+    assert_eq!(reactor.next_deadline(), Some(now + IDLE), "traffic has moved the timer");
     reactor.settle(&mut actor, now + IDLE);
-    assert_eq!(reactor.next_deadline(), Some(now + 9 * SECOND + IDLE), "it has found out");
+    assert_eq!(
+        reactor.next_deadline(),
+        Some(now + 9 * SECOND + IDLE),
+        "the timer that fired was not set again"
+    );
     reactor.settle(&mut actor, now + 9 * SECOND + IDLE - MOMENT);
     assert_eq!(reactor.net().stats().open, 1);
     reactor.settle(&mut actor, now + 9 * SECOND + IDLE);
@@ -217,13 +224,13 @@ fn traffic_moves_no_timer_until_it_fires() {
 }
 
 #[test]
-fn a_peer_that_never_reads_is_idle_though_it_has_more_to_say() {
+fn a_peer_that_never_reads_is_idle_although_it_sends() {
     let mut actor = Actor::echo();
     let (mut rehearsal, client) = rehearse(&mut actor, Some(IDLE));
     rehearsal.capacity(client, 0);
     rehearsal.receive(&mut actor, client, &[b'.'; 300 << 10]);
     assert_eq!(rehearsal.net().stats().reads_paused, 1);
-    // No longer read, so what it says now does not count.
+    // The connection is no longer read, so the bytes that the peer sends now do not count.
     rehearsal.advance(&mut actor, 9 * SECOND);
     rehearsal.receive(&mut actor, client, b"......");
     assert_ends_after(&mut rehearsal, &mut actor, client, SECOND);
@@ -232,7 +239,7 @@ fn a_peer_that_never_reads_is_idle_though_it_has_more_to_say() {
 }
 
 #[test]
-fn a_peer_that_the_handler_keeps_waiting_is_not_idle() {
+fn a_connection_that_the_handler_has_paused_is_not_idle() {
     let mut actor = Actor::idle();
     let (mut rehearsal, client) = rehearse(&mut actor, Some(IDLE));
     rehearsal.net().conn(client).unwrap().pause_reading();
@@ -245,7 +252,7 @@ fn a_peer_that_the_handler_keeps_waiting_is_not_idle() {
 }
 
 #[test]
-fn a_peer_whose_reading_was_resumed_has_its_whole_time() {
+fn the_whole_idle_time_counts_from_a_resume() {
     let (mut ends, mut actor) = (Vec::new(), Actor::idle());
     for paused_for in [3 * SECOND, 9 * SECOND, 19 * SECOND] {
         let (mut rehearsal, client) = rehearse(&mut actor, Some(IDLE));
@@ -257,11 +264,11 @@ fn a_peer_whose_reading_was_resumed_has_its_whole_time() {
         rehearsal.advance(&mut actor, MOMENT);
         assert_eq!(rehearsal.why(client), TOO_IDLE);
     }
-    assert_eq!(ends, [None; 3], "it was ended before it could have said anything");
+    assert_eq!(ends, [None; 3], "the connection ended before the whole idle time after the resume");
 }
 
 #[test]
-fn a_close_has_bounds_of_its_own() {
+fn the_idle_timeout_does_not_shorten_a_close() {
     let mut actor = Actor::with_conn(|conn, cue| {
         if let Call::Data(_) = cue {
             conn.send_all(b"more than the peer takes");
@@ -279,7 +286,7 @@ fn a_close_has_bounds_of_its_own() {
 }
 
 #[test]
-fn the_idle_timeout_can_be_taken_back_and_set_again() {
+fn the_idle_timeout_can_be_removed_and_set_again() {
     let mut actor = Actor::idle();
     let (mut rehearsal, client) = rehearse(&mut actor, Some(IDLE));
     let set = |rehearsal: &mut Rehearsal, after| {
@@ -290,7 +297,7 @@ fn the_idle_timeout_can_be_taken_back_and_set_again() {
     set(&mut rehearsal, Some(3 * SECOND));
     rehearsal.settle(&mut actor);
     rehearsal.advance(&mut actor, 2 * SECOND);
-    // Longer, then shorter than what is left: each counts from when it is asked for.
+    // The new timeout is longer at first, then shorter than the time that is left. Each counts from the call that sets it.
     set(&mut rehearsal, Some(DAY));
     rehearsal.settle(&mut actor);
     rehearsal.advance(&mut actor, DAY - SECOND);
@@ -300,7 +307,7 @@ fn the_idle_timeout_can_be_taken_back_and_set_again() {
 }
 
 #[test]
-fn a_handler_can_set_it_for_a_connection_in_a_callback() {
+fn a_callback_can_set_the_idle_timeout_of_its_connection() {
     let mut actor = Actor::with_conn(|conn, cue| match cue {
         Call::Open => conn.set_idle_timeout(Some(2 * SECOND)),
         Call::Data(_) => conn.set_idle_timeout(Some(5 * SECOND)),
@@ -334,7 +341,7 @@ fn a_byte_a_second_is_not_idle_and_is_ended_by_a_deadline() {
             conn.set_deadline(Some(at));
         }
     });
-    actor.portion = 0; // a request that never gets whole
+    actor.portion = 0; // The request never becomes complete.
     let (mut rehearsal, client) = rehearse(&mut actor, Some(2 * SECOND));
     for _ in 0..59 {
         rehearsal.advance(&mut actor, SECOND);
@@ -348,7 +355,7 @@ fn a_byte_a_second_is_not_idle_and_is_ended_by_a_deadline() {
 }
 
 #[test]
-fn a_deadline_can_be_moved_and_taken_back() {
+fn a_deadline_can_be_moved_and_removed() {
     let mut actor = Actor::idle();
     let (mut rehearsal, client) = rehearse(&mut actor, None);
     let set = |rehearsal: &mut Rehearsal, after: Option<Duration>| {
@@ -364,5 +371,5 @@ fn a_deadline_can_be_moved_and_taken_back() {
     assert!(rehearsal.is_open(client));
     rehearsal.advance(&mut actor, MOMENT);
     assert_eq!(rehearsal.why(client), Some(CloseKind::Deadline));
-    assert_eq!(actor.of_id(client).len(), 2, "opened, and ended once");
+    assert_eq!(actor.of_id(client).len(), 2, "more callbacks than on_open and on_close came");
 }

@@ -1,5 +1,5 @@
-//! The bounds of the idle timeout: it does not count while a connection is connecting, and its millisecond counter
-//! wraps after 49 days. Time passes by what the test says.
+//! Tests of the limits of the idle timeout: while a connection is still connecting, and after 49 days, when its millisecond
+//! counter wraps. The tests pass the time to the reactor.
 
 use std::{
     net::TcpListener,
@@ -15,7 +15,7 @@ const MOMENT: Duration = Duration::from_millis(1);
 const IDLE: Duration = Duration::from_secs(10);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const TOO_IDLE: Option<CloseKind> = Some(CloseKind::IdleTimeout);
-/// The counter has 32 bits.
+/// The time after which the counter wraps: it counts milliseconds in 32 bits.
 const WRAP: Duration = Duration::from_millis(1 << 32);
 
 fn rehearse(actor: &mut Actor<'_>, idle_timeout: Duration) -> (Rehearsal, ConnId) {
@@ -42,7 +42,7 @@ const WISHES: [(&str, Wish); 3] = [
     }),
 ];
 
-/// The system connects at once, but the reactor does not know that before it is handed the event.
+/// The system connects at once, but the reactor knows that only after it got the event.
 #[test]
 fn the_idle_timeout_counts_from_the_opening_of_a_connection() {
     for (name, wish) in WISHES {
@@ -67,8 +67,8 @@ fn the_idle_timeout_counts_from_the_opening_of_a_connection() {
     }
 }
 
-/// A listener whose backlog is full, and the client that fills it: Linux does not answer further clients, so they go on
-/// connecting (listen(2)).
+/// Makes a listener whose backlog is full, and the client that fills the backlog. Linux does not answer further clients, so
+/// they go on connecting (listen(2)).
 #[cfg(target_os = "linux")]
 fn full() -> (socket2::Socket, std::net::TcpStream) {
     let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
@@ -77,7 +77,7 @@ fn full() -> (socket2::Socket, std::net::TcpStream) {
     let at = listener.local_addr().unwrap().as_socket().unwrap();
     let client = support::connect(at);
     let end = Instant::now() + support::PATIENCE;
-    // For a socket that listens, the received bytes are the clients that wait: proc(5), `/proc/net/tcp`.
+    // For a listening socket, the received bytes are the number of clients that wait: proc(5), `/proc/net/tcp`.
     while !support::socket_column(at, ([0, 0, 0, 0], 0).into(), 4).ends_with(":00000001") {
         assert!(Instant::now() < end, "the client does not arrive in the backlog");
         std::thread::yield_now();
@@ -108,13 +108,13 @@ fn a_connection_that_is_still_connecting_is_not_idle() {
 }
 
 #[test]
-fn an_idle_timeout_of_49_days_is_kept_and_what_the_counter_cannot_hold_is_never() {
+fn an_idle_timeout_of_49_days_is_kept_and_a_longer_one_never_fires() {
     let mut actor = Actor::idle();
     let (mut rehearsal, client) = rehearse(&mut actor, 49 * DAY);
     assert_ends_after(&mut rehearsal, &mut actor, client, 49 * DAY);
     for too_long in [WRAP - MOMENT + Duration::from_nanos(1), WRAP, WRAP + IDLE, 50 * DAY, Duration::MAX] {
         let (mut rehearsal, client) = rehearse(&mut actor, too_long);
-        // The second half comes behind traffic, after the counter has wrapped.
+        // The second wait comes after traffic, when the counter has wrapped.
         for _ in 0..2 {
             rehearsal.advance(&mut actor, 100 * DAY);
             assert_eq!(rehearsal.why(client), None, "{too_long:?}");
@@ -124,7 +124,7 @@ fn an_idle_timeout_of_49_days_is_kept_and_what_the_counter_cannot_hold_is_never(
 }
 
 #[test]
-fn a_connection_that_is_active_while_the_counter_wraps_keeps_its_whole_time() {
+fn a_connection_that_is_active_while_the_counter_wraps_keeps_its_idle_time() {
     let mut actor = Actor::idle();
     let (mut rehearsal, client) = rehearse(&mut actor, 40 * DAY);
     for _ in 0..10 {
@@ -136,7 +136,7 @@ fn a_connection_that_is_active_while_the_counter_wraps_keeps_its_whole_time() {
 }
 
 #[test]
-fn connections_around_the_wrap_of_the_counter_end_in_time() {
+fn idle_connections_end_in_time_around_the_wrap_of_the_counter() {
     let mut actor = Actor::idle();
     for wraps in 1..=2 {
         let mut rehearsal = Rehearsal::new(Options::default().idle_timeout(Some(IDLE)));

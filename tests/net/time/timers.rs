@@ -1,4 +1,4 @@
-//! Timers, by a clock that the test moves.
+//! Tests of timers, with a clock that the test moves.
 
 use std::{
     cell::Cell,
@@ -12,7 +12,7 @@ use crate::support::{Actor, Call, Host, connect};
 const SECOND: Duration = Duration::from_secs(1);
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// A rehearsal that has begun, and its time.
+/// Makes a rehearsal that has made a turn, and returns its time.
 fn begin(actor: &mut Actor<'_>) -> (Rehearsal, Instant) {
     let mut rehearsal = Rehearsal::new(Options::default());
     rehearsal.settle(actor);
@@ -20,14 +20,14 @@ fn begin(actor: &mut Actor<'_>) -> (Rehearsal, Instant) {
     (rehearsal, now)
 }
 
-/// A reactor without a listener: only time happens to it.
+/// Makes a reactor without a listener, which has only timers.
 fn alone() -> (Host, Reactor, Instant) {
     let host = Host::new();
     let reactor = Reactor::new(host.poll.registry(), .., Options::default()).unwrap();
     (host, reactor, Instant::now())
 }
 
-/// A reactor with one connection, whose peer is the socket.
+/// Makes a reactor with one connection, and returns the socket of its peer.
 fn connected(actor: &mut Actor<'_>) -> (Host, Reactor, std::net::TcpStream, ConnId, Instant) {
     let (mut host, now) = (Host::new(), Instant::now());
     let (mut reactor, at) = host.listening(.., Options::default());
@@ -46,7 +46,7 @@ fn timers_fire_by_deadline_and_equal_ones_in_the_order_they_were_set() {
     for (seconds, tag) in [(3, 0), (1, 1), (2, 2), (1, 3), (0, 4)] {
         rehearsal.net().set_timer(now + seconds * SECOND, tag);
     }
-    // Those of a connection stand in the same order.
+    // The timers of a connection are ordered together with the other timers.
     rehearsal.net().conn(client).unwrap().set_timeout(now + SECOND, 5);
     rehearsal.net().set_timer(now + SECOND, 6);
     actor.notes.clear();
@@ -58,7 +58,7 @@ fn timers_fire_by_deadline_and_equal_ones_in_the_order_they_were_set() {
     }
     assert_eq!(actor.take_calls(), fired);
     rehearsal.advance(&mut actor, YEAR);
-    assert_eq!(actor.take_calls(), [Call::Timer(0)], "each one once");
+    assert_eq!(actor.take_calls(), [Call::Timer(0)], "a timer fired twice or not at all");
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn a_timer_fires_at_its_time_and_not_before() {
 }
 
 #[test]
-fn cancel_timer_says_whether_there_was_one() {
+fn cancel_timer_returns_whether_the_timer_was_set() {
     let mut actor = Actor::idle();
     let (mut rehearsal, now) = begin(&mut actor);
     let client = rehearsal.accept(&mut actor).unwrap();
@@ -82,22 +82,22 @@ fn cancel_timer_says_whether_there_was_one() {
     let [plain, fires] = [SECOND, SECOND].map(|after| net.set_timer(now + after, 1));
     let [timeout, times_out] = [3, 4].map(|tag| net.conn(client).unwrap().set_timeout(now + SECOND, tag));
     for timer in [plain, timeout] {
-        assert!(net.cancel_timer(timer), "it waits");
-        assert!(!net.cancel_timer(timer), "it is cancelled");
+        assert!(net.cancel_timer(timer), "the timer is set");
+        assert!(!net.cancel_timer(timer), "the timer was cancelled before");
     }
     actor.notes.clear();
     rehearsal.advance(&mut actor, SECOND);
     assert_eq!(actor.take_calls(), [Call::Timer(1), Call::Timeout(4)]);
-    // They are set after the others fired, so in the same places.
+    // These timers are set after the others fired, so they have the same slots.
     let later = [5, 6].map(|tag| rehearsal.net().set_timer(now + 2 * SECOND, tag));
     for timer in [plain, timeout, fires, times_out] {
-        assert!(!rehearsal.net().cancel_timer(timer), "an id of the past reaches nobody");
+        assert!(!rehearsal.net().cancel_timer(timer), "an old id cancelled another timer");
     }
     assert!(later.map(|timer| rehearsal.net().cancel_timer(timer)) == [true; 2]);
 }
 
 #[test]
-fn a_timer_that_is_due_can_be_cancelled_by_one_that_fires_before_it() {
+fn a_timer_that_is_due_can_be_cancelled_by_a_timer_that_fires_before_it() {
     let (second, third) = (Cell::new(None::<TimerId>), Cell::new(None::<TimerId>));
     let mut actor = Actor::idle().with_net(|net, cue| {
         if *cue == Call::Timer(1) {
@@ -128,14 +128,14 @@ fn a_timer_that_sets_itself_again_in_the_past_fires_once_a_turn() {
         let now = now + SECOND + turn * Duration::from_millis(1);
         assert!(!reactor.settle(&mut actor, now).finished);
         assert_eq!(actor.take_calls(), [Call::Timer(1)]);
-        assert_eq!(reactor.timeout(now), Some(Duration::ZERO), "it is due again");
+        assert_eq!(reactor.timeout(now), Some(Duration::ZERO), "the timer is not due again");
     }
     reactor.settle(&mut actor, now + 3 * SECOND);
-    assert_eq!(actor.take_calls(), [Call::Timer(1), Call::Timer(2)], "the other one has its turn");
+    assert_eq!(actor.take_calls(), [Call::Timer(1), Call::Timer(2)], "the other timer does not fire");
 }
 
 #[test]
-fn a_timer_set_while_another_fires_comes_in_its_order() {
+fn a_timer_set_while_another_one_fires_is_ordered_by_its_deadline() {
     let mut actor = Actor::idle().with_net(|net, cue| {
         if *cue == Call::Timer(0) {
             let now = net.now();
@@ -156,7 +156,7 @@ fn a_timer_may_be_centuries_ahead() {
     let (mut actor, (_host, mut reactor, now)) = (Actor::idle(), alone());
     let far = reactor.net().set_timer(now + 500 * YEAR, 500);
     reactor.net().set_timer(now + 400 * YEAR, 400);
-    // Farther than it counts: never, and neither an error nor at once.
+    // This deadline is beyond the range of the clock of the timers. The timer never fires, and setting it is no error.
     let never = reactor.net().set_timer(now + 100_000 * YEAR, 100_000);
     assert_eq!(reactor.next_deadline(), Some(now + 400 * YEAR));
     reactor.settle(&mut actor, now + 399 * YEAR);
@@ -169,7 +169,7 @@ fn a_timer_may_be_centuries_ahead() {
 }
 
 #[test]
-fn the_timers_of_a_connection_die_with_it() {
+fn the_timers_of_a_connection_end_with_it() {
     type End = fn(&mut Conn<'_>);
     let ends: [(End, CloseKind); 3] = [
         (|conn| conn.close(), CloseKind::Closed),
@@ -184,12 +184,12 @@ fn the_timers_of_a_connection_die_with_it() {
                 conn.set_deadline(Some(now + SECOND));
                 conn.set_idle_timeout(Some(SECOND));
                 end(conn);
-                conn.set_timeout(now + SECOND, 3); // and nothing is set for what has ended
+                conn.set_timeout(now + SECOND, 3); // The connection has ended, so no timer is set.
             }
         });
         let (mut host, mut reactor, client, id, now) = connected(&mut actor);
         std::io::Write::write_all(&mut &client, b"go").unwrap();
-        // The peer ends as well, so no close has to wait for it.
+        // The peer ends its side as well, so a close does not have to wait for the peer.
         client.shutdown(std::net::Shutdown::Write).unwrap();
         host.turn_until(&mut reactor, &mut actor, now, |actor, net| {
             actor.has_heard(&Call::Close(why)) && net.stats().open == 0
@@ -216,7 +216,7 @@ fn no_timeout_comes_for_a_connection_that_is_being_closed() {
     rehearsal.capacity(client, 4);
     rehearsal.receive(&mut actor, client, b"go");
     rehearsal.advance(&mut actor, 10 * SECOND);
-    assert!(rehearsal.is_open(client), "it is still flushing");
+    assert!(rehearsal.is_open(client), "the connection ended before the flush");
     assert_eq!(actor.of_id(client), [Call::Open, Call::Data(b"go".to_vec())]);
     rehearsal.capacity(client, usize::MAX);
     rehearsal.receive(&mut actor, client, b"");
@@ -225,7 +225,7 @@ fn no_timeout_comes_for_a_connection_that_is_being_closed() {
 }
 
 #[test]
-fn on_timeout_meets_a_connection_that_works() {
+fn on_timeout_can_send_and_close() {
     let mut actor = Actor::with_conn(|conn, cue| match cue {
         Call::Timeout(tag @ 1..3) => {
             write!(conn, "tick {tag} ");
@@ -269,7 +269,7 @@ fn one_turn_has_one_time() {
         events.iter().for_each(|event| assert!(reactor.handle(event)));
         reactor.settle(&mut actor, now);
         assert!(actor.notes.iter().all(|note| note.at == now));
-        assert_eq!(reactor.net().now(), now, "and it lasts until the next");
+        assert_eq!(reactor.net().now(), now, "the time of the turn does not last until the next turn");
         let cues = actor.take_calls();
         if later == YEAR {
             let data = Call::Data(b"go".to_vec());
@@ -279,12 +279,16 @@ fn one_turn_has_one_time() {
 }
 
 #[test]
-fn next_deadline_is_that_of_the_first_timer() {
+fn next_deadline_is_the_deadline_of_the_first_timer() {
     let (mut actor, (_host, mut reactor, now)) = (Actor::idle(), alone());
     assert_eq!((reactor.next_deadline(), reactor.timeout(now)), (None, None));
     let [third, second, first] = [3, 2, 1].map(|seconds| reactor.net().set_timer(now + seconds * SECOND, 0));
     assert_eq!((reactor.next_deadline(), reactor.timeout(now)), (Some(now + SECOND), Some(SECOND)));
-    assert_eq!(reactor.timeout(now + YEAR), Some(Duration::ZERO), "it is overdue");
+    assert_eq!(
+        reactor.timeout(now + YEAR),
+        Some(Duration::ZERO),
+        "the timeout of an overdue timer is not zero"
+    );
     assert!(reactor.net().cancel_timer(second) && reactor.net().cancel_timer(first));
     assert_eq!(reactor.next_deadline(), Some(now + 3 * SECOND));
     reactor.settle(&mut actor, now + 4 * SECOND);
@@ -292,11 +296,11 @@ fn next_deadline_is_that_of_the_first_timer() {
 }
 
 #[test]
-fn an_idle_timeout_asked_for_between_turns_counts_from_the_next() {
+fn an_idle_timeout_set_between_turns_counts_from_the_next_turn() {
     let mut actor = Actor::idle();
     let (_host, mut reactor, _client, id, now) = connected(&mut actor);
     reactor.net().conn(id).unwrap().set_idle_timeout(Some(10 * SECOND));
-    assert_eq!(reactor.timeout(now), Some(Duration::ZERO), "there is something to do");
+    assert_eq!(reactor.timeout(now), Some(Duration::ZERO), "setting an idle timeout does not ask for a turn");
     let next = now + 100 * SECOND;
     reactor.settle(&mut actor, next);
     assert_eq!(reactor.next_deadline(), Some(next + 10 * SECOND));
@@ -305,11 +309,11 @@ fn an_idle_timeout_asked_for_between_turns_counts_from_the_next() {
 }
 
 #[test]
-fn a_hundred_thousand_timers_come_and_go() {
+fn a_hundred_thousand_timers_can_be_set_cancelled_and_fired() {
     const COUNT: u64 = 100_000;
     let (mut actor, (_host, mut reactor, now)) = (Actor::idle(), alone());
     let set = |reactor: &mut Reactor, n: u64| {
-        let place = n * 7919 % COUNT; // a prime, so each place once
+        let place = n * 7919 % COUNT; // 7919 is a prime, so each place comes once.
         reactor.net().set_timer(now + Duration::from_micros(place), place)
     };
     let timers: Vec<_> = (0..COUNT).map(|n| set(&mut reactor, n)).collect();
@@ -326,14 +330,14 @@ fn a_hundred_thousand_timers_come_and_go() {
     assert_eq!(actor.notes.len() as u64, COUNT / 2);
     reactor.settle(&mut actor, now + SECOND);
     let expected: Vec<_> = (0..COUNT).rev().map(Call::Timer).collect();
-    assert!(actor.take_calls() == expected, "each once, the last one first");
+    assert!(actor.take_calls() == expected, "not every timer fired once, in the order of the deadlines");
     assert_eq!(reactor.next_deadline(), None);
 }
 
-/// The cost of a timeout must not depend on how many others its connection has: with a search through their list for each,
-/// this test takes minutes.
+/// The cost of a timeout must not depend on the number of timeouts of its connection. With a search through their list for
+/// each timeout, this test takes minutes.
 #[test]
-fn a_hundred_thousand_timeouts_of_one_connection_come_and_go() {
+fn a_hundred_thousand_timeouts_of_one_connection_can_be_set_cancelled_and_fired() {
     const COUNT: u64 = 100_000;
     let mut actor = Actor::idle();
     let mut rehearsal = Rehearsal::new(Options::default());
@@ -341,7 +345,7 @@ fn a_hundred_thousand_timeouts_of_one_connection_come_and_go() {
     let now = rehearsal.net().now();
     let mut conn = rehearsal.net().conn(client).unwrap();
     let timers: Vec<_> = (0..COUNT)
-        .map(|n| conn.set_timeout(now + Duration::from_micros(n * 7919 % COUNT), n)) // a prime, so each time once
+        .map(|n| conn.set_timeout(now + Duration::from_micros(n * 7919 % COUNT), n)) // 7919 is a prime, so each time comes once.
         .collect();
     let (even, odd): (Vec<_>, Vec<_>) = timers.iter().enumerate().partition(|(n, _)| n % 2 == 0);
     assert!(even.iter().all(|(_, timer)| rehearsal.net().cancel_timer(**timer)));
@@ -353,6 +357,6 @@ fn a_hundred_thousand_timeouts_of_one_connection_come_and_go() {
         Call::Timeout(tag) => Some(tag),
         _ => None,
     });
-    assert!(fired.eq(expected), "each of the others once, in the order of their times");
+    assert!(fired.eq(expected), "not every timeout that was left fired once, in the order of the deadlines");
     assert!(rehearsal.is_open(client));
 }

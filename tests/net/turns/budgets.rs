@@ -1,4 +1,5 @@
-//! The bounds of a turn in bytes, clients and events. The tests count these, because no test may trust a clock.
+//! Tests of how much a turn may do: bytes, clients and events, also when the end of the turn has passed. The tests count
+//! the work, because no test may depend on a clock.
 
 use std::{
     io::{Read, Write},
@@ -14,11 +15,11 @@ use crate::support::{
     pair::{Pair, is_due, turn_on_hints_alone},
 };
 
-/// What a turn may do between two looks at the clock.
+/// The bytes and the sources that a turn may handle between two looks at the clock.
 const LOOK: u64 = 64 << 10;
 const SOURCES: u64 = 32;
 
-/// Takes what comes, and sends it back or not.
+/// Consumes all input, and echoes it if `echoes` is set.
 struct Sink {
     echoes: bool,
 }
@@ -42,7 +43,7 @@ fn moved<S>(net: &mut Net<S>) -> u64 {
     net.stats().bytes_received + net.stats().bytes_sent
 }
 
-/// A client that sends as fast as it can, from a thread of its own, and reads what comes back in another.
+/// Lets a client send as fast as it can from a thread, and read the echo in another thread.
 fn flood(client: &TcpStream, bytes: usize, reads: bool) -> [JoinHandle<()>; 2] {
     let (mut sender, mut reader) = (client.try_clone().unwrap(), client.try_clone().unwrap());
     let sends = thread::spawn(move || sender.write_all(&vec![7; bytes]).unwrap());
@@ -54,7 +55,8 @@ fn flood(client: &TcpStream, bytes: usize, reads: bool) -> [JoinHandle<()>; 2] {
     [sends, receives]
 }
 
-/// Turns whose end has already passed, under a flood of `total` bytes: none of them moves more than `bound`.
+/// Makes turns whose end has already passed, under a flood of `total` bytes. Asserts that no turn moves more than `bound`
+/// bytes.
 fn turns_past_their_end(options: Options, echoes: bool, total: usize, bound: u64) {
     const CLIENTS: usize = 8;
     let (mut event_loop, _) = listening(options);
@@ -68,12 +70,12 @@ fn turns_past_their_end(options: Options, echoes: bool, total: usize, bound: u64
     let (mut turns, mut more) = (0, 0);
     while moved(event_loop.net()) < all {
         let before = moved(event_loop.net());
-        // It may wait, and must not, since there is no time left.
+        // The turn is allowed to wait, but its end has passed, so it must not.
         let turn = event_loop.turn_until(&mut sink, Some(2 * PATIENCE), past).unwrap();
         let bytes = moved(event_loop.net()) - before;
         assert!(bytes <= bound, "{bytes} bytes in a turn that may move {bound}");
         assert_eq!(turn.more, is_due(&event_loop));
-        assert!(Instant::now() < end, "the flood ends");
+        assert!(Instant::now() < end, "the flood does not end");
         turns += u64::from(bytes > 0);
         more += u64::from(turn.more);
     }
@@ -84,19 +86,20 @@ fn turns_past_their_end(options: Options, echoes: bool, total: usize, bound: u64
 #[test]
 fn a_flood_of_64_mib_cannot_stretch_a_turn() {
     let options = Options::default();
-    // Beyond the look at the clock, one connection's share: its budget, and the last `recv`, which may pass that.
+    // After a look at the clock, a turn may still handle one connection: its read budget, and the last `recv`, which may
+    // pass the budget.
     let share = options.read_budget + options.read_buffer;
     turns_past_their_end(options, false, 64 << 20, LOOK + share as u64);
 }
 
 #[test]
-fn nor_can_it_where_small_shares_leave_more_behind() {
+fn a_flood_cannot_stretch_a_turn_with_small_read_budgets() {
     let options = Options::default().read_buffer(16 << 10).read_budget(16 << 10);
     turns_past_their_end(options, false, 64 << 20, LOOK + (32 << 10));
 }
 
 #[test]
-fn nor_can_answers_to_it() {
+fn an_echo_of_a_flood_cannot_stretch_a_turn() {
     let options = Options::default();
     let share = options.read_budget + options.read_buffer + options.write_budget;
     turns_past_their_end(options, true, 32 << 20, LOOK + share as u64);
@@ -105,7 +108,7 @@ fn nor_can_answers_to_it() {
 }
 
 #[test]
-fn a_crowd_of_clients_cannot_stretch_a_turn() {
+fn many_clients_in_the_backlog_cannot_stretch_a_turn() {
     const CLIENTS: u64 = 100;
     let (mut event_loop, at) = listening(Options::default());
     let _clients: Vec<_> = (0..CLIENTS).map(|_| connect(at)).collect();
@@ -118,7 +121,7 @@ fn a_crowd_of_clients_cannot_stretch_a_turn() {
         let accepted = event_loop.net().stats().accepted - before;
         assert!(accepted <= SOURCES, "{accepted} clients in a turn without time");
         turns += 1;
-        assert!(turns < 1000 * CLIENTS, "they are accepted");
+        assert!(turns < 1000 * CLIENTS, "the clients are not accepted");
     }
     assert!(turns >= CLIENTS / SOURCES);
 }
@@ -137,18 +140,19 @@ fn many_small_messages_cannot_stretch_a_turn() {
         event_loop.turn_until(&mut sink, None, past).unwrap();
         let receives = event_loop.net().stats().receives;
         assert!(receives - served <= SOURCES, "{} clients in a turn without time", receives - served);
-        // mio's `poll(2)` selector reports each socket as writable again after its `WouldBlock`: turns may serve that alone.
+        // The selector on poll(2) reports each socket as writable again after its `WouldBlock`. A turn may handle only
+        // that.
         let gets_on = receives > served || cfg!(mio_unsupported_force_poll_poll);
-        assert!(gets_on || !is_due(&event_loop), "each turn gets on");
+        assert!(gets_on || !is_due(&event_loop), "a turn makes no progress");
         turns += 1;
-        assert!(turns <= 4 * CLIENTS, "there is always more to do");
+        assert!(turns <= 4 * CLIENTS, "the loop always has more to do");
         served = receives;
     }
     assert_eq!(served, CLIENTS.into());
 }
 
 #[test]
-fn what_was_sent_between_turns_cannot_stretch_the_next() {
+fn bytes_sent_between_turns_cannot_stretch_the_next_turn() {
     const CLIENTS: u64 = 100;
     const MESSAGE: usize = 6000;
     let (mut event_loop, _) = listening(Options::default());
@@ -170,7 +174,7 @@ fn what_was_sent_between_turns_cannot_stretch_the_next() {
 }
 
 #[test]
-fn a_flush_sends_all_of_it_at_once() {
+fn a_flush_sends_to_all_connections_at_once() {
     let (mut event_loop, _) = listening(Options::default().turn_budget(1));
     let mut sink = Sink { echoes: false };
     let pairs = Pair::several(&mut event_loop, &mut sink, 100);
@@ -190,20 +194,20 @@ fn each_flush_has_a_write_budget_of_its_own() {
         assert!(event_loop.flush().more && is_due(&event_loop));
         assert_eq!(event_loop.net().stats().bytes_sent, flush * 1000);
     }
-    // What they have left, the next turns send, as much in each of them.
+    // The next turns send the rest, as many bytes in each turn as in a flush.
     assert_eq!(turn_on_hints_alone(&mut event_loop, &mut sink), 2);
     assert_eq!(pairs[0].read(4500), [7; 4500]);
 }
 
 #[test]
-fn a_broadcast_is_not_held_up_by_a_flood_that_spends_every_turn() {
+fn a_broadcast_is_not_delayed_by_a_flood_that_spends_every_turn() {
     const CLIENTS: usize = 100;
-    // Fifty messages in a turn, or one read of a flood.
+    // The budget of a turn is enough for fifty messages, or for one read of the flood.
     let options = Options::default().turn_budget(200).read_buffer(1000).read_budget(1000);
     let (mut event_loop, _) = listening(options);
     let mut sink = Sink { echoes: false };
     let pairs = Pair::several(&mut event_loop, &mut sink, 2 + CLIENTS as u32);
-    // The first two stay busy for sixty turns each.
+    // The first two connections stay busy for sixty turns each.
     pairs[..2].iter().for_each(|pair| pair.send(&[7; 60_000]));
     event_loop.net().for_each(|conn| _ = conn.send_all(b"tick"));
     let mut turns = 0;
@@ -212,13 +216,13 @@ fn a_broadcast_is_not_held_up_by_a_flood_that_spends_every_turn() {
         turns += 1;
         let mut waiting = Vec::new();
         event_loop.net().for_each(|conn| waiting.push(conn.queued() > 0));
-        assert!(waiting.is_sorted(), "they are sent to in order: {waiting:?}");
+        assert!(waiting.is_sorted(), "the connections are not flushed in order: {waiting:?}");
         if !waiting.contains(&true) {
             break;
         }
         assert!(turns < CLIENTS / 10, "{waiting:?} after {turns} turns");
     }
-    assert!(event_loop.net().stats().bytes_received < 120_000, "the flood goes on");
+    assert!(event_loop.net().stats().bytes_received < 120_000, "the flood ended before the broadcast");
     pairs.iter().for_each(|pair| assert_eq!(pair.read(4), b"tick"));
 }
 
@@ -233,7 +237,7 @@ fn a_turn_whose_allowance_is_spent_by_input_still_flushes_one_connection() {
         event_loop.turn_until(handler, Some(Duration::ZERO), past).unwrap()
     };
     for (turn_budget, turn) in [(1, by_bytes), (usize::MAX, by_time)] {
-        // One piece of input is all that is received in a turn.
+        // A turn receives only one piece of input.
         let options = Options::default().turn_budget(turn_budget).read_buffer(10).read_budget(10);
         let (mut event_loop, _) = listening(options);
         let pairs = Pair::several(&mut event_loop, &mut Sink { echoes: false }, 4);
@@ -248,7 +252,7 @@ fn a_turn_whose_allowance_is_spent_by_input_still_flushes_one_connection() {
             more = turn(&mut event_loop, &mut recorder).more;
             let stats = event_loop.net().stats();
             let (input, flushed) = (stats.bytes_received - received, stats.bytes_sent - sent);
-            assert!(input <= 10, "the allowance is spent by one piece of input");
+            assert!(input <= 10, "a turn received more than one piece of input");
             assert!(input == 0 || flushed > 0, "the turn of piece {} flushed nothing", received / 10);
             (received, sent) = (stats.bytes_received, stats.bytes_sent);
         }
@@ -258,7 +262,7 @@ fn a_turn_whose_allowance_is_spent_by_input_still_flushes_one_connection() {
 }
 
 #[test]
-fn a_turn_moves_no_more_than_its_budget_and_one_connections() {
+fn a_turn_moves_at_most_its_budget_and_the_budget_of_one_connection() {
     const CLIENTS: u32 = 10;
     for budget in [1, 5000, 20_000] {
         let options = Options::default().turn_budget(budget).read_buffer(1000).read_budget(1000);
@@ -273,7 +277,7 @@ fn a_turn_moves_no_more_than_its_budget_and_one_connections() {
             let turn = event_loop.turn(&mut sink, Some(PATIENCE)).unwrap();
             let bytes = moved(event_loop.net()) - before;
             assert!(bytes < budget as u64 + 2000, "{bytes} bytes with a budget of {budget}");
-            assert!(bytes >= 2000, "each turn gets on by a whole connection");
+            assert!(bytes >= 2000, "a turn did not serve a whole connection");
             assert!(turn.more || moved(event_loop.net()) == all);
             turns += 1;
         }
@@ -283,8 +287,8 @@ fn a_turn_moves_no_more_than_its_budget_and_one_connections() {
 }
 
 #[test]
-fn who_waits_for_the_next_turn_comes_before_who_has_been_served() {
-    // A turn is enough for one of them, and no turn for all that it sent.
+fn connections_that_wait_for_the_next_turn_come_before_those_already_served() {
+    // The budget of a turn is enough for a part of the input of one connection.
     let (mut event_loop, _) = listening(Options::default().turn_budget(1).read_buffer(3).read_budget(3));
     let mut recorder = Recorder::new(|_, _, _, _| {});
     let pairs = Pair::several(&mut event_loop, &mut recorder, 4);
@@ -294,7 +298,7 @@ fn who_waits_for_the_next_turn_comes_before_who_has_been_served() {
     turn_on_hints_alone(&mut event_loop, &mut recorder);
     let order: Vec<u32> = recorder.calls().iter().map(|(who, _)| *who).collect();
     assert_eq!(order.len(), 8, "{:?}", recorder.calls());
-    assert_eq!(order[..4], order[4..], "each had its turn before anyone had a second");
+    assert_eq!(order[..4], order[4..], "a connection was served twice before another one was served once");
     assert!(recorder.calls()[4..].iter().all(|(_, call)| *call == Call::Data(b"two".to_vec())));
 }
 
@@ -317,9 +321,9 @@ fn a_turn_does_not_wait_beyond_its_end() {
 #[test]
 #[cfg_attr(
     mio_unsupported_force_poll_poll,
-    ignore = "that selector returns all events at once, whatever the capacity"
+    ignore = "the selector on poll(2) returns all events at once, whatever the capacity"
 )]
-fn a_turn_takes_no_more_events_than_its_budget_and_one_poll() {
+fn a_turn_takes_at_most_its_event_budget_and_the_events_of_one_poll() {
     const CLIENTS: usize = 20;
     let (mut event_loop, _): (EventLoop<u32>, _) =
         listening(Options::default().event_capacity(3).event_budget(4));
@@ -338,7 +342,7 @@ fn a_turn_takes_no_more_events_than_its_budget_and_one_poll() {
 }
 
 #[test]
-fn a_turn_with_time_left_does_all_there_is() {
+fn a_turn_with_time_left_does_all_work() {
     let (mut event_loop, _) = listening(Options::default());
     let mut sink = Sink { echoes: true };
     let pairs = Pair::several(&mut event_loop, &mut sink, 100);

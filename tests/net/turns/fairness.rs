@@ -1,4 +1,4 @@
-//! One connection costs the others at most its budget in each turn.
+//! Tests that one connection takes at most its budget in each turn, so that the other connections are served.
 
 use std::{
     io::{Read, Write},
@@ -21,18 +21,18 @@ use crate::support::{
 
 const PIECE: [u8; 16 << 10] = [b'.'; 16 << 10];
 
-/// Makes round trips until there were 200 of them and `done`, which has to come true while they go on.
+/// Makes 200 round trips, and more until `done` returns true.
 fn ping(client: &mut TcpStream, mut done: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
     let mut trips = 0;
     while trips < 200 || !done() {
-        assert!(Instant::now() < end, "after {trips} round trips the other makes no progress");
+        assert!(Instant::now() < end, "the other client made no progress during {trips} round trips");
         assert_eq!(exchange(client, b"ping"), b"ping");
         trips += 1;
     }
 }
 
-/// Ends what other threads do with the stream, also when the test fails.
+/// Shuts the stream down when it is dropped, also when the test fails. That ends the threads that use the stream.
 struct HangUp<'a>(&'a TcpStream);
 
 impl Drop for HangUp<'_> {
@@ -59,7 +59,8 @@ fn a_client_is_served_while_another_floods() {
     });
 }
 
-/// Sends for as long as it may, whenever it may, to whoever asks with a `!`; everyone else gets an echo.
+/// Sends without end to each client that has sent a `!`, until a send returns `Full` and again in `on_writable`. All other
+/// clients get an echo.
 fn endless(tell: &mpsc::Sender<Told>) -> Script {
     Script::new(tell)
         .on_data(|conn, input| {
@@ -102,12 +103,12 @@ fn a_turn_hands_over_no_more_than_the_write_budget() {
     let mut reader = connect(server.address);
     let id = server.next().open();
     reader.write_all(b"!").unwrap();
-    // Any kernel takes all this from a new socket, though nobody reads it.
+    // Every kernel takes this number of bytes from a new socket, although the client reads nothing.
     for turn in 0..TURNS {
         server.turn_until(|net| net.stats().bytes_sent > turn * BUDGET);
-        // And no less, though no event has come in between.
+        // The turn hands over the whole budget, although no event has come.
         assert_eq!(server.net().stats().bytes_sent, (turn + 1) * BUDGET);
-        // The handler was told to stop when the budget was spent, and not only at high water.
+        // The send returned `Full` when the budget was spent, and not only at high water.
         assert!(server.net().conn(id).unwrap().queued() < Options::default().high_water);
     }
 }

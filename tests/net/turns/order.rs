@@ -1,4 +1,4 @@
-//! The order in which connections are served.
+//! Tests of the order in which connections are served.
 
 use tidegate::Options;
 
@@ -14,16 +14,17 @@ use crate::support::{
 )]
 fn connections_are_served_in_the_order_in_which_they_became_ready() {
     const CLIENTS: u32 = 150;
-    // One poll returns all events, or several polls do.
+    // The capacity decides whether one poll or several polls return the events.
     for capacity in [1024, 7] {
         let (mut event_loop, _) = listening(Options::default().event_capacity(capacity));
         let mut recorder = Recorder::new(|_, _, _, _| {});
         let pairs = Pair::several(&mut event_loop, &mut recorder, CLIENTS);
         recorder.notes.clear();
-        // Neither the order in which the connections began nor that of their slots: 7 and 150 have no common factor.
+        // The order differs from the order in which the connections began and from the order of the slots. 7 and 150 have
+        // no common factor.
         let order: Vec<u32> = (0..CLIENTS).map(|n| n * 7 % CLIENTS).collect();
         for who in &order {
-            // `Pair::send` returns when the bytes have arrived: so each socket becomes ready before the next.
+            // `Pair::send` returns when the bytes have arrived, so each socket becomes ready before the next one.
             pairs[*who as usize].send(b"hello");
         }
         event_loop.turn(&mut recorder, Some(PATIENCE)).unwrap();

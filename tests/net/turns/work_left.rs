@@ -1,4 +1,4 @@
-//! Work that no event announces is done without an event; work that has to wait for an event asks for no turn.
+//! Tests that work without an event is done, and that work that waits for an event asks for no turn.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use tidegate::{
     testing::Rehearsal,
 };
 
-/// Reads nothing until it is told to, and closes at the first byte.
+/// Pauses reading in `on_open`, and closes at the first byte.
 #[derive(Default)]
 struct ClosesAtOnce {
     why: Option<CloseReason>,
@@ -35,8 +35,8 @@ impl Handler for ClosesAtOnce {
 }
 
 #[test]
-fn lingering_reads_on_what_was_announced_before_it_began() {
-    // More than a turn may read stands in the socket when the connection is closed, and behind it the end of file.
+fn lingering_reads_input_that_an_event_announced_before_the_close() {
+    // The socket holds more bytes than a turn may read when the connection is closed, and the end of file behind them.
     let (mut handler, options) = (ClosesAtOnce::default(), Options::default().read_buffer(4).read_budget(4));
     let mut rehearsal = Rehearsal::new(options);
     let client = rehearsal.accept(&mut handler).unwrap();
@@ -45,12 +45,12 @@ fn lingering_reads_on_what_was_announced_before_it_began() {
     rehearsal.net().resume_reading(client);
     rehearsal.settle(&mut handler);
     assert!(matches!(handler.why, Some(CloseReason::Closed)));
-    assert_eq!(rehearsal.net().stats().bytes_received, 100, "the rest would turn the end into a reset");
-    assert_eq!(rehearsal.net().stats().open, 0, "the peer has ended: there is nothing to linger for");
+    assert_eq!(rehearsal.net().stats().bytes_received, 100, "unread input would turn the close into a reset");
+    assert_eq!(rehearsal.net().stats().open, 0, "the connection lingers although the peer has ended");
 }
 
 #[test]
-fn what_waits_for_a_connect_asks_for_no_turn() {
+fn a_connection_that_waits_for_its_connect_asks_for_no_turn() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let to = Address::from(listener.local_addr().unwrap());
     let asks: [fn(&mut Conn<'_>); 3] = [|_| {}, |conn| conn.notify_writable(), |conn| conn.shutdown_write()];
@@ -60,7 +60,7 @@ fn what_waits_for_a_connect_asks_for_no_turn() {
         ask(&mut client.net().conn(id).unwrap());
         // The connect begins in this turn, so only the next poll can bring its event.
         let turn = client.turn(&mut ClosesAtOnce::default(), Some(Duration::ZERO)).unwrap();
-        assert!(!turn.more, "case {case}: it would spin until the peer answers");
+        assert!(!turn.more, "case {case}: the loop would spin until the peer answers");
     }
 }
 

@@ -1,4 +1,4 @@
-//! What can be done with a connection.
+//! The operations on a connection.
 
 use proptest::{collection::vec, prelude::*};
 
@@ -6,14 +6,14 @@ use super::super::Readiness;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Op {
-    /// An event, due or not.
+    /// Reports an event, whether or not the script expects one.
     Note(Readiness),
     LetRead,
     LetWrite,
     NewTurn,
-    /// What a callback gathered, and a large send behind it.
+    /// Sends bytes that a callback gathered, and a large send behind them.
     Send(usize, usize),
-    /// What a callback gathered.
+    /// Sends bytes that a callback gathered.
     SendGathered(usize),
     Keep(usize),
     TrySend(usize),
@@ -21,9 +21,10 @@ pub(super) enum Op {
     TakeWritable,
     NotifyWritable,
     PauseWhenFull(bool),
-    /// A read into so many bytes, after which the handler uses so many of what the inbox holds.
+    /// Receives into a buffer of the first length. The handler then consumes at most the second number of bytes of the
+    /// inbox.
     Receive(usize, usize),
-    /// Held input, if there is any, is shown to a handler that uses so many bytes of it.
+    /// Shows held input, if there is any, to a handler that consumes at most this number of bytes.
     ShowHeld(usize),
     Pause,
     Resume,
@@ -56,7 +57,7 @@ pub(super) fn any_sequence() -> impl Strategy<Value = Vec<Op>> {
         3 => Just(Op::Resume),
         1 => Just(Op::SendFin),
     ];
-    // Ends are rare, so that most sequences come to something; what follows an end is tried as well.
+    // Few operations end the connection, so that most sequences get far. Some operations follow an end, to test that too.
     let end = prop_oneof![
         3 => Just(vec![]),
         2 => Just(vec![Op::Close]),

@@ -1,4 +1,4 @@
-//! What a user would write: it cuts its input into frames and answers each.
+//! An application as a user would write it: it cuts its input into frames and answers each frame.
 
 use proptest::prelude::*;
 
@@ -6,45 +6,45 @@ use crate::{Flow, Options, connection::Phase};
 
 use super::super::{Bench, script::incoming};
 
-/// From so many bytes on a send is not gathered.
+/// The number of bytes from which a send is not gathered.
 pub(super) const LARGE: usize = 8;
 
-/// What the host sends of its own at a time, at the most.
+/// The largest number of bytes that the host sends at a time.
 pub(super) const LARGEST_PUSH: usize = 40;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum How {
-    /// It answers up to so many frames in one call and does not look at what its sends say.
+    /// The application answers at most this number of frames in one call, and ignores the results of its sends.
     SendAll { frames: usize },
-    /// It goes on until a send says `Full`.
+    /// The application answers frames until a send returns `Full`.
     StopAtFull,
-    /// It keeps its answers until `try_send` takes them.
+    /// The application keeps its answers until `try_send` takes them.
     TrySend,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Application {
     pub(super) how: How,
-    /// How long a frame is; what is shorter is declined until more comes.
+    /// The length of a frame. Input that is shorter than a frame is declined until more bytes come.
     pub(super) frame: usize,
-    /// How often each byte stands in the answer.
+    /// The number of times that each byte of a frame stands in the answer.
     pub(super) answer: usize,
-    /// Reading is paused after every so many calls that used something.
+    /// The number of calls that consumed bytes after which the application pauses reading.
     pub(super) pause_every: Option<usize>,
-    /// The connection is closed once so many bytes are used.
+    /// The number of consumed bytes after which the application closes the connection.
     pub(super) close_after: Option<usize>,
-    /// What follows the peer's end of file: the end of one direction, or of the connection.
+    /// If true, the application answers the end of file of the peer with `shutdown_write`, and otherwise with `close`.
     pub(super) shuts_down: bool,
 
-    /// How many bytes of input were used.
+    /// The number of bytes of input that were consumed.
     pub(super) used: usize,
-    /// What was handed over for sending.
+    /// The bytes that were handed over for sending.
     pub(super) sent: Vec<u8>,
-    /// What `try_send` has not taken yet.
+    /// The bytes that `try_send` has not taken yet.
     pub(super) unsent: Vec<u8>,
     pub(super) paused: bool,
     pub(super) eof: bool,
-    /// It closed the connection before the peer's end.
+    /// True if the application closed the connection before the end of file of the peer.
     pub(super) closed: bool,
     calls: usize,
 }
@@ -69,7 +69,10 @@ impl Application {
     }
 
     pub(super) fn on_data(&mut self, pen: &mut Pen<'_>, input: &[u8]) -> usize {
-        assert!(!self.paused && !self.eof && !self.closed, "input that nobody wants");
+        assert!(
+            !self.paused && !self.eof && !self.closed,
+            "on_data was called while paused, after the end of file, or after close()"
+        );
         self.check_order(input);
         let mut frames = input.chunks_exact(self.frame);
         let limit = if let How::SendAll { frames } = self.how { frames } else { usize::MAX };
@@ -85,7 +88,8 @@ impl Application {
             pen.bench.connection.close(false);
             self.closed = true;
         }
-        // A pause at every look at half a frame would be resumed and paused for ever.
+        // Calls that consume nothing do not count: a pause after each call with half a frame would be followed by a resume
+        // and a pause for ever.
         self.calls += usize::from(used > 0);
         if used > 0 && self.pause_every.is_some_and(|every| self.calls.is_multiple_of(every)) {
             pen.bench.connection.pause();
@@ -112,12 +116,12 @@ impl Application {
         self.end_if_done(pen);
     }
 
-    /// `bytes` were handed over; they are lost only with the connection.
+    /// Records that `bytes` were handed over for sending. The connection may lose these bytes only when it ends.
     pub(super) fn sent(&mut self, bytes: &[u8]) {
         self.sent.extend_from_slice(bytes);
     }
 
-    /// By how much one callback, or one send of the host, can pass the high water mark at the most.
+    /// Returns the largest number of bytes by which one callback, or one send of the host, can pass the high water mark.
     pub(super) fn largest_answer(&self, limits: &Options) -> usize {
         let used = match self.how {
             How::SendAll { frames } => (frames * self.frame).min(limits.max_inbox),
@@ -183,7 +187,7 @@ pub(super) fn any_kind() -> impl Strategy<Value = Application> {
     )
 }
 
-/// What a callback sends with: `Shared::send` and what belongs to it.
+/// The part of a `Conn` that sends: it gathers small sends as the reactor does.
 pub(super) struct Pen<'a> {
     pub(super) bench: &'a mut Bench,
     pub(super) gathered: &'a mut Vec<u8>,
@@ -193,7 +197,7 @@ impl Pen<'_> {
     fn send_all(&mut self, bytes: &[u8]) -> Flow {
         let Bench { connection, limits, .. } = &self.bench;
         if !connection.takes_sends() {
-            assert_ne!(connection.phase(), Phase::Lingering, "there is no session any more");
+            assert_ne!(connection.phase(), Phase::Lingering, "the session has ended");
             return Flow::Gone;
         }
         let small = bytes.len() < LARGE && self.gathered.len() + bytes.len() < limits.high_water;

@@ -1,10 +1,10 @@
-//! What the peer, the kernel and the host do.
+//! The steps of the peer, the kernel and the host.
 
 use proptest::{collection::vec, prelude::*};
 
 use super::application::LARGEST_PUSH;
 
-/// What happens outside of the loop.
+/// A step of the world outside of the loop.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum World {
     Arrival,
