@@ -4,32 +4,6 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-/// Items for hosts that watch the descriptor of the loop. The condition is that of `AsFd for EventLoop`.
-macro_rules! poll_descriptor {
-    ($($item:item)*) => {
-        $(
-            #[cfg(all(
-                unix,
-                not(mio_unsupported_force_poll_poll),
-                not(any(
-                    target_os = "aix",
-                    target_os = "espidf",
-                    target_os = "nuttx",
-                    target_os = "haiku",
-                    target_os = "fuchsia",
-                    target_os = "hermit",
-                    target_os = "hurd",
-                    target_os = "nto",
-                    target_os = "vita",
-                    target_os = "cygwin",
-                    target_os = "horizon"
-                )),
-            ))]
-            $item
-        )*
-    };
-}
-
 mod behaviours;
 mod deadlines;
 mod embedding;
