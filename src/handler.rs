@@ -101,10 +101,11 @@ pub trait Handler {
     ///
     /// The default knows bytes, and no answers that are owed. A connection that waits for longer than `drain_quiet` without
     /// a byte (for a backend, for a timer, for a thread while reading is not paused) looks idle and is closed, and its answer
-    /// is lost. Such a handler pauses reading while it owes an answer, or has an `on_drain` of its own: an empty one lets
-    /// the connection go on until both sides have ended or the grace is over, as a proxy needs; one that calls
-    /// [`close_when_idle`](Conn::close_when_idle) once the last owed answer is sent suits a service with several jobs at a
-    /// time.
+    /// is lost. Such a handler pauses reading while it owes an answer, or has an `on_drain` of its own. An empty `on_drain`
+    /// lets the connection go on until both sides have ended or the grace is over, as a proxy needs. A service with several
+    /// jobs at a time calls [`close_when_idle`](Conn::close_when_idle) whenever the count of owed answers changes in a drain:
+    /// with `drain_quiet` if no answer is owed, and with `Duration::MAX` otherwise; see
+    /// [`guide::threads`](crate::guide::threads).
     ///
     /// ```
     /// # use tidegate::Conn;

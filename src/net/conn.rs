@@ -177,7 +177,10 @@ impl<'a, S> Conn<'a, S> {
     ///
     /// The connection is idle when nothing is unsent, the inbox is empty, no `on_writable` is owed, the handler has not paused
     /// reading, and no byte has moved in either direction for `quiet`. The time counts from now, between turns from the next
-    /// one, in milliseconds. A second call replaces the first. A connection that is not open yet opens first.
+    /// one, in milliseconds. A connection that is not open yet opens first.
+    ///
+    /// The request stays in force, also when further requests of the peer arrive. A second call replaces the first, so
+    /// `Duration::MAX`, which is as good as never, takes it back.
     ///
     /// The default [`on_drain`](crate::Handler::on_drain) is this call, so that requests in the kernel's buffers and streams
     /// that move are finished before the connection ends. An answer that is owed and takes longer than `quiet` is not
