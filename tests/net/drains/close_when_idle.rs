@@ -272,3 +272,15 @@ fn a_drain_ends_when_its_connections_have_become_idle() {
     assert_eq!((reactor.net().stats().open, reactor.next_deadline()), (0, None));
     drop(clients);
 }
+
+#[test]
+fn a_time_without_end_takes_a_request_back_until_the_next_request() {
+    let (mut lines, mut rehearsal, id) = draining();
+    let request = |rehearsal: &mut Rehearsal, quiet| rehearsal.net().conn(id).unwrap().close_when_idle(quiet);
+    request(&mut rehearsal, Duration::MAX);
+    rehearsal.advance(&mut lines, A_DAY / 2);
+    assert!(rehearsal.is_open(id), "the first request is still in force");
+    request(&mut rehearsal, QUIET);
+    rehearsal.settle(&mut lines);
+    assert_closes_after(&mut rehearsal, &mut lines, id, QUIET);
+}
