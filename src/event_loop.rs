@@ -205,7 +205,7 @@ poll_descriptor! {
         }
     }
 
-    /// The descriptor of [`AsFd`], on the platforms of `AsFd`.
+    /// Returns the descriptor of [`AsFd`], on the same platforms.
     impl<S> AsRawFd for EventLoop<S> {
         fn as_raw_fd(&self) -> RawFd {
             self.poll.registry().as_raw_fd()

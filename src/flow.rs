@@ -60,7 +60,7 @@
 /// connection does the same: at `Full` from the receiver it pauses the connection that the bytes come from.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Flow {
-    /// The bytes were taken, and the handler may go on.
+    /// The reactor took the bytes, and the handler may send more.
     Open,
     /// The bytes were taken, but the handler stops sending until [`on_writable`](crate::Handler::on_writable), which
     /// follows once, when fewer than [`low_water`](crate::Options::low_water) bytes are unsent.

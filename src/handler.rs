@@ -144,7 +144,7 @@ pub trait Handler {
 pub struct Accepted {
     /// The id that the connection will have.
     pub id: ConnId,
-    /// The listener that the client came by.
+    /// The listener that accepted the client.
     pub listener: ListenerId,
     /// The address of the client.
     pub peer: Address,

@@ -177,8 +177,8 @@ options! {
             /// assert_eq!(server.turn(&mut echo, Some(Duration::ZERO))?.events, 2);
             /// # std::io::Result::Ok(())
         },
-        /// From this many events on, [`EventLoop`](crate::EventLoop) does not poll again in a turn; the other events are due
-        /// in the next turn. Default 16,384, at least 1.
+        /// A turn may poll several times. When [`EventLoop`](crate::EventLoop) has received this many events in a turn, it
+        /// polls no more, and the other events wait for the next turn. Default 16,384, at least 1.
         event_budget: usize = 16 << 10 => {
             /// let mut server = EventLoop::new(Options::default().event_capacity(1).event_budget(1))?;
             /// let listeners = [(); 2].map(|()| server.net().listen("127.0.0.1:0").unwrap());

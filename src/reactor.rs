@@ -121,10 +121,11 @@ impl<S> Reactor<S> {
 
     /// [`settle`](Self::settle), but work that is not done by `end` is left for the next turn.
     ///
-    /// The clock is read after each connection that was served or accepted. So a turn may pass `end` by as much as the last
-    /// connection may move ([`read_budget`](Options::read_budget) and [`write_budget`](Options::write_budget)), by the time
-    /// that the handler takes for it, and by work that is not divided: all timers that are due fire, and a drain begins as a
-    /// whole. At least one connection is served even if `end` has passed before, so that every turn makes progress.
+    /// The reactor reads the clock after each connection that it has served or accepted. So a turn can end later than `end`,
+    /// for three reasons: the last connection may use its whole [`read_budget`](Options::read_budget) and
+    /// [`write_budget`](Options::write_budget); its callbacks take time; and all timers that are due fire, and the beginning
+    /// of a drain is not interrupted. Each stage of the turn serves at least one source even if `end` has passed before, so
+    /// that every turn makes progress.
     pub fn settle_until(
         &mut self,
         handler: &mut (impl Handler<Session = S> + ?Sized),

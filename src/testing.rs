@@ -162,7 +162,7 @@ impl<S> Rehearsal<S> {
         self.peers.get(&by).map(MemoryStream::take_sent).unwrap_or_default()
     }
 
-    /// True if the peer has been sent the end of file, or the connection was closed.
+    /// True if the reactor has sent an end of file to the peer, or has closed the connection. Also true for an unknown id.
     pub fn is_ended(&self, by: ConnId) -> bool {
         self.peers.get(&by).is_none_or(MemoryStream::is_ended)
     }

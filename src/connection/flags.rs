@@ -16,7 +16,7 @@ impl Flags {
     pub(super) const WRITABLE: Self = Self(1 << 1);
     /// A hang-up or an urgent mark may have cut a `recv` short: only `WouldBlock` proves that the stream is empty.
     pub(super) const SHORT_READS_UNRELIABLE: Self = Self(1 << 2);
-    /// An event told of an error that no system call has returned yet.
+    /// An event reported an error that no system call has returned yet.
     pub(super) const ERROR_EVENT: Self = Self(1 << 3);
     /// The platform's rule: a `recv` that returns less than it was asked for has emptied the stream, unless
     /// [`SHORT_READS_UNRELIABLE`](Self::SHORT_READS_UNRELIABLE) is set.

@@ -281,7 +281,7 @@ impl<T: Read + Write> Connection<T> {
         self.counted = counted;
     }
 
-    /// True if there are bytes to count.
+    /// True if [`count_memory`](Self::count_memory) must run: a buffer holds bytes, or the last count was not zero.
     pub(crate) fn owns_buffers(&self) -> bool {
         (self.counted > 0) | !self.outbox.is_empty() | !self.inbox.is_empty()
     }

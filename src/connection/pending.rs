@@ -19,7 +19,7 @@ impl<T: Read + Write> Connection<T> {
         self.flags.take(Flags::WRITABLE_OWED)
     }
 
-    /// True, once for an event, if the event told of an error that no `read` is going to meet.
+    /// True, once for an event, if the event reported an error that no `read` will return.
     pub(crate) fn take_unseen_error(&mut self) -> bool {
         let unseen =
             self.has(Flags::ERROR_EVENT) && self.phase == Phase::Open && self.has(Flags::PAUSED | Flags::EOF);

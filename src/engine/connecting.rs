@@ -19,7 +19,8 @@ impl Entry<'_> {
         self.end_opening();
         let Common { options, .. } = &*self.common;
         self.connection.stream().configure(options);
-        // No event has told yet that the connection is readable or writable. An error that an event has told of stays set.
+        // Events that came during the opening were not stored, except an error. So the connection is assumed to be readable
+        // and writable, and the first `recv` or `send` finds out. `set_ready` clears no flag, so a stored error stays set.
         self.connection.set_ready(Readiness {
             readable: true,
             writable: true,

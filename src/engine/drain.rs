@@ -72,7 +72,7 @@ impl Drain {
         self.since
     }
 
-    /// The next connection that has still to be told of the drain.
+    /// The next connection that has not had its `on_drain` yet.
     pub(super) fn next_untold(&mut self) -> Option<ConnId> {
         self.untold.pop()
     }

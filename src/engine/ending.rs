@@ -38,14 +38,14 @@ impl Engine {
         drain.state()
     }
 
-    /// Begins a drain whose grace ends at a time: all connections are to be told of it.
+    /// Begins a drain whose grace ends at a time: all connections get `on_drain` next.
     pub(crate) fn begin_drain(&mut self, end: Instant) {
         let (since, untold) = (self.table.generation(), self.connection_ids());
         let Common { timers, drain, .. } = &mut self.common;
         drain.begin(timers.insert(end, TimerKind::DrainEnd), since, untold);
     }
 
-    /// The next connection that has still to be told of the drain.
+    /// The next connection that has not had its `on_drain` yet.
     pub(crate) fn next_untold(&mut self) -> Option<ConnId> {
         let Common { drain, .. } = &mut self.common;
         drain.next_untold()

@@ -192,7 +192,8 @@ impl Entry<'_> {
         self.schedule();
     }
 
-    /// Sends the end of file if everything before it is sent. An error ends the connection.
+    /// Sends the end of file if this side is to end (`shutdown_write` or `close`) and the outbox is empty. If that fails, the
+    /// connection ends with the error.
     pub(crate) fn send_fin_if_owed(&mut self) {
         if self.connection.owes_fin() {
             match self.connection.stream().shutdown_write() {
@@ -260,8 +261,8 @@ impl Entry<'_> {
         }
     }
 
-    /// Asks the socket for an error that an event has told of and that neither `recv` nor `send` is going to meet. While
-    /// the connection is being connected, the error belongs to the connect stage.
+    /// Reads the error of the socket if an event has reported an error that no `recv` or `send` will return. While the
+    /// connection is being connected, the connect stage reads the error.
     pub(crate) fn take_unseen_error(&mut self) {
         if !self.lifetime.is_opening()
             && self.connection.take_unseen_error()
@@ -316,7 +317,8 @@ impl Entry<'_> {
         self.connection.phase() == Phase::Flushing && !self.connection.is_eof() && !options.linger.is_zero()
     }
 
-    /// The session goes; the socket stays until the peer has ended too, or until the linger timer fires.
+    /// Begins to linger, and cancels the timers of the session. The caller removes the session. The socket stays until the
+    /// peer has ended too, or until the closing timer fires.
     pub(crate) fn begin_lingering(&mut self) {
         self.connection.linger();
         self.meta.arm_timers = false;

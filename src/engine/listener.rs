@@ -17,7 +17,7 @@ pub(crate) struct ListenerRecord {
     readable: bool,
     /// The host wants no more clients.
     paused: bool,
-    /// How many connections that came by this listener are open.
+    /// How many connections that this listener accepted are open.
     open: usize,
     /// Accepting has paused because a resource is used up; this timer ends the pause.
     pub(super) retry: Option<TimerId>,

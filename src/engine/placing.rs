@@ -12,7 +12,7 @@ use crate::{
 use super::{common::Common, lifetime::Opening, listener::ListenerRecord, source::Source, state::Engine};
 
 impl Engine {
-    /// Reserves a slot; `None` if there are as many as tokens.
+    /// Reserves a slot. Returns `None` if the number of slots has reached the number of tokens.
     pub(crate) fn reserve_slot(&mut self) -> Option<u32> {
         self.table.reserve()
     }

@@ -18,7 +18,7 @@ pub(super) struct Slot {
 /// The kinds of source that can live in a slot.
 #[derive(Debug)]
 pub(super) enum Source {
-    /// The slot is promised to a source that is not there yet.
+    /// The slot is reserved. Its listener or connection is not placed in it yet.
     Reserved,
     /// The source is gone, and the slot is not free yet. A late event for the slot has no effect.
     Vacated,
@@ -31,7 +31,7 @@ pub(super) enum Source {
 pub(super) struct SlotMeta {
     slot: u32,
     generation: u32,
-    /// The slot of the listener that the connection came by; [`NO_SLOT`] if there is none.
+    /// The slot of the listener that accepted the connection; [`NO_SLOT`] if there is none.
     pub(super) listener: u32,
     /// The index of the connection in the table's list of connections.
     pub(super) position: u32,

@@ -47,7 +47,7 @@ impl Table {
         }
     }
 
-    /// Reserves a slot; `None` if there are as many as tokens.
+    /// Reserves a slot. Returns `None` if the number of slots has reached the number of tokens.
     pub(super) fn reserve(&mut self) -> Option<u32> {
         if self.is_full() {
             return None;
@@ -117,7 +117,8 @@ impl Table {
         source
     }
 
-    /// The connection came by this listener, unless that is closed by now.
+    /// Records which listener accepted the connection in a slot, and counts the connection at that listener. Does nothing if
+    /// the listener is closed.
     pub(super) fn set_listener_of(&mut self, slot: u32, listener: ListenerId) {
         if self.has_listener(listener) {
             self.slots[slot as usize].meta.listener = listener.slot();

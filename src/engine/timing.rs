@@ -167,7 +167,8 @@ impl Entry<'_> {
             idle.since = tick; // the peer waits for the handler
             idle.after
         } else {
-            // Without a byte since the timer was set, the time is over, even if the turn is so late that the ticks wrap.
+            // If no byte has moved since the timer was set, the connection is idle without a comparison of ticks: if this turn
+            // is very late, the tick has wrapped.
             let is_silent = idle.since == self.meta.idle_armed;
             let left = idle.after.saturating_sub(tick.wrapping_sub(idle.since));
             if is_silent || left == 0 {

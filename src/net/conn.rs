@@ -27,7 +27,8 @@ pub struct Conn<'a, S = ()> {
 }
 
 impl<'a, S> Conn<'a, S> {
-    /// `slot` holds a connection with a session. Both go only in `settle`, so they stay while this borrow lasts.
+    /// The caller guarantees that `slot` holds a connection with a session. `settle` alone removes connections and sessions,
+    /// so both exist during this borrow.
     #[inline]
     pub(crate) fn at(net: &'a mut Net<S>, slot: u32) -> Self {
         Self { net, slot }

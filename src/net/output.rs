@@ -21,7 +21,7 @@ pub struct Output<'a> {
 }
 
 impl<'a> Output<'a> {
-    /// `slot` holds a connection with a session.
+    /// The caller guarantees that `slot` holds a connection with a session.
     #[inline]
     pub(super) fn new(engine: &'a mut Engine, slot: u32) -> Self {
         Self { engine, slot }

@@ -34,7 +34,7 @@ struct State {
     capacity: usize,
     /// A write took fewer bytes than it was given, so the next room is an edge.
     write_met_the_end: bool,
-    /// An edge has come that no event has told of yet.
+    /// An edge has come that no event has reported yet.
     edge: bool,
     /// The connection has shut down its sending direction.
     fin: bool,

@@ -9,7 +9,8 @@ pub(crate) struct Readiness {
     pub(crate) writable: bool,
     /// A hang-up or an urgent mark: a `recv` that returns less than it was asked for may then have stopped early.
     pub(crate) short_reads_unreliable: bool,
-    /// The socket has an error that should be asked for if neither `recv` nor `send` is going to meet it.
+    /// The event reports an error, or the end of both directions. The reactor reads the error of the socket (SO_ERROR) if no
+    /// `recv` or `send` will return it.
     pub(crate) error: bool,
 }
 

@@ -33,9 +33,10 @@ pub(crate) struct Pass<'t, S, H: ?Sized> {
 }
 
 impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
-    /// The stages in their order. Returns true if `stop` was called or a drain has ended.
+    /// Runs the stages of the turn in order. Returns true if `stop` was called or a drain has ended.
     ///
-    /// A source that is queued during the turn waits for the next turn, which does not sleep.
+    /// A source that is queued after `serve_queue` has begun is served in the next turn, for which the host polls without
+    /// sleeping.
     #[inline]
     pub(crate) fn run(&mut self, signals: &Signals) -> bool {
         self.net.set_undelivered(false); // an on_close that panicked has left it set
