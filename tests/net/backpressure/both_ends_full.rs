@@ -148,7 +148,9 @@ fn pause_when_full_during_a_connect_is_kept() {
     // The pause ends when the peer has read.
     let reader =
         std::thread::spawn(move || std::io::Read::read_exact(&mut peer, &mut vec![0; LEN]).map(|()| peer));
-    host.turn_until(&mut reactor, &mut recorder, now, |recorder, _| heard(recorder, 0) == b"hello");
+    host.turn_until(&mut reactor, &mut recorder, now, |recorder, net| {
+        heard(recorder, 0) == b"hello" && net.stats().bytes_sent == LEN as u64
+    });
     reader.join().unwrap().unwrap();
 }
 
