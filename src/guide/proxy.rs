@@ -113,5 +113,13 @@
 //! * **Drain.** With the default [`on_drain`](crate::Handler::on_drain), a connection that waits for a slow backend would look
 //!   idle after 250 ms and would be closed. With an empty `on_drain`, both sides decide when the stream is over. Pairs that
 //!   are still open when the grace of the drain is over are reset.
+//! * **A client that stays open**, as a client of a connection pool does, makes each drain take the whole grace, and is reset
+//!   then. The remedy is a timer: the sessions of a pair also keep the time of the last byte, `on_drain` sets
+//!   [`set_timeout`](crate::Conn::set_timeout), and [`on_timeout`](crate::Handler::on_timeout) calls `close` for both
+//!   connections if the pair has been quiet for N seconds, and otherwise sets the timer again. N is longer than the
+//!   longest time that the backend takes for an answer.
+//! * **Losses.** [`Stats::undelivered`](crate::Stats::undelivered) counts connections whose bytes did not all reach the
+//!   kernel. The count 0 does not tell whether the client has read everything: the reset at the end of the grace destroys
+//!   bytes that the kernel has taken and the client has not received.
 //! * **Names.** [`Address::resolve`](crate::Address::resolve) looks up the backend's name. The look-up may block, so the program
 //!   makes it before the loop runs.

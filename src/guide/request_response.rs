@@ -1,5 +1,16 @@
 //! Recipe: a server that finds requests in its input and answers each of them.
 //!
+//! # The end of file
+//!
+//! A client may end its sending direction after its last request and then read the answers. The default
+//! [`on_eof`](crate::Handler::on_eof) calls [`close`](crate::Conn::close), which resets the connection if bytes are unsent
+//! after [`close_timeout`](crate::Options::close_timeout) (30 s). `on_eof` comes when all requests are consumed, so the bytes
+//! that are unsent then are at most the high water mark and the last answer. The first recipe keeps the default, because
+//! its answers are small. The second recipe calls [`shutdown_write`](crate::Conn::shutdown_write), which has no such limit:
+//! the client may take the rest of the answers as slowly as it likes. An
+//! [`idle_timeout`](crate::Options::idle_timeout) then ends clients that take nothing at all. A server of small answers
+//! that has very slow clients does likewise.
+//!
 //! # Many small answers
 //!
 //! A client may send a thousand requests at once and read no answer. The handler therefore looks at the
@@ -164,9 +175,5 @@
 //! * **The next request waits.** While the connection is full, `on_data` does not come, and the end of file is not noticed.
 //!   So `on_data` never meets an answer that is not finished. This needs
 //!   [`pause_when_full`](crate::Conn::pause_when_full), which is on for accepted connections.
-//! * **The end of file.** The default [`on_eof`](crate::Handler::on_eof) calls [`close`](crate::Conn::close), which resets the
-//!   connection if bytes are unsent after [`close_timeout`](crate::Options::close_timeout) (30 s).
-//!   [`shutdown_write`](crate::Conn::shutdown_write) has no such limit: the client may take the rest of the answer as slowly
-//!   as it likes. An [`idle_timeout`](crate::Options::idle_timeout) then ends clients that take nothing at all.
 //! * **A drain** goes on with the connection until all pieces are sent, because a connection that owes an `on_writable` is
 //!   not idle.

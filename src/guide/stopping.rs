@@ -6,11 +6,16 @@
 //! ended, and at the latest when the grace is over. A second drain resets everything at once.
 //!
 //! ```no_run
-//! use std::{error::Error, time::Duration};
+//! use std::{
+//!     error::Error,
+//!     time::{Duration, Instant},
+//! };
 //! use tidegate::{Accepted, CloseReason, Conn, ConnId, EventLoop, Handler, Net, Options};
 //!
 //! /// How long clients may take, after a signal, to get their answers.
 //! const GRACE: Duration = Duration::from_secs(5);
+//! /// Signals that come so soon after the signal that began the drain belong to that signal.
+//! const REPEAT: Duration = Duration::from_secs(1);
 //!
 //! struct Echo;
 //!
@@ -37,9 +42,16 @@
 //!     let mut server = EventLoop::new(Options::default())?;
 //!     let listener = server.net().listen("127.0.0.1:7007")?;
 //!
-//!     // ctrlc = { version = "3", features = ["termination"] }: with the feature, the closure is also called at SIGTERM.
+//!     // ctrlc = { version = "3", features = ["termination"] }: with the feature, the closure is called at SIGINT, SIGTERM
+//!     // and SIGHUP.
 //!     let remote = server.remote();
-//!     ctrlc::set_handler(move || remote.drain(GRACE))?;
+//!     let mut asked: Option<Instant> = None;
+//!     ctrlc::set_handler(move || {
+//!         if asked.is_none_or(|at| at.elapsed() >= REPEAT) {
+//!             asked = Some(Instant::now());
+//!             remote.drain(GRACE); // the second call resets everything at once
+//!         }
+//!     })?;
 //!
 //!     println!("listening on {}", server.net().local_address(listener)?);
 //!     server.run(&mut Echo)?;
@@ -48,6 +60,37 @@
 //! }
 //! ```
 //!
+//! * **The signals.** Without its feature "termination", `ctrlc` handles SIGINT alone. With the feature, a stop may bring two
+//!   signals at once: systemd with `SendSIGHUP=yes` sends SIGTERM and SIGHUP, and a terminal that closes may send SIGHUP
+//!   twice. Each signal would be a drain of its own, and the second drain would reset everything. So the closure above
+//!   ignores a signal that comes within a second. The crate `signal-hook` lets the program choose the signals (on Unix):
+//!
+//!   ```
+//!   # #[cfg(unix)]
+//!   # fn main() -> std::io::Result<()> {
+//!   # use std::{thread, time::Duration};
+//!   # use tidegate::{EventLoop, Options};
+//!   # const GRACE: Duration = Duration::from_secs(5);
+//!   # let server = EventLoop::<()>::new(Options::default())?;
+//!   use signal_hook::{
+//!       consts::{SIGINT, SIGTERM},
+//!       iterator::Signals,
+//!   };
+//!
+//!   let remote = server.remote();
+//!   let mut signals = Signals::new([SIGINT, SIGTERM])?; // SIGHUP keeps its default, which ends the process at once
+//!   thread::spawn(move || {
+//!       for _ in signals.forever() {
+//!           remote.drain(GRACE);
+//!       }
+//!   });
+//!   # Ok(())
+//!   # }
+//!   # #[cfg(not(unix))]
+//!   # fn main() {}
+//!   ```
+//!
+//!   A server that must outlive its terminal handles SIGHUP as well, and does nothing at this signal.
 //! * **The end of a connection in a drain** is decided by [`on_drain`](crate::Handler::on_drain). The default closes the
 //!   connection when it is idle: nothing is unsent, no input waits, no `on_writable` is owed, the handler has not paused
 //!   reading, and no byte has moved for [`drain_quiet`](crate::Options::drain_quiet) (250 ms). A connection that waits for a
@@ -58,5 +101,11 @@
 //! * **The grace** should be shorter than the time that a service manager leaves between SIGTERM and SIGKILL.
 //! * **Losses.** [`Net::undelivered`](crate::Net::undelivered) tells in `on_close` whether bytes of this connection did not
 //!   reach the kernel, and [`Stats::undelivered`](crate::Stats::undelivered) counts such connections.
+//! * **Bytes that reached the kernel have not reached the client yet.** After the last answer, the connection waits for the
+//!   client's end of file until the client has been silent for [`linger`](crate::Options::linger) (2 s), or until the grace is
+//!   over. A client that sends again after that is reset. The reset destroys answers that are still in the server's
+//!   kernel, and the client's own kernel has not received these answers yet. Clients that send many requests
+//!   ahead and read slowly therefore need a longer `linger` and a longer grace, both together.
+//!   [`close_timeout`](crate::Options::close_timeout) (30 s) bounds `linger`.
 //! * **A stop without an end** is [`Net::stop`](crate::Net::stop): `run` returns after the present turn, and all connections
 //!   stay. Dropping the loop closes them, without a callback.

@@ -16,7 +16,10 @@
 //! # Several jobs of a connection at a time
 //!
 //! Without the pause, the handler has to count the answers that it owes to each connection, because the crate does not know
-//! them. The end of file and a drain must wait until the count is 0, so `on_eof` and `on_drain` are overridden.
+//! them. The end of file and a drain must wait until the count is 0, so `on_eof` and `on_drain` are overridden. In a drain,
+//! [`close_when_idle`](crate::Conn::close_when_idle) stays in force until the connection ends: a call that was made while no
+//! answer was owed would close the connection in the middle of a later job. So the handler calls `close_when_idle` again
+//! after every change of the count. A second call replaces the first.
 //!
 //! ```
 //! use std::{
@@ -33,6 +36,8 @@
 //!
 //! /// This many jobs of one connection may be under way.
 //! const MOST: usize = 16;
+//! /// `close_when_idle` takes a time of more than 49 days for never.
+//! const NEVER: Duration = Duration::MAX;
 //!
 //! type Bytes = Vec<u8>;
 //!
@@ -50,10 +55,14 @@
 //!     has_ended: bool,
 //! }
 //!
-//! /// In a drain, a connection has one job at a time, so that `on_drain` below can tell whether an answer is owed.
-//! fn takes_more(conn: &mut Conn<'_, Client>) -> bool {
-//!     let most = if conn.net().is_draining() { 1 } else { MOST };
-//!     conn.session().owed < most
+//! /// In a drain, silence is a reason to close the connection only while no answer is owed. `close_when_idle` does not know
+//! /// the answers that are owed, so this function is called after every change of their number.
+//! fn drain_goes_on(conn: &mut Conn<'_, Client>) {
+//!     if conn.net().is_draining() {
+//!         let quiet = conn.net().options().drain_quiet;
+//!         let owed = conn.session().owed;
+//!         conn.close_when_idle(if owed > 0 { NEVER } else { quiet });
+//!     }
 //! }
 //!
 //! impl Handler for Server {
@@ -65,7 +74,7 @@
 //!
 //!     fn on_data(&mut self, conn: &mut Conn<'_, Client>, input: &[u8]) -> usize {
 //!         let mut lines = framing::lines(input, 100);
-//!         while takes_more(conn) {
+//!         while conn.session().owed < MOST {
 //!             match lines.next() {
 //!                 Some(Ok(line)) => {
 //!                     self.jobs.send((conn.id(), line.to_vec())).expect("the threads wait for jobs");
@@ -78,9 +87,10 @@
 //!                 None => break,
 //!             }
 //!         }
-//!         if !takes_more(conn) {
+//!         if conn.session().owed == MOST {
 //!             conn.pause_reading(); // the other lines, and the end of file, wait for `on_wake`
 //!         }
+//!         drain_goes_on(conn);
 //!         lines.used()
 //!     }
 //!
@@ -90,9 +100,10 @@
 //!             conn.send_all(&answer);
 //!             conn.session().owed -= 1;
 //!             if conn.session().has_ended && conn.session().owed == 0 {
-//!                 conn.close();
-//!             } else if takes_more(&mut conn) {
-//!                 conn.resume_reading();
+//!                 conn.shutdown_write(); // the connection ends when the last answer is sent
+//!             } else {
+//!                 conn.resume_reading(); // fewer than `MOST` answers are owed now
+//!                 drain_goes_on(&mut conn);
 //!             }
 //!         }
 //!     }
@@ -100,16 +111,12 @@
 //!     fn on_eof(&mut self, conn: &mut Conn<'_, Client>) {
 //!         conn.session().has_ended = true;
 //!         if conn.session().owed == 0 {
-//!             conn.close(); // otherwise `on_wake` closes the connection after the last answer
+//!             conn.shutdown_write(); // otherwise `on_wake` makes this call after the last answer
 //!         }
 //!     }
 //!
 //!     fn on_drain(&mut self, conn: &mut Conn<'_, Client>) {
-//!         if conn.session().owed > 0 {
-//!             conn.pause_reading(); // a paused connection is not idle; `on_wake` resumes reading
-//!         }
-//!         let quiet = conn.net().options().drain_quiet;
-//!         conn.close_when_idle(quiet);
+//!         drain_goes_on(conn);
 //!     }
 //! }
 //!
@@ -166,9 +173,16 @@
 //!   has a number in each request, which the answer repeats; or the handler sorts the answers before it sends them.
 //! * **The bound.** At most `MOST` jobs of a connection wait. A client that reads no answers is not read either, once its
 //!   outbox is above high water, so its outbox keeps at most the high water mark and `MOST` answers.
-//! * **In a drain** an answer may take longer than [`drain_quiet`](crate::Options::drain_quiet). The connection would look
-//!   idle if reading were not paused, and the answer would be lost. So `on_drain` pauses reading while answers are owed,
-//!   and each further request pauses reading again.
+//! * **In a drain** an answer may take longer than [`drain_quiet`](crate::Options::drain_quiet) (250 ms). The connection
+//!   would look idle in that time, and the answer would be lost. So `drain_goes_on` moves the close to never while answers
+//!   are owed, and back to `drain_quiet` when the last answer is sent. A connection goes on with up to `MOST` jobs at a
+//!   time, also in a drain.
+//! * **The end of file.** A connection whose client has ended ends by itself when the last answer is sent, because
+//!   [`shutdown_write`](crate::Conn::shutdown_write) ends the other direction. [`close`](crate::Conn::close) would reset
+//!   the connection of a slow reader if bytes are unsent after [`close_timeout`](crate::Options::close_timeout) (30 s).
+//!   `shutdown_write` has no such limit, so an [`idle_timeout`](crate::Options::idle_timeout) should end clients that take
+//!   no byte. Its time runs also while answers are owed and reading is not paused, so `idle_timeout` must be longer than
+//!   the longest job.
 //! * **The grace** of a drain bounds everything: connections that still owe answers when the grace is over are reset.
 //! * **Several answers, one wake.** Several calls of `wake` may make one `on_wake`, so `on_wake` takes all answers that
 //!   are there.
