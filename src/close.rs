@@ -11,7 +11,8 @@ use std::{fmt, io};
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CloseReason {
-    /// The peer's end of file was read, and this side ended too: by itself or by a `close()` after it.
+    /// The peer's end of file was read, and the handler ended this side too: by `shutdown_write()`, before or after it, or by
+    /// `close()` after it.
     Eof,
     /// The handler called `close()` before the peer had ended.
     Closed,

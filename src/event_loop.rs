@@ -97,7 +97,7 @@ impl<S> EventLoop<S> {
     }
 
     /// Waits for events, for at most `wait` (`None` is without limit, zero is not at all), and does the work that the events
-    /// bring. If a signal interrupts the wait, the turn has no events.
+    /// bring. If a signal interrupts the wait, the turn goes on with the events that came before.
     ///
     /// # Errors
     /// As [`run`](Self::run).

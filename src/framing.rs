@@ -199,7 +199,7 @@ impl<'a> Iterator for Lines<'a> {
         let window = &self.rest[..self.rest.len().min(self.max.saturating_add(2))];
         let end = newline(window);
         let line = &window[..end.unwrap_or(window.len())];
-        // Without an end, a last "\r" may still become part of one.
+        // If the line has no end yet, a last "\r" may be the first half of "\r\n", so it does not count.
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.len() > self.max {
             self.rest = &[];

@@ -122,7 +122,7 @@ options! {
             /// assert!(rehearsal.is_open(small));
         },
         /// The size of the buffer that every `recv` goes into; all connections share this buffer. Bytes; default 256 KiB,
-        /// at least 1; never above [`max_inbox`](Self::max_inbox).
+        /// at least 1; a larger value than [`max_inbox`](Self::max_inbox) is reduced to it.
         read_buffer: usize = 256 << 10 => {
             /// let mut rehearsal = Rehearsal::new(Options::default().read_buffer(1000));
             /// let client = rehearsal.accept(&mut echo).unwrap();

@@ -49,7 +49,7 @@ pub struct Stats {
     pub undelivered: u64,
     /// Connections that were still open when the grace of a drain ran out.
     pub drain_resets: u64,
-    /// The storage that all outboxes and inboxes own now, in bytes.
+    /// The capacity of all outboxes and inboxes together, in bytes: the storage that they own, used or not.
     pub buffered: usize,
     /// Calls of `settle`.
     pub turns: u64,

@@ -65,7 +65,7 @@ use crate::{
 /// A handler must come to rest within this many turns.
 const TURNS: usize = 100_000;
 
-/// A reactor whose connections are in memory, whose peers are played by a test, and whose time stands still until
+/// A reactor for tests: its connections are in memory, the test plays the peers, and time moves only in
 /// [`advance`](Self::advance).
 ///
 /// Each call that takes the handler does all the work that follows from it before it returns, so a test needs no

@@ -39,9 +39,9 @@ pub(crate) enum Phase {
     Failing,
     /// `close()` was called: the outbox is sent, then the end of file. Input is discarded.
     Flushing,
-    /// The connection ends at the next opportunity.
+    /// The outbox is discarded. The connection ends when its present or next turn is concluded.
     Dropping,
-    /// The connection ends at the next opportunity, with a reset, so that the peer cannot mistake a truncated answer for a
+    /// As `Dropping`, with a reset, so that the peer cannot mistake a truncated answer for a
     /// complete one.
     Resetting,
     /// The session is gone. The socket waits for the peer's end of file.

@@ -74,7 +74,7 @@ impl Engine {
         stats.refused_full += 1;
     }
 
-    /// The handler did not want the client in a slot.
+    /// `on_accept` returned `None`: counts the client as refused, and closes it.
     pub(crate) fn refuse_by_handler(&mut self, slot: u32) {
         let Common { stats, .. } = &mut self.common;
         stats.refused_handler += 1;

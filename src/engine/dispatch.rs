@@ -39,7 +39,8 @@ impl Engine {
             Source::Reserved | Source::Vacated => return,
             Source::Listener(listener) => listener.set_readable(),
             Source::Connection(record) if record.lifetime.is_opening() => {
-                // The connect stage asks the socket what the event means. An error may still come after that.
+                // Readable and writable are not stored, because the connect stage asks the socket itself. An error is stored:
+                // it may belong to the time after the connect, and an edge is not reported again.
                 record.connection.set_ready(Readiness { error: readiness.error, ..Readiness::default() });
             }
             Source::Connection(record) => record.connection.set_ready(readiness),
@@ -72,7 +73,7 @@ impl Engine {
         queue.begin_pass()
     }
 
-    /// A callback panicked during the turn of this source, so the turn is made again.
+    /// Queues a source again: a callback panicked while the source was served, so its turn did not finish.
     #[cold]
     fn queue_again(&mut self, slot: u32) {
         let Self { table, common, .. } = self;

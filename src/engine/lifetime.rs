@@ -44,7 +44,7 @@ pub(crate) enum Opening {
         next: usize,
         under_way: bool,
     },
-    /// The host has connected the stream: the handler has still to be told.
+    /// The stream was connected when `adopt_stream` got it: only `on_open` is still to be called.
     Adopted,
 }
 

@@ -2,11 +2,12 @@
 
 use std::collections::BinaryHeap;
 
-/// Finds the connection whose buffers own the most.
+/// Finds the connection whose buffers own the most memory.
 ///
-/// The first excess looks at all connections and makes a heap of them; from then on each growth of a connection adds an
-/// entry. An entry may be out of date: it is compared with the connection when it comes to the top. So an excess costs
-/// O(log n), and a reactor that stays within its budget pays nothing.
+/// When the budget is exceeded for the first time, all connections are put into a heap; after that, each growth of a
+/// connection adds an entry. An entry may be out of date: it is compared with the connection when it comes to the top. If
+/// too many entries are out of date, the heap is dropped and made again at the next excess. So an excess costs O(log n) on
+/// average, and a reactor that stays within its budget pays nothing.
 #[derive(Debug)]
 pub(super) struct MemoryBudget {
     limit: usize,

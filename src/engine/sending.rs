@@ -68,9 +68,9 @@ impl Engine {
         clock.next_budget();
     }
 
-    /// Sends to the connections that were sent to other than from their own callback, as far as the turn allows. The
-    /// other connections are queued, to have their turn like every source. Between turns the time is not known, so the time
-    /// of activity is stored in turns only.
+    /// Flushes the marked connections: bytes were sent to them by another connection's callback, or by the host between turns.
+    /// When the budget of the turn is spent, the marked connections that are left are put into the ready queue. The time of
+    /// activity is stored only if `in_turn`, because the time is not known between turns.
     ///
     /// `may_go_on` is asked after each connection, with the count of bytes that were moved so far.
     pub(crate) fn flush_marked(&mut self, mut may_go_on: impl FnMut(u64) -> bool, in_turn: bool) {

@@ -114,8 +114,8 @@ pub(crate) fn is_nonblocking(_: &SockRef<'_>) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Lets a server that is started anew bind its port while connections of its past are in TIME_WAIT, socket(7). Not on
-/// Windows, where SO_REUSEADDR lets a second program take a port that is being served.
+/// Sets SO_REUSEADDR, so that a restarted server can bind its port while its old connections are in TIME_WAIT, socket(7).
+/// Does nothing on Windows, where the option would let a second program take a port that is in use.
 #[cfg(unix)]
 pub(crate) fn reuse_address(socket: &Socket) -> io::Result<()> {
     socket.set_reuse_address(true)

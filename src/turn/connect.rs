@@ -14,7 +14,7 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
         if entry.connection.phase() == Phase::Open {
             self.call(slot, |handler, conn| handler.on_open(conn));
         }
-        // A connection that was there when the drain began had its on_drain then.
+        // Connections that existed when the drain began have had their `on_drain` already.
         if self.engine().came_after_drain(slot) {
             self.tell_of_drain(slot);
         }

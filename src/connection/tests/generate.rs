@@ -2,16 +2,19 @@
 
 use std::{env, io::ErrorKind};
 
-use proptest::{collection::vec, prelude::*};
+use proptest::{collection::vec, prelude::*, test_runner::FileFailurePersistence};
 
 use crate::Options;
 
 use super::script::Step;
 
 /// Returns a configuration that takes the number of cases from PROPTEST_CASES, and runs 600 cases without that variable.
-/// proptest keeps each failed case in the folder `proptest-regressions`, and tries that case first in the next run.
+/// proptest keeps each failed case in a file beside the test, and tries that case first in the next run.
 pub(super) fn config() -> ProptestConfig {
-    let mut config = ProptestConfig::default();
+    let mut config = ProptestConfig {
+        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("failures"))),
+        ..ProptestConfig::default()
+    };
     if env::var_os("PROPTEST_CASES").is_none() {
         config.cases = 600;
     }
