@@ -9,50 +9,51 @@ use crate::child::{Contender, What};
 use crate::plan::Load;
 use crate::servers::Builtin;
 
-/// Measures this crate's echo server against other ways to write one, on this machine's loopback.
+/// Measures this crate's echo server against other echo servers, on this machine's loopback.
 ///
-/// Every server runs in a process of its own, on a core of its own where the system allows it; the load generator has
-/// another. Rounds are interleaved, every byte that comes back is compared, and a wrong, lost or extra one fails the run.
-/// Without options it takes six minutes or so. Build it with --release, and leave the machine alone meanwhile.
+/// Every server runs in a process of its own. If the system allows it, the server and the load generator each have a
+/// core of their own. Rounds of the servers are interleaved. The load generator compares every byte that comes back; a
+/// wrong, lost or extra byte fails the run. Without options the benchmark takes about six minutes. Build the benchmark
+/// with --release, and leave the machine alone while the benchmark runs.
 #[derive(Debug, Parser)]
 #[command(name = "bench")]
 pub struct Args {
-    /// Fewer and shorter rounds, and fewer connections: under half a minute
+    /// Run fewer and shorter rounds with fewer connections, in less than half a minute
     #[arg(long)]
     pub quick: bool,
 
-    /// Which servers take part; --list shows all [default: all but mio-16k]
+    /// Compare these servers; --list shows all servers [default: all but mio-16k]
     #[arg(long, value_name = "NAMES", value_delimiter = ',', hide_possible_values = true)]
     servers: Vec<Builtin>,
 
-    /// Another program that takes part: any echo server, {port} stands for the port at 127.0.0.1 where it has to listen. No
-    /// shell is involved, spaces separate the words. The processes that it starts are ended with it, if they stay in its
-    /// process group. Can be given several times; on Unix only
+    /// Compare another program as well: any echo server. {port} stands for the port at 127.0.0.1 where the program has
+    /// to listen. No shell is involved; spaces separate the words. The processes that the program starts are ended with
+    /// the program, if they stay in its process group. This option can be given several times, and works on Unix only
     #[arg(long, value_name = "[NAME=]CMD {port}", value_parser = program)]
     exec: Vec<Contender>,
 
-    /// Which workloads are run; --list shows all [default: all]
+    /// Run these workloads; --list shows all workloads [default: all]
     #[arg(long, value_name = "NAMES", value_delimiter = ',', hide_possible_values = true)]
     workloads: Vec<Load>,
 
-    /// How many connections each workload is run with, in place of its own numbers
+    /// Run each workload with these numbers of connections, in place of the workload's own numbers
     #[arg(long, value_name = "N,N,...", value_delimiter = ',', value_parser = at_least_one)]
     pub connections: Vec<usize>,
 
-    /// How many rounds each server has in each workload; without it, those that are close to the floor have more than
-    /// the others
+    /// Run this number of rounds for each server in each workload; by default, servers whose speed is close to the
+    /// floor have more rounds than other servers
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub rounds: Option<usize>,
 
-    /// How long a round measures
+    /// Measure for this time in each round
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub round_time: Option<Duration>,
 
-    /// Messages a second for fixed-rate [default: 60 % of what the slowest of the servers reaches]
+    /// Send this number of messages a second in fixed-rate [default: 60 % of what the slowest server reaches]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub rate: Option<usize>,
 
-    /// Write all that was found to this file
+    /// Write all results to this file
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 
@@ -64,21 +65,21 @@ pub struct Args {
     #[arg(long)]
     pub list: bool,
 
-    /// Be one of the servers and nothing else, for a profiler to look at: it prints where it listens, Ctrl-C ends it
+    /// Run one server alone, for a profiler: the server prints its address, and Ctrl-C ends the server
     #[arg(long, value_name = "SERVER")]
     pub serve: Option<Builtin>,
 
-    /// The core to run on, as a server
+    /// Run the server on this core
     #[arg(long, hide = true)]
     pub core: Option<usize>,
 
-    /// Another program to become
+    /// Replace this process by another program
     #[arg(last = true, hide = true)]
     pub program: Vec<String>,
 }
 
 impl Args {
-    /// Who takes part. Two of the same name end the program, as other wrong arguments do.
+    /// Returns the servers that take part. Two servers with equal names end the program, as other wrong arguments do.
     pub fn contenders(&self) -> Vec<Contender> {
         let servers = if self.servers.is_empty() { &Builtin::DEFAULT[..] } else { &self.servers };
         let mut all: Vec<Contender> = Vec::new();
@@ -111,7 +112,7 @@ pub fn list() -> String {
 }
 
 fn program(text: &str) -> Result<Contender, String> {
-    // What stands before the "=" is a name only if it could not be the program with its arguments.
+    // The text before the "=" is a name only if that text cannot be a path or a program with arguments.
     let (name, command) = match text.split_once('=') {
         Some((name, command)) if !name.is_empty() && !name.contains([' ', '/']) => (Some(name), command),
         _ => (None, text),

@@ -1,4 +1,5 @@
-//! The servers' processes: started, found listening, and ended with the benchmark.
+//! The processes of the servers: this module starts each process, finds the address where the server listens, and ends
+//! the process with the benchmark.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -10,10 +11,10 @@ use std::time::{Duration, Instant};
 use crate::group;
 use crate::servers::Builtin;
 
-/// How long a server may take until it listens.
+/// The time that a server may take until it listens.
 const STARTING: Duration = Duration::from_secs(5);
 
-/// What takes part.
+/// A server that takes part in the benchmark.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Contender {
     pub name: String,
@@ -24,7 +25,7 @@ pub struct Contender {
 #[derive(Clone, Debug, PartialEq)]
 pub enum What {
     Builtin(Builtin),
-    /// Words, with `{port}` somewhere in them.
+    /// The words of a command line. At least one word contains `{port}`.
     Program(Vec<String>),
 }
 
@@ -35,22 +36,24 @@ impl From<Builtin> for Contender {
 }
 
 impl Contender {
-    /// As [`Builtin::is_close`]; another program was added to be compared.
+    /// Returns true if the server needs many rounds: see [`Builtin::is_close`]. Another program always has many rounds,
+    /// because the user wants to compare that program.
     pub fn is_close(&self) -> bool {
         !matches!(self.what, What::Builtin(builtin) if !builtin.is_close())
     }
 
-    /// Of another program nothing is known.
+    /// Returns true if the server may have more than one thread. Another program may always have threads, because the
+    /// benchmark knows nothing about that program.
     pub fn may_have_threads(&self) -> bool {
         !matches!(self.what, What::Builtin(builtin) if !matches!(builtin, Builtin::Threads | Builtin::Threads256k))
     }
 }
 
-/// A server that listens, until this is dropped. The processes that the server has started end with it.
+/// A server that listens until this value is dropped. The drop also ends the processes that the server has started.
 pub struct Child {
     pub address: SocketAddr,
     process: process::Child,
-    /// The last line that it wrote to its standard error.
+    /// The last line that the server wrote to its standard error.
     last_words: Arc<Mutex<String>>,
 }
 
@@ -85,12 +88,12 @@ impl Child {
         self.process.id()
     }
 
-    /// Why it has ended, if it has.
+    /// Returns the reason why the server has ended, or `None` if the server still runs.
     pub fn ended(&mut self) -> Option<String> {
         let status = self.process.try_wait().ok()??;
         // The processes that the server has started may still run.
         group::end(&mut self.process);
-        // What it wrote last may be on its way through the pipe.
+        // The thread that reads standard error may not have received the last line of the server yet.
         thread::sleep(Duration::from_millis(20));
         let words = self.last_words.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Some(if words.is_empty() {
@@ -106,7 +109,7 @@ impl Child {
             group::spawn(&mut command).map_err(|error| format!("cannot be started: {error}"))?;
         let last_words = Arc::new(Mutex::new(String::new()));
         let (words, stderr) = (Arc::clone(&last_words), process.stderr.take().expect("piped"));
-        // To the end: a full pipe would hold a server up that writes a log.
+        // The thread reads standard error to its end, because a full pipe would block a server that writes a log.
         thread::spawn(move || {
             for line in BufReader::new(stderr).split(b'\n').map_while(io::Result::ok) {
                 *words.lock().unwrap_or_else(PoisonError::into_inner) =
@@ -116,13 +119,13 @@ impl Child {
         Ok(Self { address: (Ipv4Addr::LOCALHOST, 0).into(), process, last_words })
     }
 
-    /// The address in the line that our own servers print.
+    /// Returns the address from the line that a built-in server prints.
     fn announced(&mut self) -> Result<SocketAddr, String> {
         let stdout = self.process.stdout.take().expect("piped");
         let (tell, told) = mpsc::channel();
         thread::spawn(move || {
             let mut line = String::new();
-            // An error leaves the line empty, which is told as well.
+            // An error leaves the line empty, and the caller reports an empty line as an error.
             let _ = BufReader::new(stdout.take(1000)).read_line(&mut line);
             tell.send(line)
         });
@@ -156,12 +159,13 @@ impl Drop for Child {
     }
 }
 
-/// A port that was free a moment ago.
+/// Returns a port that was free during this call. Another process may take the port afterwards.
 fn free_port() -> io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
-/// Becomes a server, in a process that was started for it. Returns only an error, or at the end of a blocking server.
+/// Turns this process into a server; the benchmark started the process for that. The function returns only an error, or
+/// at the end of a blocking server.
 pub fn become_server(
     builtin: Option<Builtin>,
     program: &[String],
@@ -169,7 +173,7 @@ pub fn become_server(
 ) -> Result<(), String> {
     end_with_parent();
     if let Some(core) = core {
-        // The parent has tried it: it works.
+        // The parent has set its own core successfully, so this call is not expected to fail.
         crate::system::pin(core);
     }
     crate::system::raise_descriptors();
@@ -182,7 +186,8 @@ pub fn become_server(
     }
 }
 
-/// The same process goes on as another program, so that it is measured and ended like the others.
+/// Replaces this process by another program. The process id stays, so that the program is measured and ended like a
+/// built-in server.
 #[cfg(unix)]
 fn replace_by(command: &mut Command) -> io::Error {
     std::os::unix::process::CommandExt::exec(command)
@@ -193,20 +198,21 @@ fn replace_by(_command: &mut Command) -> io::Error {
     io::ErrorKind::Unsupported.into()
 }
 
-/// However the benchmark ends, the servers do, too: by a signal from the kernel where there is such a thing.
+/// Makes the kernel kill this server when the benchmark ends for any reason.
 ///
-/// A thread that watches the standard input would do it everywhere, but a second thread in a server makes each of its
-/// system calls on a descriptor slower: the table of descriptors is then shared. Another program inherits the signal.
+/// A thread that watches standard input would work on every system. But a second thread makes each system call of the
+/// server on a descriptor slower, because the threads share the table of descriptors. Another program inherits the
+/// signal.
 #[cfg(target_os = "linux")]
 fn end_with_parent() {
-    // Should it fail, the parent still kills its children whenever it ends by itself.
+    // If the call fails, the parent still kills its children whenever the parent ends by itself.
     let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
 }
 
 #[cfg(not(target_os = "linux"))]
 fn end_with_parent() {
     thread::spawn(|| {
-        // An error is as good an end as the end of the pipe.
+        // An error also means that the parent has ended.
         let _ = io::copy(&mut io::stdin(), &mut io::sink());
         process::exit(0);
     });

@@ -1,19 +1,19 @@
-//! What the table and the report show of an outcome, and how numbers are written.
+//! The columns that the table and the report show for an outcome, and the format of numbers.
 
 use crate::results::{Kind, Latency, Outcome, Ratio, Ratios, Results, Spread, Summary, Workload};
 
-/// Ours, which both emphasise.
+/// The name of this crate's server, which the table and the report emphasise.
 pub const OURS: &str = "tidegate";
 
-/// Where there is no figure.
+/// The text of a cell without a figure.
 pub const NONE: &str = "–";
 
-/// Behind a rate that says more about the load generator than about the server.
+/// The mark behind a rate that the load generator has limited, not the server.
 pub const LIMITED: &str = "*";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Column {
-    /// Echoes, connections or bytes for each second.
+    /// The number of echoes, connections or bytes for each second.
     Rate,
     Cpu,
     UserShare,
@@ -34,7 +34,7 @@ use Column::{
     RateToFloor, UserShare,
 };
 
-/// The columns for a terminal: those that say most about such workloads.
+/// Returns the columns for a terminal: the columns that describe such workloads best.
 pub fn few(group: &[&Workload]) -> Vec<Column> {
     let columns: &[Column] = match group[0].kind {
         Kind::PingPong | Kind::Pipelined | Kind::Churn => {
@@ -49,7 +49,7 @@ pub fn few(group: &[&Workload]) -> Vec<Column> {
     with_figures(columns, group)
 }
 
-/// The columns for a page, which has more room.
+/// Returns the columns for the HTML report, which has room for more columns than a terminal.
 pub fn all(group: &[&Workload]) -> Vec<Column> {
     let columns: &[Column] = match group[0].kind {
         Kind::Idle | Kind::SlowReaders => return few(group),
@@ -72,7 +72,7 @@ pub fn all(group: &[&Workload]) -> Vec<Column> {
     with_figures(columns, group)
 }
 
-/// Without the ratios to a server that did not take part.
+/// Removes the ratios to a server that did not take part.
 fn with_figures(columns: &[Column], group: &[&Workload]) -> Vec<Column> {
     let summaries = || {
         let outcomes = group.iter().flat_map(|workload| &workload.results);
@@ -86,13 +86,13 @@ fn with_figures(columns: &[Column], group: &[&Workload]) -> Vec<Column> {
     columns.iter().copied().filter(is_known).collect()
 }
 
-/// Of these the bytes are what counts, not the messages.
+/// Returns true for workloads whose throughput is measured in bytes, not in messages.
 pub fn in_bytes(kind: Kind) -> bool {
     matches!(kind, Kind::Bulk | Kind::Flood)
 }
 
-/// What a workload does to a server, without the number of connections: those that differ in nothing else belong
-/// into one table and one plot.
+/// Returns the title of a workload without the number of connections. Workloads that differ only in the number of
+/// connections share a table and a plot.
 pub fn group_title(workload: &Workload) -> String {
     let size = bytes(workload.message_bytes as f64);
     match workload.kind {
@@ -107,7 +107,7 @@ pub fn group_title(workload: &Workload) -> String {
     }
 }
 
-/// In the order in which they were run; each with the workloads that differ in nothing but connections and rate.
+/// Returns groups of workloads that differ only in connections and rate, in the order in which the workloads ran.
 pub fn groups(results: &Results) -> Vec<Vec<&Workload>> {
     let mut groups: Vec<Vec<&Workload>> = Vec::new();
     for workload in &results.workloads {
@@ -120,7 +120,7 @@ pub fn groups(results: &Results) -> Vec<Vec<&Workload>> {
     groups
 }
 
-/// What tells a workload from the others of its group.
+/// Returns the text that distinguishes a workload from the other workloads of its group.
 pub fn row_title(workload: &Workload) -> String {
     let connections = match workload.connections {
         1 => "1 connection".to_owned(),
@@ -132,14 +132,14 @@ pub fn row_title(workload: &Workload) -> String {
     }
 }
 
-/// The one floor of all these workloads, if it is one.
+/// Returns the floor of these workloads, if all of them have an equal floor.
 pub fn floor<'a>(group: &[&'a Workload]) -> Option<&'a str> {
     let mut floors = group.iter().filter_map(|workload| workload.floor.as_deref());
     let first = floors.next()?;
     floors.all(|floor| floor == first).then_some(first)
 }
 
-/// Which loop was the floor, where that was not settled before.
+/// Returns a sentence that names the floor of each `Bulk` workload, where the floor depends on the measurement.
 pub fn about_floor(group: &[&Workload]) -> Option<String> {
     let streams = group.iter().filter(|workload| workload.kind == Kind::Bulk);
     let with =
@@ -152,7 +152,7 @@ pub fn about_floor(group: &[&Workload]) -> Option<String> {
 }
 
 impl Column {
-    /// What it is, and the unit.
+    /// Returns the title of the column and the unit.
     pub fn head(self, group: &[&Workload], results: &Results) -> (String, &'static str) {
         let kind = group[0].kind;
         let floor = floor(group).unwrap_or("floor");
@@ -178,13 +178,13 @@ impl Column {
         }
     }
 
-    /// Its figure, as it is shown.
+    /// Returns the figure of the column as text.
     pub fn cell(self, kind: Kind, summary: &Summary) -> String {
         let percentile = |of: fn(&Latency) -> f64| {
             summary.latency.as_ref().map_or_else(|| NONE.to_owned(), |latency| known(of(latency)))
         };
         let memory = |spread: Option<Spread>| {
-            // What is less than the noise of the measurement can come out as nothing, or below.
+            // Memory below the noise of the measurement can be measured as zero or as a negative number.
             spread.map_or_else(|| NONE.to_owned(), |spread| number(spread.median.max(0.0)))
         };
         match self {
@@ -225,7 +225,7 @@ pub fn rate_ratio(ratios: Option<Ratios>) -> Option<Ratio> {
     ratios.map(|ratios| ratios.messages_per_second)
 }
 
-/// A ratio and its interval; the reference itself is just 1.
+/// Returns a ratio and its interval as text. The ratio of the reference to itself is written as 1, without an interval.
 fn interval(ratio: Option<Ratio>) -> String {
     match ratio {
         None => NONE.to_owned(),
@@ -234,18 +234,19 @@ fn interval(ratio: Option<Ratio>) -> String {
     }
 }
 
-/// Of figures that are 0 only where there is none.
+/// Returns the text of a figure that is 0 only if there is no measurement.
 fn known(value: f64) -> String {
     if value > 0.0 { number(value) } else { NONE.to_owned() }
 }
 
-/// Three digits that count, and all of a larger number.
+/// Returns a number with three significant digits. A number with more than three digits before the point keeps all of
+/// those digits.
 pub fn number(value: f64) -> String {
     let size = value.abs();
     let decimals = match size {
         _ if !size.is_finite() => return NONE.to_owned(),
         _ if size < 0.000_5 => return "0".to_owned(),
-        // What is rounded up to a further digit before the point has one less behind it.
+        // A number that rounding raises by a digit before the point has a digit less behind the point.
         _ if size < 0.999_5 => 3,
         _ if size < 9.995 => 2,
         _ if size < 99.95 => 1,
@@ -254,12 +255,12 @@ pub fn number(value: f64) -> String {
     grouped(&format!("{value:.decimals$}"))
 }
 
-/// What is whole, without a point.
+/// Returns a whole number as text, without a decimal point.
 pub fn count(value: f64) -> String {
     if value.is_finite() { grouped(&format!("{value:.0}")) } else { NONE.to_owned() }
 }
 
-/// In groups of three digits, with a space at which no line breaks.
+/// Groups the digits by three, separated by a space at which no line breaks.
 fn grouped(plain: &str) -> String {
     let whole = plain.find('.').unwrap_or(plain.len());
     let mut grouped = String::new();
@@ -273,7 +274,7 @@ fn grouped(plain: &str) -> String {
     grouped
 }
 
-/// With a binary unit.
+/// Returns a number of bytes with a binary unit.
 pub fn bytes(value: f64) -> String {
     let units = [("GiB", f64::from(1 << 30)), ("MiB", f64::from(1 << 20)), ("KiB", 1024.0), ("bytes", 1.0)];
     let (unit, size) = units.into_iter().find(|(_, size)| value >= *size).unwrap_or(("bytes", 1.0));
@@ -282,7 +283,7 @@ pub fn bytes(value: f64) -> String {
     format!("{figure}\u{a0}{unit}")
 }
 
-/// The names and causes of what failed, wholly or in part.
+/// Returns the workload, the outcome and the error of every server that failed, even if some of its rounds succeeded.
 pub fn errors<'a>(workloads: &[&'a Workload]) -> Vec<(&'a Workload, &'a Outcome, &'a str)> {
     workloads
         .iter()
@@ -291,7 +292,7 @@ pub fn errors<'a>(workloads: &[&'a Workload]) -> Vec<(&'a Workload, &'a Outcome,
         .collect()
 }
 
-/// The command that does it again.
+/// Returns the command that runs the benchmark again with equal arguments.
 pub fn command(results: &Results) -> String {
     let mut command = "cargo run --release -p bench".to_owned();
     if !results.arguments.is_empty() {
@@ -304,7 +305,7 @@ pub fn command(results: &Results) -> String {
     command
 }
 
-/// For a shell.
+/// Returns an argument quoted for a shell.
 fn quoted(argument: &str) -> String {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_=./:,+@%".contains(letter);
     if !argument.is_empty() && argument.chars().all(plain) {

@@ -1,4 +1,4 @@
-//! A run that could have been: for the tests of the table and of the report.
+//! Invented results of a run, for the tests of the table and of the report.
 
 use std::sync::LazyLock;
 
@@ -8,7 +8,8 @@ use crate::{
     statistics::summarise,
 };
 
-/// Name, what it is, CPU for a message and for a GiB against the floor, memory for a connection.
+/// For each server: the name, a description, the CPU time for a message and for a GiB as a ratio to the floor, and the
+/// memory for a connection.
 const SERVERS: [(&str, &str, f64, f64, f64); 7] = [
     ("tidegate", "this crate's echo", 1.02, 0.56, 152.0),
     ("mio", "a bare mio loop, 64 KiB buffer", 1.0, 1.0, 88.0),
@@ -34,9 +35,10 @@ pub fn empty() -> Results {
     }
 }
 
-/// All kinds of workloads and all servers, with the blocking one where it can take part: with one connection.
+/// Returns results with all kinds of workloads and all servers. The blocking server takes part only in workloads with
+/// one connection.
 pub fn full() -> Results {
-    // Many tests want it, and its intervals take a while without optimisation.
+    // Many tests use these results, and the intervals take long to compute without optimisation.
     static FULL: LazyLock<Results> = LazyLock::new(made);
     FULL.clone()
 }
@@ -111,7 +113,7 @@ pub fn workload(kind: Kind, connections: usize, message_bytes: usize, in_flight:
     workload
 }
 
-/// Some per cent up or down, other ones each round.
+/// Returns a factor that differs from 1 by some per cent, with another value for each round.
 fn noise(seed: usize) -> f64 {
     1.0 + ((seed * 7919 % 101) as f64 - 50.0) / 1500.0
 }
@@ -121,7 +123,8 @@ fn round(workload: &Workload, server: usize, round: usize) -> Round {
     let noise = noise(server * 31 + round * 17 + workload.connections);
     let many = workload.connections as f64;
     let streams = matches!(workload.kind, Kind::Bulk | Kind::Flood);
-    // Batches form as clients become more, and caches suffer when they are many.
+    // The server handles more messages in each turn when there are more clients, and caches work less well when there
+    // are many clients.
     let crowd = 1.0 + 1.2 / many + (many / 1000.0).ln_1p() * if message_cost > 1.3 { 0.4 } else { 0.12 };
     let per_message = match workload.kind {
         Kind::Churn => 60e-6 * message_cost,
@@ -131,7 +134,7 @@ fn round(workload: &Workload, server: usize, round: usize) -> Round {
     } * noise;
     let gib = (1u64 << 30) as f64;
     let seconds = 0.5;
-    // With one client the server waits for it most of the time.
+    // With one client the server waits for the client most of the time.
     let busy = if many == 1.0 { 0.45 } else { 0.98 };
     let (messages, bytes, cpu) = if streams {
         let bytes = seconds * busy / (0.35 * stream_cost * noise) * gib;

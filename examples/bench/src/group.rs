@@ -20,7 +20,7 @@ mod unix {
     }
 
     fn kill(group: Pid) {
-        // The call fails if every process of the group has ended, which is as good.
+        // The call fails if every process of the group has ended, and then there is nothing to kill.
         let _ = kill_process_group(group, Signal::KILL);
     }
 
@@ -35,7 +35,7 @@ mod unix {
     pub fn end(leader: &process::Child) {
         let group = Pid::from_child(leader);
         let mut groups = groups();
-        // A group is ended once only: later, another process may have its number.
+        // A group is killed only once, because another process may have the number of the group later.
         if let Some(index) = groups.iter().position(|other| *other == group) {
             groups.swap_remove(index);
             kill(group);
@@ -52,7 +52,8 @@ mod unix {
 
 /// Starts a process as the leader of a group of its own.
 ///
-/// The group is not that of the terminal either: Ctrl-C reaches the benchmark alone, and the benchmark ends its servers.
+/// The new group is not the foreground group of the terminal: Ctrl-C reaches the benchmark alone, and the benchmark
+/// ends its servers.
 pub fn spawn(command: &mut Command) -> io::Result<Child> {
     #[cfg(unix)]
     return unix::spawn(command);
@@ -60,8 +61,8 @@ pub fn spawn(command: &mut Command) -> io::Result<Child> {
     return command.spawn();
 }
 
-/// Kills all processes of the group that this process leads. The caller does so before, or directly after, it waits for
-/// the leader, because the number of the group may belong to another process later.
+/// Kills all processes of the group that this process leads. The caller calls this function before, or directly after,
+/// the caller waits for the leader, because the number of the group may belong to another process later.
 pub fn end(leader: &mut Child) {
     #[cfg(unix)]
     unix::end(leader);
@@ -69,7 +70,7 @@ pub fn end(leader: &mut Child) {
     let _ = leader.kill();
 }
 
-/// Kills all groups, for a process that ends without dropping what it has. No server can be started afterwards.
+/// Kills all groups, for a process that ends without dropping its values. No server can be started afterwards.
 pub fn end_all() {
     #[cfg(unix)]
     unix::end_all();

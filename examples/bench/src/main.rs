@@ -1,6 +1,8 @@
-//! The benchmark: what the event loop buys against blocking servers, and what this crate costs above bare mio.
+//! The benchmark measures what the event loop gains over blocking servers, and what this crate costs above a bare mio
+//! loop.
 //!
-//! `cargo run --release -p bench` takes about six minutes, with `-- --quick` half a minute.
+//! `cargo run --release -p bench` takes about six minutes. `cargo run --release -p bench -- --quick` takes half a
+//! minute.
 
 use std::fs;
 use std::io::{self, Write};
@@ -37,7 +39,7 @@ fn main() -> ExitCode {
     let done = if is_server {
         child::become_server(args.serve, &args.program, args.core)
     } else if args.list {
-        // That nobody reads it is no error.
+        // A failed write is not an error: the reader of the list has closed the pipe.
         let _ = io::stdout().write_all(args::list().as_bytes());
         Ok(())
     } else {
@@ -47,7 +49,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let name = if is_server { "" } else { "bench: " };
-            // Not eprintln!, which panics when nobody reads standard error any more.
+            // The code does not use eprintln!, which panics if standard error is closed.
             let _ = writeln!(io::stderr(), "{name}{error}");
             ExitCode::FAILURE
         }
@@ -55,7 +57,7 @@ fn main() -> ExitCode {
 }
 
 fn compare(args: &Args) -> Result<(), String> {
-    // The first signal ends the run after the present round, a second signal at once, with the servers.
+    // The first signal ends the run after the present round. A second signal ends the run and the servers at once.
     let interrupted = || {
         if run::STOP.swap(true, Ordering::Relaxed) {
             group::end_all();
@@ -63,9 +65,9 @@ fn compare(args: &Args) -> Result<(), String> {
         }
     };
     ctrlc::set_handler(interrupted).map_err(|error| format!("no handler for signals: {error}"))?;
-    // A file that cannot be written is told before the minutes that it takes to fill it.
+    // The benchmark reports a file that cannot be written before the measurement, which takes minutes.
     for path in [&args.json, &args.html].into_iter().flatten() {
-        // Opened to append: what an earlier run has left is replaced at the end and not now.
+        // The file is opened to append, so that the results of an earlier run stay in the file until this run ends.
         fs::OpenOptions::new()
             .append(true)
             .create(true)
@@ -93,7 +95,7 @@ fn unwritable(path: &Path, error: &io::Error) -> String {
     format!("cannot write {}: {error}", path.display())
 }
 
-/// A wrong byte must not get lost among the figures.
+/// Returns an error if any server failed in any workload, so that a failure is not overlooked among the figures.
 fn failures(results: &Results) -> Result<(), String> {
     let outcomes = results.workloads.iter().flat_map(|workload| {
         workload.results.iter().map(move |outcome| (&workload.title, &outcome.server, &outcome.error))
