@@ -1,7 +1,8 @@
-//! The load generator: one thread, one poll, which does not sleep while a round runs.
+//! The load generator: one thread and one poll. The thread does not sleep while a round runs.
 //!
-//! It asks the poll without waiting, over and over. So the server never pays for waking it, and the time in which there
-//! was nothing to do can be told: a generator that had none of it was the limit, and not the server.
+//! The thread asks the poll again and again without waiting. So the server never spends time on waking the load
+//! generator, and the load generator can measure its own idle time. If the load generator was never idle, then the load
+//! generator limited the rate, not the server.
 
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpStream};
@@ -18,24 +19,25 @@ pub mod client;
 pub mod pattern;
 pub mod streams;
 
-/// How long anything may take that should take no time: after that the server is said to have lost it.
+/// The time that an operation on a connection may take. After this time the benchmark reports that the server has lost
+/// the connection or the bytes.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What happened between the first message and the last echo.
+/// The measurements between the first message and the last echo.
 #[derive(Default)]
 pub struct Tally {
     pub seconds: f64,
     pub messages: u64,
     pub bytes: u64,
-    /// The share of the time that was not spent in a poll with nothing in it.
+    /// The share of the time in which the load generator had something to do.
     pub busy: f64,
     pub latency: Option<Latency>,
 }
 
-/// A blocking connection that leaves nothing behind when it is closed.
+/// Opens a blocking connection that leaves no state in the kernel after its close.
 ///
-/// A reset in place of a FIN: the many connections of a run would otherwise each keep a port of this machine for a
-/// minute, tcp(7). It closes only when all has come back, so nothing is lost by it.
+/// The close sends a reset in place of a FIN. Otherwise each of the many connections of a run would keep a port of this
+/// machine for a minute, see tcp(7). A client closes only after all echoes have arrived, so the reset loses no bytes.
 pub fn connect(to: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect_timeout(&to, PATIENCE)
         .map_err(|error| explain(error, "the server did not take the connection"))?;
@@ -44,9 +46,10 @@ pub fn connect(to: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// The error of a call that has waited for [`PATIENCE`], with what did not happen in that time.
+/// Returns the error of a call that has waited for [`PATIENCE`], with the name of the event that is missing.
 ///
-/// The text of a system call's own error does not tell: after SO_RCVTIMEO it is "Resource temporarily unavailable".
+/// The text of the error itself does not name the event: after SO_RCVTIMEO the text is "Resource temporarily
+/// unavailable".
 fn explain(error: io::Error, missing: &str) -> io::Error {
     match error.kind() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => {
@@ -56,7 +59,7 @@ fn explain(error: io::Error, missing: &str) -> io::Error {
     }
 }
 
-/// A poll; a signal that interrupts it is nothing that happened.
+/// Polls for events. A signal that interrupts the poll counts as a poll without events.
 fn look(poll: &mut Poll, events: &mut Events, wait: Duration) -> Result<(), String> {
     match poll.poll(events, Some(wait)) {
         Err(error) if error.kind() == ErrorKind::Interrupted => {
@@ -67,7 +70,7 @@ fn look(poll: &mut Poll, events: &mut Events, wait: Duration) -> Result<(), Stri
     }
 }
 
-/// How much of the time there was nothing to do.
+/// The idle time of the load generator.
 struct Idleness {
     begin: Instant,
     since: Option<Instant>,
@@ -79,7 +82,7 @@ impl Idleness {
         Self { begin, since: None, total: Duration::ZERO }
     }
 
-    /// After each look.
+    /// Records, after each poll, whether the load generator was idle.
     fn note(&mut self, now: Instant, is_idle: bool) {
         if is_idle {
             self.since.get_or_insert(now);
@@ -88,7 +91,7 @@ impl Idleness {
         }
     }
 
-    /// Seconds until `now`, and the busy share of them.
+    /// Returns the seconds until `now`, and the share of these seconds in which the load generator was busy.
     fn end(mut self, now: Instant) -> (f64, f64) {
         self.note(now, false);
         let seconds = (now - self.begin).as_secs_f64();
@@ -96,7 +99,7 @@ impl Idleness {
     }
 }
 
-/// Nanoseconds with three digits, up to a minute.
+/// Returns a histogram of nanoseconds with three significant digits, up to a minute.
 fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, 60_000_000_000, 3).expect("these bounds are valid")
 }
@@ -105,7 +108,7 @@ fn record(histogram: &mut Histogram<u64>, time: Duration) {
     histogram.saturating_record(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
 }
 
-/// `None` where nothing was recorded.
+/// Returns the percentiles in microseconds, or `None` if the histogram is empty.
 fn percentiles(histogram: &Histogram<u64>) -> Option<Latency> {
     let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1e3;
     let max = histogram.max() as f64 / 1e3;

@@ -1,4 +1,4 @@
-//! One round: one server under one workload.
+//! One round measures one server under one workload.
 
 use std::time::Duration;
 
@@ -11,29 +11,30 @@ use crate::plan::{Case, PING};
 use crate::results::{Kind, Round};
 use crate::usage::{self, Usage};
 
-/// How long a server may go on working when its clients have all they wanted: closing thousands takes a while.
+/// The time that a server may still work after its clients have all their echoes: to close thousands of connections
+/// takes a while.
 const SETTLING: Duration = Duration::from_secs(2);
 
-/// How often buffers that seemed to be full may turn out not to be.
+/// The number of times that the benchmark fills the buffers again, after the buffers seemed to be full.
 const FILLINGS: usize = 20;
 
 pub struct Bench<'a> {
     pub case: &'a Case,
     pub pattern: &'a Pattern,
-    /// For `Kind::FixedRate`.
+    /// The messages a second, for `Kind::FixedRate`.
     pub rate: Option<f64>,
 }
 
-/// A server's process, and what it had used when it had just started.
+/// The process of a server, and the CPU time that the process had used directly after its start.
 pub struct Subject {
     pub child: Child,
     pub begin: Usage,
-    /// It may start threads, and they may end with their connections.
+    /// True if the server may start threads that end with their connections.
     pub has_threads: bool,
 }
 
 impl Bench<'_> {
-    /// `seed` is where in the pattern the streams begin.
+    /// Measures one round. `seed` selects the positions in the pattern at which the streams begin.
     pub fn round(&self, subject: &Subject, seed: u64) -> Result<Round, String> {
         let round = match self.case.kind {
             Kind::Churn => self.churn(subject, seed),
@@ -41,17 +42,17 @@ impl Bench<'_> {
             Kind::SlowReaders => self.slow_readers(subject, seed),
             _ => self.streams(subject, seed),
         }?;
-        // It closes its connections now, which must not take anything from the next server.
+        // The server closes its connections now, and must not take CPU time from the next server.
         self.at_rest(subject);
         Ok(round)
     }
 
-    /// Messages a second that a server reaches with as many connections.
+    /// Returns the number of messages a second that the server reaches with the number of connections of the case.
     pub fn capacity(&self, subject: &Subject) -> Result<f64, String> {
         let roles = vec![self.role(Habit::Answers); self.case.connections];
         let mut load = Streams::connect(subject.child.address, &roles, 0, self.pattern)?;
         let mut best = 0.0_f64;
-        // The best of several: whatever disturbs one makes it worse.
+        // The code takes the best of three runs, because any disturbance makes a run slower.
         for _ in 0..3 {
             let tally = load.run(self.case.time, None)?;
             best = best.max(tally.messages as f64 / tally.seconds);
@@ -91,7 +92,8 @@ impl Bench<'_> {
 
     fn idle(&self, subject: &Subject, seed: u64) -> Result<Round, String> {
         let (address, role) = (subject.child.address, self.role(Habit::Answers));
-        // What a server keeps from its first client on is not what it keeps for each.
+        // A server allocates some memory for its first client and keeps this memory. That memory is not part of the
+        // memory for each connection.
         let mut first = Streams::connect(address, &[role; 2], seed, self.pattern)?;
         first.run(Duration::ZERO, None)?;
         first.finish()?;
@@ -100,7 +102,7 @@ impl Bench<'_> {
         let mut load = Streams::connect(address, &vec![role; self.case.connections], seed, self.pattern)?;
         let before = self.at_rest(subject);
         let silent = self.per_connection(subject, memory);
-        let tally = load.run(Duration::ZERO, None)?; // one message on each
+        let tally = load.run(Duration::ZERO, None)?; // Each connection carries one message.
         let mut round = self.round_of(subject, &before, tally);
         round.bytes_per_connection = silent;
         round.bytes_per_connection_after = self.per_connection(subject, memory);
@@ -116,7 +118,7 @@ impl Bench<'_> {
         self.at_rest(subject);
         let memory = self.memory(subject);
         let mut before = self.at_rest(subject);
-        // That nothing moves for a moment may be chance: they are full when it stays so with a server that is at rest.
+        // A moment without progress may be chance. The buffers are full if no bytes move while the server is at rest.
         for _ in 0..FILLINGS {
             if load.fill()? == 0 {
                 break;
@@ -153,7 +155,8 @@ impl Bench<'_> {
     }
 
     fn at_rest(&self, subject: &Subject) -> Usage {
-        // Longer than a tick where it may have a tick's worth of work to do.
+        // With many connections the server may need a whole clock tick for its work, so the two readings lie further
+        // apart.
         let apart = Duration::from_millis(if self.case.connections > 100 { 5 } else { 1 });
         Usage::at_rest(subject.child.pid(), apart, SETTLING)
     }
@@ -168,5 +171,5 @@ impl Bench<'_> {
     }
 }
 
-/// The client whose latency counts where others make work.
+/// The client whose latency is recorded while other clients cause load.
 const PINGER: Role = Role { message: PING, in_flight: 1, habit: Habit::Answers, is_timed: true };

@@ -26,7 +26,7 @@ pub fn html(results: &Results) -> Result<String, Box<dyn Error>> {
     let title = format!("{OURS}: benchmark");
     let mut body = String::new();
     body += &format!("<header>\n<h1>{title}</h1>\n{}</header>\n<main>\n", facts(results));
-    body += &notes(results); // first of all: they may say that nothing below is worth much
+    body += &notes(results); // The notes come first, because they may question all figures.
     body += &servers(results);
     let glance = figures::glance(results)?;
     if !glance.is_empty() {

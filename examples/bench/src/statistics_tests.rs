@@ -85,7 +85,7 @@ fn each_percentile_is_a_median_of_its_own_and_the_longest_is_the_longest() {
             ..round(1, 1.0)
         })
         .into();
-    rounds.push(round(1, 1.0)); // one without does not count
+    rounds.push(round(1, 1.0)); // A round without latency does not count.
     assert_eq!(only(rounds).latency, Some(Latency { p50: 2.0, p99: 20.0, p999: 50.0, max: 900.0 }));
     assert_eq!(only(vec![round(1, 1.0)]).latency, None);
 }

@@ -1,4 +1,4 @@
-//! Connections that come and go: connect, one echo, close.
+//! The workload of short connections: each client connects, receives one echo, and closes.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use socket2::SockRef;
 use super::pattern::Pattern;
 use super::{Idleness, PATIENCE, Tally};
 
-/// One client after the other.
+/// The present client of a place. When a client has ended, a new client takes the place.
 struct Place {
     stream: TcpStream,
     begin: Instant,
@@ -20,7 +20,7 @@ struct Place {
     received: usize,
 }
 
-/// Keeps `width` clients under way for that long, and then waits until the last ones are through.
+/// Keeps `width` clients connected for `time`, and then waits until the last clients have their echoes.
 pub fn run(
     to: SocketAddr,
     width: usize,
@@ -60,7 +60,7 @@ pub fn run(
             super::record(&mut histogram, now - place.begin);
             tally.messages += 1;
             tally.bytes += message as u64;
-            // Closed first, and then the next one.
+            // The old client closes before the next client connects.
             places[index] = None;
             if now < end {
                 places[index] = Some(open(&poll, index, now)?);
@@ -82,18 +82,18 @@ pub fn run(
 impl Place {
     fn open(to: SocketAddr, poll: &Poll, index: usize, offset: u64, now: Instant) -> std::io::Result<Self> {
         let mut stream = TcpStream::connect(to)?;
-        // As `connect` beside this has it, and for the same reason.
+        // The close sends a reset, for the reason that the docs of `load::connect` give.
         SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
         poll.registry().register(&mut stream, Token(index), Interest::READABLE | Interest::WRITABLE)?;
         Ok(Self { stream, begin: now, offset, sent: 0, received: 0 })
     }
 
-    /// Whether its echo is whole.
+    /// Sends and receives, and returns true if the whole echo has arrived.
     fn go_on(&mut self, message: usize, pattern: &Pattern, buffer: &mut [u8]) -> Result<bool, String> {
         while self.sent < message {
             match self.stream.write(pattern.at(self.offset + self.sent as u64, message - self.sent)) {
                 Ok(taken) => self.sent += taken,
-                // The second one as long as it is not connected; a failure to connect is told by another error.
+                // `NotConnected` means that the stream is still connecting. A failed connect returns another error.
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected) => {
                     return Ok(false);
                 }

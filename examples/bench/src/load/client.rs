@@ -1,4 +1,5 @@
-//! One connection of the load generator, and what it knows of its stream: how far it is sent, and how far it came back.
+//! One connection of the load generator, with the position up to which the stream was sent and the position up to which
+//! the stream came back.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
@@ -9,48 +10,49 @@ use mio::net::TcpStream;
 
 use super::pattern::{LONGEST, Pattern};
 
-/// How a client behaves.
+/// The behaviour of a client.
 #[derive(Clone, Copy, Debug)]
 pub struct Role {
     pub message: usize,
-    /// How many messages it sends before it has an echo.
+    /// The number of messages that the client sends before the first echo.
     pub in_flight: usize,
     pub habit: Habit,
-    /// Whether its latencies count.
+    /// True if the latencies of this client are recorded.
     pub is_timed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Habit {
-    /// Sends the next message when one came back.
+    /// The client sends the next message when an echo has arrived.
     Answers,
-    /// Sends when it is time to.
+    /// The client sends messages at fixed times.
     Paced,
-    /// Sends and does not read.
+    /// The client sends and does not read.
     Deaf,
 }
 
 pub struct Client {
     pub stream: TcpStream,
     pub role: Role,
-    /// Where in the pattern its stream begins.
+    /// The position in the pattern at which the stream of this client begins.
     offset: u64,
-    /// How far the stream is to be sent, was sent, and came back.
+    /// The bytes that were queued to be sent. `sent` counts the bytes that were sent, and `received` counts the bytes
+    /// that came back.
     queued: u64,
     sent: u64,
     received: u64,
-    /// When each message was due that is not back.
+    /// The due times of the messages whose echoes have not arrived.
     due: VecDeque<Instant>,
-    /// The kernel takes nothing more until an event says so.
+    /// True if the kernel accepts no more bytes until an event reports the socket as writable.
     is_blocked: bool,
 }
 
-/// What one `recv` brought.
+/// The result of one `recv`.
 pub struct Received {
     pub bytes: usize,
-    /// Messages that are whole by it.
+    /// The number of messages that these bytes complete.
     pub messages: u64,
-    /// There may be more: no event will tell of it.
+    /// True if the socket may contain more bytes for which no event will arrive.
     pub again: bool,
 }
 
@@ -63,7 +65,7 @@ impl Client {
         Ok(Self { stream, role, offset, queued: 0, sent: 0, received: 0, due, is_blocked: false })
     }
 
-    /// One message more to send, whose latency counts from `due`.
+    /// Queues one more message. The latency of the message counts from `due`.
     pub fn queue(&mut self, due: Instant) {
         self.queued += self.role.message as u64;
         if self.role.is_timed {
@@ -71,17 +73,17 @@ impl Client {
         }
     }
 
-    /// The latency's begin of the oldest message that was not back.
+    /// Removes and returns the due time of the oldest message whose echo had not arrived.
     pub fn oldest(&mut self) -> Option<Instant> {
         self.due.pop_front()
     }
 
-    /// Bytes that are to come.
+    /// Returns the number of bytes that have not come back yet.
     pub fn owed(&self) -> u64 {
         self.queued - self.received
     }
 
-    /// Bytes that are still to be sent.
+    /// Returns the number of queued bytes that are still to be sent.
     pub fn unsent(&self) -> u64 {
         self.queued - self.sent
     }
@@ -90,13 +92,13 @@ impl Client {
         self.is_blocked = false;
     }
 
-    /// Leaves it at what was sent so far, and reads it from now on.
+    /// Discards the bytes that are not sent yet, and makes the client read from now on.
     pub fn hear(&mut self) {
         self.queued = self.sent;
         self.role.habit = Habit::Answers;
     }
 
-    /// As much of what is queued as the kernel takes.
+    /// Sends queued bytes until the kernel accepts no more.
     pub fn send(&mut self, pattern: &Pattern) -> Result<(), String> {
         while self.sent < self.queued && !self.is_blocked {
             let len = (self.queued - self.sent).min(LONGEST as u64) as usize;
@@ -111,7 +113,7 @@ impl Client {
         Ok(())
     }
 
-    /// One `recv`, every byte of it compared.
+    /// Calls `recv` once and compares every byte with the pattern.
     pub fn receive(&mut self, pattern: &Pattern, buffer: &mut [u8]) -> Result<Received, String> {
         let bytes = loop {
             match self.stream.read(buffer) {
@@ -133,13 +135,15 @@ impl Client {
         let before = self.received / self.role.message as u64;
         self.received += bytes as u64;
         let messages = self.received / self.role.message as u64 - before;
-        // epoll(7): a short read has emptied the socket. mio's other selectors report a socket again only after a `WouldBlock`.
+        // A short read has emptied the socket, see epoll(7). The other selectors of mio report a socket again only
+        // after a `WouldBlock`.
         let is_epoll = cfg!(all(target_os = "linux", not(mio_unsupported_force_poll_poll)));
         let is_drained = is_epoll && bytes < buffer.len();
         Ok(Received { bytes, messages, again: !is_drained })
     }
 
-    /// What the server did not do in `time`, if every byte was queued at least `time` ago and some are not back.
+    /// Returns an error text, if every byte was queued at least `time` ago and some bytes are not back. The text says
+    /// whether the server did not take the bytes or did not send the bytes back.
     pub fn missing(&self, time: Duration) -> String {
         let (queued, unsent, owed) = (self.queued, self.unsent(), self.owed());
         if unsent > 0 {

@@ -1,13 +1,13 @@
-//! What is sent, and what has to come back.
+//! The bytes that clients send and that servers must send back.
 
-/// A prime, so that no message length or buffer size is a multiple of it: bytes that are lost, doubled or out of order are
-/// then in the wrong place.
+/// The number of bytes after which the pattern repeats. The number is a prime, so that no message length or buffer size
+/// is a multiple of the period. So bytes that are lost, doubled or out of order do not match the pattern.
 const PERIOD: usize = 65_521;
 
-/// The longest piece that can be asked for.
+/// The length of the longest piece that a caller can ask for.
 pub const LONGEST: usize = 256 << 10;
 
-/// Pseudo-random bytes, repeated for ever. Each connection begins at a place of its own.
+/// Pseudo-random bytes that repeat for ever. Each connection begins at a position of its own.
 pub struct Pattern(Vec<u8>);
 
 impl Pattern {
@@ -24,13 +24,13 @@ impl Pattern {
         Self(period.iter().copied().cycle().take(PERIOD + LONGEST).collect())
     }
 
-    /// `len` bytes from a position in the stream.
+    /// Returns `len` bytes from a position in the stream.
     pub fn at(&self, position: u64, len: usize) -> &[u8] {
         let start = (position % PERIOD as u64) as usize;
         &self.0[start..start + len]
     }
 
-    /// An error that names the first byte that is wrong.
+    /// Returns an error that names the first wrong byte, if `found` differs from the pattern.
     pub fn check(&self, position: u64, found: &[u8]) -> Result<(), String> {
         let expected = self.at(position, found.len());
         if found == expected {

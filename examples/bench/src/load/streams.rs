@@ -1,4 +1,4 @@
-//! Connections that stay open for a round: ping-pong, pipelines, bulk, and clients that do not read.
+//! The workloads with connections that stay open for a round: ping-pong, pipelines, bulk, and clients that do not read.
 
 use std::mem;
 use std::net::SocketAddr;
@@ -11,13 +11,14 @@ use super::client::{Client, Habit, Role};
 use super::pattern::{LONGEST, Pattern};
 use super::{Idleness, PATIENCE, Tally};
 
-/// So many clients connect before the next wait until they are accepted: far fewer than any backlog holds.
+/// The number of clients that connect before `connect` waits until the server has accepted all of them. The number is
+/// far less than the backlog of any server.
 const BATCH: usize = 200;
 
-/// How long all connections of a round may take until they are accepted.
+/// The time within which the server must accept all connections of a round.
 const CONNECTING: Duration = Duration::from_secs(60);
 
-/// When nobody was able to send for so long, all buffers on the way are full.
+/// If no client was able to send for this time, all buffers between the clients and the server are full.
 const STANDSTILL: Duration = Duration::from_millis(20);
 
 pub struct Streams<'a> {
@@ -26,17 +27,17 @@ pub struct Streams<'a> {
     clients: Vec<Client>,
     buffer: Vec<u8>,
     histogram: Histogram<u64>,
-    /// Clients that may have more to read than was read.
+    /// Clients that may have more bytes to read.
     again: Vec<usize>,
-    /// The one whose latency counts, if the others are there to be in its way.
+    /// The client whose latency is recorded, if all other clients only cause load.
     pinger: Option<usize>,
-    /// Bytes that are to come before a run can end.
+    /// The number of bytes that must come back before a run can end.
     owed: u64,
     tally: Tally,
 }
 
 impl<'a> Streams<'a> {
-    /// Connects them all, and returns when the server has accepted them.
+    /// Connects all clients, and returns when the server has accepted all clients.
     pub fn connect(to: SocketAddr, roles: &[Role], seed: u64, pattern: &'a Pattern) -> Result<Self, String> {
         let poll = Poll::new().map_err(|error| format!("no poll: {error}"))?;
         let mut clients = Vec::with_capacity(roles.len());
@@ -52,7 +53,8 @@ impl<'a> Streams<'a> {
             if Instant::now() > end {
                 return Err(format!("{} connections of {} after {CONNECTING:?}", index + 1, roles.len()));
             }
-            // A server may be one that serves a single client: with that one nothing has to be waited for.
+            // Some servers serve a single client at a time. With one client there is no need to wait for the accept,
+            // and such a server would not serve the extra client of `be_served`.
             if roles.len() > 1 && ((index + 1) % BATCH == 0 || index + 1 == roles.len()) {
                 be_served(to, pattern).map_err(|error| {
                     format!("after {} connections of {}: {error}", index + 1, roles.len())
@@ -75,9 +77,9 @@ impl<'a> Streams<'a> {
         })
     }
 
-    /// Lets the clients do what they do for that long, and then waits for the echoes that are missing.
+    /// Runs the clients for `time`, and then waits for the missing echoes.
     ///
-    /// With a rate, those that are paced send so many messages a second, all together.
+    /// With a rate, the paced clients together send that number of messages a second.
     pub fn run(&mut self, time: Duration, rate: Option<f64>) -> Result<Tally, String> {
         let begin = Instant::now();
         let end = begin + time;
@@ -131,7 +133,8 @@ impl<'a> Streams<'a> {
         Ok(tally)
     }
 
-    /// Lets those that do not read send, until nothing was taken from any of them for a while; and says how much was.
+    /// Lets the clients that do not read send, until the kernel has accepted no bytes from any of these clients for a
+    /// while. Returns the number of bytes that the kernel has accepted.
     pub fn fill(&mut self) -> Result<u64, String> {
         let mut events = Events::with_capacity(1024);
         let end = Instant::now() + PATIENCE;
@@ -154,7 +157,7 @@ impl<'a> Streams<'a> {
         Ok(taken)
     }
 
-    /// Reads what the deaf were sent, until all of it is there.
+    /// Reads the echoes for the clients that did not read, until all echoes have arrived.
     pub fn hear(&mut self) -> Result<u64, String> {
         let end = Instant::now() + PATIENCE;
         self.again = (0..self.clients.len()).filter(|&index| self.is_deaf(index)).collect();
@@ -180,12 +183,13 @@ impl<'a> Streams<'a> {
         Ok(self.tally.bytes)
     }
 
-    /// A last look at each connection: nothing may have come that was not sent, and none may have been closed.
+    /// Reads each connection a last time. Returns an error if a client has received bytes that it did not send, or if
+    /// the server has closed a connection.
     pub fn finish(mut self) -> Result<(), String> {
         (0..self.clients.len()).try_for_each(|index| self.receive(index, false))
     }
 
-    /// The first messages of each.
+    /// Sends the first messages of each client.
     fn prime(&mut self, now: Instant) -> Result<(), String> {
         for index in 0..self.clients.len() {
             if self.clients[index].role.habit == Habit::Answers {
@@ -226,7 +230,7 @@ impl<'a> Streams<'a> {
             return Ok(());
         }
         let Role { message, habit, is_timed, .. } = client.role;
-        // One look at the clock: the end of the old message is the begin of the new one.
+        // The clock is read once for both messages: the old message ends when the new message begins.
         let now = if is_timed { Some(Instant::now()) } else { None };
         for _ in 0..received.messages {
             if let (Some(now), Some(due)) = (now, client.oldest()) {
@@ -240,7 +244,8 @@ impl<'a> Streams<'a> {
         self.send(index)
     }
 
-    /// Between the large pieces of others, or its latency would be that of this loop.
+    /// Reads the echoes of the pinger between the large pieces of other clients. Otherwise the measured latency would
+    /// be the latency of this loop.
     fn look_after_pinger(&mut self, goes_on: bool) -> Result<(), String> {
         self.pinger.map_or(Ok(()), |index| self.receive(index, goes_on))
     }
@@ -259,7 +264,7 @@ fn name(index: usize, error: &str) -> String {
     format!("connection {}: {error}", index + 1)
 }
 
-/// A client that comes after the others and has its echo: then all others have been accepted.
+/// Connects another client and waits for its echo. An echo means that the server has accepted all earlier clients.
 fn be_served(to: SocketAddr, pattern: &Pattern) -> Result<(), String> {
     let echo = || {
         let stream = super::connect(to)?;
@@ -274,7 +279,7 @@ fn be_served(to: SocketAddr, pattern: &Pattern) -> Result<(), String> {
     pattern.check(0, &byte)
 }
 
-/// When the next message is due: by the clock alone, however late the last one was.
+/// The due time of the next message. The due time depends only on the clock, even if the last message was late.
 struct Pace {
     begin: Instant,
     interval: Option<f64>,
@@ -286,7 +291,7 @@ impl Pace {
         Self { begin, interval: rate.map(f64::recip), next: 0 }
     }
 
-    /// One that is due before `now`, and its number.
+    /// Returns the due time and the number of a message that is due before `now`.
     fn next(&mut self, now: Instant) -> Option<(Instant, usize)> {
         let due = self.begin + Duration::from_secs_f64(self.interval? * self.next as f64);
         (due < now).then(|| {
