@@ -155,8 +155,8 @@ impl Bench<'_> {
     }
 
     fn at_rest(&self, subject: &Subject) -> Usage {
-        // With many connections the server may need a whole clock tick for its work, so the two readings lie further
-        // apart.
+        // With many connections the server may need a whole clock tick for its work, so the two readings lie more than
+        // a tick apart.
         let apart = Duration::from_millis(if self.case.connections > 100 { 5 } else { 1 });
         Usage::at_rest(subject.child.pid(), apart, SETTLING)
     }

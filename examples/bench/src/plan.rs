@@ -1,4 +1,4 @@
-//! What is run: each workload with its numbers, in full and in short.
+//! The plan of a run: each workload with its numbers, for a full run and for a quick run.
 
 use std::time::Duration;
 
@@ -11,24 +11,24 @@ use crate::servers::Builtin;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Load {
-    /// 64 bytes there and back on each connection, over and over
+    /// Each connection sends 64 bytes and waits for the echo, again and again
     PingPong,
-    /// The same with messages of 16 KiB
+    /// Ping-pong with messages of 16 KiB
     #[value(name = "ping-pong-16k")]
     PingPong16k,
-    /// 64 bytes, 16 messages in flight on each connection
+    /// Each connection has 16 messages of 64 bytes in flight
     Pipelined,
-    /// 64 bytes at a rate that all servers can keep up with: latency from when a message was due
+    /// Messages of 64 bytes at a rate that all servers can keep up with; latency counts from the due time of a message
     FixedRate,
-    /// A stream both ways on each connection
+    /// Each connection carries a stream in both directions
     Bulk,
-    /// Connect, one echo of 64 bytes, close: so many at a time
+    /// A fixed number of clients connect, receive one echo of 64 bytes and close
     Churn,
-    /// Memory of connections that say nothing, before and after an echo of 16 KiB on each
+    /// Memory of idle connections, before and after an echo of 16 KiB on each connection
     Idle,
-    /// Clients that send 8 MiB and do not read, beside one that plays ping-pong
+    /// Clients send 8 MiB and do not read, beside a client that plays ping-pong
     SlowReaders,
-    /// Streams, beside one client that plays ping-pong
+    /// Streams run beside a client that plays ping-pong
     Flood,
 }
 
@@ -40,19 +40,20 @@ pub struct Case {
     pub message: usize,
     pub in_flight: usize,
     pub rounds: usize,
-    /// Servers that are not close to the floor have the first of every so many rounds, the others have them all.
+    /// A server that is not close to the floor takes part in the first of every `stride` rounds. A server that is close
+    /// to the floor takes part in every round.
     pub stride: usize,
     pub warm_up: Duration,
     pub time: Duration,
 }
 
-/// What has one message at a time sends this.
+/// The message size of clients with one message in flight.
 pub const PING: usize = 64;
 
-/// Descriptors that a process needs besides those of the connections.
+/// The number of descriptors that a process needs besides the descriptors of the connections.
 const OTHER_DESCRIPTORS: u64 = 64;
 
-/// With a note for what the limit of descriptors does not allow.
+/// Returns all cases. Adds a note for each case whose number of connections the limit of descriptors has reduced.
 pub fn cases(args: &Args, descriptors: u64, notes: &mut Vec<String>) -> Vec<Case> {
     let most = usize::try_from(descriptors.saturating_sub(OTHER_DESCRIPTORS)).unwrap_or(usize::MAX).max(1);
     let mut cases: Vec<Case> = Vec::new();
@@ -67,7 +68,7 @@ pub fn cases(args: &Args, descriptors: u64, notes: &mut Vec<String>) -> Vec<Case
                     load.name()
                 ));
             }
-            // Two that were cut to the same number are one.
+            // Two cases that the limit reduces to an equal number of connections count as one case.
             let is_same = |other: &Case| {
                 (other.kind, other.message, other.connections) == (case.kind, case.message, case.connections)
             };
@@ -104,40 +105,42 @@ impl Load {
             Load::PingPong16k => (Kind::PingPong, 16 << 10, 1),
             Load::Pipelined => (Kind::Pipelined, PING, 16),
             Load::FixedRate => (Kind::FixedRate, PING, 1),
-            // A mebibyte on its way: more than a server has in its hands, so it never waits for the generator.
+            // A mebibyte in flight is more than a server holds, so the server never waits for the generator.
             Load::Bulk => (Kind::Bulk, 64 << 10, 16),
             Load::Churn => (Kind::Churn, PING, 1),
             Load::Idle => (Kind::Idle, 16 << 10, 1),
             Load::SlowReaders => (Kind::SlowReaders, 8 << 20, 1),
             Load::Flood => (Kind::Flood, 64 << 10, 4),
         };
-        // What is held against the floor, where every per cent counts.
+        // These workloads are compared with the floor, and there every per cent counts.
         let is_precise = matches!(kind, Kind::PingPong | Kind::Pipelined | Kind::Bulk);
         let rounds = match (kind, args.quick) {
-            // Memory is not as noisy as time, and every round has a new process.
+            // Memory is less noisy than time, and every round has a new process.
             (Kind::Idle, true) => 1,
             (Kind::Idle, false) => 3,
-            // To connect so many, or to fill all buffers, takes far longer than to measure.
+            // To connect so many clients, or to fill all buffers, takes far longer than to measure.
             (kind, true) if kind == Kind::SlowReaders || connections >= 1000 => 2,
             (_, false) if connections > 2000 => 9,
             (_, true) => 3,
-            // Many short ones: whatever disturbs the machine is longer than a round and then disturbs its neighbours as
-            // well, and the interval of a ratio becomes narrower with each pair of them.
+            // The precise workloads have many short rounds. A disturbance of the machine lasts longer than a round, so
+            // the disturbance affects the neighbouring rounds as well. The interval of a ratio becomes narrower with
+            // each pair of rounds.
             (_, false) if is_precise => 25,
             (Kind::SlowReaders, false) => 5,
             (_, false) => 7,
         };
         let millis = match (kind, args.quick) {
-            // The CPU time of threads that come and go is known in steps of 10 ms only.
+            // The CPU time of short-lived threads is known in steps of 10 ms only.
             (Kind::Churn, true) => 100,
             (_, true) => 50,
-            // A few messages on each connection, so that the first ones, all at once, are not the most of it.
+            // The round is long enough for several messages on each connection, so that the first messages, which all
+            // clients send at once, do not dominate the result.
             (_, false) if connections > 2000 => 500,
             (_, false) if is_precise => 100,
             (_, false) => 200,
         };
-        // What is far from the floor need not be known to the last per cent, and a thread for each of thousands of
-        // clients takes the most time of all.
+        // A server that is far from the floor need not be measured to the last per cent, and a server with a thread for
+        // each of thousands of clients takes the most time of all servers.
         let is_sparse = !args.quick && args.rounds.is_none() && (is_precise || kind == Kind::Idle);
         let stride = if is_sparse { 4 } else { 1 };
         let time = args.round_time.unwrap_or(Duration::from_millis(millis));
@@ -147,7 +150,7 @@ impl Load {
 }
 
 impl Case {
-    /// For a heading.
+    /// Returns the title for a heading.
     pub fn title(&self) -> String {
         let (n, s) = (self.connections, if self.connections == 1 { "" } else { "s" });
         let size = size(self.message);
@@ -166,19 +169,21 @@ impl Case {
         }
     }
 
-    /// Whether a server can take part: one that serves a client at a time would keep the others waiting for ever.
+    /// Returns true if a server can take part. A server that serves one client at a time would keep all other clients
+    /// waiting for ever.
     pub fn suits(&self, contender: &Contender) -> bool {
         let is_single = matches!(self.kind, Kind::PingPong | Kind::Pipelined | Kind::Bulk | Kind::FixedRate)
             && self.connections == 1;
         contender.what != What::Builtin(Builtin::Blocking) || is_single
     }
 
-    /// Whether a server takes part in that round.
+    /// Returns true if a server takes part in the round.
     pub fn has(&self, round: usize, contender: &Contender) -> bool {
         contender.is_close() || round.is_multiple_of(self.stride)
     }
 
-    /// Whether each round needs a new process, as the memory that an old one keeps would hide what the next round takes.
+    /// Returns true if each round needs a new process, because the memory that an old process keeps would hide the
+    /// memory that the next round needs.
     pub fn is_fresh(&self) -> bool {
         matches!(self.kind, Kind::Idle | Kind::SlowReaders)
     }

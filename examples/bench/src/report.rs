@@ -1,7 +1,8 @@
-//! The report: one HTML file that needs nothing else, with plots, tables, and what a reader must know to judge them.
+//! The report is one HTML file that needs no other file. The report has plots, tables, and the facts that a reader
+//! needs to judge the plots and the tables.
 //!
-//! There is no script in it and no address of anything outside. All strings are escaped, since the names of servers
-//! can come from the command line, and errors from anywhere.
+//! The report contains no script and refers to nothing outside. All strings are escaped, because the names of servers
+//! can come from the command line, and errors can contain any text.
 
 mod canvas;
 mod figures;
@@ -62,7 +63,7 @@ pub fn html(results: &Results) -> Result<String, Box<dyn Error>> {
     ))
 }
 
-/// Where and when.
+/// Returns the facts about the machine and the time of the run.
 fn facts(results: &Results) -> String {
     let Machine { system, kernel, processor, cores, memory_bytes, pinned, descriptors } = &results.machine;
     let known = |text: &str| if text.is_empty() { "unknown".to_owned() } else { escape(text) };
@@ -117,12 +118,12 @@ fn notes(results: &Results) -> String {
     format!("<section class=\"notes\">\n<h2>Notes on this run</h2>\n<ul>\n{items}</ul>\n</section>\n")
 }
 
-/// What the mark means.
+/// Returns the sentence that explains the mark.
 fn limited() -> String {
     format!(" {LIMITED} The load generator was the limit there, not the server.")
 }
 
-/// The day and the minute of a time in seconds since 1970, UTC.
+/// Returns the date and the minute in UTC for a time in seconds since 1970.
 fn date(seconds: u64) -> String {
     let (mut days, minutes) = (seconds / 86_400, seconds / 60 % 1440);
     let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
@@ -143,7 +144,7 @@ fn date(seconds: u64) -> String {
     format!("{year}-{month:02}-{:02} {:02}:{:02} UTC", days + 1, minutes / 60, minutes % 60)
 }
 
-/// For text and for the values of attributes.
+/// Escapes a string for text and for the values of attributes.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {

@@ -1,23 +1,24 @@
-//! What a run found: the JSON file is exactly this, and the table and the report are made of nothing else.
+//! The results of a run. The JSON file contains exactly these results, and the table and the report use nothing else.
 
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Results {
-    /// Of this format; changes when a field does.
+    /// The version of this format, which changes when a field changes.
     pub format: u32,
     pub machine: Machine,
-    /// The arguments it was started with, to run it again.
+    /// The arguments of the benchmark, so that a user can run the benchmark again.
     pub arguments: Vec<String>,
-    /// Seconds since 1970 when it began.
+    /// The time at which the run began, in seconds since 1970.
     pub began: u64,
     pub seconds: f64,
     pub servers: Vec<Server>,
-    /// The names of the servers that ratios refer to, if they took part; of `Bulk` each workload has a floor of its own.
+    /// The name of the floor, if the floor took part. Ratios refer to the floor and to the baseline. Each `Bulk`
+    /// workload has a floor of its own. `baseline` is the name of the baseline, if the baseline took part.
     pub floor: Option<String>,
     pub baseline: Option<String>,
     pub workloads: Vec<Workload>,
-    /// What a reader has to know: what was cut short and why, what was not quiet.
+    /// The facts that a reader must know: reduced workloads with the reason, and disturbances of the machine.
     pub notes: Vec<String>,
 }
 
@@ -28,90 +29,92 @@ pub struct Machine {
     pub processor: String,
     pub cores: usize,
     pub memory_bytes: u64,
-    /// The server had a core of its own, and the load generator another.
+    /// True if the server and the load generator each had a core of their own.
     pub pinned: bool,
-    /// How many descriptors a process may have.
+    /// The number of descriptors that a process may have.
     pub descriptors: u64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Server {
     pub name: String,
-    /// A few words, for the legend.
+    /// A short description for the legend.
     pub about: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// One message in flight on each connection, closed loop.
+    /// Each connection has one message in flight, in a closed loop.
     PingPong,
-    /// Several in flight on each.
+    /// Each connection has several messages in flight.
     Pipelined,
-    /// Ping-pong at a fixed rate: latency counts from when a message was due to be sent.
+    /// Clients play ping-pong at a fixed rate, and latency counts from the due time of a message.
     FixedRate,
-    /// A stream both ways on each connection.
+    /// Each connection carries a stream in both directions.
     Bulk,
-    /// Connect, one echo, close.
+    /// Each client connects, receives one echo and closes.
     Churn,
-    /// Connections that say nothing.
+    /// The connections are idle.
     Idle,
-    /// Clients that send and do not read, and one that plays ping-pong beside them.
+    /// Clients send and do not read, and one client beside them plays ping-pong.
     SlowReaders,
-    /// Streams, and one client that plays ping-pong beside them.
+    /// Streams run beside one client that plays ping-pong.
     Flood,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Workload {
     pub kind: Kind,
-    /// For a heading: "ping-pong, 64 bytes, 50 connections".
+    /// The title for a heading: "ping-pong, 64 bytes, 50 connections".
     pub title: String,
     pub connections: usize,
     pub message_bytes: usize,
     pub in_flight: usize,
-    /// Messages a second, for `FixedRate`: the same for all servers.
+    /// The messages a second for `FixedRate`. The rate is equal for all servers.
     pub rate: Option<f64>,
-    /// The floor used in this workload. For `Bulk`, where the buffer decides, that is the bare mio loop which took the least
-    /// CPU time for a GiB, of those that took part.
+    /// The floor of this workload. For `Bulk`, where the size of the buffer decides, the floor is the bare mio loop
+    /// that took the least CPU time for a GiB, of the loops that took part.
     pub floor: Option<String>,
     pub results: Vec<Outcome>,
 }
 
-/// One server under one workload.
+/// The results of one server under one workload.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Outcome {
     pub server: String,
     pub rounds: Vec<Round>,
-    /// Why there is no figure, or only some.
+    /// The reason why figures are missing.
     pub error: Option<String>,
     pub summary: Option<Summary>,
 }
 
-/// What was measured in one round; the server's figures are the system's own for its process.
+/// The measurements of one round. The system reports the CPU time and the memory of the server's process.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Round {
-    /// Which one of its workload, from 0 on: those of the same number ran one right after the other.
+    /// The number of the round in its workload, from 0 on. Rounds of different servers with equal numbers ran directly
+    /// after each other.
     pub number: usize,
     pub seconds: f64,
-    /// Echoes that came back whole; connections for `Churn`.
+    /// The number of whole echoes that came back. For `Churn` this is the number of connections.
     pub messages: u64,
-    /// Bytes that came back.
+    /// The number of bytes that came back.
     pub bytes: u64,
     pub user_seconds: f64,
     pub system_seconds: f64,
-    /// Peak resident memory so far.
+    /// The peak resident memory until the end of the round.
     pub peak_bytes: u64,
-    /// `Idle`, `SlowReaders`: resident memory for each connection; for `Idle` with and without an echo before.
+    /// The resident memory for each connection, for `Idle` and `SlowReaders`. For `Idle` this is the memory before an
+    /// echo, and `bytes_per_connection_after` is the memory after an echo.
     pub bytes_per_connection: Option<f64>,
     pub bytes_per_connection_after: Option<f64>,
-    /// The share of the time in which the load generator had something to do, 0 to 1.
+    /// The share of the time in which the load generator had something to do, from 0 to 1.
     pub generator_busy: f64,
-    /// Of the clients that play ping-pong.
+    /// The latency of the clients that play ping-pong.
     pub latency: Option<Latency>,
 }
 
-/// Microseconds.
+/// Percentiles of the latency, in microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
     pub p50: f64,
@@ -120,25 +123,28 @@ pub struct Latency {
     pub max: f64,
 }
 
-/// Over the rounds.
+/// A summary over the rounds.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Summary {
     pub messages_per_second: Spread,
     pub mebibytes_per_second: Spread,
-    /// The server's CPU time, user and system: for each message in microseconds, for each GiB that it echoed in seconds.
+    /// The server's CPU time for each message, in microseconds. `cpu_per_gib` is the CPU time for each echoed GiB, in
+    /// seconds. Both include user time and system time.
     pub cpu_per_message: Spread,
     pub cpu_per_gib: Spread,
-    /// The part of it that was user time, 0 to 1.
+    /// The share of user time in the CPU time, from 0 to 1.
     pub user_share: f64,
     pub peak_bytes: u64,
     pub bytes_per_connection: Option<Spread>,
     pub bytes_per_connection_after: Option<Spread>,
-    /// The median over the rounds of each percentile, and the longest of all.
+    /// The median over the rounds of each percentile, and the longest latency of all rounds.
     pub latency: Option<Latency>,
-    /// The load generator was busy all the time and the server was not: throughput is then the generator's.
+    /// True if the load generator was busy all the time and the server was not. In that case the load generator limited
+    /// the throughput.
     pub generator_limited: bool,
-    /// Medians of the ratios of each round to the same round of the workload's floor and of the baseline; for `Bulk` and `Flood`
-    /// by bytes in place of messages.
+    /// The medians of the ratios between each round and the round with an equal number of the workload's floor.
+    /// `to_baseline` has the ratios to the baseline. For `Bulk` and `Flood` the ratios count bytes in place of
+    /// messages.
     pub to_floor: Option<Ratios>,
     pub to_baseline: Option<Ratios>,
 }
@@ -146,7 +152,7 @@ pub struct Summary {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
     pub median: f64,
-    /// The quartiles.
+    /// The lower quartile. `high` is the upper quartile.
     pub low: f64,
     pub high: f64,
 }
@@ -157,7 +163,7 @@ pub struct Ratios {
     pub cpu_per_message: Ratio,
 }
 
-/// With its 95 % interval, resampled over the rounds.
+/// A ratio with its 95 % interval, which is computed by resampling the rounds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Ratio {
     pub median: f64,

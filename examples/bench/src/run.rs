@@ -1,4 +1,5 @@
-//! The method: all servers of a workload are there at the same time, and have their rounds in turn.
+//! The method of the benchmark: the processes of all servers of a workload run at a time, and the servers take turns
+//! with their rounds.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -15,27 +16,29 @@ use crate::statistics;
 use crate::system::{self, Cores};
 use crate::usage::Usage;
 
-/// What the ratios refer to: the first of the floors, and of streams any of them.
+/// The servers that can be the floor. The first server is the floor of most workloads. For `Bulk` any of these servers
+/// can be the floor.
 pub const FLOORS: [&str; 3] = ["mio", "mio-16k", "mio-256k"];
 pub const BASELINE: &str = "threads";
 
-/// How much of what the slowest server reaches is asked of all at a fixed rate.
+/// The fixed rate as a share of the rate that the slowest server reaches.
 const RATE_SHARE: f64 = 0.6;
 
-/// The share of the time without its core from which on it is said.
+/// The smallest share of time without a core for the load generator that the benchmark reports.
 const DISTURBED: f64 = 0.01;
 
-/// An interval that is drawn from fewer rounds holds the truth less often than it says.
+/// The smallest number of rounds for a 95 % interval. With fewer rounds, the interval contains the true value less
+/// often.
 const FEWEST: usize = 5;
 
-/// Set by a signal: the run ends with what it has.
+/// True after a signal. The run then ends with the results until then.
 pub static STOP: AtomicBool = AtomicBool::new(false);
 
 pub fn is_stopped() -> bool {
     STOP.load(Ordering::Relaxed)
 }
 
-/// A server in a workload. It has no process if it has failed.
+/// A server in a workload. A server that has failed has no process.
 struct Entrant<'a> {
     contender: &'a Contender,
     subject: Option<Subject>,
@@ -60,7 +63,8 @@ pub fn run(args: &Args) -> Result<Results, String> {
     let cores = pin(&mut notes);
     machine.pinned = cores.is_some();
     let waited = system::waited();
-    // Programs from outside are tried once: a mistake in a command is told now and not in the middle.
+    // The benchmark starts each other program once before the measurement, so that a mistake in a command is reported
+    // at once.
     for contender in contenders.iter().filter(|contender| matches!(contender.what, What::Program(_))) {
         start(contender, cores).map_err(|error| format!("{}: {error}", contender.name))?;
     }
@@ -174,7 +178,7 @@ impl Run {
         }
     }
 
-    /// What every server can do, with something to spare.
+    /// Returns a rate that every server can reach with some reserve.
     fn rate(&self, bench: &Bench<'_>, entrants: &mut [Entrant<'_>]) -> Option<f64> {
         let mut slowest = None;
         for entrant in entrants {
@@ -189,13 +193,14 @@ impl Run {
 
 impl Entrant<'_> {
     fn round(&mut self, bench: &Bench<'_>, number: usize) {
-        // Each round begins elsewhere in the pattern, so that what is left of the one before is not taken for its own.
+        // Each round begins at another position in the pattern, so that bytes of the previous round are not mistaken
+        // for bytes of this round.
         if let Some(round) = self.attempt(|subject| bench.round(subject, number as u64 * 1_000_003)) {
             self.outcome.rounds.push(Round { number, ..round });
         }
     }
 
-    /// A server that fails is out of this workload; why is kept.
+    /// Calls `work` with the server. A server that fails leaves this workload, and the outcome keeps the error.
     fn attempt<T>(&mut self, work: impl FnOnce(&Subject) -> Result<T, String>) -> Option<T> {
         let subject = self.subject.as_mut()?;
         let error = match work(subject) {
@@ -209,7 +214,7 @@ impl Entrant<'_> {
     }
 }
 
-/// How many rounds all servers have together.
+/// Returns the number of rounds of all servers together.
 fn steps(case: &Case, contenders: &[Contender]) -> usize {
     let suited = contenders.iter().filter(|one| case.suits(one));
     suited.map(|one| (0..case.rounds).filter(|round| case.has(*round, one)).count()).sum()
@@ -219,7 +224,7 @@ fn start(contender: &Contender, cores: Option<Cores>) -> Result<Child, String> {
     Child::start(contender, cores.map(|cores| cores.server))
 }
 
-/// The load generator's core, which is this process's; a server gets its own when it is started.
+/// Pins this process to the core of the load generator. A server is pinned to its own core when the server starts.
 fn pin(notes: &mut Vec<String>) -> Option<Cores> {
     let cores = system::choose().filter(|cores| system::pin(cores.generator));
     match cores {
@@ -236,7 +241,7 @@ fn pin(notes: &mut Vec<String>) -> Option<Cores> {
     cores
 }
 
-/// Hidden by itself where standard error is no terminal.
+/// Returns a progress bar, which is hidden if standard error is not a terminal.
 fn progress(steps: u64) -> ProgressBar {
     let style =
         ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} of about {duration}  {wide_msg}");

@@ -1,4 +1,4 @@
-//! The servers that are compared. Each runs in a process of its own, which is this program once more.
+//! The servers that are compared. Each server runs in a process of its own, which is another process of this program.
 
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -11,10 +11,10 @@ mod mio_loop;
 mod tidegate_loop;
 mod tokio_loop;
 
-/// How many clients may wait to be accepted: the same for all.
+/// The backlog of the listener, which is equal for all servers.
 const BACKLOG: u32 = 1024;
 
-/// What is said of each is its line in the list and in the legends.
+/// The built-in servers. The doc comment of each server is the text in the list and in the legends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Builtin {
     /// This crate's echo, through its public interface
@@ -61,12 +61,13 @@ impl Builtin {
             .unwrap_or_default()
     }
 
-    /// Whether every per cent between it and the floor counts, which takes many rounds to tell.
+    /// Returns true if the server is close to the floor. Every per cent between such a server and the floor counts, and
+    /// many rounds are necessary to measure a per cent.
     pub fn is_close(self) -> bool {
         matches!(self, Builtin::Tidegate | Builtin::Mio | Builtin::Mio16k | Builtin::Mio256k)
     }
 
-    /// Serves for ever. Whoever started this process reads where from its standard output.
+    /// Serves for ever. The parent process reads the address from the standard output of this process.
     pub fn serve(self) -> io::Result<()> {
         match self {
             Builtin::Tidegate => tidegate_loop::serve(),
@@ -88,10 +89,11 @@ fn blocking(buffer: usize, serve: impl FnOnce(Server)) -> io::Result<()> {
     Ok(())
 }
 
-/// A listener for the loops that bring none of their own, which listens already.
+/// Returns a nonblocking socket that listens already, for the loops that do not open a listener themselves.
 fn listen() -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-    // Where connections inherit it, which is on Linux, it need not be set on each of them.
+    // On Linux connections inherit TCP_NODELAY from the listener, so the loops need not set the option on each
+    // connection.
     socket.set_tcp_nodelay(true)?;
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
     socket.listen(BACKLOG as i32)?;
@@ -101,7 +103,8 @@ fn listen() -> io::Result<TcpListener> {
     Ok(listener)
 }
 
-/// An error if nobody reads it: then nobody needs the server either.
+/// Writes the address to standard output. Returns an error if the parent has closed the pipe; then the server has no
+/// use either.
 fn announce(address: SocketAddr) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "listening on {address}")?;

@@ -1,19 +1,19 @@
-//! From rounds to figures: medians and quartiles, and the ratios of rounds that ran side by side.
+//! The statistics of rounds: medians, quartiles, and ratios between rounds that ran directly after each other.
 //!
-//! A figure that cannot be told (no CPU time without a message, say) stays 0 and is left out where it is shown; nothing
-//! here is ever infinite or not a number, since JSON has neither.
+//! A figure that cannot be computed (the CPU time for a message if there was no message, for example) is 0, and the
+//! table and the report omit the figure. No figure is ever infinite or NaN, because JSON has neither value.
 
 use crate::results::{Kind, Latency, Outcome, Ratio, Ratios, Round, Spread, Summary, Workload};
 
-/// From this share of the time on, the load generator or the server counts as busy all the time. Some of a core's
-/// time goes to interrupts and to the system's own work, so 1 is never reached.
+/// The share of the time from which on the load generator or the server counts as busy all the time. Some time of a
+/// core goes to interrupts and to the system's own work, so the share never reaches 1.
 const BUSY: f64 = 0.95;
 
-/// The ends of an interval hardly move with more.
+/// The number of resamples. The ends of an interval hardly change with more resamples.
 const RESAMPLES: usize = 2000;
 
-/// Fills the summary of every outcome, and says which floor was used. What is given are servers' names: the floors that
-/// there may be, the usual one first, and the baseline.
+/// Fills the summary of every outcome, and sets the floor of the workload. `floors` are the names of the servers that
+/// can be the floor, with the usual floor first. `baseline` is the name of the baseline.
 pub fn summarise(workload: &mut Workload, floors: &[&str], baseline: &str) {
     let kind = workload.kind;
     workload.floor = floor(kind, &workload.results, floors).map(|outcome| outcome.server.clone());
@@ -28,17 +28,18 @@ pub fn summarise(workload: &mut Workload, floors: &[&str], baseline: &str) {
     }
 }
 
-/// A copy, for the outcomes are changed while it is needed.
+/// Returns a copy of the rounds, because the caller changes the outcomes while the rounds are in use.
 fn rounds_of(outcomes: &[Outcome], server: &str) -> Option<Vec<Round>> {
     outcomes.iter().find(|outcome| outcome.server == server).map(|outcome| outcome.rounds.clone())
 }
 
-/// Of streams the one that is cheapest: which buffer suits them best depends on the machine and on how many they are.
+/// Returns the floor. For `Bulk` the floor is the cheapest loop, because the best size of the buffer depends on the
+/// machine and on the number of streams.
 fn floor<'a>(kind: Kind, outcomes: &'a [Outcome], names: &[&str]) -> Option<&'a Outcome> {
     let names = if kind == Kind::Bulk { names } else { names.get(..1).unwrap_or_default() };
     let measured =
         |name: &&str| outcomes.iter().find(|outcome| outcome.server == *name && !outcome.rounds.is_empty());
-    // Where no CPU time is known they are all the same, and the first one is taken.
+    // If no CPU time is known, all costs are equal, and `min_by` returns the first server.
     let cost = |outcome: &Outcome| median_of(&outcome.rounds, cpu_per_gib).unwrap_or(f64::INFINITY);
     names.iter().filter_map(measured).min_by(|one, other| cost(one).total_cmp(&cost(other)))
 }
@@ -83,8 +84,8 @@ fn mebibytes(round: &Round) -> f64 {
     round.bytes as f64 / f64::from(1 << 20)
 }
 
-/// Each percentile is the median of those of the rounds, so that one disturbed round does not decide it; the longest
-/// is the longest of all.
+/// Each percentile is the median of the percentiles of the rounds, so that one disturbed round does not determine the
+/// result. The longest latency is the longest latency of all rounds.
 fn latency(rounds: &[Round]) -> Option<Latency> {
     let percentile = |of: fn(&Latency) -> f64| median_of(rounds, |round| round.latency.as_ref().map(of));
     let max = rounds.iter().filter_map(|round| round.latency).map(|latency| latency.max).reduce(f64::max)?;
@@ -96,7 +97,7 @@ fn latency(rounds: &[Round]) -> Option<Latency> {
     })
 }
 
-/// What the server was there for. A stream has no messages that mean anything, so its bytes count.
+/// Returns the amount of work in a round. Streams have no meaningful messages, so their bytes count.
 fn work(kind: Kind, round: &Round) -> f64 {
     match kind {
         Kind::Bulk | Kind::Flood => round.bytes as f64,
@@ -104,8 +105,8 @@ fn work(kind: Kind, round: &Round) -> f64 {
     }
 }
 
-/// Round by round, since what disturbs a machine for a while disturbs both. Rounds that the other one did not have do
-/// not count.
+/// Returns the ratios round by round, because a disturbance of the machine affects both servers of a pair. A round
+/// without a partner in the reference does not count.
 fn ratios(kind: Kind, rounds: &[Round], reference: &[Round]) -> Option<Ratios> {
     let speed = |round: &Round| over(work(kind, round), round.seconds);
     let cost = |round: &Round| over(cpu_seconds(round), work(kind, round));
@@ -127,8 +128,9 @@ fn ratio(rounds: &[Round], reference: &[Round], figure: impl Fn(&Round) -> Optio
     Some(Ratio { median: median(&mut pairs)?, low, high })
 }
 
-/// The 95 % interval of the median, by bootstrap: the median of as many rounds drawn from these with replacement,
-/// many times over. The draws are the same each time, so the same rounds give the same interval.
+/// Returns the 95 % interval of the median, by bootstrap: the code draws as many rounds with replacement as there are
+/// rounds, takes the median, and repeats this many times. The draws are deterministic, so equal rounds give equal
+/// intervals.
 fn interval(values: &[f64]) -> Option<(f64, f64)> {
     let mut draws = Draws(0x2545_F491_4F6C_DD1D);
     let mut resample = vec![0.0; values.len()];
@@ -146,7 +148,8 @@ fn interval(values: &[f64]) -> Option<(f64, f64)> {
 struct Draws(u64);
 
 impl Draws {
-    /// The upper bits, for they are the better ones.
+    /// Returns a number below `bound`. The number comes from the upper bits of the state, which are more random than
+    /// the lower bits.
     fn below(&mut self, bound: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -169,7 +172,7 @@ fn median_of(rounds: &[Round], figure: impl Fn(&Round) -> Option<f64>) -> Option
     spread_of(rounds, figure).map(|spread| spread.median)
 }
 
-/// Without sorting it all: the bootstrap asks for some thousands of them.
+/// Returns the median without sorting all values, because the bootstrap computes thousands of medians.
 fn median(values: &mut [f64]) -> Option<f64> {
     let middle = values.len() / 2;
     if values.is_empty() {
@@ -181,14 +184,14 @@ fn median(values: &mut [f64]) -> Option<f64> {
     Some(lower.map_or(upper, |lower| f64::midpoint(lower, upper)))
 }
 
-/// Of sorted values, at least one; between two of them in proportion.
+/// Returns a quantile of sorted values by linear interpolation. There must be at least one value.
 fn quantile(sorted: &[f64], share: f64) -> f64 {
     let place = (sorted.len() - 1) as f64 * share;
     let (low, high) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
     low + (high - low) * place.fract()
 }
 
-/// `None` where there is nothing to divide by.
+/// Returns the quotient, or `None` if the divisor is not positive.
 fn over(value: f64, by: f64) -> Option<f64> {
     let quotient = value / by;
     (by > 0.0 && quotient.is_finite()).then_some(quotient)

@@ -29,7 +29,7 @@ fn workload(kind: Kind, results: Vec<Outcome>) -> Workload {
     }
 }
 
-/// The summaries of outcomes, the first of which is the floor and the second the baseline.
+/// Returns the summaries of outcomes. The first outcome is the floor, and the second outcome is the baseline.
 fn summaries(kind: Kind, rounds: impl IntoIterator<Item = Vec<Round>>) -> Vec<Option<Summary>> {
     let names = ["floor", "baseline", "other"];
     let outcomes = names.iter().zip(rounds).map(|(name, rounds)| outcome(name, rounds)).collect();
@@ -111,7 +111,7 @@ fn one_round_that_differs_does_not_make_the_load_generator_the_limit() {
 
 #[test]
 fn ratios_pair_each_round_with_the_same_round_of_the_reference() {
-    // The machine was three times as fast in the second round: for both.
+    // The machine was three times as fast in the second round, for both servers.
     let floor = vec![round(100, 1.0), round(300, 1.0), round(100, 1.0)];
     let baseline = vec![round(50, 1.0), round(150, 1.0), round(50, 1.0)];
     let other = vec![round(110, 1.0), round(330, 1.0), round(110, 1.0)];
@@ -193,7 +193,8 @@ fn streams_are_compared_by_their_bytes() {
     }
 }
 
-/// Streams of the same bytes with so much CPU time in each round, under the floors "usual" and "other".
+/// Returns a workload of streams with equal bytes and the given CPU time in each round, under the floors "usual" and
+/// "other".
 fn floor_of(kind: Kind, cpu: &[(&str, [f64; 3])]) -> Workload {
     let outcomes =
         cpu.iter().map(|(name, cpu)| outcome(name, cpu.map(|cpu| round(100, cpu)).into())).collect();
@@ -252,7 +253,8 @@ fn the_same_rounds_give_the_same_interval() {
 
 #[test]
 fn the_interval_agrees_with_what_is_known_of_the_median() {
-    // Of 25 values the order statistics 8 and 18 enclose the median with 95.7 %, the binomial distribution says.
+    // By the binomial distribution, the order statistics 8 and 18 of 25 values enclose the median with a probability of
+    // 95.7 %.
     let values: Vec<f64> = (1..=25).map(f64::from).collect();
     let (low, high) = interval(&values).unwrap();
     assert!((7.0..=9.0).contains(&low) && (17.0..=19.0).contains(&high), "{low} {high}");

@@ -1,4 +1,4 @@
-//! The machine: which cores there are to be used, how many descriptors, and what it is called.
+//! The machine: the cores that the benchmark uses, the limit of descriptors, and the names of the system.
 
 use crate::results::Machine;
 
@@ -7,7 +7,7 @@ use crate::results::Machine;
 pub struct Cores {
     pub server: usize,
     pub generator: usize,
-    /// Two threads of one physical core: they slow each other down.
+    /// True if the cores are two threads of one physical core. Such threads slow each other down.
     pub are_siblings: bool,
 }
 
@@ -17,7 +17,8 @@ mod cores {
 
     use super::Cores;
 
-    /// The last two that this process may use and that are not one: the first ones are where interrupts go.
+    /// Returns the last two cores that this process may use and that are not threads of one physical core. The system
+    /// delivers most interrupts to the first cores.
     pub fn choose() -> Option<Cores> {
         let allowed = sched_getaffinity(None).ok()?;
         let all: Vec<_> = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core)).collect();
@@ -28,7 +29,7 @@ mod cores {
         Some(Cores { server, generator, are_siblings: other.is_none() })
     }
 
-    /// This process, and what it starts from now on.
+    /// Pins this process, and the processes that it starts from now on, to a core.
     pub fn pin(core: usize) -> bool {
         let mut set = CpuSet::new();
         set.set(core);
@@ -54,12 +55,12 @@ mod cores {
 
 pub use cores::{choose, pin};
 
-/// Raises the limit to what it may be raised to, and says what it is now.
+/// Raises the limit of descriptors as far as possible, and returns the new limit.
 #[cfg(unix)]
 pub fn raise_descriptors() -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    // Where it cannot be raised it stays what it is, which is then what counts.
+    // If the limit cannot be raised, the present limit applies.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
@@ -69,7 +70,8 @@ pub fn raise_descriptors() -> u64 {
     u64::MAX
 }
 
-/// To be asked before this process is pinned: then it has a single core.
+/// Describes the machine. The caller calls this function before this process is pinned, because a pinned process sees a
+/// single core.
 pub fn machine(descriptors: u64) -> Machine {
     let read = |path| std::fs::read_to_string(path).unwrap_or_default();
     let memory = field(&read("/proc/meminfo"), "MemTotal")
@@ -88,7 +90,8 @@ pub fn machine(descriptors: u64) -> Machine {
     }
 }
 
-/// How many seconds this thread could have run, but did not get a core: the second number in the kernel's "sched-stats".
+/// Returns the seconds in which this thread was ready to run but had no core: the second number in the kernel's
+/// "sched-stats".
 pub fn waited() -> Option<f64> {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     Some(text.split_ascii_whitespace().nth(1)?.parse::<u64>().ok()? as f64 / 1e9)
@@ -105,14 +108,14 @@ fn names() -> (String, String) {
     (std::env::consts::OS.into(), String::new())
 }
 
-/// The value in a line such as "model name : X".
+/// Returns the value from a line such as "model name : X".
 fn field(text: &str, name: &str) -> Option<String> {
     let value =
         |line: &str| line.strip_prefix(name)?.trim_start().strip_prefix(':').map(|rest| rest.trim().into());
     text.lines().find_map(value)
 }
 
-/// "0-2,5" as numbers.
+/// Returns the numbers in a list such as "0-2,5".
 #[cfg(target_os = "linux")]
 fn list(text: &str) -> Vec<usize> {
     let range = |part: &str| {

@@ -1,4 +1,4 @@
-//! What a person reads when the run is over.
+//! The table that the benchmark prints at the end of the run.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -11,17 +11,17 @@ use crate::{
     results::{Outcome, Results, Workload},
 };
 
-/// Wide enough for the longest row, and not wider than half a large screen.
+/// The width of the table in characters. The longest row fits, and the table is not wider than half a large screen.
 const WIDTH: u16 = 110;
 
 pub fn print(results: &Results) {
     let mut stdout = io::stdout();
     let text = render(results, stdout.is_terminal());
-    // Not println!, which panics when nobody reads standard output any more.
+    // The code does not use println!, which panics if standard output is closed.
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
 
-/// `styled` is for a terminal; without, there is nothing but text and rules.
+/// Returns the table as text. `styled` adds the styles for a terminal; without `styled` there are only text and rules.
 fn render(results: &Results, styled: bool) -> String {
     let mut text = String::new();
     let mut limited = false;
@@ -108,7 +108,8 @@ fn is_limited(outcome: &Outcome) -> bool {
     outcome.summary.as_ref().is_some_and(|summary| summary.generator_limited)
 }
 
-/// What a program printed can have lines and more that a terminal obeys.
+/// Replaces control characters by spaces, because the output of another program can contain line ends and escape
+/// sequences, which a terminal would execute.
 fn one_line(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }

@@ -1,31 +1,32 @@
-//! What the system says of a server's process: its CPU time and its memory.
+//! The CPU time and the memory of a server's process, as the system reports them.
 
 use std::fs;
 use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What a process has used since it began. Where the system does not tell, it stays 0.
+/// The CPU time that a process has used since its start. The time is 0 if the system does not report it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Usage {
-    /// Seconds, in steps of the system's clock tick, which is 10 ms on Linux; threads that have ended are included.
+    /// Seconds of user time, in steps of the system's clock tick, which is 10 ms on Linux. The time includes threads
+    /// that have ended.
     user: f64,
     system: f64,
-    /// Seconds, to the nanosecond, of the threads that there are.
+    /// Seconds with a precision of a nanosecond, summed over the threads that exist now.
     precise: Option<f64>,
     threads: Vec<u32>,
 }
 
 impl Usage {
     pub fn of(pid: u32) -> Self {
-        // A process that has ended is noticed elsewhere.
+        // The load generator reports a process that has ended.
         read(pid).unwrap_or_default()
     }
 
-    /// When the process has nothing to do any more, or at last after `patience`.
+    /// Returns the usage when the process has become idle, or after `patience` at the latest.
     ///
-    /// A thread that runs has its time brought up to date at a tick only, every few milliseconds; one that sleeps has it
-    /// right. Hence two readings that are the same, `apart` from each other.
+    /// The system updates the time of a running thread only at a tick, every few milliseconds. The time of a sleeping
+    /// thread is exact. So the code waits until two readings, `apart` from each other, are equal.
     pub fn at_rest(pid: u32, apart: Duration, patience: Duration) -> Self {
         let end = Instant::now() + patience;
         let mut last = Self::of(pid);
@@ -39,10 +40,10 @@ impl Usage {
         }
     }
 
-    /// User and system seconds from `before` to `self`; the steps are too coarse to split the time of one round, so that is
-    /// done as all since `begin` was.
+    /// Returns the user and system seconds between `before` and `self`. The steps are too coarse to split the time of
+    /// one round into user and system time, so the time is split in proportion to the times since `begin`.
     ///
-    /// The precise figure lacks the threads that have ended. `threads_end` says that there may be such.
+    /// The precise time lacks the threads that have ended. `threads_end` says that there may be such threads.
     pub fn since(&self, before: &Usage, begin: &Usage, threads_end: bool) -> (f64, f64) {
         let coarse = self.user + self.system - before.user - before.system;
         let total = match (before.precise, self.precise) {
@@ -69,7 +70,8 @@ fn read(pid: u32) -> io::Result<Usage> {
     Ok(Usage { user: user as f64 * tick, system: system as f64 * tick, precise, threads })
 }
 
-/// The two times in proc_pid_stat(5), fields 14 and 15; the name before them is in brackets and may contain anything.
+/// Returns the two times from the fields 14 and 15 of proc_pid_stat(5). The name before these fields is in brackets and
+/// may contain any character.
 #[cfg(target_os = "linux")]
 fn times(stat: &str) -> Option<(u64, u64)> {
     let (_, fields) = stat.rsplit_once(')')?;
@@ -77,7 +79,8 @@ fn times(stat: &str) -> Option<(u64, u64)> {
     Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
 }
 
-/// The first number is the time on a CPU in nanoseconds: "sched-stats" in the kernel's documentation.
+/// Returns the time on a CPU in seconds. The first number of the file is this time in nanoseconds: see "sched-stats" in
+/// the kernel's documentation.
 #[cfg(target_os = "linux")]
 fn run_time(pid: u32, thread: u32) -> Option<f64> {
     let text = fs::read_to_string(format!("/proc/{pid}/task/{thread}/schedstat")).ok()?;
@@ -89,14 +92,16 @@ fn read(_pid: u32) -> io::Result<Usage> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// The most memory that was resident so far.
+/// Returns the peak of the resident memory in bytes.
 pub fn peak_memory(pid: u32) -> Option<u64> {
     kibibytes(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?, "VmHWM:")
 }
 
-/// Memory of its own that is resident now: what it maps of files says nothing of its connections.
+/// Returns the anonymous resident memory in bytes. Memory that is mapped from files does not depend on the number of
+/// connections.
 ///
-/// Counted page by page where the kernel does that; the figure in `status` is right to some hundred KiB only.
+/// The kernel counts the figure in `smaps_rollup` page by page. The figure in `status` is only accurate to some hundred
+/// KiB.
 pub fn own_memory(pid: u32) -> Option<u64> {
     let exact = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok();
     exact
@@ -104,7 +109,7 @@ pub fn own_memory(pid: u32) -> Option<u64> {
         .or_else(|| kibibytes(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?, "RssAnon:"))
 }
 
-/// Bytes, from a line such as "VmHWM:      1772 kB".
+/// Returns the bytes from a line such as "VmHWM: 1772 kB".
 fn kibibytes(text: &str, field: &str) -> Option<u64> {
     let value = text.lines().find_map(|line| line.strip_prefix(field))?;
     Some(value.split_ascii_whitespace().next()?.parse::<u64>().ok()? << 10)

@@ -1,4 +1,5 @@
-//! What all plots are drawn with: colours that the page decides on, text, marks, and the SVG as it goes into the page.
+//! The drawing tools of all plots: colours whose values the page's style sheet sets, text, marks, and the SVG for the
+//! page.
 
 use std::error::Error;
 
@@ -12,11 +13,12 @@ use super::escape;
 
 pub type Drawn<T> = Result<T, Box<dyn Error>>;
 
-/// The plotting crate knows whole numbers only: with two for a pixel, lines and marks are where they belong.
+/// The number of units for a pixel. The plotting crate has whole coordinates only; with two units for a pixel, lines
+/// and marks lie closer to their exact places.
 pub const FINE: i32 = 2;
 
-/// How many servers have a colour of their own. Further ones begin again after the first, which is ours alone, and
-/// have other marks.
+/// The number of servers that have a colour of their own. Further servers use the colours again, with other marks. No
+/// other server uses the first colour, which belongs to this crate's server.
 pub const COLOURS: usize = 8;
 
 const MARKS: usize = 4;
@@ -25,20 +27,20 @@ fn colour(server: usize) -> usize {
     if server == 0 { 0 } else { 1 + (server - 1) % (COLOURS - 1) }
 }
 
-/// What a thing is drawn in. The page's style sheet has the colours, one set for light and one for dark.
+/// The colour in which a shape is drawn. The page's style sheet has two sets of colours, for light and for dark pages.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Ink {
     Text,
     Muted,
     Grid,
-    /// What the picture stands on, to cover what lies below.
+    /// The background of the picture, for shapes that cover other shapes.
     Panel,
-    /// The place in the list of servers; ours is the first, whatever the order.
+    /// The place in the list of servers. This crate's server has the place 0, whatever the order of the list.
     Server(usize),
 }
 
 impl Ink {
-    /// A colour that stands for it until [`finish`] puts the style sheet's class in its place.
+    /// Returns a placeholder colour, which [`finish`] replaces by the class of the style sheet.
     fn stand_in(self) -> RGBColor {
         match self {
             Ink::Text => RGBColor(1, 0, 254),
@@ -49,7 +51,7 @@ impl Ink {
         }
     }
 
-    /// Of the style sheet.
+    /// Returns the part of the style sheet's class name that stands for this ink.
     pub fn class(self) -> String {
         match self {
             Ink::Text => "text".to_owned(),
@@ -64,14 +66,14 @@ impl Ink {
         self.stand_in().filled()
     }
 
-    /// `width` in half pixels.
+    /// Returns a style for lines. `width` is in half pixels.
     pub fn line(self, width: u32) -> ShapeStyle {
         self.stand_in().stroke_width(width)
     }
 
     pub fn text(self, pixels: i32, bold: bool, across: HPos) -> TextStyle<'static> {
         let style = if bold { FontStyle::Bold } else { FontStyle::Normal };
-        // The SVG has the size divided by this.
+        // The plotting crate divides the size by 1.24 when it writes the SVG.
         let size = f64::from(pixels * FINE) * 1.24;
         let font = FontDesc::new(FontFamily::Name("system-ui"), size, style);
         TextStyle {
@@ -82,7 +84,7 @@ impl Ink {
     }
 }
 
-/// The name of a server's mark in the style sheet, for legends.
+/// Returns the name of a server's mark in the style sheet, for legends.
 pub fn mark_class(server: usize) -> String {
     format!("m{}", mark(server))
 }
@@ -91,7 +93,7 @@ fn mark(server: usize) -> usize {
     (server + 2 * (server.saturating_sub(1) / (COLOURS - 1))) % MARKS
 }
 
-/// A server's mark, so that colour is not all that tells them apart.
+/// Draws a server's mark. Marks let a reader tell servers apart without colours.
 pub fn draw_mark<DB: DrawingBackend>(
     area: &DrawingArea<DB, Shift>,
     at: (i32, i32),
@@ -110,7 +112,7 @@ pub fn draw_mark<DB: DrawingBackend>(
     area.draw(&Polygon::new(corners, style))
 }
 
-/// An SVG of so many pixels, with what `draw` draws; `label` is for who cannot see it.
+/// Returns an SVG of the given size in pixels with the shapes that `draw` draws. Screen readers read `label` aloud.
 pub fn svg(
     (width, height): (i32, i32),
     label: &str,
@@ -126,7 +128,7 @@ pub fn svg(
     Ok(finish(&svg, size, label))
 }
 
-/// Puts classes where the stand-ins for colours are, and makes the picture as wide as its place.
+/// Replaces the placeholder colours by classes, and makes the picture fill the width of its container.
 fn finish(svg: &str, (width, height): (u32, u32), label: &str) -> String {
     let (_, inside) = svg.split_once('>').unwrap_or_default();
     let mut inside = inside.to_owned();

@@ -1,4 +1,4 @@
-//! Which plots there are, and what they show.
+//! The plots of the report and their contents.
 
 use super::{
     canvas::{Drawn, Ink, mark_class},
@@ -12,7 +12,8 @@ use crate::{
     results::{Kind, Outcome, Ratio, Results, Spread, Summary, Workload},
 };
 
-/// Colours and marks go by the place in the list of servers, with ours first: the same in all plots.
+/// Returns the place of a server in the list of servers, with this crate's server first. The place determines the
+/// colour and the mark of the server in all plots.
 pub fn place_of(results: &Results, server: &str) -> usize {
     let others = results.servers.iter().map(|known| known.name.as_str()).filter(|name| *name != OURS);
     match server {
@@ -21,7 +22,8 @@ pub fn place_of(results: &Results, server: &str) -> usize {
     }
 }
 
-/// Ours against the floor and against the baseline, for all workloads in which speed is what is measured.
+/// Returns plots that compare this crate's server with the floor and with the baseline, for all workloads that measure
+/// speed.
 pub fn glance(results: &Results) -> Drawn<String> {
     let mut html = String::new();
     let all: Vec<&Workload> = results.workloads.iter().collect();
@@ -80,7 +82,7 @@ fn ratios(
     figure(title, "95 % interval", "", rows::draw(&plot)?)
 }
 
-/// All plots of workloads that belong together.
+/// Returns all plots of a group of workloads.
 pub fn of_group(results: &Results, group: &[&Workload]) -> Drawn<String> {
     let kind = group[0].kind;
     let mut html = String::new();
@@ -108,12 +110,13 @@ pub fn of_group(results: &Results, group: &[&Workload]) -> Drawn<String> {
     Ok(html)
 }
 
-/// Below three there is no line worth the name.
+/// Returns true if the group has at least three workloads. Fewer points do not make a useful line.
 fn many(group: &[&Workload]) -> bool {
     group.len() >= 3
 }
 
-/// Of many numbers of connections the least, at which every server can take part, and one from the middle.
+/// From a group with many numbers of connections, returns the workload with the smallest number, in which every server
+/// can take part, and a workload from the middle.
 fn representative<'a>(group: &[&'a Workload]) -> Vec<&'a Workload> {
     if many(group) { vec![group[0], group[group.len() / 2]] } else { group.to_vec() }
 }
@@ -171,7 +174,7 @@ fn latency_lines(results: &Results, group: &[&Workload]) -> Drawn<String> {
     }
     let lines = lines(results, group, &|summary| {
         let p99 = summary.latency?.p99;
-        // Without quartiles, which the summary of latencies does not have.
+        // The point has no quartiles, because the summary of latencies has none.
         (p99 > 0.0).then_some(Spread { median: p99, low: 0.0, high: 0.0 })
     });
     let legend = legend(results, &lines);
@@ -214,7 +217,8 @@ fn memory_rows(results: &Results, group: &[&Workload]) -> Drawn<String> {
 
 type Shown = (Vec<f64>, Option<(f64, f64)>, String);
 
-/// A row for each server of which there is something to show, under its workload where there are several.
+/// Returns a row for each server that has figures. If there are several workloads, each workload has a heading above
+/// its rows.
 fn rows(results: &Results, group: &[&Workload], of: impl Fn(&Summary) -> Option<Shown>) -> Vec<Row> {
     let mut rows = Vec::new();
     for workload in group {
@@ -255,13 +259,13 @@ fn lines(results: &Results, group: &[&Workload], of: &dyn Fn(&Summary) -> Option
     lines
 }
 
-/// What the marks mean that are not filled, if there are any.
+/// Returns the explanation of hollow marks, if there are any.
 fn hollow(lines: &[Line]) -> &'static str {
     let limited = lines.iter().flat_map(|line| &line.points).any(|point| point.limited);
     if limited { "; hollow marks: the load generator was the limit" } else { "" }
 }
 
-/// In the order of the servers, of those alone that the plot has.
+/// Returns a legend of the servers that the plot shows, in the order of the list of servers.
 fn legend(results: &Results, lines: &[Line]) -> String {
     let mut html = String::new();
     for server in &results.servers {
@@ -273,19 +277,19 @@ fn legend(results: &Results, lines: &[Line]) -> String {
     format!("<ul class=\"legend\">{html}</ul>\n")
 }
 
-/// The colour and the mark of a server.
+/// Returns a sample of the colour and the mark of a server.
 pub fn swatch(place: usize) -> String {
     let (colour, mark) = (Ink::Server(place).class(), mark_class(place));
     format!("<span class=\"swatch back-{colour} {mark}\" aria-hidden=\"true\"></span>")
 }
 
-/// Ours emphasised.
+/// Returns the name of a server as HTML. The name of this crate's server is emphasised.
 pub fn name(server: &str) -> String {
     let name = escape(server);
     if server == OURS { format!("<strong>{name}</strong>") } else { name }
 }
 
-/// Nothing if there is no picture.
+/// Returns the HTML of a figure, or an empty string if there is no picture.
 fn figure(title: &str, about: &str, legend: &str, svg: Option<String>) -> Drawn<String> {
     let Some(svg) = svg else { return Ok(String::new()) };
     let (title, about) = (escape(title), escape(about));

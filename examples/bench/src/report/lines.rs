@@ -9,17 +9,17 @@ use super::{
 use crate::{columns::count, results::Spread};
 
 pub struct Line {
-    /// The place in the list of servers, for colour and mark.
+    /// The place in the list of servers, which determines the colour and the mark.
     pub server: usize,
     pub ours: bool,
     pub points: Vec<Point>,
 }
 
 pub struct Point {
-    /// Along the axis below, which is logarithmic.
+    /// The position along the horizontal axis, which is logarithmic.
     pub at: f64,
     pub value: Spread,
-    /// It says more about the load generator than about the server: its mark is hollow.
+    /// True if the load generator limited the value, not the server. The mark of such a point is hollow.
     pub limited: bool,
 }
 
@@ -28,13 +28,14 @@ pub struct Lines {
     pub below: &'static str,
     pub log: bool,
     pub write: fn(f64) -> String,
-    /// Ours is broad and comes first: the others lie on it, so that lines which are alike are all seen.
+    /// The lines of the servers. The line of this crate's server is broad and comes first. The other lines are drawn
+    /// above the broad line, so that lines with similar values stay visible.
     pub lines: Vec<Line>,
 }
 
 const SIZE: (i32, i32) = (620, 340);
 
-/// `None` if there is nothing to draw.
+/// Draws the plot. Returns `None` if there is nothing to draw.
 pub fn draw(plot: &Lines) -> Drawn<Option<String>> {
     let points = plot.lines.iter().flat_map(|line| &line.points);
     let Some(x) = Scale::log_at(points.clone().map(|point| point.at)) else { return Ok(None) };
@@ -77,7 +78,7 @@ pub fn draw(plot: &Lines) -> Drawn<Option<String>> {
             let way: Vec<_> = line.points.iter().map(|point| place(point, point.value.median)).collect();
             area.draw(&PathElement::new(way.clone(), ink.line(if line.ours { 9 } else { 3 })))?;
             for (place, point) in way.into_iter().zip(&line.points) {
-                // A hollow one has to be a little larger, for its edge is all there is of it.
+                // A hollow mark is a little larger, because only its edge is visible.
                 let size = if line.ours { 13 } else { 7 + i32::from(point.limited) };
                 draw_mark(area, place, line.server, ink, size)?;
                 if point.limited {

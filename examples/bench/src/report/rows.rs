@@ -14,26 +14,26 @@ pub enum Row {
 
 pub struct Figures {
     pub label: String,
-    /// The place in the list of servers, for colour and mark.
+    /// The place in the list of servers, which determines the colour and the mark.
     pub server: usize,
     pub ours: bool,
-    /// One after the other, with a line between them.
+    /// The values of the marks, in order. A line connects the marks.
     pub marks: Vec<f64>,
-    /// A quartile or an end of the interval, and the other.
+    /// The two quartiles, or the two ends of the interval.
     pub between: Option<(f64, f64)>,
-    /// Beside it.
+    /// The text beside the row.
     pub text: String,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Axis {
-    /// Bars, from 0.
+    /// The values are bars that begin at 0.
     Bars,
-    /// Marks on a logarithmic scale.
+    /// The values are marks on a logarithmic scale.
     Log,
-    /// The same for memory.
+    /// The values are marks on a logarithmic scale for memory, whose ticks are powers of four.
     Binary,
-    /// Marks around 1.
+    /// The values are marks on a linear scale around 1.
     Ratio,
 }
 
@@ -43,20 +43,21 @@ pub struct Rows {
     pub axis: Axis,
     pub write: fn(f64) -> String,
     pub rows: Vec<Row>,
-    /// Pixels for the text beside the rows.
+    /// The width in pixels of the text beside the rows.
     pub text_width: i32,
 }
 
 const WIDTH: i32 = 620;
-/// Letters of a label: more would leave no room for the plot.
+/// The largest number of letters of a label. Longer labels would leave no room for the plot.
 const LONGEST: usize = 32;
 const HEIGHT: i32 = 23;
-/// Above the rows, below them for the ticks, and for what the axis is.
+/// The height above the rows. `TICKS` is the height below the rows for the ticks, and `NAME` is the height for the name
+/// of the axis.
 const TOP: i32 = 4;
 const TICKS: i32 = 28;
 const NAME: i32 = 20;
 
-/// `None` if there is nothing to draw.
+/// Draws the plot. Returns `None` if there is nothing to draw.
 pub fn draw(plot: &Rows) -> Drawn<Option<String>> {
     let servers = plot.rows.iter().filter_map(|row| match row {
         Row::Heading(_) => None,
@@ -98,7 +99,8 @@ pub fn draw(plot: &Rows) -> Drawn<Option<String>> {
             let middle = (TOP + HEIGHT * at as i32 + HEIGHT / 2) * FINE;
             let figures = match row {
                 Row::Heading(text) => {
-                    // A long one reaches into the plot, whose lines would run through it.
+                    // A long heading reaches into the plot, so the rectangle hides the lines of the plot behind the
+                    // heading.
                     let (top, width) = (TOP + HEIGHT * at as i32, WIDTH * FINE);
                     let corners = [(0, (top - 2) * FINE), (width, (top + HEIGHT - 1) * FINE)];
                     area.draw(&Rectangle::new(corners, Ink::Panel.fill()))?;
@@ -136,7 +138,7 @@ pub fn draw(plot: &Rows) -> Drawn<Option<String>> {
                 let thick = if figures.ours { 7 } else { 4 };
                 area.draw(&PathElement::new(vec![(first, middle), (last, middle)], ink.line(thick)))?;
             }
-            // The last first, for the first counts most if they overlap.
+            // The last mark is drawn first, because the first mark counts most if marks overlap.
             while let Some(x) = across.pop() {
                 draw_mark(
                     area,
@@ -152,7 +154,7 @@ pub fn draw(plot: &Rows) -> Drawn<Option<String>> {
     .map(Some)
 }
 
-/// The table has all of a name.
+/// Returns a label that is cut to [`LONGEST`] letters. The table shows the whole name.
 fn shortened(label: &str) -> String {
     match label.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", &label[..end]),
@@ -171,7 +173,7 @@ fn scale(axis: Axis, values: impl Iterator<Item = f64>) -> Option<Scale> {
         Axis::Ratio => {
             let ends = values.map(|value| (value, value));
             let (low, high) = ends.reduce(|(low, high), (value, _)| (low.min(value), high.max(value)))?;
-            // However close they are to 1, what is within the noise should look so.
+            // The scale reaches at least from 0.9 to 1.1, so that differences within the noise look small.
             Some(Scale::linear(low.min(0.9), high.max(1.1)))
         }
     }

@@ -1,4 +1,4 @@
-//! Axes: what they cover, where their ticks are, and how those are written.
+//! The axes of the plots: the range of an axis, the places of its ticks, and the text of its labels.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint, Ranged};
 
 use crate::columns::{bytes, count, number};
 
-/// An axis for the plotting crate whose own ones have other ticks than a reader would choose.
+/// An axis for the plotting crate. The axes of the plotting crate put their ticks at places that are hard to read.
 #[derive(Clone, Debug)]
 pub struct Scale {
     log: bool,
@@ -15,11 +15,11 @@ pub struct Scale {
     ticks: Vec<f64>,
 }
 
-/// About as many ticks fit without touching.
+/// The approximate number of ticks that fit without touching.
 const TICKS: f64 = 6.0;
 
 impl Scale {
-    /// From `low`, or a tick below it, to a tick above `high`.
+    /// Returns a linear axis from `low`, or from a tick below `low`, to a tick above `high`.
     pub fn linear(low: f64, high: f64) -> Self {
         let high = if high > low { high } else { low + 1.0 };
         let span = high - low;
@@ -31,13 +31,14 @@ impl Scale {
         Self { log: false, low: first * step, high: last * step, ticks }
     }
 
-    /// Decades, with steps between them where they are few. `None` if nothing is above 0.
+    /// Returns a logarithmic axis with a tick at each decade, and with ticks between the decades if there are few
+    /// decades. Returns `None` if no value is above 0.
     pub fn log(values: impl Iterator<Item = f64>) -> Option<Self> {
         let (low, high) = bounds(values, 1.25)?;
         let steps: &[f64] = match (high / low).log10() {
             decades if decades > 2.2 => &[1.0],
             decades if decades > 0.9 => &[1.0, 2.0, 5.0],
-            // Between any two of them there is room for what is written there.
+            // These steps leave enough room between two ticks for the labels.
             _ => &[1.0, 1.5, 2.0, 3.0, 5.0, 7.0],
         };
         let decades = low.log10().floor() as i32..=high.log10().ceil() as i32;
@@ -45,7 +46,7 @@ impl Scale {
         Some(Self { log: true, low, high, ticks: ticks.filter(|tick| (low..=high).contains(tick)).collect() })
     }
 
-    /// Powers of four, for amounts of memory.
+    /// Returns a logarithmic axis with ticks at powers of four, for amounts of memory.
     pub fn binary(values: impl Iterator<Item = f64>) -> Option<Self> {
         let (low, high) = bounds(values, 1.5)?;
         let steps = if high / low > 65_536.0 { 2 } else { 1 };
@@ -54,7 +55,7 @@ impl Scale {
         Some(Self { log: true, low, high, ticks: ticks.filter(|tick| (low..=high).contains(tick)).collect() })
     }
 
-    /// Ticks where there are values, if they do not stand too close.
+    /// Returns a logarithmic axis with a tick at each value. A value that lies too close to another tick has no tick.
     pub fn log_at(values: impl Iterator<Item = f64> + Clone) -> Option<Self> {
         let (low, high) = bounds(values.clone(), 1.25)?;
         let mut ticks: Vec<f64> = Vec::new();
@@ -70,11 +71,11 @@ impl Scale {
     }
 
     pub fn label(&self, tick: f64, write: fn(f64) -> String) -> String {
-        // A rounding error of the steps is not to be read.
+        // A tick that is not 0 only because of a rounding error is written as 0.
         write(if tick.abs() < 1e-12 { 0.0 } else { tick })
     }
 
-    /// Where a value lies, from 0 to 1; what lies outside is put to the edge.
+    /// Returns the place of a value on the axis, from 0 to 1. A value outside of the axis is moved to the nearest end.
     fn place(&self, value: f64) -> f64 {
         let value = value.clamp(self.low, self.high);
         if self.log {
@@ -94,7 +95,7 @@ impl Ranged for Scale {
     }
 
     fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
-        // There are no finer lines between them.
+        // The axis has no finer lines between the ticks.
         if hint.weight().allow_light_points() { Vec::new() } else { self.ticks.clone() }
     }
 
@@ -103,7 +104,7 @@ impl Ranged for Scale {
     }
 }
 
-/// A little more than the values above 0 cover, so that none lies on the edge.
+/// Returns bounds that are a little wider than the range of the values above 0, so that no value lies on the edge.
 fn bounds(values: impl Iterator<Item = f64>, room: f64) -> Option<(f64, f64)> {
     let (low, high) = values
         .filter(|value| *value > 0.0 && value.is_finite())
@@ -112,7 +113,7 @@ fn bounds(values: impl Iterator<Item = f64>, room: f64) -> Option<(f64, f64)> {
     Some((low / room, high * room))
 }
 
-/// `200k`, `1.5M`.
+/// Returns a number with a unit of thousands or millions: `200k`, `1.5M`.
 pub fn thousands(value: f64) -> String {
     let (value, unit) = match value {
         _ if value >= 1e6 => (value / 1e6, "M"),
@@ -122,7 +123,7 @@ pub fn thousands(value: f64) -> String {
     format!("{}{unit}", plain(value))
 }
 
-/// Of microseconds.
+/// Returns a time in microseconds as text with a suitable unit.
 pub fn time(value: f64) -> String {
     let (value, unit) = match value {
         _ if value >= 1e6 => (value / 1e6, "s"),
@@ -132,7 +133,7 @@ pub fn time(value: f64) -> String {
     format!("{} {unit}", plain(value))
 }
 
-/// Without zeros at the end: ticks have few digits.
+/// Returns a number without zeros at its end, because ticks have few digits.
 pub fn plain(value: f64) -> String {
     if value.fract() == 0.0 {
         return count(value);
@@ -140,7 +141,7 @@ pub fn plain(value: f64) -> String {
     number(value).trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// `4 KiB`.
+/// Returns an amount of memory as text: `4 KiB`.
 pub fn memory(value: f64) -> String {
     bytes(value).replace("bytes", "B")
 }

@@ -1,4 +1,4 @@
-//! The figures behind the plots.
+//! The tables with the figures behind the plots.
 
 use super::{
     escape,
@@ -10,7 +10,7 @@ use crate::{
     results::{Outcome, Results, Summary, Workload},
 };
 
-/// One table; each workload has a part of its body.
+/// Returns one table for a group. Each workload has a part of the table's body.
 pub fn of_group(results: &Results, group: &[&Workload]) -> String {
     let columns = columns::all(group);
     let mut head = "<th scope=\"col\">server</th>".to_owned();
@@ -40,7 +40,7 @@ fn body(results: &Results, workload: &Workload, columns: &[Column]) -> String {
         let server = format!("{}{}", swatch(place_of(results, &outcome.server)), name(&outcome.server));
         let error = outcome.error.as_deref().map(escape);
         let cells = match (&outcome.summary, &error) {
-            // A row of nothing but dashes says less than the reason for them.
+            // The reason for missing figures tells a reader more than a row of dashes.
             (None, Some(error)) => format!("<td class=\"error\" colspan=\"{}\">{error}</td>", columns.len()),
             (None, None) => format!("<td>{NONE}</td>").repeat(columns.len()),
             (Some(summary), _) => columns.iter().map(|column| cell(*column, workload, summary)).collect(),
@@ -55,7 +55,7 @@ fn body(results: &Results, workload: &Workload, columns: &[Column]) -> String {
 
 fn cell(column: Column, workload: &Workload, summary: &Summary) -> String {
     let text = escape(&column.cell(workload.kind, summary));
-    // The interval after the ratio is there to be looked at, the ratio to be seen.
+    // The ratio matters more than its interval, so the interval is smaller.
     match text.split_once(" (") {
         Some((ratio, interval)) => format!("<td>{ratio} <small>({interval}</small></td>"),
         None => format!("<td>{text}</td>"),

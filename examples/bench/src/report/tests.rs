@@ -6,7 +6,7 @@ use crate::{
     statistics::summarise,
 };
 
-/// One workload of two servers, with one round each.
+/// Returns results with one workload of two servers, and one round for each server.
 fn small() -> Results {
     let round = |messages: u64| Round {
         seconds: 1.0,
@@ -46,7 +46,7 @@ fn small() -> Results {
     }
 }
 
-/// Every tag closes what was opened last, numbers are numbers, and nothing outside is referred to.
+/// Checks that the tags are nested correctly, that numbers are valid, and that the page refers to nothing outside.
 fn check(page: &str) {
     let mut open: Vec<&str> = Vec::new();
     let (_, body) = page.split_once("</style>").unwrap();
@@ -70,7 +70,7 @@ fn check(page: &str) {
     for outside in ["http://", "https://", "src=", "href=", "url(", "@import", "<script"] {
         assert!(!page.contains(outside), "{outside}");
     }
-    // The plotting crate's stand-ins are all replaced.
+    // The page contains none of the placeholder colours any more.
     assert!(!body.contains("=\"#"), "a colour that no style sheet decides on");
 }
 
@@ -175,7 +175,7 @@ fn the_load_generator_s_limit_and_the_floor_of_streams_are_told_where_they_stand
         page.contains(">CPU time of tidegate to that of the floor<")
             && page.contains("1 connection, to mio-256k")
     );
-    // One connection with 16 KiB is where the fixture has the load generator busy.
+    // In the fixture, the load generator is the limit in the workload with one connection and 16 KiB.
     let hollow = "hollow marks: the load generator was the limit";
     assert_eq!(page.matches(hollow).count(), 3, "throughput, CPU and latency of one workload");
     for workload in &mut results.workloads {

@@ -1,7 +1,7 @@
-//! The floor: what the system calls of an echo over mio cost, with as little around them as a careful author can do with.
+//! The floor: a bare echo server over mio, which costs the system calls and as little more as possible.
 //!
-//! It does one thing, so it needs no limits, no fairness, no timers and no callbacks. Partial reads and writes, and the
-//! rules of edge-triggered events, are not optional even so.
+//! The server only echoes, so the server needs no limits, no fairness, no timers and no callbacks. Partial reads and
+//! writes and the rules of edge-triggered events are necessary all the same.
 
 use std::io::{self, ErrorKind, Read, Write};
 
@@ -10,22 +10,24 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Registry, Token};
 use slab::Slab;
 
-/// The connections have the keys of a slab, which do not get that far.
+/// The token of the listener. The tokens of connections are the keys of a slab, which never reach this number.
 const LISTENER: Token = Token(usize::MAX);
 
-/// What the kernel copies fastest to: a buffer that begins with a page, as the library's own one does. A large vector begins
-/// sixteen bytes behind one, where the allocator's header ends, and that would be a handicap for the floor.
+/// The alignment of the buffer. The kernel copies fastest to a buffer that begins at a page, as the library's own
+/// buffer does. A large vector begins sixteen bytes after the begin of a page, behind the allocator's header, and that
+/// would make the floor slower.
 const ALIGNMENT: usize = 4096;
 
-/// A read that returns less than asked has emptied the socket, epoll(7), unless the end of the stream is behind it.
+/// True if a read that returns less than the length of the buffer has emptied the socket, see epoll(7). The end of the
+/// stream may still follow.
 const SHORT_READ_DRAINS: bool = cfg!(all(target_os = "linux", not(mio_unsupported_force_poll_poll)));
 
 struct Connection {
     stream: TcpStream,
-    /// What the kernel did not take, from `taken` on. Nothing is read while there is any.
+    /// The bytes that the kernel did not accept, from `taken` on. The server reads nothing while there are such bytes.
     leftover: Vec<u8>,
     taken: usize,
-    /// The peer has ended its side: no further event will tell of it.
+    /// True if the peer has ended its side. No further event reports the end.
     ending: bool,
 }
 
@@ -36,7 +38,7 @@ pub fn serve(listener: std::net::TcpListener, buffer: usize) -> io::Result<()> {
     let mut events = Events::with_capacity(1024);
     let mut connections = Slab::new();
     let mut storage = vec![0; buffer + ALIGNMENT - 1];
-    // The vector does not grow, so what is aligned once stays so.
+    // The vector does not grow, so the buffer stays aligned.
     let start = storage.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT - 1);
     let buffer = &mut storage[start..start + buffer];
     loop {
@@ -53,7 +55,7 @@ pub fn serve(listener: std::net::TcpListener, buffer: usize) -> io::Result<()> {
             if let Some(connection) = connections.get_mut(key)
                 && !connection.on_event(event, buffer).unwrap_or(false)
             {
-                // Closed by the drop, which also takes it out of the poll.
+                // The drop closes the connection, and the close also removes the connection from the poll.
                 connections.remove(key);
             }
         }
@@ -74,14 +76,14 @@ fn accept(listener: &TcpListener, registry: &Registry, connections: &mut Slab<Co
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
             Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => {}
-            // A server for others would pause here, when there are no descriptors left.
+            // A public server would pause here if there are no descriptors left.
             Err(error) => return Err(error),
         }
     }
 }
 
 impl Connection {
-    /// `false` at the end of the stream.
+    /// Returns false at the end of the stream.
     fn on_event(&mut self, event: &Event, buffer: &mut [u8]) -> io::Result<bool> {
         self.ending |= event.is_read_closed() || event.is_error();
         if self.leftover.is_empty() {
@@ -91,7 +93,7 @@ impl Connection {
         } else if event.is_writable() || self.ending {
             self.flush()?;
             if self.leftover.is_empty() {
-                // What came meanwhile has had its event.
+                // The event for bytes that arrived meanwhile is already past, so the server reads now.
                 return self.echo(buffer);
             }
         }
@@ -127,7 +129,7 @@ impl Connection {
     fn flush(&mut self) -> io::Result<()> {
         self.taken += write(&mut self.stream, &self.leftover[self.taken..])?;
         if self.taken == self.leftover.len() {
-            // Freed and not only emptied: few connections need it at a time.
+            // The memory is freed, because few connections need leftovers at a time.
             self.leftover = Vec::new();
             self.taken = 0;
         }
@@ -135,7 +137,7 @@ impl Connection {
     }
 }
 
-/// As much as the kernel takes: until `WouldBlock` if that is not all, as an event follows only then.
+/// Writes until the kernel has accepted all bytes or returns `WouldBlock`. An event follows only after `WouldBlock`.
 fn write(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
     let mut taken = 0;
     while taken < bytes.len() {

@@ -1,4 +1,4 @@
-//! This crate's echo, as its first page has it.
+//! This crate's echo server, as the first page of the crate's docs shows it.
 
 use std::io;
 

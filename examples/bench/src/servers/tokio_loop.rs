@@ -1,4 +1,5 @@
-//! tokio's echo, as its users write it: a task for each client, with a buffer of its own.
+//! The echo server with tokio, as users of tokio write such a server: a task for each client, with a buffer for each
+//! task.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! The benchmark runs, checks what comes back, and writes what it found. How fast anything was is no matter here.
+//! These tests check that the benchmark runs, checks the echoes, and writes the results. No test asserts a speed.
 
 #[cfg(unix)]
 mod other_programs;
@@ -10,15 +10,15 @@ use std::path::PathBuf;
 use serde_json::Value;
 use support::{bench, line};
 
-/// A file of this test's own.
+/// Returns the path of a file that only this test uses.
 fn file(name: &str) -> PathBuf {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{name}", std::process::id()));
-    // Of an earlier run, if there is one.
+    // The file exists if an earlier run of the tests has left it.
     let _ = fs::remove_file(&path);
     path
 }
 
-/// What was found in rounds so short that the whole takes hardly longer than the servers need to start.
+/// Returns the results of rounds that are so short that the start of the servers takes most of the time.
 fn results(name: &str, rounds: u8, arguments: &[&str]) -> Value {
     let json = file(name);
     let rounds = rounds.to_string();
@@ -123,7 +123,7 @@ fn any_servers_can_be_picked_and_ratios_are_there_if_what_they_refer_to_is() {
         assert!(summary["to_baseline"].is_null() && number(&summary["cpu_per_message"]["median"]) >= 0.0);
     }
 
-    // Of streams any bare loop can be the floor, of everything else only one.
+    // Any bare loop can be the floor of streams. Only `mio` can be the floor of other workloads.
     let other = picked("tidegate,mio-256k,mio-16k");
     assert_eq!(other["floor"], Value::Null);
     let [ping_pong, bulk] = list(&other, "workloads") else { panic!("{other}") };

@@ -1,4 +1,5 @@
-//! The option `--exec`: programs that are not part of the benchmark, and that may fail, lie, fork or never read.
+//! Tests of the option `--exec`: programs outside of the benchmark, which may fail, send wrong bytes, fork or never
+//! read.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -9,14 +10,15 @@ use std::time::Instant;
 use super::support::{Killed, PATIENCE, command, within};
 use super::*;
 
-/// A command that makes this test's executable run one of the servers below, with the port as its last argument.
+/// Returns a command that makes this test's executable run one of the servers below, with the port as its last
+/// argument.
 fn server(name: &str, function: &str, arguments: &str) -> String {
     let me = std::env::current_exe().unwrap();
     format!("{name}={} --ignored --exact other_programs::{function} {arguments} {{port}}", me.display())
 }
 
-/// The ports at the end of the command line, with or without an address. Without ports a server does nothing: somebody
-/// runs all ignored tests.
+/// Returns the ports at the end of the command line, with or without an address. Without ports a server does nothing,
+/// because a user may run all ignored tests.
 fn ports<const N: usize>() -> Option<[u16; N]> {
     let arguments: Vec<String> = std::env::args().collect();
     let last = &arguments[arguments.len().checked_sub(N)?..];
@@ -32,7 +34,7 @@ fn fails(command: &str) -> String {
 
 #[test]
 fn another_echo_server_takes_part() {
-    // The port may stand inside of a word.
+    // The port may be a part of a word.
     let command = server("other", "server_that_echoes", "").replace("{port}", "127.0.0.1:{port}");
     let results = results(
         "other.json",
@@ -70,8 +72,8 @@ fn a_program_that_ends_at_once_is_told_with_its_last_words() {
 #[test]
 fn a_program_that_never_listens_is_not_waited_for() {
     let error = fails("sleep 600.{port}");
-    // The port is free when it is chosen, and a server of another test may have it a moment later: the run then begins, and
-    // fails when that server is gone.
+    // The port is free when the benchmark chooses it, and a server of another test may take the port a moment later. In
+    // that case the run begins, and fails when that server has ended.
     assert!(error.contains("sleep") && error.contains("does not listen on 127.0.0.1:"), "{error}");
 }
 
@@ -125,7 +127,8 @@ fn liar_close() {
     lie(|_| false);
 }
 
-/// Echoes messages of 64 bytes not quite. What is shorter comes back as it was, so that it is taken for a server.
+/// Echoes messages of 64 bytes with a fault. Shorter messages come back unchanged, so that the benchmark accepts the
+/// server.
 fn lie(fault: impl Fn(&mut Vec<u8>) -> bool + Send + Copy + 'static) {
     let Some([port]) = ports() else { return };
     let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
@@ -142,7 +145,7 @@ fn lie(fault: impl Fn(&mut Vec<u8>) -> bool + Send + Copy + 'static) {
     }
 }
 
-/// Where the child of each server that forks keeps a connection for as long as the child lives.
+/// A listener to which the child of each server that forks stays connected for as long as the child lives.
 struct Watch(TcpListener);
 
 impl Watch {
@@ -192,7 +195,8 @@ fn a_server_that_forks_ends_with_its_children_at_a_second_signal() {
     let mut command = command(&["--servers", "mio", "--exec", &watch.command(), "--workloads", "ping-pong"]);
     command.args(["--connections", "2", "--rounds", "1", "--round-time", "60"]);
     let mut bench = Killed::start(&mut command);
-    // The first child is that of the trial. The second child serves the workload, so the benchmark handles signals.
+    // The first child belongs to the trial. The second child serves the workload, so at that time the benchmark handles
+    // signals.
     let children = within(move || [watch.0.accept().unwrap(), watch.0.accept().unwrap()]);
     let end = Instant::now() + PATIENCE;
     while bench.0.try_wait().unwrap().is_none() {
@@ -240,7 +244,7 @@ fn a_server_that_never_reads_is_told_with_the_time() {
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         assert_eq!(line(&output), format!("bench: mute, ping-pong, 64 bytes, {told} within 10s"));
     };
-    // Both at the same time, because the benchmark waits for its whole patience.
+    // Both runs take place at a time, because each run waits for the whole patience of the benchmark.
     thread::scope(|scope| {
         scope.spawn(|| {
             tell("1", "1 connection: connection 1: the server did not send back 64 of 64 bytes");

@@ -1,4 +1,4 @@
-//! The benchmark as a child process that does not outlive its test.
+//! A child process that runs the benchmark and does not outlive its test.
 
 use std::{
     io::Read,
@@ -8,10 +8,11 @@ use std::{
     time::Duration,
 };
 
-/// Longer than any run of the benchmark here takes, and short enough that a test which hangs is seen to fail.
+/// The time limit for a run of the benchmark. The limit is longer than any run in these tests, and so short that a
+/// hanging test fails soon.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The benchmark with these arguments, which is not started yet.
+/// Returns a command for the benchmark with these arguments. The command is not started yet.
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bench"));
     command.args(arguments).env_remove("RUST_LOG");
@@ -69,7 +70,7 @@ pub fn within<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T
     result.recv_timeout(PATIENCE).expect("the work ends in time and without a panic")
 }
 
-/// The only line of an error message.
+/// Returns the only line of an error message.
 pub fn line(output: &Output) -> &str {
     let text = str::from_utf8(&output.stderr).expect("an error message is text");
     let line = text.strip_suffix('\n').expect("the line is whole");
