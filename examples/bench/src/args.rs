@@ -28,7 +28,8 @@ pub struct Args {
 
     /// Compare another program as well: any echo server. {port} stands for the port at 127.0.0.1 where the program has
     /// to listen. No shell is involved; spaces separate the words. The processes that the program starts are ended with
-    /// the program, if they stay in its process group. This option can be given several times, and works on Unix only
+    /// the program, if these processes stay in its process group. This option can be given several times, and works on
+    /// Unix only
     #[arg(long, value_name = "[NAME=]CMD {port}", value_parser = program)]
     exec: Vec<Contender>,
 

@@ -129,7 +129,7 @@ pub struct Summary {
     pub messages_per_second: Spread,
     pub mebibytes_per_second: Spread,
     /// The server's CPU time for each message, in microseconds. `cpu_per_gib` is the CPU time for each echoed GiB, in
-    /// seconds. Both include user time and system time.
+    /// seconds. Both times include user time and system time.
     pub cpu_per_message: Spread,
     pub cpu_per_gib: Spread,
     /// The share of user time in the CPU time, from 0 to 1.

@@ -1,4 +1,4 @@
-//! The method of the benchmark: the processes of all servers of a workload run at a time, and the servers take turns
+//! The method of the benchmark: the processes of all servers of a workload run concurrently, and the servers take turns
 //! with their rounds.
 
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -103,8 +103,8 @@ fn listen() -> io::Result<TcpListener> {
     Ok(listener)
 }
 
-/// Writes the address to standard output. Returns an error if the parent has closed the pipe; then the server has no
-/// use either.
+/// Writes the address to standard output. Returns an error if the parent has closed the pipe; in that case no process
+/// uses the server.
 fn announce(address: SocketAddr) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "listening on {address}")?;

@@ -2,7 +2,7 @@
 
 use crate::results::Machine;
 
-/// A core for the server, and another one for the load generator.
+/// The core for the server, and the core for the load generator.
 #[derive(Clone, Copy, Debug)]
 pub struct Cores {
     pub server: usize,
@@ -17,8 +17,9 @@ mod cores {
 
     use super::Cores;
 
-    /// Returns the last two cores that this process may use and that are not threads of one physical core. The system
-    /// delivers most interrupts to the first cores.
+    /// Returns the last two cores that this process may use and that are not threads of one physical core. If there are
+    /// no such cores, the two cores are threads of one physical core. The system delivers most interrupts to the first
+    /// cores.
     pub fn choose() -> Option<Cores> {
         let allowed = sched_getaffinity(None).ok()?;
         let all: Vec<_> = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core)).collect();
@@ -29,7 +30,7 @@ mod cores {
         Some(Cores { server, generator, are_siblings: other.is_none() })
     }
 
-    /// Pins this process, and the processes that it starts from now on, to a core.
+    /// Pins this process to a core. Processes that this process starts from now on inherit the core.
     pub fn pin(core: usize) -> bool {
         let mut set = CpuSet::new();
         set.set(core);

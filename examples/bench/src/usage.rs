@@ -5,7 +5,7 @@ use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The CPU time that a process has used since its start. The time is 0 if the system does not report it.
+/// The CPU time that a process has used since its start. The time is 0 if the system does not report the time.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Usage {
     /// Seconds of user time, in steps of the system's clock tick, which is 10 ms on Linux. The time includes threads

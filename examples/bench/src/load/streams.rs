@@ -183,8 +183,8 @@ impl<'a> Streams<'a> {
         Ok(self.tally.bytes)
     }
 
-    /// Reads each connection a last time. Returns an error if a client has received bytes that it did not send, or if
-    /// the server has closed a connection.
+    /// Reads each connection a last time. Returns an error if a client has received bytes that the client did not send,
+    /// or if the server has closed a connection.
     pub fn finish(mut self) -> Result<(), String> {
         (0..self.clients.len()).try_for_each(|index| self.receive(index, false))
     }

@@ -1,7 +1,8 @@
-//! The floor: a bare echo server over mio, which costs the system calls and as little more as possible.
+//! The floor: a bare echo server over mio. The server makes the necessary system calls with as little code around the
+//! calls as a careful author can write.
 //!
 //! The server only echoes, so the server needs no limits, no fairness, no timers and no callbacks. Partial reads and
-//! writes and the rules of edge-triggered events are necessary all the same.
+//! writes and the rules of edge-triggered events are necessary even so.
 
 use std::io::{self, ErrorKind, Read, Write};
 

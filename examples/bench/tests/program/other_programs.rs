@@ -244,7 +244,7 @@ fn a_server_that_never_reads_is_told_with_the_time() {
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         assert_eq!(line(&output), format!("bench: mute, ping-pong, 64 bytes, {told} within 10s"));
     };
-    // Both runs take place at a time, because each run waits for the whole patience of the benchmark.
+    // Both runs take place concurrently, because each run waits for the whole patience of the benchmark.
     thread::scope(|scope| {
         scope.spawn(|| {
             tell("1", "1 connection: connection 1: the server did not send back 64 of 64 bytes");
