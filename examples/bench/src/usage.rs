@@ -109,7 +109,7 @@ pub fn own_memory(pid: u32) -> Option<u64> {
         .or_else(|| kibibytes(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?, "RssAnon:"))
 }
 
-/// Returns the bytes from a line such as "VmHWM: 1772 kB".
+/// Returns the bytes from a line such as "VmHWM:      1772 kB".
 fn kibibytes(text: &str, field: &str) -> Option<u64> {
     let value = text.lines().find_map(|line| line.strip_prefix(field))?;
     Some(value.split_ascii_whitespace().next()?.parse::<u64>().ok()? << 10)
