@@ -13,23 +13,7 @@ use crate::support::{
 };
 
 /// True if the poll of mio is a descriptor. The condition is that of `AsFd for EventLoop`.
-const POLL_IS_A_DESCRIPTOR: bool = cfg!(all(
-    unix,
-    not(mio_unsupported_force_poll_poll),
-    not(any(
-        target_os = "aix",
-        target_os = "espidf",
-        target_os = "nuttx",
-        target_os = "haiku",
-        target_os = "fuchsia",
-        target_os = "hermit",
-        target_os = "hurd",
-        target_os = "nto",
-        target_os = "vita",
-        target_os = "cygwin",
-        target_os = "horizon"
-    )),
-));
+const POLL_IS_A_DESCRIPTOR: bool = cfg!(all(unix, not(mio_unsupported_force_poll_poll)));
 
 /// In two examples, another poller watches the descriptor of the loop.
 const EXAMPLES: &[&str] = if POLL_IS_A_DESCRIPTOR {
