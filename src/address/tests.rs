@@ -1,4 +1,4 @@
-//! What is an address, and what is not.
+//! Tests of the texts that are addresses, and of the texts that are not.
 
 use super::*;
 

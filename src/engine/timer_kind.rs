@@ -1,4 +1,4 @@
-//! What the timers of a reactor are for.
+//! The purposes of the timers of a reactor.
 
 use crate::id::ConnId;
 

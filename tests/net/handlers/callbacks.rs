@@ -230,7 +230,7 @@ fn a_broadcast_is_sent_before_the_turn_ends() {
     host.turn_until_quiet(&mut reactor, &mut recorder, now);
     clients[3].write_all(b"go").unwrap();
     host.collect(1).iter().for_each(|event| assert!(reactor.handle(event)));
-    // One settle sends to all connections, without an event and without a second settle.
+    // A single settle sends to all connections, without an event.
     reactor.settle(&mut recorder, now);
     assert!(!is_due(&reactor, now));
     assert_eq!(reactor.net().stats().sends, 5, "a connection needed more than one send");
