@@ -89,13 +89,18 @@ epoll! {
 
     /// True if sendfile(2) may be used. sendfile knows no MSG_NOSIGNAL, so a peer that has gone would kill a process that
     /// neither ignores nor handles SIGPIPE. Programs of Rust's standard library ignore SIGPIPE; a host in another language
-    /// may not. proc_pid_status(5) shows both sets of signals as hexadecimal masks.
+    /// may not.
     pub(crate) fn sends_files() -> bool {
+        std::fs::read_to_string("/proc/self/status").is_ok_and(|status| sigpipe_is_harmless(&status))
+    }
+
+    /// `status`: the text of proc_pid_status(5), which shows the ignored and the handled signals as hexadecimal masks.
+    fn sigpipe_is_harmless(status: &str) -> bool {
         const SIGPIPE: u64 = 1 << (13 - 1);
-        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         status.lines().any(|line| {
             let mask = line.strip_prefix("SigIgn:").or_else(|| line.strip_prefix("SigCgt:"));
-            mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & SIGPIPE != 0)
+            let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+            mask.is_some_and(|mask| mask & SIGPIPE != 0)
         })
     }
 
@@ -242,5 +247,21 @@ pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
         Some(23 | 24) => cfg!(unix),
         Some(WSAEMFILE) => cfg!(windows),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    epoll! {
+        #[test]
+        fn a_file_is_sent_by_the_kernel_only_if_sigpipe_cannot_end_the_process() {
+            let harmless = super::sigpipe_is_harmless;
+            for (ignored, handled, expected) in [("1000", "0", true), ("0", "5002", true), ("2fff", "4000", false)] {
+                let status = format!("SigBlk:\t1000\nSigIgn:\t000000000000{ignored}\nSigCgt:\t{handled}\n");
+                assert_eq!(harmless(&status), expected, "{status}");
+            }
+            assert!(!harmless(""));
+            assert!(super::sends_files(), "the standard library ignores SIGPIPE");
+        }
     }
 }
