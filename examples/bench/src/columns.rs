@@ -320,7 +320,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_have_three_digits_that_count_and_groups_of_three() {
+    fn numbers_have_three_significant_digits_and_groups_of_three() {
         let cases = [
             (0.0, "0"),
             (0.000_4, "0"),
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ratio_shows_its_interval_unless_it_is_to_itself() {
+    fn the_ratio_of_a_server_to_itself_is_shown_without_an_interval() {
         let one = Ratio { median: 1.0, low: 1.0, high: 1.0 };
         assert_eq!(interval(Some(one)), "1");
         assert_eq!(interval(Some(Ratio { median: 1.0, low: 0.97, high: 1.034 })), "1.00 (0.97–1.03)");

@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn descriptors_limit_the_connections_and_it_is_said() {
+    fn a_note_says_that_the_limit_of_descriptors_reduces_the_connections() {
         let (titles, notes) = planned("bench --workloads ping-pong --connections 1,5000,10000", 1064);
         assert_eq!(titles, ["ping-pong, 64 bytes, 1 connection", "ping-pong, 64 bytes, 1000 connections"]);
         assert_eq!(notes.len(), 2);
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn rounds_are_many_where_every_per_cent_counts_and_all_have_those_that_were_asked_for() {
+    fn servers_close_to_the_floor_have_more_rounds_unless_the_user_sets_the_rounds() {
         let rounds = |arguments: &str, server| {
             let args = Args::try_parse_from(arguments.split(' ')).unwrap();
             let case = cases(&args, 20_000, &mut Vec::new()).remove(0);
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_for_one_client_takes_part_with_one() {
+    fn the_blocking_server_takes_part_only_in_workloads_with_one_connection() {
         let args = Args::try_parse_from(["bench"]).unwrap();
         let blocking = Contender::from(Builtin::Blocking);
         let cases = cases(&args, 20_000, &mut Vec::new());

@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn it_fits_and_is_plain_without_a_terminal() {
+    fn the_table_fits_its_width_and_has_no_styles_without_a_terminal() {
         let text = render(&fixture::full(), false);
         assert!(!text.contains('\u{1b}'), "{text}");
         for line in
@@ -140,14 +140,14 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_sees_ours_emphasised() {
+    fn the_table_on_a_terminal_emphasises_the_server_of_this_crate() {
         let text = render(&fixture::full(), true);
         assert!(lines_with(&text, OURS).iter().all(|line| line.contains('\u{1b}')), "{text}");
         assert!(lines_with(&text, " tokio ").iter().all(|line| !line.contains('\u{1b}')), "{text}");
     }
 
     #[test]
-    fn a_row_has_the_figures_of_its_kind() {
+    fn a_row_has_the_figures_of_its_kind_of_workload() {
         let mut results = fixture::full();
         results.workloads.retain(|workload| workload.kind == Kind::Bulk && workload.connections == 1);
         let text = render(&results, false);
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn the_floor_of_streams_is_named_below_them() {
+    fn a_line_below_the_table_names_the_floor_of_streams() {
         let mut results = fixture::full();
         let text = render(&results, false);
         let named = "for a GiB: mio-256k.\n";
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_no_ratios_to_who_did_not_take_part() {
+    fn the_table_has_no_ratios_to_a_server_that_did_not_take_part() {
         let mut results = fixture::full();
         for workload in &mut results.workloads {
             workload.results.retain(|outcome| ["tidegate", "tokio"].contains(&outcome.server.as_str()));
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_failed_and_what_is_to_be_known_stands_below() {
+    fn failures_and_notes_stand_below_the_table() {
         let mut results = fixture::full();
         results.workloads.truncate(2);
         results.workloads[1].results[5].error = Some("one\nat a \u{1b}[31mtime".into());
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mark_of_the_load_generator_is_explained_where_it_stands() {
+    fn the_mark_of_a_limited_rate_is_explained_only_if_the_table_has_such_a_mark() {
         let mut results = fixture::full();
         assert!(render(&results, false).contains("The load generator was the limit"));
         results.workloads.retain(|workload| workload.kind != Kind::Bulk);
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn without_results_there_is_nothing_to_print() {
+    fn empty_results_print_no_text() {
         assert_eq!(render(&fixture::empty(), false), "");
     }
 }

@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_tells_whether_bytes_were_not_taken_or_not_sent_back() {
+    fn the_error_says_whether_the_server_did_not_take_or_did_not_send_back_bytes() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let role = Role { message: 1000, in_flight: 1, habit: Habit::Answers, is_timed: false };
         let mut client = Client::connect(listener.local_addr().unwrap(), role, 0).unwrap();

@@ -306,7 +306,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_late_is_still_due_when_it_was() {
+    fn a_late_message_keeps_its_due_time() {
         let begin = Instant::now();
         let mut pace = Pace::new(begin, Some(1000.0));
         let at = |micros| begin + Duration::from_micros(micros);
