@@ -12,16 +12,17 @@ use crate::{
 };
 
 /// The width of the table in characters. The longest row fits, and the table is not wider than half a large screen.
-const WIDTH: u16 = 110;
+const WIDTH: u16 = 114;
 
 pub fn print(results: &Results) {
     let mut stdout = io::stdout();
     let text = render(results, stdout.is_terminal());
-    // The code does not use println!, which panics if standard output is closed.
+    // The code does not use println!, which panics if no process reads the pipe of standard output any more.
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
 
-/// Returns the table as text. `styled` adds the styles for a terminal; without `styled` there are only text and rules.
+/// Returns the table as text. `styled` adds the styles for a terminal; without `styled` the table has only text and
+/// lines.
 fn render(results: &Results, styled: bool) -> String {
     let mut text = String::new();
     let mut limited = false;
@@ -39,7 +40,9 @@ fn render(results: &Results, styled: bool) -> String {
         limited |= group.iter().flat_map(|workload| &workload.results).any(is_limited);
     }
     if limited {
-        text.push_str(&format!("\n{LIMITED} The load generator was the limit here, not the server.\n"));
+        text.push_str(&format!(
+            "\n{LIMITED} The load generator was the limit of this rate, not the server.\n"
+        ));
     }
     if !results.notes.is_empty() {
         text.push('\n');
@@ -132,6 +135,7 @@ mod tests {
     fn the_table_fits_its_width_and_has_no_styles_without_a_terminal() {
         let text = render(&fixture::full(), false);
         assert!(!text.contains('\u{1b}'), "{text}");
+        assert!(text.contains("rate vs. threads"), "the table wraps its headings: {text}");
         for line in
             lines_with(&text, "").iter().filter(|line| !line.starts_with("Note") && !line.starts_with("  "))
         {
@@ -170,14 +174,14 @@ mod tests {
         let text = render(&results, false);
         let named = "for a GiB: mio-256k.\n";
         assert!(
-            text.contains(named) && text.contains("CPU to mio-256k") && text.contains("CPU to mio "),
+            text.contains(named) && text.contains("CPU vs. mio-256k") && text.contains("CPU vs. mio "),
             "{text}"
         );
         results.workloads.retain(|workload| workload.kind == Kind::Bulk);
         results.workloads[0].floor = Some("mio".into());
         let text = render(&results, false);
         assert!(text.contains(": mio with 1 connection, mio-256k with 16 connections.\n"), "{text}");
-        assert!(text.contains("CPU to floor"), "{text}");
+        assert!(text.contains("CPU vs. floor"), "{text}");
     }
 
     #[test]
@@ -190,7 +194,7 @@ mod tests {
         (results.floor, results.baseline) = (None, None);
         let text = render(&results, false);
         assert!(text.contains("CPU"), "{text}");
-        for absent in ["CPU to", "rate to", "95 %", "floor"] {
+        for absent in ["CPU vs.", "rate vs.", "95 %", "floor"] {
             assert!(!text.contains(absent), "{absent}: {text}");
         }
     }

@@ -103,7 +103,7 @@ impl Client {
         while self.sent < self.queued && !self.is_blocked {
             let len = (self.queued - self.sent).min(LONGEST as u64) as usize;
             match self.stream.write(pattern.at(self.offset + self.sent, len)) {
-                Ok(0) => return Err("a send took nothing".into()),
+                Ok(0) => return Err("a send accepted no bytes".into()),
                 Ok(taken) => self.sent += taken as u64,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.is_blocked = true,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -154,7 +154,7 @@ impl Client {
     }
 
     pub fn progress(&self) -> String {
-        format!("after {} of {} bytes sent had come back", self.received, self.sent)
+        format!("after {} of {} sent bytes had come back", self.received, self.sent)
     }
 }
 
@@ -172,7 +172,7 @@ mod tests {
         client.queue(Instant::now());
         assert_eq!(
             client.missing(Duration::from_secs(3)),
-            "the server did not take 1000 of 1000 bytes within 3s, after 0 of 0 bytes sent had come back"
+            "the server did not take 1000 of 1000 bytes within 3s, after 0 of 0 sent bytes had come back"
         );
         client.send(&Pattern::new()).unwrap();
         assert_eq!(

@@ -37,9 +37,9 @@ impl Pattern {
             return Ok(());
         }
         let wrong = found.iter().zip(expected).position(|(found, expected)| found != expected);
-        let wrong = wrong.expect("the lengths are the same, so a byte differs");
+        let wrong = wrong.expect("the lengths are equal, so a byte differs");
         Err(format!(
-            "{:#04x} in place of {:#04x}, {wrong} bytes into what came",
+            "wrong byte: {:#04x} in place of {:#04x}, behind {wrong} correct bytes",
             found[wrong], expected[wrong]
         ))
     }
@@ -56,7 +56,7 @@ mod tests {
             let mut bytes = pattern.at(position, 1000).to_vec();
             assert_eq!(pattern.check(position, &bytes), Ok(()));
             bytes[700] ^= 1;
-            assert!(pattern.check(position, &bytes).unwrap_err().contains("700 bytes into"));
+            assert!(pattern.check(position, &bytes).unwrap_err().contains("behind 700 correct bytes"));
         }
     }
 

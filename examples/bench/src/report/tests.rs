@@ -71,7 +71,7 @@ fn check(page: &str) {
         assert!(!page.contains(outside), "{outside}");
     }
     // The page contains none of the placeholder colours any more.
-    assert!(!body.contains("=\"#"), "a colour that no style sheet decides on");
+    assert!(!body.contains("=\"#"), "the page has a colour that the style sheet does not set");
 }
 
 #[test]
@@ -172,8 +172,8 @@ fn the_report_explains_hollow_marks_and_names_the_floor_of_streams() {
     );
     assert!(page.contains("floor of the ratios") && page.contains("floor of bulk streams"));
     assert!(
-        page.contains(">CPU time of tidegate to that of the floor<")
-            && page.contains("1 connection, to mio-256k")
+        page.contains(">CPU time of tidegate, compared with the floor<")
+            && page.contains("1 connection, vs. mio-256k")
     );
     // In the fixture, the load generator is the limit in the workload with one connection and 16 KiB.
     let hollow = "hollow marks: the load generator was the limit";
@@ -197,7 +197,7 @@ fn the_report_has_no_ratios_to_a_server_that_did_not_take_part() {
     (results.floor, results.baseline) = (None, None);
     let page = html(&results).unwrap();
     check(&page);
-    for absent in ["At a glance", "× (95 %)", "CPU to", "rate to", "floor of"] {
+    for absent in ["At a glance", "ratio (95 %)", "CPU vs.", "rate vs.", "floor of"] {
         assert!(!page.contains(absent), "{absent}");
     }
 }
@@ -214,7 +214,7 @@ fn each_server_has_its_own_look_and_the_server_of_this_crate_is_first() {
     results.servers = twenty;
     check(&html(&results).unwrap());
     let looks: std::collections::HashSet<String> = (0..20).map(figures::swatch).collect();
-    assert_eq!(looks.len(), 20, "further ones have the same colour, but another mark");
+    assert_eq!(looks.len(), 20, "two servers have equal colours and equal marks");
 }
 
 #[test]
@@ -244,7 +244,7 @@ fn dates_follow_the_calendar_with_leap_years() {
 }
 
 #[test]
-#[ignore = "for eyes: it leaves the page in the directory for temporary files, where a browser shows it"]
+#[ignore = "writes a page for a look in a browser into the directory for temporary files"]
 fn a_page_for_a_browser_is_written() {
     let file = std::env::temp_dir().join("bench-report.html");
     std::fs::write(&file, html(&fixture::full()).unwrap()).unwrap();

@@ -64,7 +64,7 @@ fn a_program_that_does_not_exist_is_named() {
 fn a_program_that_ends_at_once_is_reported_with_its_last_line() {
     let error = fails("ls /no/such/{port}");
     assert!(
-        error.starts_with("bench: ls: it ended (exit status: ") && error.contains("/no/such/"),
+        error.starts_with("bench: ls: the server ended (exit status: ") && error.contains("/no/such/"),
         "{error}"
     );
 }
