@@ -19,7 +19,7 @@ const BACKLOG: u32 = 1024;
 pub enum Builtin {
     /// The echo server of this crate, through the public interface of the crate
     Tidegate,
-    /// A bare mio loop without this crate, 64 KiB buffer; the floor for the other servers
+    /// A bare mio loop without this crate, 64 KiB buffer; the floor with which other servers are compared
     Mio,
     /// A bare mio loop without this crate, 16 KiB buffer
     #[value(name = "mio-16k")]
@@ -27,7 +27,7 @@ pub enum Builtin {
     /// A bare mio loop without this crate, 256 KiB buffer
     #[value(name = "mio-256k")]
     Mio256k,
-    /// A blocking server with a thread for each client, 4 KiB buffer as in textbooks; the baseline
+    /// A blocking server with a thread for each client, 4 KiB buffer; the baseline with which other servers are compared
     Threads,
     /// A blocking server with a thread for each client, 256 KiB buffer
     #[value(name = "threads-256k")]
