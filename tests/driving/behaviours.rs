@@ -82,7 +82,7 @@ pub fn half_close(driver: &Driver) {
 }
 
 /// The outbox of a client that does not read is bounded. The client costs no turns, and other clients are served. When the
-/// client reads at last, it gets all bytes.
+/// client begins to read, the client gets all bytes.
 pub fn slow_reader(driver: &Driver) {
     const BOUND: usize = 128 << 10;
     let options = Options::default().high_water(16 << 10).low_water(8 << 10).read_buffer(16 << 10);

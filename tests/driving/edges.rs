@@ -1,5 +1,5 @@
-//! A host that watches the descriptor of the loop for edges misses nothing. Work that a turn leaves is due, and an event
-//! that comes after the poll of a turn is a new edge.
+//! Tests that a host that watches the descriptor of the loop for edges misses no work. Work that a turn leaves is due, and
+//! an event that comes after the poll of a turn causes another edge.
 
 use std::{os::fd::AsRawFd, time::Duration};
 

@@ -224,7 +224,8 @@ fn bytes_lost_by_an_error_of_send_end_with_a_reset() {
         }
         assert_eq!(read_out(&mut client), (vec![], End::Reset), "{len} bytes, {ends_first}");
     }
-    // A client that has received a part of an answer must not mistake the part for the whole.
+    // This client got its first echo, and the send of its second echo fails. The reset tells the client that bytes are
+    // missing.
     served.write_all(b"is lost").unwrap();
     assert_eq!(read_out(&mut served), (vec![], End::Reset));
     let statistics = server.end();

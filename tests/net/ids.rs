@@ -1,4 +1,5 @@
-//! Tests that an id names one connection for ever: not the next connection in the same slot, whatever events come late.
+//! Tests that an id names only one connection for ever. The id never names a later connection in the slot, whatever events
+//! come late.
 
 use std::{
     collections::HashSet,
@@ -12,7 +13,7 @@ use tidegate::{Accepted, CloseKind, Conn, ConnId, Flow, Handler, Net, Options, R
 
 use crate::support::{Call, Echo, End, Host, Recorder, connect, id_of, listening, read_out, turn_until};
 
-/// Makes all calls that take the id of an ended connection. None of them may reach another connection.
+/// Makes each call that takes an id with the id of an ended connection. No call may reach another connection.
 fn use_in_vain(net: &mut Net<u32>, id: ConnId) {
     assert!(net.conn(id).is_none() && net.session(id).is_none());
     assert_eq!(net.send_all(id, b"to nobody"), Flow::Gone);

@@ -176,7 +176,8 @@ mod unix {
         });
     }
 
-    /// If the host did not learn of the deadline, only its own report would wake it, which comes after an hour.
+    /// The only other event that wakes the host is its report, which comes after an hour. So the host must learn of the
+    /// deadline.
     #[test]
     fn a_client_that_does_not_read_is_reset_at_the_end_of_the_grace() {
         let bytes = more_than_server_and_kernel_hold();

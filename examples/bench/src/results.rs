@@ -13,8 +13,9 @@ pub struct Results {
     pub began: u64,
     pub seconds: f64,
     pub servers: Vec<Server>,
-    /// The name of the floor, if the floor took part. Ratios refer to the floor and to the baseline. Each `Bulk`
-    /// workload has a floor of its own. `baseline` is the name of the baseline, if the baseline took part.
+    /// The name of the floor, if the floor took part: the bare mio loop with which all servers are compared. Each
+    /// `Bulk` workload has a floor of its own. `baseline` is the name of the second server with which all servers are
+    /// compared, if that server took part: the blocking server with a thread for each client.
     pub floor: Option<String>,
     pub baseline: Option<String>,
     pub workloads: Vec<Workload>,

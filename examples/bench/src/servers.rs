@@ -17,24 +17,24 @@ const BACKLOG: u32 = 1024;
 /// The built-in servers. The doc comment of each server is the text in the list and in the legends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Builtin {
-    /// This crate's echo, through its public interface
+    /// The echo server of this crate, through the public interface of the crate
     Tidegate,
-    /// A bare mio loop without this crate, 64 KiB buffer: the floor
+    /// A bare mio loop without this crate, 64 KiB buffer; the floor with which other servers are compared
     Mio,
-    /// A bare mio loop, 16 KiB buffer
+    /// A bare mio loop without this crate, 16 KiB buffer
     #[value(name = "mio-16k")]
     Mio16k,
-    /// A bare mio loop, 256 KiB buffer
+    /// A bare mio loop without this crate, 256 KiB buffer
     #[value(name = "mio-256k")]
     Mio256k,
-    /// Blocking, a thread for each client, the textbooks' 4 KiB buffer: the baseline
+    /// A blocking server with a thread for each client, 4 KiB buffer; the baseline with which other servers are compared
     Threads,
-    /// Blocking, a thread for each client, 256 KiB buffer
+    /// A blocking server with a thread for each client, 256 KiB buffer
     #[value(name = "threads-256k")]
     Threads256k,
-    /// Blocking, one client at a time: only where there is one connection
+    /// A blocking server for one client at a time, 4 KiB buffer; runs only in workloads with one connection
     Blocking,
-    /// Tokio's current_thread runtime, a task for each client, 8 KiB buffer
+    /// A tokio server in the current_thread runtime, a task for each client, 8 KiB buffer
     Tokio,
 }
 

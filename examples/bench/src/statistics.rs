@@ -12,8 +12,10 @@ const BUSY: f64 = 0.95;
 /// The number of resamples. The ends of an interval hardly change with more resamples.
 const RESAMPLES: usize = 2000;
 
-/// Fills the summary of every outcome, and sets the floor of the workload. `floors` are the names of the servers that
-/// can be the floor, with the usual floor first. `baseline` is the name of the baseline.
+/// Fills the summary of every outcome, and sets the floor of the workload: the server with which the report compares
+/// all other servers. `floors` are the names of the servers that can be the floor. For `Bulk` the floor is the
+/// cheapest of these servers, and for all other kinds the floor is the first. `baseline` is the name of a second
+/// server with which the report compares all other servers.
 pub fn summarise(workload: &mut Workload, floors: &[&str], baseline: &str) {
     let kind = workload.kind;
     workload.floor = floor(kind, &workload.results, floors).map(|outcome| outcome.server.clone());
@@ -33,8 +35,8 @@ fn rounds_of(outcomes: &[Outcome], server: &str) -> Option<Vec<Round>> {
     outcomes.iter().find(|outcome| outcome.server == server).map(|outcome| outcome.rounds.clone())
 }
 
-/// Returns the floor. For `Bulk` the floor is the cheapest loop, because the best size of the buffer depends on the
-/// machine and on the number of streams.
+/// Returns the floor, which has to be measured. For `Bulk` the floor is the cheapest loop, because the best size of
+/// the buffer depends on the machine and on the number of streams.
 fn floor<'a>(kind: Kind, outcomes: &'a [Outcome], names: &[&str]) -> Option<&'a Outcome> {
     let names = if kind == Kind::Bulk { names } else { names.get(..1).unwrap_or_default() };
     let measured =

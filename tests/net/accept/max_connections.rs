@@ -262,7 +262,7 @@ fn the_end_of_a_connection_of_a_closed_listener_frees_no_place_at_a_new_listener
 #[test]
 fn a_listener_in_the_slot_of_a_closed_listener_does_not_count_connections_of_the_closed_one() {
     // There are four tokens, and all are taken before the first listener is closed. So the next listener can only get the
-    // slot of the closed one.
+    // slot of the closed listener.
     let host = Host::new();
     let reactor = Reactor::new(host.poll.registry(), 0..4, Options::default()).unwrap();
     let mut door = Door { host, reactor, now: Instant::now() };

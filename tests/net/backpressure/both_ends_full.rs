@@ -1,5 +1,5 @@
-//! Tests of connections whose two ends both have more to send than the other end takes: whether they go on reading, and how
-//! that is set.
+//! Tests of connections on which both ends send more than the kernel takes: whether the ends go on reading, and how
+//! `pause_when_full` decides this.
 
 use std::{
     io::Write,

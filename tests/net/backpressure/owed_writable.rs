@@ -1,4 +1,4 @@
-//! Tests that `on_writable` comes exactly as often as a send or the handler arranged it.
+//! Tests that `on_writable` comes exactly once for each time that a full send or the handler asked for `on_writable`.
 
 use std::{
     cell::Cell, io::ErrorKind, io::Read, io::Write, net::Shutdown, rc::Rc, sync::mpsc, time::Duration,
@@ -139,7 +139,7 @@ fn the_turn_that_begins_a_drain_calls_on_writable_once() {
     }
 }
 
-/// Small sends of one callback are gathered. Together they may be more than the kernel is given in one turn.
+/// Small sends of one callback are gathered. The gathered bytes may be more than the write budget of a turn.
 #[test]
 fn on_writable_comes_exactly_when_a_gathered_send_returned_full() {
     for pieces in 1..10 {

@@ -1,5 +1,5 @@
-//! Tests of input that the handler does not want yet and of output that the peer does not read yet: what is kept, and when
-//! the connection goes on.
+//! Tests of input that the handler does not consume yet and of output that the peer does not read yet: which bytes are kept,
+//! and when reading and sending go on.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -228,7 +228,7 @@ fn on_writable_comes_once_however_it_was_asked_for() {
         client.read_exact(&mut vec![0; sent]).unwrap();
         let Told::Writable(queued) = next(&told) else { panic!("{what}: on_writable does not come") };
         assert!(queued < LOW_WATER, "{what}: {queued}");
-        // A second `on_writable` would come in one of these turns.
+        // If there was a second `on_writable`, one of these turns would call it.
         (0..3).for_each(|_| assert_eq!(exchange(&mut client, b"ping"), b"ping"));
         server.stop();
         assert!(told.try_iter().all(|told| matches!(told, Told::Full(_))), "{what}");

@@ -55,8 +55,8 @@ fn clients_that_wait_in_the_backlog_are_all_accepted() {
     }
 }
 
-/// On Linux a `recv` stops at the mark, and one edge announces all queued bytes. A loop that takes a short `recv` for the
-/// last one never reads the bytes behind the mark.
+/// On Linux a `recv` stops at the mark, and one edge announces all queued bytes. A loop that reads no more after a
+/// short `recv` never reads the bytes behind the mark.
 #[cfg(target_os = "linux")]
 mod urgent {
     use std::{

@@ -1,4 +1,5 @@
-//! Tests of partial sends and receives: the bytes are the same, however few of them the kernel takes at a time.
+//! Tests of partial sends and receives: no byte is lost, doubled or out of order, however few bytes the kernel takes at a
+//! time.
 
 use std::{
     io::{ErrorKind, Write},

@@ -31,7 +31,7 @@ enum By {
 
 const BYS: [By; 2] = [By::Event, By::Send];
 
-/// A handler that reads in portions of at most `portion` bytes and pauses before it reads the next portion.
+/// Returns a handler that consumes at most `portion` bytes in each `on_data`, and pauses reading after each `on_data`.
 fn pausing<'a>(portion: usize) -> Actor<'a> {
     let mut actor = Actor::with_conn(|conn, cue| {
         if let Call::Data(_) = cue {
@@ -51,7 +51,7 @@ fn heard(actor: &Actor<'_>) -> Vec<u8> {
     of_data.flatten().collect()
 }
 
-/// Makes the reactor notice that the peer of a paused connection has reset it.
+/// Makes the reactor notice that the peer of a paused connection has reset the connection.
 fn notice(event_loop: &mut EventLoop, actor: &mut Actor<'_>, id: ConnId, by: By) {
     if by == By::Send {
         event_loop.net().send_all(id, b"this send meets the reset");
@@ -200,7 +200,7 @@ fn a_reset_connection_that_waits_for_a_resume_can_be_ended() {
     }
 }
 
-/// Passes bytes on between two connections, and pauses each of them while the outbox of the other one is full.
+/// Passes bytes on between two connections, and pauses a connection while the outbox to which its bytes go is full.
 #[derive(Default)]
 struct Proxy {
     other: HashMap<ConnId, ConnId>,

@@ -1,4 +1,5 @@
-//! Tests of how long a closed connection waits for its peer. The tests pass the time to the reactor, so no test waits.
+//! Tests of the time for which a closed connection waits for its peer. The tests pass the time to the reactor, so no test
+//! sleeps.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -53,7 +54,7 @@ impl Host {
         self.reactor.settle(&mut self.script, self.now);
     }
 
-    /// Makes turns, all at the same time, until `done` returns true.
+    /// Makes turns until `done` returns true. The clock of the test stands still during these turns.
     fn turn_until(&mut self, mut done: impl FnMut(&mut Self) -> bool) {
         let end = Instant::now() + PATIENCE;
         while !done(self) {

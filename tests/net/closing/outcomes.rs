@@ -275,7 +275,7 @@ fn bytes_that_a_callback_sends_before_its_abort_are_undelivered() {
 
 #[test]
 fn a_send_that_meets_a_reset_is_undelivered() {
-    // The first send is gathered, and the other one is too large to be gathered.
+    // The first send is gathered. The second send is too large to be gathered.
     for len in [100, 100_000] {
         let mut event_loop = EventLoop::new(Options::default()).unwrap();
         let mut witness = Witness::new(|conn, cue| {

@@ -1,5 +1,5 @@
-//! Tests of `close_when_idle`, which is also the default `on_drain`: when a connection is idle, and that it is served until
-//! then.
+//! Tests of `close_when_idle`, which is also the default `on_drain`: when a connection is idle, and that a connection is
+//! served until then.
 
 use std::time::{Duration, Instant};
 

@@ -108,7 +108,8 @@ fn a_proxied_stream_arrives_whole_although_a_drain_begins_in_the_middle() {
     assert_eq!(event_loop.net().stats().drain_resets, 0, "{:?}", proxy.ends);
 }
 
-/// Sends the first half of a stream, as far as the proxy takes it. Sends the second half only after a message of `go_on`.
+/// Sends the first half of a stream, as far as the proxy takes the bytes. Sends the second half only after a message of
+/// `go_on`.
 fn send_half(mut backend: TcpStream, len: usize, go_on: Receiver<()>) -> TcpStream {
     let bytes = pattern(len, 2);
     let half = backend.write_all(&bytes[..len / 2]); // The grace may end before the proxy has taken all of the half.
@@ -121,8 +122,8 @@ fn send_half(mut backend: TcpStream, len: usize, go_on: Receiver<()>) -> TcpStre
 #[test]
 fn a_proxied_stream_that_a_drain_cuts_off_does_not_end_with_a_clean_end_of_file() {
     const LEN: usize = 16 << 20;
-    // In the first case the client has read all bytes that came. In the second case, most bytes are in the proxy and the
-    // kernel.
+    // The backend sends only the first half. In the first case the client has read all of this half when the drain begins. In
+    // the second case, most bytes of this half are still in the proxy and in the kernel.
     for reads in [LEN / 2, 100_000] {
         let (mut event_loop, mut proxy) = (EventLoop::new(options()).unwrap(), Proxy::default());
         let (mut client, backend) = proxied(&mut event_loop, &mut proxy);

@@ -42,7 +42,7 @@ const WISHES: [(&str, Wish); 3] = [
     }),
 ];
 
-/// The system connects at once, but the reactor knows that only after it got the event.
+/// The system connects at once, but the reactor learns of the connection only from an event.
 #[test]
 fn the_idle_timeout_counts_from_the_opening_of_a_connection() {
     for (name, wish) in WISHES {
@@ -68,7 +68,7 @@ fn the_idle_timeout_counts_from_the_opening_of_a_connection() {
 }
 
 /// Makes a listener whose backlog is full, and the client that fills the backlog. Linux does not answer further clients, so
-/// they go on connecting (listen(2)).
+/// these clients stay in the state of connecting: listen(2).
 #[cfg(target_os = "linux")]
 fn full() -> (socket2::Socket, std::net::TcpStream) {
     let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();

@@ -70,7 +70,7 @@ fn turns_past_their_end(options: Options, echoes: bool, total: usize, bound: u64
     let (mut turns, mut more) = (0, 0);
     while moved(event_loop.net()) < all {
         let before = moved(event_loop.net());
-        // The turn is allowed to wait, but its end has passed, so it must not.
+        // The turn may wait for an event, but the end of the turn has passed, so the turn must not wait.
         let turn = event_loop.turn_until(&mut sink, Some(2 * PATIENCE), past).unwrap();
         let bytes = moved(event_loop.net()) - before;
         assert!(bytes <= bound, "{bytes} bytes in a turn that may move {bound}");

@@ -30,18 +30,18 @@ pub fn glance(results: &Results) -> Drawn<String> {
     let floor = columns::floor(&all).unwrap_or("the floor");
     let timed = |workload: &Workload| workload.kind != Kind::Idle;
     let of = |summary: &Summary| Some((cpu_ratio(summary.to_floor)?, false));
-    let title = format!("CPU time of {OURS} to that of {floor}");
+    let title = format!("CPU time of {OURS}, compared with {floor}");
     let label = |workload: &Workload| match &workload.floor {
-        Some(floor) if workload.kind == Kind::Bulk => format!("{}, to {floor}", row_title(workload)),
+        Some(floor) if workload.kind == Kind::Bulk => format!("{}, vs. {floor}", row_title(workload)),
         _ => row_title(workload),
     };
-    html += &ratios(results, &title, "times as much for the same work; less is better", label, timed, of)?;
+    html +=
+        &ratios(results, &title, "ratio of the CPU time for equal work; less is better", label, timed, of)?;
     if let Some(baseline) = &results.baseline {
         let of = |summary: &Summary| Some((rate_ratio(summary.to_baseline)?, summary.generator_limited));
-        let title = format!("Throughput of {OURS} to that of {baseline}");
+        let title = format!("Throughput of {OURS}, compared with {baseline}");
         let free = |workload: &Workload| !matches!(workload.kind, Kind::FixedRate | Kind::Idle);
-        html +=
-            &ratios(results, &title, "times as much in the same time; more is better", row_title, free, of)?;
+        html += &ratios(results, &title, "ratio of the throughput; more is better", row_title, free, of)?;
     }
     Ok(html)
 }
@@ -79,7 +79,7 @@ fn ratios(
     }
     let label = format!("{title}: a mark for each workload, with its 95 % interval");
     let plot = Rows { label, below, axis: Axis::Ratio, write: plain, rows, text_width: 132 };
-    figure(title, "95 % interval", "", rows::draw(&plot)?)
+    figure(title, "the mark is the ratio, the line its 95 % interval", "", rows::draw(&plot)?)
 }
 
 /// Returns all plots of a group of workloads.
@@ -179,7 +179,7 @@ fn latency_lines(results: &Results, group: &[&Workload]) -> Drawn<String> {
     });
     let legend = legend(results, &lines);
     let label = format!("Latency, p99: {}", group_title(group[0]));
-    let about = format!("logarithmic; less is better{}", hollow(&lines));
+    let about = format!("logarithmic scale; less is better{}", hollow(&lines));
     let plot = Lines { label, below: "connections", log: true, write: time, lines };
     figure("Latency, p99", &about, &legend, lines::draw(&plot)?)
 }
@@ -196,7 +196,7 @@ fn latency_rows(results: &Results, group: &[&Workload]) -> Drawn<String> {
     });
     let label = format!("Latency, p50, p99 and p99.9: {}", group_title(group[0]));
     let plot = Rows { label, below: "", axis: Axis::Log, write: time, rows, text_width: 172 };
-    figure("Latency", "p50 / p99 / p99.9 in µs; logarithmic; less is better", "", rows::draw(&plot)?)
+    figure("Latency", "p50 / p99 / p99.9 in µs; logarithmic scale; less is better", "", rows::draw(&plot)?)
 }
 
 fn memory_rows(results: &Results, group: &[&Workload]) -> Drawn<String> {
@@ -210,8 +210,8 @@ fn memory_rows(results: &Results, group: &[&Workload]) -> Drawn<String> {
     });
     let label = format!("Memory for each connection: {}", group_title(group[0]));
     let plot = Rows { label, below: "", axis: Axis::Binary, write: memory, rows, text_width: 150 };
-    let about = if idle { "before and after an echo; " } else { "" };
-    let about = format!("{about}logarithmic; less is better");
+    let about = if idle { "first mark: before an echo; second mark: after an echo; " } else { "" };
+    let about = format!("{about}logarithmic scale; less is better");
     figure("Memory for each connection", &about, "", rows::draw(&plot)?)
 }
 
