@@ -7,9 +7,9 @@ use std::{
 };
 
 use mio::{Events, Poll, event::Event};
-use tidegate::{Handler, Net, Options, Reactor};
+use tidegate::{Handler, Net, Options, Reactor, Turn};
 
-use super::{PATIENCE, descriptors::raise_limit, own_loop::listen};
+use super::{PATIENCE, Turns, descriptors::raise_limit, listen, turn_until, turn_until_quiet};
 
 /// A poll of the test.
 pub struct Host {
@@ -57,48 +57,90 @@ impl Host {
         self.events.iter().for_each(|event| assert!(reactor.handle(event)));
     }
 
-    /// Turns as `EventLoop` does until `done`, and passes `now` to each turn.
+    /// Turns until `done` returns true, and passes `now` to each turn.
     pub fn turn_until<S, H: Handler<Session = S>>(
         &mut self,
         reactor: &mut Reactor<S>,
         handler: &mut H,
         now: Instant,
-        mut done: impl FnMut(&H, &mut Net<S>) -> bool,
+        done: impl FnMut(&H, &mut Net<S>) -> bool,
     ) {
-        let end = Instant::now() + PATIENCE;
-        while !done(handler, reactor.net()) {
-            let left = end.saturating_duration_since(Instant::now());
-            assert!(
-                !left.is_zero(),
-                "the condition of the test does not come true; {:?}",
-                reactor.net().stats()
-            );
-            // `now` stands still, so no timer fires while the poll sleeps.
-            let wait = if is_due(reactor, now) { Duration::ZERO } else { left };
-            self.poll.poll(&mut self.events, Some(wait)).unwrap();
-            self.events.iter().for_each(|event| assert!(reactor.handle(event)));
-            reactor.settle(handler, now);
-        }
+        turn_until(&mut AtTime { host: self, reactor, now }, handler, done);
     }
 
-    /// Turns until no event comes and the reactor has nothing left to do. The reactor makes no callback after that by
-    /// itself.
+    /// Turns until no event comes and the reactor has nothing left to do.
     pub fn turn_until_quiet<S>(
         &mut self,
         reactor: &mut Reactor<S>,
         handler: &mut impl Handler<Session = S>,
         now: Instant,
     ) {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            self.poll.poll(&mut self.events, Some(Duration::ZERO)).unwrap();
-            if self.events.is_empty() && !is_due(reactor, now) {
-                return;
-            }
-            assert!(Instant::now() < end, "the reactor always has more to do");
-            self.events.iter().for_each(|event| assert!(reactor.handle(event)));
-            reactor.settle(handler, now);
+        turn_until_quiet(&mut AtTime { host: self, reactor, now }, handler);
+    }
+}
+
+/// A reactor whose time stands still. So no timer fires while the poll sleeps.
+struct AtTime<'a, S> {
+    host: &'a mut Host,
+    reactor: &'a mut Reactor<S>,
+    now: Instant,
+}
+
+impl<S> Turns<S> for AtTime<'_, S> {
+    fn net(&mut self) -> &mut Net<S> {
+        self.reactor.net()
+    }
+
+    fn make_turn<H: Handler<Session = S>>(&mut self, handler: &mut H, wait: Duration) -> bool {
+        let is_due = is_due(self.reactor, self.now);
+        let Host { poll, events } = self.host;
+        poll.poll(events, Some(if is_due { Duration::ZERO } else { wait })).unwrap();
+        if events.is_empty() && !is_due {
+            return false;
         }
+        events.iter().for_each(|event| assert!(self.reactor.handle(event)));
+        self.reactor.settle(handler, self.now);
+        true
+    }
+}
+
+/// A reactor in a poll of the test, with its handler. The time stands still until the test changes it.
+pub struct Guest<H: Handler> {
+    pub host: Host,
+    pub reactor: Reactor<H::Session>,
+    pub handler: H,
+    pub now: Instant,
+}
+
+impl<H: Handler> Guest<H> {
+    pub fn new(tokens: impl RangeBounds<usize>, options: Options, handler: H) -> Self {
+        let host = Host::new();
+        let reactor = Reactor::new(host.poll.registry(), tokens, options).unwrap();
+        Self { host, reactor, handler, now: Instant::now() }
+    }
+
+    pub fn turn_until(&mut self, done: impl FnMut(&H, &mut Net<H::Session>) -> bool) {
+        self.host.turn_until(&mut self.reactor, &mut self.handler, self.now, done);
+    }
+
+    pub fn turn_until_quiet(&mut self) {
+        self.host.turn_until_quiet(&mut self.reactor, &mut self.handler, self.now);
+    }
+
+    /// Makes one turn without a poll.
+    pub fn settle(&mut self) -> Turn {
+        self.reactor.settle(&mut self.handler, self.now)
+    }
+
+    /// Waits for events of `sources` different sources, and hands them to the reactor without a turn.
+    pub fn collect(&mut self, sources: usize) {
+        self.host.collect(sources).iter().for_each(|event| assert!(self.reactor.handle(event)));
+    }
+
+    /// Lets this time pass, and makes turns until the reactor is quiet.
+    pub fn pass(&mut self, time: Duration) {
+        self.now += time;
+        self.turn_until_quiet();
     }
 }
 

@@ -1,8 +1,10 @@
-//! A handler with a closure for each callback, which tells the test about its calls through a channel.
+//! A recorder with a closure for each callback, which tells the test about its calls through a channel.
 
 use std::sync::mpsc::Sender;
 
-use tidegate::{Accepted, CloseKind, CloseReason, Conn, ConnId, Handler, Net};
+use tidegate::{CloseKind, Conn, ConnId, Net};
+
+use super::{Act, Call, Recorder, as_by_default};
 
 #[derive(Clone, PartialEq, Debug)]
 pub enum Told {
@@ -31,9 +33,8 @@ impl Told {
 type Callback = Box<dyn FnMut(&mut Conn<'_>) + Send>;
 type OnData = Box<dyn FnMut(&mut Conn<'_>, &[u8]) -> usize + Send>;
 
-/// Tells the test about each callback, and then calls the closure of the test. Without a closure, the default of the trait
-/// applies.
-pub struct Script {
+/// Tells the test about each callback, and then calls the closure of the test.
+pub struct Tells {
     tell: Sender<Told>,
     open: Callback,
     data: OnData,
@@ -41,10 +42,14 @@ pub struct Script {
     writable: Callback,
 }
 
+/// A recorder that tells the test about its calls while a thread runs it. Without a closure, a callback has the default of
+/// the trait.
+pub type Script = Recorder<Tells, ()>;
+
 impl Script {
-    pub fn new(tell: &Sender<Told>) -> Self {
+    pub fn telling(tell: &Sender<Told>) -> Self {
         let data = tell.clone();
-        Self {
+        Self::with(Tells {
             tell: tell.clone(),
             open: Box::new(|_| {}),
             data: Box::new(move |_, input| {
@@ -54,61 +59,49 @@ impl Script {
             }),
             eof: Box::new(|conn| conn.close()),
             writable: Box::new(|_| {}),
-        }
+        })
     }
 
     pub fn on_open(mut self, open: impl FnMut(&mut Conn<'_>) + Send + 'static) -> Self {
-        self.open = Box::new(open);
+        self.act.open = Box::new(open);
         self
     }
 
     pub fn on_data(mut self, data: impl FnMut(&mut Conn<'_>, &[u8]) -> usize + Send + 'static) -> Self {
-        self.data = Box::new(data);
+        self.act.data = Box::new(data);
         self
     }
 
     pub fn on_eof(mut self, eof: impl FnMut(&mut Conn<'_>) + Send + 'static) -> Self {
-        self.eof = Box::new(eof);
+        self.act.eof = Box::new(eof);
         self
     }
 
     pub fn on_writable(mut self, writable: impl FnMut(&mut Conn<'_>) + Send + 'static) -> Self {
-        self.writable = Box::new(writable);
+        self.act.writable = Box::new(writable);
         self
-    }
-
-    fn tell(&self, what: Told) {
-        let _ = self.tell.send(what);
     }
 }
 
-impl Handler for Script {
-    type Session = ();
-
-    fn on_accept(&mut self, _net: &mut Net, _from: &Accepted) -> Option<()> {
-        Some(())
+impl Act<()> for Tells {
+    fn on_conn(&mut self, conn: &mut Conn<'_>, call: &Call) {
+        let (told, act) = match call {
+            Call::Open => (Told::Open(conn.id()), &mut self.open),
+            Call::Eof => (Told::Eof(conn.unconsumed().to_vec()), &mut self.eof),
+            Call::Writable => (Told::Writable(conn.queued()), &mut self.writable),
+            other => return as_by_default(conn, other),
+        };
+        let _ = self.tell.send(told);
+        act(conn);
     }
 
-    fn on_open(&mut self, conn: &mut Conn<'_>) {
-        self.tell(Told::Open(conn.id()));
-        (self.open)(conn);
+    fn on_net(&mut self, _net: &mut Net, _closed: Option<(ConnId, ())>, call: &Call) {
+        if let Call::Close(kind) = call {
+            let _ = self.tell.send(Told::Close(*kind));
+        }
     }
 
     fn on_data(&mut self, conn: &mut Conn<'_>, input: &[u8]) -> usize {
         (self.data)(conn, input)
-    }
-
-    fn on_eof(&mut self, conn: &mut Conn<'_>) {
-        self.tell(Told::Eof(conn.unconsumed().to_vec()));
-        (self.eof)(conn);
-    }
-
-    fn on_writable(&mut self, conn: &mut Conn<'_>) {
-        self.tell(Told::Writable(conn.queued()));
-        (self.writable)(conn);
-    }
-
-    fn on_close(&mut self, _net: &mut Net, _id: ConnId, _session: (), why: CloseReason) {
-        self.tell(Told::Close(why.kind()));
     }
 }

@@ -11,9 +11,9 @@ use std::{
 use tidegate::{EventLoop, Net, Options};
 
 use super::{
-    PATIENCE, Server,
-    descriptors::raise_limit,
+    PATIENCE, Server, listening,
     script::{Script, Told},
+    turn_until,
 };
 
 pub struct Stepped {
@@ -26,10 +26,7 @@ pub struct Stepped {
 impl Stepped {
     /// Listens, and makes no turn yet. Clients can connect, and the system keeps the bytes that they send.
     pub fn new(options: Options, script: Script, told: Receiver<Told>) -> Self {
-        raise_limit();
-        let mut event_loop = EventLoop::new(options).unwrap();
-        let listener = event_loop.net().listen("127.0.0.1:0").unwrap();
-        let address = event_loop.net().local_address(listener).unwrap().socket_addrs()[0];
+        let (event_loop, address) = listening(options);
         Self { address, event_loop, script, told }
     }
 
@@ -51,27 +48,18 @@ impl Stepped {
         self.event_loop.turn(&mut self.script, Some(Duration::ZERO)).unwrap();
     }
 
-    /// Turns until `done` returns true; `done` is called before each turn. A turn sleeps until the server has an event, so
-    /// `done` has to look at the server and not at a client.
+    /// Turns until `done` returns true.
     pub fn turn_until(&mut self, mut done: impl FnMut(&mut Net) -> bool) {
-        let end = Instant::now() + PATIENCE;
-        while !done(self.event_loop.net()) {
-            let wait = end.saturating_duration_since(Instant::now());
-            assert!(!wait.is_zero(), "the condition of the test does not come true");
-            self.event_loop.turn(&mut self.script, Some(wait)).unwrap();
-        }
+        turn_until(&mut self.event_loop, &mut self.script, |_, net| done(net));
     }
 
     /// Turns until a callback sends a message, and returns the message.
     pub fn next(&mut self) -> Told {
-        let mut next = self.told.try_recv().ok();
-        let end = Instant::now() + PATIENCE;
-        while next.is_none() {
-            let wait = end.saturating_duration_since(Instant::now());
-            assert!(!wait.is_zero(), "no callback sends a message");
-            self.event_loop.turn(&mut self.script, Some(wait)).unwrap();
+        let mut next = None;
+        turn_until(&mut self.event_loop, &mut self.script, |_, _| {
             next = self.told.try_recv().ok();
-        }
+            next.is_some()
+        });
         next.unwrap()
     }
 
@@ -102,12 +90,7 @@ impl Stepped {
 
     /// Lets the loop run in a thread of its own, so that the test can use blocking clients.
     pub fn run(self) -> (Server<Script>, Receiver<Told>) {
-        let Self { address, mut event_loop, mut script, told } = self;
-        let remote = event_loop.remote();
-        let thread = thread::spawn(move || {
-            event_loop.run(&mut script).unwrap();
-            (script, event_loop.net().stats().clone())
-        });
-        (Server { address, remote, thread: Some(thread) }, told)
+        let Self { address, event_loop, script, told } = self;
+        (Server::run((event_loop, address), script), told)
     }
 }

@@ -78,7 +78,7 @@ fn shutdown_write_does_not_cancel_an_owed_on_writable() {
 #[test]
 fn a_connection_shut_down_after_full_gets_its_on_writable() {
     let (tell, told) = mpsc::channel();
-    let script = Script::new(&tell).on_data({
+    let script = Script::telling(&tell).on_data({
         let tell = tell.clone();
         move |conn, input| {
             if conn.send_all(&vec![b'.'; 8 << 20]) == Flow::Full {
@@ -88,7 +88,7 @@ fn a_connection_shut_down_after_full_gets_its_on_writable() {
             input.len()
         }
     });
-    let server = Server::start(Options::default().write_budget(64 << 20), || script);
+    let server = Server::start(Options::default().write_budget(64 << 20), script);
     let mut client = connect_narrow(server.address);
     client.write_all(b"go").unwrap();
     next(&told).open();

@@ -27,7 +27,7 @@ fn options() -> Options {
 /// Sends back the input, and tells how many bytes are unsent then.
 fn echo(tell: &mpsc::Sender<Told>) -> Script {
     let full = tell.clone();
-    Script::new(tell).on_data(move |conn, input| {
+    Script::telling(tell).on_data(move |conn, input| {
         conn.send_all(input);
         let _ = full.send(Told::Full(conn.queued()));
         input.len()
@@ -83,7 +83,7 @@ fn a_pipeline_whose_answers_fill_the_outbox_is_answered_whole() {
     // The kernel may take a hundred answers, so that only the write budget stops them; it does not take four hundred.
     for count in [100_usize, 400] {
         let (tell, told) = mpsc::channel();
-        let script = Script::new(&tell).on_data({
+        let script = Script::telling(&tell).on_data({
             let tell = tell.clone();
             move |conn, input| {
                 for (i, request) in input.iter().enumerate() {
@@ -95,7 +95,7 @@ fn a_pipeline_whose_answers_fill_the_outbox_is_answered_whole() {
                 input.len()
             }
         });
-        let server = Server::start(Options::default(), || script);
+        let server = Server::start(Options::default(), script);
         let mut client = connect_narrow(server.address);
         let requests = pattern(count, 1);
         client.write_all(&requests).unwrap();
@@ -122,7 +122,7 @@ fn a_pipeline_whose_answers_fill_the_outbox_is_answered_whole() {
 #[test]
 fn input_kept_back_by_a_pause_is_shown_again_at_the_resume() {
     let (tell, told) = mpsc::channel();
-    let script = Script::new(&tell).on_data({
+    let script = Script::telling(&tell).on_data({
         let tell = tell.clone();
         move |conn, input| {
             conn.pause_reading();
@@ -146,7 +146,7 @@ fn input_kept_back_by_a_pause_is_shown_again_at_the_resume() {
 #[test]
 fn declined_input_is_shown_again_at_a_resume() {
     let (tell, told) = mpsc::channel();
-    let script = Script::new(&tell).on_data({
+    let script = Script::telling(&tell).on_data({
         let tell = tell.clone();
         move |_, input| {
             let _ = tell.send(Told::Data(input.to_vec()));
@@ -238,7 +238,7 @@ fn on_writable_comes_once_however_it_was_asked_for() {
 #[test]
 fn reading_goes_on_beside_a_full_outbox_if_the_handler_wants_it() {
     let (tell, told) = mpsc::channel();
-    let script = Script::new(&tell).on_open(|conn| {
+    let script = Script::telling(&tell).on_open(|conn| {
         conn.pause_when_full(false);
         fill(conn);
     });
@@ -263,7 +263,7 @@ fn reading_goes_on_beside_a_full_outbox_if_the_handler_wants_it() {
 fn an_outbox_that_would_pass_its_limit_ends_the_connection() {
     const LIMIT: usize = 1 << 20;
     let (tell, told) = mpsc::channel();
-    let script = Script::new(&tell).on_data({
+    let script = Script::telling(&tell).on_data({
         let tell = tell.clone();
         move |conn, input| {
             let mut most = 0;
@@ -275,7 +275,7 @@ fn an_outbox_that_would_pass_its_limit_ends_the_connection() {
             input.len()
         }
     });
-    let server = Server::start(options().max_outbox(LIMIT), || script);
+    let server = Server::start(options().max_outbox(LIMIT), script);
     let mut client = connect_narrow(server.address);
     client.write_all(b"!").unwrap();
     next(&told).open();
@@ -295,7 +295,7 @@ fn a_message_that_fills_the_inbox_and_is_not_whole_ends_the_connection() {
     // The input comes in many small portions, or in one `recv` that could take more than the limit.
     for read_buffer in [7, 256 << 10] {
         let (tell, told) = mpsc::channel();
-        let script = Script::new(&tell).on_data({
+        let script = Script::telling(&tell).on_data({
             let tell = tell.clone();
             move |_, input| {
                 let _ = tell.send(Told::Full(input.len()));

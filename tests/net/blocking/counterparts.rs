@@ -137,7 +137,7 @@ fn run(
 
 #[test]
 fn the_blocking_client_gets_its_echo_from_the_reactor() {
-    let server = Server::start(Options::default(), Echo::default);
+    let server = Server::start(Options::default(), Echo);
     let at = server.address;
     let clients = [0, 1, 5, 100_000, 4 << 20].map(|len| {
         std::thread::spawn(move || {

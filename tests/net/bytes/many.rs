@@ -15,7 +15,7 @@ use crate::support::{
 #[test]
 fn a_thousand_connections_are_served_side_by_side() {
     let count = affordable(1000);
-    let server = Server::start(Options::default(), Echo::default);
+    let server = Server::start(Options::default(), Echo);
     let mut clients: Vec<TcpStream> = (0..count).map(|_| server.connect()).collect();
     let messages: Vec<String> = (0..count).map(|i| format!("client {i:04}")).collect();
     // In the first round some clients may still wait to be accepted. In the second round all clients are known and idle.
@@ -37,7 +37,7 @@ fn a_thousand_connections_are_served_side_by_side() {
 fn clients_that_wait_in_the_backlog_are_all_accepted() {
     // One edge announces all clients, and a turn does not accept all of them.
     let (tell, told) = mpsc::channel();
-    let script = Script::new(&tell).on_data(|conn, input| {
+    let script = Script::telling(&tell).on_data(|conn, input| {
         conn.send_all(input);
         input.len()
     });
@@ -84,7 +84,7 @@ mod urgent {
     /// Sends bytes around a mark. All bytes are queued before the server reads for the first time.
     fn echoes_around_the_mark(before: &str, after: &str, accepted_before: bool, half_closes: bool) {
         let (tell, told) = mpsc::channel();
-        let script = Script::new(&tell).on_data(|conn, input| {
+        let script = Script::telling(&tell).on_data(|conn, input| {
             conn.send_all(input);
             input.len()
         });

@@ -19,13 +19,13 @@ use crate::support::{
 fn sixteen_mebibytes_come_back_through_small_buffers() {
     let (tell, told) = mpsc::channel();
     let (full, is_full) = mpsc::channel();
-    let script = Script::new(&tell).on_data(move |conn, input| {
+    let script = Script::telling(&tell).on_data(move |conn, input| {
         if conn.send_all(input) == Flow::Full {
             let _ = full.send(());
         }
         input.len()
     });
-    let server = Server::start(Options::default(), || script);
+    let server = Server::start(Options::default(), script);
     let mut client = connect_narrow(server.address);
     let message = pattern(16 << 20, 1);
     thread::scope(|scope| {
@@ -49,7 +49,7 @@ fn sixteen_mebibytes_come_back_through_small_buffers() {
 fn many_small_sends_in_one_callback_are_one_send() {
     let (tell, _told) = mpsc::channel();
     let message = pattern(20_000, 2);
-    let script = Script::new(&tell).on_open({
+    let script = Script::telling(&tell).on_open({
         let message = message.clone();
         move |conn| {
             for piece in message.chunks(100) {
@@ -59,7 +59,7 @@ fn many_small_sends_in_one_callback_are_one_send() {
             conn.close();
         }
     });
-    let server = Server::start(Options::default(), || script);
+    let server = Server::start(Options::default(), script);
     assert_same(&read_to_end(&mut server.connect()), &message);
     assert_eq!(server.stop().1.sends, 1);
 }
@@ -72,7 +72,7 @@ fn many_small_sends_in_one_callback_are_one_send() {
 fn a_large_send_takes_the_gathered_bytes_along() {
     let (tell, _told) = mpsc::channel();
     let message = pattern(100_000, 3);
-    let script = Script::new(&tell).on_open({
+    let script = Script::telling(&tell).on_open({
         let message = message.clone();
         move |conn| {
             conn.send_all(&message[..10]);
@@ -80,7 +80,7 @@ fn a_large_send_takes_the_gathered_bytes_along() {
             conn.close();
         }
     });
-    let server = Server::start(Options::default(), || script);
+    let server = Server::start(Options::default(), script);
     assert_same(&read_to_end(&mut server.connect()), &message);
     assert_eq!(server.stop().1.sends, 1);
 }
@@ -92,7 +92,7 @@ fn a_large_send_behind_gathered_bytes_keeps_order() {
     let options = Options::default().write_budget(64 << 20);
     let (tell, told) = mpsc::channel();
     let message = pattern(12 << 20, 4);
-    let script = Script::new(&tell).on_open({
+    let script = Script::telling(&tell).on_open({
         let (tell, message) = (tell.clone(), message.clone());
         move |conn| {
             let (gathered, rest) = message.split_at(1000);
@@ -108,7 +108,7 @@ fn a_large_send_behind_gathered_bytes_keeps_order() {
             conn.close();
         }
     });
-    let server = Server::start(options, || script);
+    let server = Server::start(options, script);
     let mut client = connect_narrow(server.address);
     next(&told).open();
     let Told::Full(queued) = next(&told) else { panic!("on_open did not send its message") };
@@ -125,7 +125,7 @@ fn sends_of_every_size_keep_their_order() {
     let (tell, _told) = mpsc::channel();
     let (full, is_full) = mpsc::channel();
     let message = pattern(12 << 20, 5);
-    let script = Script::new(&tell).on_open(|conn| conn.notify_writable()).on_writable({
+    let script = Script::telling(&tell).on_open(|conn| conn.notify_writable()).on_writable({
         let (message, mut sent, mut sizes) = (message.clone(), 0, SIZES.into_iter().cycle());
         move |conn| {
             while sent < message.len() {
@@ -139,7 +139,7 @@ fn sends_of_every_size_keep_their_order() {
             conn.close();
         }
     });
-    let server = Server::start(Options::default().write_budget(64 << 20), || script);
+    let server = Server::start(Options::default().write_budget(64 << 20), script);
     let mut client = connect_narrow(server.address);
     next(&is_full);
     assert_same(&read_to_end(&mut client), &message);
@@ -151,7 +151,7 @@ fn try_send_returns_how_many_bytes_the_kernel_took() {
     let (tell, _told) = mpsc::channel();
     let (blocked, is_blocked) = mpsc::channel();
     let message = pattern(12 << 20, 6);
-    let script = Script::new(&tell).on_open(|conn| conn.notify_writable()).on_writable({
+    let script = Script::telling(&tell).on_open(|conn| conn.notify_writable()).on_writable({
         let (message, mut sent) = (message.clone(), 0);
         move |conn| {
             if sent == 0 {
@@ -180,7 +180,7 @@ fn try_send_returns_how_many_bytes_the_kernel_took() {
             conn.close();
         }
     });
-    let server = Server::start(Options::default().write_budget(64 << 20), || script);
+    let server = Server::start(Options::default().write_budget(64 << 20), script);
     let mut client = connect_narrow(server.address);
     next(&is_blocked);
     assert_same(&read_to_end(&mut client), &message);
@@ -190,7 +190,7 @@ fn try_send_returns_how_many_bytes_the_kernel_took() {
 #[test]
 fn sends_between_turns_keep_their_order() {
     let (tell, told) = mpsc::channel();
-    let mut server = Stepped::new(Options::default(), Script::new(&tell), told);
+    let mut server = Stepped::new(Options::default(), Script::telling(&tell), told);
     let mut client = connect(server.address);
     let id = server.next().open();
     server.net().send_all(id, b"kept until the next turn or flush, ");

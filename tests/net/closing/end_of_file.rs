@@ -21,7 +21,7 @@ fn patient() -> Options {
 
 /// Makes a script that echoes its input.
 fn echo(tell: &Sender<Told>) -> Script {
-    Script::new(tell).on_data(|conn, input| {
+    Script::telling(tell).on_data(|conn, input| {
         conn.send_all(input);
         input.len()
     })
@@ -62,7 +62,7 @@ fn a_client_that_has_ended_its_side_still_gets_the_whole_answer() {
     for pause_when_full in [true, false] {
         let (tell, told) = mpsc::channel();
         let answer = pattern(8 << 20, 1);
-        let script = Script::new(&tell)
+        let script = Script::telling(&tell)
             .on_data({
                 let answer = answer.clone();
                 move |conn, input| {
@@ -78,7 +78,7 @@ fn a_client_that_has_ended_its_side_still_gets_the_whole_answer() {
                     conn.close();
                 }
             });
-        let server = Server::start(patient(), || script);
+        let server = Server::start(patient(), script);
         let mut client = connect_narrow(server.address);
         client.write_all(b"?").unwrap();
         client.shutdown(Shutdown::Write).unwrap();
@@ -98,7 +98,7 @@ fn a_client_that_has_ended_its_side_still_gets_the_whole_answer() {
 fn a_half_closed_client_gets_back_the_mebibyte_it_sent() {
     let (tell, told) = mpsc::channel();
     let script = echo(&tell).on_open(|conn| conn.pause_when_full(false));
-    let server = Server::start(patient(), || script);
+    let server = Server::start(patient(), script);
     let mut client = connect_narrow(server.address);
     let message = pattern(1 << 20, 2);
     client.write_all(&message).unwrap();
@@ -113,7 +113,7 @@ fn a_half_closed_client_gets_back_the_mebibyte_it_sent() {
 fn close_with_unread_input_still_delivers_the_whole_response() {
     let (tell, told) = mpsc::channel();
     let answer = pattern(1 << 20, 3);
-    let script = Script::new(&tell).on_data({
+    let script = Script::telling(&tell).on_data({
         let answer = answer.clone();
         move |conn, input| {
             assert_eq!(input, b"!");
@@ -142,7 +142,7 @@ fn a_response_to_a_slow_reader_that_still_uploads_arrives_whole_after_close() {
     for len in [3 << 20, 10 << 20] {
         let (tell, told) = mpsc::channel();
         let answer = pattern(len, 4);
-        let script = Script::new(&tell).on_data({
+        let script = Script::telling(&tell).on_data({
             let answer = answer.clone();
             move |conn, _| {
                 conn.send_all(&answer);
@@ -150,7 +150,7 @@ fn a_response_to_a_slow_reader_that_still_uploads_arrives_whole_after_close() {
                 1
             }
         });
-        let server = Server::start(patient(), || script);
+        let server = Server::start(patient(), script);
         let mut client = connect_narrow(server.address);
         let mut found = vec![0; len];
         for portion in found.chunks_mut(PORTION) {
@@ -171,7 +171,7 @@ fn a_response_to_a_slow_reader_that_still_uploads_arrives_whole_after_close() {
 fn a_connection_that_both_sides_have_ended_is_closed() {
     for server_is_first in [true, false] {
         let (tell, told) = mpsc::channel();
-        let script = Script::new(&tell)
+        let script = Script::telling(&tell)
             .on_data({
                 let tell = tell.clone();
                 move |conn, input| {
@@ -218,7 +218,7 @@ fn a_connection_that_both_sides_have_ended_is_closed() {
 fn shutdown_write_delivers_everything_sent_before_it() {
     let (tell, told) = mpsc::channel();
     let answer = pattern(8 << 20, 5);
-    let script = Script::new(&tell).on_data({
+    let script = Script::telling(&tell).on_data({
         let (tell, answer) = (tell.clone(), answer.clone());
         move |conn, input| {
             conn.send_all(&answer);
@@ -227,7 +227,7 @@ fn shutdown_write_delivers_everything_sent_before_it() {
             input.len()
         }
     });
-    let server = Server::start(patient().write_budget(64 << 20), || script);
+    let server = Server::start(patient().write_budget(64 << 20), script);
     let mut client = connect_narrow(server.address);
     client.write_all(b"?").unwrap();
     next(&told).open();
@@ -240,7 +240,7 @@ fn shutdown_write_delivers_everything_sent_before_it() {
 #[test]
 fn a_closed_connection_counts_as_open_until_the_peer_ends() {
     let (tell, told) = mpsc::channel();
-    let script = Script::new(&tell).on_open(|conn| {
+    let script = Script::telling(&tell).on_open(|conn| {
         conn.send_all(b"bye");
         conn.close();
     });
@@ -261,7 +261,7 @@ fn a_closed_connection_counts_as_open_until_the_peer_ends() {
 #[test]
 fn on_eof_sees_the_unconsumed_bytes() {
     let (tell, told) = mpsc::channel();
-    let script = Script::new(&tell).on_data({
+    let script = Script::telling(&tell).on_data({
         let tell = tell.clone();
         move |_, input| {
             let Some(end) = input.iter().position(|byte| *byte == b'\n') else { return 0 };
@@ -283,7 +283,7 @@ fn on_eof_sees_the_unconsumed_bytes() {
 #[test]
 fn nothing_is_shown_after_on_eof() {
     let (tell, told) = mpsc::channel();
-    let script = Script::new(&tell)
+    let script = Script::telling(&tell)
         .on_data({
             let tell = tell.clone();
             move |_, input| {

@@ -32,7 +32,7 @@ impl Host {
     /// Makes a server that sends this number of bytes to each client, and closes.
     fn new(len: usize) -> Self {
         let (tell, told) = mpsc::channel();
-        let script = Script::new(&tell).on_open(move |conn| {
+        let script = Script::telling(&tell).on_open(move |conn| {
             conn.send_all(&vec![b'.'; len]);
             conn.close();
         });

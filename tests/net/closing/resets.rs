@@ -36,7 +36,7 @@ fn assert_reset_closes_once(server: Server<Script>, told: &mpsc::Receiver<Told>)
 #[test]
 fn a_reset_between_messages_is_closed_once() {
     let (tell, told) = mpsc::channel();
-    let server = Server::start(Options::default(), move || Script::new(&tell));
+    let server = Server::start(Options::default(), Script::telling(&tell));
     let mut client = server.connect();
     client.write_all(b"hello").unwrap();
     next(&told).open();
@@ -48,7 +48,7 @@ fn a_reset_between_messages_is_closed_once() {
 #[test]
 fn a_client_that_resets_before_it_is_accepted_opens_and_closes() {
     let (tell, told) = mpsc::channel();
-    let mut server = Stepped::new(Options::default(), Script::new(&tell), told);
+    let mut server = Stepped::new(Options::default(), Script::telling(&tell), told);
     reset(connect(server.address));
     server.next().open();
     assert_eq!(server.next(), Told::Close(CloseKind::Reset));
@@ -58,7 +58,7 @@ fn a_client_that_resets_before_it_is_accepted_opens_and_closes() {
 #[test]
 fn a_reset_in_the_middle_of_an_answer_is_closed_once() {
     let (tell, told) = mpsc::channel();
-    let server = Server::start(generous(), move || Script::new(&tell).on_open(overfill));
+    let server = Server::start(generous(), Script::telling(&tell).on_open(overfill));
     let mut client = connect_narrow(server.address);
     next(&told).open();
     client.read_exact(&mut [0; 100_000]).unwrap();
@@ -70,7 +70,7 @@ fn a_reset_in_the_middle_of_an_answer_is_closed_once() {
 fn a_reset_while_reading_is_paused_ends_the_connection_after_the_resume() {
     for paused_before in [true, false] {
         let (tell, told) = mpsc::channel();
-        let script = Script::new(&tell).on_data({
+        let script = Script::telling(&tell).on_data({
             let tell = tell.clone();
             move |conn, input| {
                 let _ = tell.send(Told::Data(input.to_vec()));
@@ -113,7 +113,7 @@ fn a_reset_while_reading_is_paused_ends_the_connection_after_the_resume() {
 #[test]
 fn an_end_of_file_while_reading_is_paused_waits_for_the_resume() {
     let (tell, told) = mpsc::channel();
-    let script = Script::new(&tell).on_open(|conn| conn.pause_reading());
+    let script = Script::telling(&tell).on_open(|conn| conn.pause_reading());
     let mut server = Stepped::new(Options::default(), script, told);
     let mut client = connect(server.address);
     let id = server.next().open();
@@ -133,7 +133,7 @@ fn an_end_of_file_while_reading_is_paused_waits_for_the_resume() {
 #[test]
 fn a_reset_behind_an_end_of_file_ends_the_connection() {
     let (tell, told) = mpsc::channel();
-    let mut server = Stepped::new(Options::default(), Script::new(&tell).on_eof(|_| {}), told);
+    let mut server = Stepped::new(Options::default(), Script::telling(&tell).on_eof(|_| {}), told);
     let client = connect(server.address);
     server.next().open();
     client.shutdown(Shutdown::Write).unwrap();
@@ -162,7 +162,7 @@ fn hear_out(server: &mut Stepped) -> (Vec<u8>, Vec<Told>) {
 #[test]
 fn bytes_before_a_reset_are_delivered_although_the_outbox_is_full() {
     let (tell, told) = mpsc::channel();
-    let script = Script::new(&tell).on_open(overfill);
+    let script = Script::telling(&tell).on_open(overfill);
     let mut server = Stepped::new(generous().read_buffer(1000).read_budget(2000), script, told);
     let mut client = connect_narrow(server.address);
     let id = server.next().open();
@@ -176,7 +176,7 @@ fn bytes_before_a_reset_are_delivered_although_the_outbox_is_full() {
 #[test]
 fn bytes_before_a_reset_are_delivered_although_sends_fail() {
     let (tell, told) = mpsc::channel();
-    let script = Script::new(&tell).on_data({
+    let script = Script::telling(&tell).on_data({
         let tell = tell.clone();
         move |conn, input| {
             // The kernel reports the reset once, and the first answer gets that error. A later read returns an end of file.
@@ -198,7 +198,7 @@ fn bytes_before_a_reset_are_delivered_although_sends_fail() {
 fn bytes_before_a_reset_are_delivered_without_an_event() {
     let (tell, told) = mpsc::channel();
     let (go_on, gone_on) = mpsc::channel::<()>();
-    let script = Script::new(&tell).on_data({
+    let script = Script::telling(&tell).on_data({
         let tell = tell.clone();
         move |conn, input| {
             let _ = tell.send(Told::Data(input.to_vec()));
@@ -209,7 +209,7 @@ fn bytes_before_a_reset_are_delivered_without_an_event() {
             input.len()
         }
     });
-    let server = Server::start(Options::default(), || script);
+    let server = Server::start(Options::default(), script);
     let mut client = server.connect();
     client.write_all(b"one").unwrap();
     next(&told).open();
@@ -225,7 +225,7 @@ fn bytes_before_a_reset_are_delivered_without_an_event() {
 #[test]
 fn input_kept_back_at_high_water_is_delivered_after_a_reset() {
     let (tell, told) = mpsc::channel();
-    let script = Script::new(&tell).on_data({
+    let script = Script::telling(&tell).on_data({
         let tell = tell.clone();
         move |conn, input| {
             let _ = tell.send(Told::Data(input[..1].to_vec()));
@@ -245,7 +245,7 @@ fn input_kept_back_at_high_water_is_delivered_after_a_reset() {
 #[test]
 fn a_reset_that_shutdown_write_meets_has_the_reason_reset() {
     let (tell, told) = mpsc::channel();
-    let script = Script::new(&tell).on_data(|conn, input| {
+    let script = Script::telling(&tell).on_data(|conn, input| {
         conn.shutdown_write();
         input.len()
     });
@@ -261,12 +261,12 @@ fn a_reset_that_shutdown_write_meets_has_the_reason_reset() {
 #[test]
 fn abort_is_a_reset_for_the_client() {
     let (tell, told) = mpsc::channel();
-    let script = Script::new(&tell).on_data(|conn, input| {
+    let script = Script::telling(&tell).on_data(|conn, input| {
         conn.abort();
         assert_eq!(conn.send_all(b"too late"), Flow::Gone);
         input.len()
     });
-    let server = Server::start(Options::default(), || script);
+    let server = Server::start(Options::default(), script);
     let mut client = server.connect();
     client.write_all(b"!").unwrap();
     let error = client.read(&mut [0]).unwrap_err();
@@ -281,7 +281,7 @@ fn abort_is_a_reset_for_the_client() {
 #[test]
 fn bytes_that_a_callback_sends_before_its_abort_are_counted_as_undelivered() {
     let (tell, told) = mpsc::channel();
-    let script = Script::new(&tell).on_data(|conn, input| {
+    let script = Script::telling(&tell).on_data(|conn, input| {
         if input == b"!" {
             assert_eq!(conn.send_all(b"taken, and gathered"), Flow::Open);
         }
@@ -307,7 +307,7 @@ fn bytes_that_a_callback_sends_before_its_abort_are_counted_as_undelivered() {
 fn a_send_error_ends_the_connection_once() {
     for size in [1, 100_000] {
         let (tell, told) = mpsc::channel();
-        let mut server = Stepped::new(Options::default(), Script::new(&tell), told);
+        let mut server = Stepped::new(Options::default(), Script::telling(&tell), told);
         let pair = Pair::adopted_by(server.net(), ());
         let id = server.next().open();
         server.turn();
@@ -336,7 +336,7 @@ fn a_send_error_ends_the_connection_once() {
 #[test]
 fn a_reset_ends_a_connection_that_is_being_closed() {
     let (tell, told) = mpsc::channel();
-    let script = Script::new(&tell).on_open(|conn| {
+    let script = Script::telling(&tell).on_open(|conn| {
         overfill(conn);
         conn.close();
     });

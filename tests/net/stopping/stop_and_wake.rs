@@ -47,12 +47,12 @@ fn stop_returns_from_run_and_leaves_everything_in_place() {
 
 #[test]
 fn another_thread_can_stop_and_drain_a_loop_that_sleeps() {
-    let server = Server::start(Options::default(), Echo::default);
+    let server = Server::start(Options::default(), Echo);
     let _client = server.connect();
     let (_, stats) = server.stop();
     assert_eq!(stats.closed, 0);
 
-    let server = Server::start(Options::default(), Echo::default);
+    let server = Server::start(Options::default(), Echo);
     let mut client = server.connect();
     assert_eq!(exchange(&mut client, b"hello"), b"hello");
     client.shutdown(Shutdown::Write).unwrap();
@@ -60,7 +60,7 @@ fn another_thread_can_stop_and_drain_a_loop_that_sleeps() {
     assert_eq!(server.drain(A_DAY).1.drain_resets, 0);
 
     // The second drain does not wait for the client that stays connected.
-    let server = Server::start(Options::default(), support::echo);
+    let server = Server::start(Options::default(), support::echo());
     let mut client = server.connect();
     assert_eq!(exchange(&mut client, b"hello"), b"hello"); // A second drain would not accept a client in the backlog.
     let remote = server.remote.clone();
@@ -131,18 +131,17 @@ fn no_wake_of_many_threads_is_lost() {
     let asked: Arc<[AtomicU64; 8]> = Arc::default();
     let (answers, receivers): (Vec<_>, Vec<_>) = (0..8).map(|_| mpsc::channel()).unzip();
     let shared = Arc::clone(&asked);
-    let server = Server::start(Options::default(), move || {
-        let mut answered = [0; 8];
-        OnWake(move |_: &mut Net| {
-            for (n, asked) in shared.iter().enumerate() {
-                let asked = asked.load(Ordering::Acquire);
-                if asked > answered[n] {
-                    answered[n] = asked;
-                    answers[n].send(asked).unwrap();
-                }
+    let mut answered = [0; 8];
+    let handler = OnWake(move |_: &mut Net| {
+        for (n, asked) in shared.iter().enumerate() {
+            let asked = asked.load(Ordering::Acquire);
+            if asked > answered[n] {
+                answered[n] = asked;
+                answers[n].send(asked).unwrap();
             }
-        })
+        }
     });
+    let server = Server::start(Options::default(), handler);
     std::thread::scope(|scope| {
         for (n, receiver) in receivers.into_iter().enumerate() {
             let (remote, asked) = (server.remote.clone(), &asked[n]);

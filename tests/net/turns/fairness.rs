@@ -43,7 +43,7 @@ impl Drop for HangUp<'_> {
 
 #[test]
 fn a_client_is_served_while_another_floods() {
-    let server = Server::start(Options::default(), Echo::default);
+    let server = Server::start(Options::default(), Echo);
     let (flood, mut client) = (server.connect(), server.connect());
     let came_back = AtomicU64::new(0);
     thread::scope(|scope| {
@@ -62,7 +62,7 @@ fn a_client_is_served_while_another_floods() {
 /// Sends without end to each client that has sent a `!`, until a send returns `Full` and again in `on_writable`. All other
 /// clients get an echo.
 fn endless(tell: &mpsc::Sender<Told>) -> Script {
-    Script::new(tell)
+    Script::telling(tell)
         .on_data(|conn, input| {
             if input == b"!" {
                 conn.notify_writable();
@@ -77,7 +77,7 @@ fn endless(tell: &mpsc::Sender<Told>) -> Script {
 #[test]
 fn a_client_is_served_while_another_keeps_up_with_an_endless_answer() {
     let (tell, _) = mpsc::channel();
-    let server = Server::start(Options::default(), move || endless(&tell));
+    let server = Server::start(Options::default(), endless(&tell));
     let (mut reader, mut client) = (server.connect(), server.connect());
     reader.write_all(b"!").unwrap();
     let read = AtomicU64::new(0);
@@ -118,7 +118,7 @@ fn a_turn_receives_no_more_than_the_read_budget() {
     const BUDGET: u64 = 3000;
     let (tell, told) = mpsc::channel();
     let options = Options::default().read_buffer(1000).read_budget(BUDGET as usize);
-    let script = Script::new(&tell).on_data(|_, input| input.len());
+    let script = Script::telling(&tell).on_data(|_, input| input.len());
     let mut server = Stepped::new(options, script, told);
     let mut client = connect(server.address);
     server.next().open();
@@ -134,7 +134,7 @@ fn a_turn_receives_no_more_than_the_read_budget() {
 #[test]
 fn on_writable_comes_at_most_once_a_turn() {
     let (tell, told) = mpsc::channel();
-    let script = Script::new(&tell)
+    let script = Script::telling(&tell)
         .on_open(|conn| conn.notify_writable())
         .on_writable(|conn| (0..3).for_each(|_| conn.notify_writable()));
     let mut server = Stepped::new(Options::default(), script, told);
