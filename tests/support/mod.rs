@@ -8,6 +8,7 @@ mod own_loop;
 pub mod pair;
 pub mod panicky;
 pub mod programs;
+pub mod proxy;
 mod recorder;
 pub mod script;
 mod server;

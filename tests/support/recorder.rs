@@ -206,6 +206,11 @@ impl<A: Act<S>, S: Session> Recorder<A, S> {
         self.notes.iter().filter(|note| note.call.is_a(kind)).count()
     }
 
+    /// Returns how the sessions ended, in the order of their ends.
+    pub fn ends(&self) -> Vec<CloseKind> {
+        self.ended.iter().map(|end| end.why.kind()).collect()
+    }
+
     /// Returns the time of the last call that equals `call`.
     pub fn time_of(&self, call: &Call) -> Option<Instant> {
         self.notes.iter().rev().find(|note| note.call == *call).map(|note| note.at)
@@ -346,8 +351,9 @@ impl<A: Act<S>, S: Session> Handler for Recorder<A, S> {
             net.sessions().all(|(other, _)| other != id),
             "`sessions` still lists {id:?} in its on_close"
         );
-        let kind = why.kind();
-        self.ended.push(Ended { id, why, undelivered: net.undelivered() });
+        let (kind, undelivered) = (why.kind(), net.undelivered());
+        assert_eq!(net.undelivered(), undelivered, "a second call of `undelivered` gives another answer");
+        self.ended.push(Ended { id, why, undelivered });
         self.on_net(net, Some((id, session)), Call::Close(kind));
     }
 
@@ -360,11 +366,11 @@ impl<A: Act<S>, S: Session> Handler for Recorder<A, S> {
     }
 }
 
-/// Makes a recorder that sends back each message.
+/// Makes a recorder that sends back each message, and closes after the end of file of the peer.
 pub fn echo() -> Recorder<impl FnMut(&mut Net<u32>, ConnId, u32, &Call)> {
-    Recorder::new(|net, id, _, call| {
-        if let Call::Data(bytes) = call {
-            net.send_all(id, bytes);
-        }
+    Recorder::new(|net, id, _, call| match call {
+        Call::Data(bytes) => _ = net.send_all(id, bytes),
+        Call::Eof => net.close(id),
+        _ => {}
     })
 }

@@ -31,6 +31,7 @@ impl Told {
 }
 
 type Callback = Box<dyn FnMut(&mut Conn<'_>) + Send>;
+type OnWake = Box<dyn FnMut(&mut Net) + Send>;
 type OnData = Box<dyn FnMut(&mut Conn<'_>, &[u8]) -> usize + Send>;
 
 /// Tells the test about each callback, and then calls the closure of the test.
@@ -40,6 +41,7 @@ pub struct Tells {
     data: OnData,
     eof: Callback,
     writable: Callback,
+    wake: OnWake,
 }
 
 /// A recorder that tells the test about its calls while a thread runs it. Without a closure, a callback has the default of
@@ -59,6 +61,7 @@ impl Script {
             }),
             eof: Box::new(|conn| conn.close()),
             writable: Box::new(|_| {}),
+            wake: Box::new(|_| {}),
         })
     }
 
@@ -81,6 +84,11 @@ impl Script {
         self.act.writable = Box::new(writable);
         self
     }
+
+    pub fn on_wake(mut self, wake: impl FnMut(&mut Net) + Send + 'static) -> Self {
+        self.act.wake = Box::new(wake);
+        self
+    }
 }
 
 impl Act<()> for Tells {
@@ -95,9 +103,11 @@ impl Act<()> for Tells {
         act(conn);
     }
 
-    fn on_net(&mut self, _net: &mut Net, _closed: Option<(ConnId, ())>, call: &Call) {
-        if let Call::Close(kind) = call {
-            let _ = self.tell.send(Told::Close(*kind));
+    fn on_net(&mut self, net: &mut Net, _closed: Option<(ConnId, ())>, call: &Call) {
+        match call {
+            Call::Close(kind) => _ = self.tell.send(Told::Close(*kind)),
+            Call::Wake => (self.wake)(net),
+            _ => {}
         }
     }
 
