@@ -25,8 +25,8 @@ pub struct Stepped {
 
 impl Stepped {
     /// Listens, and makes no turn yet. Clients can connect, and the system keeps the bytes that they send.
-    pub fn new(options: Options, script: Script, told: Receiver<Told>) -> Self {
-        let (event_loop, address) = listening(options);
+    pub fn new(options: Options, mut script: Script) -> Self {
+        let ((event_loop, address), told) = (listening(options), script.take_told());
         Self { address, event_loop, script, told }
     }
 

@@ -235,11 +235,16 @@ fn the_end_of_a_connection_of_a_closed_listener_frees_no_place_at_a_new_listener
     host.turn_until_quiet(reactor, &mut handler, *now);
     // The new listener has the slot of the closed listener.
     let (_, at) = door.listen(ListenOptions::default().max_connections(1));
+    assert_takes_no_place(&mut door, old, at);
+}
+
+/// Asserts that `old`, the first client of the reactor, takes no place of the listener at `at`, which has one place.
+fn assert_takes_no_place(door: &mut Door, old: TcpStream, at: SocketAddr) {
     let [served, _waiting] = [(); 2].map(|()| connect(at));
-    assert_eq!(door.open_after(2), 2);
+    assert_eq!(door.open_after(2), 2, "the old connection takes no place of the new listener");
     drop(old);
     door.turn_until(|_, net| net.stats().closed == 1);
-    assert_eq!(door.open_after(2), 1, "the new listener still has a connection");
+    assert_eq!(door.open_after(2), 1, "the end of the old connection makes no place at the new listener");
     drop(served);
     door.turn_until(|_, net| net.stats().closed == 2);
     assert_eq!(door.open_after(3), 1);
@@ -258,14 +263,7 @@ fn a_listener_in_the_slot_of_a_closed_listener_does_not_count_connections_of_the
     door.turn_until_quiet();
     let (_, at) = door.listen(ListenOptions::default().max_connections(1));
     fillers.into_iter().for_each(|filler| door.reactor.net().close_listener(filler));
-    let [served, _waiting] = [(); 2].map(|()| connect(at));
-    assert_eq!(door.open_after(2), 2, "the old connection takes no place of the new listener");
-    drop(old);
-    door.turn_until(|_, net| net.stats().closed == 1);
-    assert_eq!(door.open_after(2), 1, "the end of the old connection makes no place at the new listener");
-    drop(served);
-    door.turn_until(|_, net| net.stats().closed == 2);
-    assert_eq!(door.open_after(3), 1);
+    assert_takes_no_place(&mut door, old, at);
 }
 
 #[test]

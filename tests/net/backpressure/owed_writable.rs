@@ -1,14 +1,13 @@
 //! Tests that `on_writable` comes exactly as often as a send or the handler arranged it.
 
 use std::{
-    cell::Cell, io::ErrorKind, io::Read, io::Write, net::Shutdown, rc::Rc, sync::mpsc, time::Duration,
-    time::Instant,
+    cell::Cell, io::ErrorKind, io::Read, io::Write, net::Shutdown, rc::Rc, time::Duration, time::Instant,
 };
 
 use tidegate::{Conn, Flow, Options, testing::Rehearsal};
 
 use crate::support::{
-    Actor, Call, End, Host, Recorder, Server, connect, connect_narrow, id_of, next, read_out,
+    Actor, Call, End, Host, Recorder, connect, connect_narrow, id_of, next, read_out,
     script::{Script, Told},
 };
 
@@ -73,18 +72,14 @@ fn shutdown_write_does_not_cancel_an_owed_on_writable() {
 
 #[test]
 fn a_connection_shut_down_after_full_gets_its_on_writable() {
-    let (tell, told) = mpsc::channel();
-    let script = Script::telling(&tell).on_data({
-        let tell = tell.clone();
-        move |conn, input| {
-            if conn.send_all(&vec![b'.'; 8 << 20]) == Flow::Full {
-                let _ = tell.send(Told::Full(conn.queued()));
-            }
-            conn.shutdown_write();
-            input.len()
+    let script = Script::default().on_data(move |conn, input, tell| {
+        if conn.send_all(&vec![b'.'; 8 << 20]) == Flow::Full {
+            tell.send(Told::Full(conn.queued()));
         }
+        conn.shutdown_write();
+        input.len()
     });
-    let server = Server::start(Options::default().write_budget(64 << 20), script);
+    let (server, told) = script.serve(Options::default().write_budget(64 << 20));
     let mut client = connect_narrow(server.address);
     client.write_all(b"go").unwrap();
     next(&told).open();

@@ -3,7 +3,6 @@
 use std::{
     io::{Read, Write},
     net::TcpStream,
-    sync::mpsc,
 };
 
 use tidegate::Options;
@@ -36,12 +35,7 @@ fn a_thousand_connections_are_served_side_by_side() {
 #[test]
 fn clients_that_wait_in_the_backlog_are_all_accepted() {
     // One edge announces all clients, and a turn does not accept all of them.
-    let (tell, told) = mpsc::channel();
-    let script = Script::telling(&tell).on_data(|conn, input| {
-        conn.send_all(input);
-        input.len()
-    });
-    let mut server = Stepped::new(Options::default().accept_budget(7), script, told);
+    let mut server = Stepped::new(Options::default().accept_budget(7), Script::echo());
     let mut clients: Vec<TcpStream> = (0..100).map(|_| connect(server.address)).collect();
     let mut accepted = 0;
     while accepted < 100 {
@@ -62,7 +56,6 @@ mod urgent {
     use std::{
         io::{Read, Write},
         net::Shutdown,
-        sync::mpsc,
     };
 
     use socket2::SockRef;
@@ -83,12 +76,7 @@ mod urgent {
 
     /// Sends bytes around a mark. All bytes are queued before the server reads for the first time.
     fn echoes_around_the_mark(before: &str, after: &str, accepted_before: bool, half_closes: bool) {
-        let (tell, told) = mpsc::channel();
-        let script = Script::telling(&tell).on_data(|conn, input| {
-            conn.send_all(input);
-            input.len()
-        });
-        let mut server = Stepped::new(Options::default(), script, told);
+        let mut server = Stepped::new(Options::default(), Script::echo());
         let mut client = connect(server.address);
         if accepted_before {
             server.next().open();

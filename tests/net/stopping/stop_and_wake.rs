@@ -116,7 +116,7 @@ fn no_wake_of_many_threads_is_lost() {
     let (answers, receivers): (Vec<_>, Vec<_>) = (0..8).map(|_| mpsc::channel()).unzip();
     let shared = Arc::clone(&asked);
     let mut answered = [0; 8];
-    let script = Script::telling(&mpsc::channel().0).on_wake(move |_| {
+    let script = Script::default().on_wake(move |_| {
         for (n, asked) in shared.iter().enumerate() {
             let asked = asked.load(Ordering::Acquire);
             if asked > answered[n] {
