@@ -7,7 +7,7 @@ use std::{
 };
 
 use mio::{Events, Poll, event::Event};
-use tidegate::{Handler, Net, Options, Reactor, Turn};
+use tidegate::{Handler, Net, Options, Reactor};
 
 use super::{PATIENCE, Turns, descriptors::raise_limit, listen, turn_until, turn_until_quiet};
 
@@ -80,10 +80,10 @@ impl Host {
 }
 
 /// A reactor whose time stands still. So no timer fires while the poll sleeps.
-struct AtTime<'a, S> {
-    host: &'a mut Host,
-    reactor: &'a mut Reactor<S>,
-    now: Instant,
+pub(super) struct AtTime<'a, S> {
+    pub host: &'a mut Host,
+    pub reactor: &'a mut Reactor<S>,
+    pub now: Instant,
 }
 
 impl<S> Turns<S> for AtTime<'_, S> {
@@ -101,46 +101,6 @@ impl<S> Turns<S> for AtTime<'_, S> {
         events.iter().for_each(|event| assert!(self.reactor.handle(event)));
         self.reactor.settle(handler, self.now);
         true
-    }
-}
-
-/// A reactor in a poll of the test, with its handler. The time stands still until the test changes it.
-pub struct Guest<H: Handler> {
-    pub host: Host,
-    pub reactor: Reactor<H::Session>,
-    pub handler: H,
-    pub now: Instant,
-}
-
-impl<H: Handler> Guest<H> {
-    pub fn new(tokens: impl RangeBounds<usize>, options: Options, handler: H) -> Self {
-        let host = Host::new();
-        let reactor = Reactor::new(host.poll.registry(), tokens, options).unwrap();
-        Self { host, reactor, handler, now: Instant::now() }
-    }
-
-    pub fn turn_until(&mut self, done: impl FnMut(&H, &mut Net<H::Session>) -> bool) {
-        self.host.turn_until(&mut self.reactor, &mut self.handler, self.now, done);
-    }
-
-    pub fn turn_until_quiet(&mut self) {
-        self.host.turn_until_quiet(&mut self.reactor, &mut self.handler, self.now);
-    }
-
-    /// Makes one turn without a poll.
-    pub fn settle(&mut self) -> Turn {
-        self.reactor.settle(&mut self.handler, self.now)
-    }
-
-    /// Waits for events of `sources` different sources, and hands them to the reactor without a turn.
-    pub fn collect(&mut self, sources: usize) {
-        self.host.collect(sources).iter().for_each(|event| assert!(self.reactor.handle(event)));
-    }
-
-    /// Lets this time pass, and makes turns until the reactor is quiet.
-    pub fn pass(&mut self, time: Duration) {
-        self.now += time;
-        self.turn_until_quiet();
     }
 }
 

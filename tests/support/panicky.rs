@@ -121,7 +121,7 @@ impl World {
     }
 
     pub fn with_tokens(tokens: impl RangeBounds<usize>, handler: Panicky, clients: usize) -> Self {
-        let mut guest = Guest::new(tokens, Options::default(), handler);
+        let mut guest = Guest::in_poll(tokens, Options::default(), handler);
         let at = listen(guest.reactor.net());
         let mut world = Self { guest, at, clients: Vec::new() };
         for n in 1..=clients {

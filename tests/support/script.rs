@@ -113,7 +113,11 @@ impl Script {
         self
     }
 
-    /// Returns the messages of this script.
+    /// Returns the messages of this script, which no thread has taken.
+    pub(super) fn told(&self) -> &Receiver<Told> {
+        self.act.told.as_ref().expect("no thread has the messages")
+    }
+
     pub(super) fn take_told(&mut self) -> Receiver<Told> {
         self.act.told.take().expect("the messages are taken once")
     }

@@ -9,14 +9,15 @@ use std::{
 use tidegate::{Accepted, Conn, Handler, Keepalive, ListenOptions, ListenerId, Net, Options, WhenFull};
 
 use crate::support::{
-    self, Actor, Call, Echo, End, Guest, PATIENCE, Server, connect, exchange, is_due, read_out,
+    self, Actor, Call, Echo, End, Guest, PATIENCE, Server, connect, exchange, is_due, read_out, turn_until,
+    turn_until_quiet,
 };
 
 /// A reactor in a poll of the test. The time of the turns stands still.
 type Door = Guest<Echo>;
 
 fn door(options: Options) -> Door {
-    Guest::new(.., options, Echo)
+    Guest::in_poll(.., options, Echo)
 }
 
 impl Door {
@@ -176,12 +177,11 @@ fn a_handler_can_pause_its_listener_for_the_rest_of_a_batch() {
             conn.net().pause_listener(listener);
         }
     });
-    let Door { host, reactor, now, .. } = &mut door;
     for accepted in 1..=3 {
-        host.turn_until(reactor, &mut actor, *now, |_, net| net.stats().accepted == accepted);
-        host.turn_until_quiet(reactor, &mut actor, *now);
-        assert_eq!(reactor.net().stats().accepted, accepted, "each resume accepts one client");
-        reactor.net().resume_listener(listener);
+        turn_until(&mut *door, &mut actor, |_, net| net.stats().accepted == accepted);
+        turn_until_quiet(&mut *door, &mut actor);
+        assert_eq!(door.net().stats().accepted, accepted, "each resume accepts one client");
+        door.net().resume_listener(listener);
     }
 }
 
@@ -230,9 +230,8 @@ fn the_end_of_a_connection_of_a_closed_listener_frees_no_place_at_a_new_listener
     let (_, at) = door.listen(ListenOptions::default());
     let mut handler = ClosesAfterOne(true);
     let old = connect(at);
-    let Door { host, reactor, now, .. } = &mut door;
-    host.turn_until(reactor, &mut handler, *now, |_, net| net.stats().accepted == 1);
-    host.turn_until_quiet(reactor, &mut handler, *now);
+    turn_until(&mut *door, &mut handler, |_, net| net.stats().accepted == 1);
+    turn_until_quiet(&mut *door, &mut handler);
     // The new listener has the slot of the closed listener.
     let (_, at) = door.listen(ListenOptions::default().max_connections(1));
     assert_takes_no_place(&mut door, old, at);
@@ -254,7 +253,7 @@ fn assert_takes_no_place(door: &mut Door, old: TcpStream, at: SocketAddr) {
 fn a_listener_in_the_slot_of_a_closed_listener_does_not_count_connections_of_the_closed_one() {
     // There are four tokens, and all are taken before the first listener is closed. So the next listener can only get the
     // slot of the closed one.
-    let mut door = Guest::new(0..4, Options::default(), Echo);
+    let mut door = Guest::in_poll(0..4, Options::default(), Echo);
     let (closed, at) = door.listen(ListenOptions::default());
     let fillers = [(); 2].map(|()| door.listen(ListenOptions::default()).0);
     let old = connect(at);
@@ -268,7 +267,7 @@ fn a_listener_in_the_slot_of_a_closed_listener_does_not_count_connections_of_the
 
 #[test]
 fn a_place_that_a_closed_listener_leaves_is_taken_without_an_event() {
-    let mut door = Guest::new(0..3, Options::default(), Echo);
+    let mut door = Guest::in_poll(0..3, Options::default(), Echo);
     let (closing, at) = door.listen(ListenOptions::default());
     let (_, other) = door.listen(ListenOptions::default());
     let _served = connect(at);

@@ -10,9 +10,8 @@ use std::{
 use tidegate::{CloseKind, Conn, Flow, Options};
 
 use crate::support::{
-    PATIENCE, assert_same, connect, connect_narrow, exchange, next, pattern,
+    PATIENCE, Stepped, assert_same, connect, connect_narrow, exchange, next, pattern,
     script::{Script, Told},
-    stepped::Stepped,
 };
 
 const HIGH_WATER: usize = 64 << 10;

@@ -7,9 +7,7 @@ use std::{
 
 use tidegate::Options;
 
-use crate::support::{
-    Echo, Server, connect, descriptors::affordable, exchange, script::Script, stepped::Stepped,
-};
+use crate::support::{Echo, Server, Stepped, connect, descriptors::affordable, exchange, script::Script};
 
 #[test]
 fn a_thousand_connections_are_served_side_by_side() {
@@ -39,7 +37,7 @@ fn clients_that_wait_in_the_backlog_are_all_accepted() {
     let mut clients: Vec<TcpStream> = (0..100).map(|_| connect(server.address)).collect();
     let mut accepted = 0;
     while accepted < 100 {
-        server.turn_until(|net| net.stats().accepted > accepted);
+        server.turn_until(|_, net| net.stats().accepted > accepted);
         let before = std::mem::replace(&mut accepted, server.net().stats().accepted);
         assert!(accepted - before <= 7, "{} in one turn", accepted - before);
     }
@@ -60,7 +58,7 @@ mod urgent {
 
     use socket2::SockRef;
 
-    use crate::support::{connect, exchange, read_to_end, script::Script, stepped::Stepped};
+    use crate::support::{Stepped, connect, exchange, read_to_end, script::Script};
     use tidegate::Options;
 
     #[test]

@@ -10,9 +10,8 @@ use std::{
 use tidegate::{Flow, Options};
 
 use crate::support::{
-    Server, assert_same, connect, connect_narrow, next, pattern, read_to_end,
+    Server, Stepped, assert_same, connect, connect_narrow, next, pattern, read_to_end,
     script::{Script, Told},
-    stepped::Stepped,
 };
 
 #[test]

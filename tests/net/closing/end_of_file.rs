@@ -9,9 +9,8 @@ use std::{
 use tidegate::{CloseKind, Options};
 
 use crate::support::{
-    PATIENCE, assert_same, connect, connect_narrow, next, pattern, read_to_end,
+    PATIENCE, Stepped, assert_same, connect, connect_narrow, next, pattern, read_to_end,
     script::{Script, Told},
-    stepped::Stepped,
 };
 
 /// Returns options with long timeouts, so that a slow machine does not look like a silent peer.
@@ -232,7 +231,7 @@ fn a_closed_connection_counts_as_open_until_the_peer_ends() {
     server.turn();
     assert_eq!((server.net().stats().open, server.net().stats().closed), (1, 1));
     drop(client);
-    server.turn_until(|net| net.stats().open == 0);
+    server.turn_until(|_, net| net.stats().open == 0);
     assert_eq!(server.rest(), []);
 }
 

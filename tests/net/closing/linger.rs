@@ -25,7 +25,7 @@ fn farewell(len: usize) -> (Server, SocketAddr) {
         }
     });
     let options = Options::default().linger(LINGER).close_timeout(CLOSE_TIMEOUT).write_budget(64 << 20);
-    let mut server = Guest::new(.., options, actor);
+    let mut server = Guest::in_poll(.., options, actor);
     let at = listen(server.reactor.net());
     (server, at)
 }

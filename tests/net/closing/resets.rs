@@ -9,11 +9,10 @@ use std::{
 use tidegate::{CloseKind, Conn, Flow, Options};
 
 use crate::support::{
-    Server, connect, connect_narrow, next,
+    Server, Stepped, connect, connect_narrow, next,
     pair::Pair,
     pattern, reset,
     script::{Script, Told},
-    stepped::Stepped,
 };
 
 /// Sends more bytes than the kernel takes while the peer reads nothing.

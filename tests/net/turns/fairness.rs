@@ -11,9 +11,8 @@ use std::{
 use tidegate::{Flow, Options};
 
 use crate::support::{
-    Echo, PATIENCE, Server, connect, exchange,
+    Echo, PATIENCE, Server, Stepped, connect, exchange,
     script::{Script, Told},
-    stepped::Stepped,
 };
 
 const PIECE: [u8; 16 << 10] = [b'.'; 16 << 10];
@@ -100,7 +99,7 @@ fn a_turn_hands_over_no_more_than_the_write_budget() {
     reader.write_all(b"!").unwrap();
     // Every kernel takes this number of bytes from a new socket, although the client reads nothing.
     for turn in 0..TURNS {
-        server.turn_until(|net| net.stats().bytes_sent > turn * BUDGET);
+        server.turn_until(|_, net| net.stats().bytes_sent > turn * BUDGET);
         // The turn hands over the whole budget, although no event has come.
         assert_eq!(server.net().stats().bytes_sent, (turn + 1) * BUDGET);
         // The send returned `Full` when the budget was spent, and not only at high water.
@@ -119,7 +118,7 @@ fn a_turn_receives_no_more_than_the_read_budget() {
     client.write_all(&[b'.'; 15_000]).unwrap();
     let mut received = 0;
     while received < 15_000 {
-        server.turn_until(|net| net.stats().bytes_received > received);
+        server.turn_until(|_, net| net.stats().bytes_received > received);
         let before = std::mem::replace(&mut received, server.net().stats().bytes_received);
         assert!(received - before <= BUDGET, "{} bytes in one turn", received - before);
     }
