@@ -3,7 +3,7 @@
 
 use std::{cell::Cell, sync::Arc};
 
-use tidegate::{Accepted, CloseKind, Conn, ConnId, Flow, Handler, Net, Options, framing, testing::Rehearsal};
+use tidegate::{CloseKind, ConnId, Flow, Options, framing, testing::Rehearsal};
 
 use crate::support::{Actor, Call, Recorder, assert_same, listening, pair::Pair, pattern};
 
@@ -154,36 +154,28 @@ fn two_hundred_subscribers_that_do_not_read_hold_each_message_once() {
 }
 
 /// Answers each line with its length. An incomplete line stays in the inbox.
-struct Lengths;
-
-impl Handler for Lengths {
-    type Session = ();
-
-    fn on_accept(&mut self, _net: &mut Net, _from: &Accepted) -> Option<()> {
-        Some(())
-    }
-
-    fn on_data(&mut self, conn: &mut Conn<'_>, input: &[u8]) -> usize {
+fn lengths<'a>() -> Actor<'a> {
+    Actor::consuming(|conn, input| {
         let mut lines = framing::lines(input, 64 * KIB);
         for line in lines.by_ref().flatten() {
             writeln!(conn, "{}", line.len());
         }
         lines.used()
-    }
+    })
 }
 
 #[test]
 fn many_incomplete_messages_do_not_stop_a_small_request() {
-    let mut rehearsal = rehearsal();
-    let small = rehearsal.accept(&mut Lengths).unwrap();
+    let (mut rehearsal, mut lengths) = (rehearsal(), lengths());
+    let small = rehearsal.accept(&mut lengths).unwrap();
     let mut reset = 0;
     for n in 0..100 {
-        let incomplete = rehearsal.accept(&mut Lengths).unwrap();
-        rehearsal.receive(&mut Lengths, incomplete, &[b'.'; 3000]);
+        let incomplete = rehearsal.accept(&mut lengths).unwrap();
+        rehearsal.receive(&mut lengths, incomplete, &[b'.'; 3000]);
         // The request comes in two pieces, so its first piece has to be kept as well.
-        rehearsal.receive(&mut Lengths, small, b"hel");
+        rehearsal.receive(&mut lengths, small, b"hel");
         assert!(rehearsal.net().stats().buffered <= BUDGET, "after {n}");
-        rehearsal.receive(&mut Lengths, small, b"lo\n");
+        rehearsal.receive(&mut lengths, small, b"lo\n");
         assert_eq!(rehearsal.sent(small), b"5\n", "after {n}");
         reset = rehearsal.net().stats().closed_by(CloseKind::MemoryLimit);
     }

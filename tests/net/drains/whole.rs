@@ -79,7 +79,7 @@ impl Handler for Downloads {
 #[test]
 fn a_download_arrives_whole_although_a_drain_begins_in_the_middle() {
     const LEN: usize = 8 << 20;
-    let server = Server::start(Options::default(), || Downloads::new(LEN));
+    let server = Server::start(Options::default(), Downloads::new(LEN));
     let mut client = connect_narrow(server.address);
     client.write_all(b"go").unwrap();
     let mut came = vec![0; 100_000];

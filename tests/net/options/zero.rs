@@ -101,6 +101,6 @@ fn an_option_that_is_zero_stops_neither_a_part_of_a_message_nor_a_full_outbox() 
 
 #[test]
 fn a_backlog_of_zero_still_serves_a_client() {
-    let server = Server::start_with(Options::default(), ListenOptions::default().backlog(0), Echo::default);
+    let server = Server::start_with(Options::default(), ListenOptions::default().backlog(0), Echo);
     assert_eq!(exchange(&mut server.connect(), b"hello"), b"hello");
 }

@@ -11,14 +11,14 @@ use tidegate::{CloseKind, ConnId, Options, Reactor, testing::Rehearsal};
 
 use crate::support::{Actor, Call, Host, connect};
 
-const SECOND: Duration = Duration::from_secs(1);
-const MOMENT: Duration = Duration::from_millis(1);
-const IDLE: Duration = Duration::from_secs(10);
-const DAY: Duration = Duration::from_secs(24 * 3600);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+pub(super) const MOMENT: Duration = Duration::from_millis(1);
+pub(super) const IDLE: Duration = Duration::from_secs(10);
+pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
 const TOO_IDLE: Option<CloseKind> = Some(CloseKind::IdleTimeout);
 
 /// Makes a rehearsal with this idle timeout and one client.
-fn rehearse(actor: &mut Actor<'_>, idle_timeout: Option<Duration>) -> (Rehearsal, ConnId) {
+pub(super) fn rehearse(actor: &mut Actor<'_>, idle_timeout: Option<Duration>) -> (Rehearsal, ConnId) {
     let mut rehearsal = Rehearsal::new(Options::default().idle_timeout(idle_timeout));
     let client = rehearsal.accept(actor).unwrap();
     (rehearsal, client)
@@ -26,11 +26,16 @@ fn rehearse(actor: &mut Actor<'_>, idle_timeout: Option<Duration>) -> (Rehearsal
 
 /// Asserts that the connection is open at the last moment before `left` has passed, and ends by the idle timeout then.
 #[track_caller]
-fn assert_ends_after(rehearsal: &mut Rehearsal, actor: &mut Actor<'_>, client: ConnId, left: Duration) {
+pub(super) fn assert_ends_after(
+    rehearsal: &mut Rehearsal,
+    actor: &mut Actor<'_>,
+    client: ConnId,
+    left: Duration,
+) {
     rehearsal.advance(actor, left - MOMENT);
     assert_eq!(rehearsal.why(client), None, "too early");
     rehearsal.advance(actor, MOMENT);
-    assert_eq!(rehearsal.why(client), TOO_IDLE);
+    assert_eq!(rehearsal.why(client), TOO_IDLE, "too late");
 }
 
 /// Makes a reactor with an idle timeout and one connection, and returns the socket of its peer.
