@@ -63,7 +63,7 @@ fn an_event_that_comes_between_the_poll_and_the_end_of_the_turn_is_an_edge() {
 }
 
 #[test]
-fn events_left_of_a_poll_and_new_events_are_both_served() {
+fn events_left_by_a_poll_are_served_with_new_events() {
     let (mut event_loop, _) = listening(Options::default().event_capacity(1).event_budget(1));
     let mut echo = echo();
     let pairs = Pair::several(&mut event_loop, &mut echo, 4);

@@ -25,7 +25,7 @@ fn use_in_vain(net: &mut Net<u32>, id: ConnId) {
 }
 
 #[test]
-fn the_id_of_an_ended_connection_does_not_reach_the_next_one_in_its_slot() {
+fn the_id_of_an_ended_connection_does_not_reach_the_next_connection_in_its_slot() {
     // There are two tokens, so each client gets the slot of the client before.
     let (mut host, now) = (Host::new(), Instant::now());
     let (mut reactor, at) = host.listening(100..102, Options::default());
@@ -66,7 +66,7 @@ fn the_id_of_an_ended_connection_does_not_reach_the_next_one_in_its_slot() {
 }
 
 #[test]
-fn the_id_of_a_closed_listener_does_not_reach_the_next_one_in_its_slot() {
+fn the_id_of_a_closed_listener_does_not_reach_the_next_listener_in_its_slot() {
     let (mut event_loop, at) = listening::<()>(Options::default());
     let net = event_loop.net();
     let second = net.listen("127.0.0.1:0").unwrap();

@@ -3,7 +3,7 @@
 
 use std::{cell::Cell, sync::Arc};
 
-use tidegate::{CloseKind, ConnId, Flow, Options, framing, testing::Rehearsal};
+use tidegate::{CloseKind, Conn, ConnId, Flow, Options, framing, testing::Rehearsal};
 
 use crate::support::{Actor, Call, Recorder, assert_same, listening, pair::Pair, pattern};
 

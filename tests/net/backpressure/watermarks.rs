@@ -190,7 +190,7 @@ fn fill(conn: &mut Conn<'_>) -> usize {
 }
 
 #[test]
-fn on_writable_comes_once_however_it_was_asked_for() {
+fn on_writable_comes_once_for_each_way_to_ask_for_on_writable() {
     for (what, ask) in WAYS {
         let script = echo().on_open(move |conn, tell| {
             tell.send(Told::Full(ask(conn)));
@@ -216,7 +216,7 @@ fn on_writable_comes_once_however_it_was_asked_for() {
 }
 
 #[test]
-fn reading_goes_on_beside_a_full_outbox_if_the_handler_wants_it() {
+fn reading_goes_on_above_high_water_if_pause_when_full_is_off() {
     let script = Script::default().on_open(|conn, _| {
         conn.pause_when_full(false);
         fill(conn);

@@ -254,7 +254,7 @@ fn on_eof_sees_the_unconsumed_bytes() {
 }
 
 #[test]
-fn nothing_is_shown_after_on_eof() {
+fn on_data_is_not_called_after_on_eof() {
     let script = Script::default()
         .on_data(move |_, input, tell| {
             tell.send(Told::Data(input.to_vec()));

@@ -177,7 +177,7 @@ fn a_clean_reason_means_that_everything_was_delivered() {
 }
 
 #[test]
-fn the_outcome_of_one_connection_does_not_leak_into_the_next_one() {
+fn the_outcome_of_a_connection_does_not_change_that_of_the_next_connection() {
     let mut witness = witness();
     let mut rehearsal = Rehearsal::new(Options::default());
     let ids = [(); 4].map(|()| rehearsal.accept(&mut witness).unwrap());
@@ -195,7 +195,7 @@ fn the_outcome_of_one_connection_does_not_leak_into_the_next_one() {
 }
 
 #[test]
-fn a_session_without_a_token_has_lost_nothing() {
+fn a_session_without_a_token_has_no_undelivered_bytes() {
     let (host, now) = (Host::new(), Instant::now());
     let mut reactor = Reactor::new(host.poll.registry(), 0..1, Options::default()).unwrap();
     let mut witness = witness();
@@ -237,7 +237,7 @@ fn bytes_that_a_callback_sends_before_its_abort_are_undelivered() {
 }
 
 #[test]
-fn a_send_that_meets_a_reset_is_undelivered() {
+fn bytes_of_a_send_that_fails_with_a_reset_are_undelivered() {
     // The first send is gathered. The second send is too large to be gathered.
     for len in [100, 100_000] {
         let mut event_loop = EventLoop::new(Options::default()).unwrap();

@@ -180,7 +180,7 @@ fn bytes_before_a_reset_are_delivered_although_sends_fail() {
 }
 
 #[test]
-fn bytes_before_a_reset_are_delivered_without_an_event() {
+fn bytes_before_a_reset_that_a_send_finds_are_delivered_without_an_event() {
     let (go_on, gone_on) = mpsc::channel::<()>();
     let script = Script::default().on_data(move |conn, input, tell| {
         tell.send(Told::Data(input.to_vec()));
@@ -220,7 +220,7 @@ fn input_kept_back_at_high_water_is_delivered_after_a_reset() {
 }
 
 #[test]
-fn a_reset_that_shutdown_write_meets_has_the_reason_reset() {
+fn a_reset_that_is_found_by_shutdown_write_has_the_reason_reset() {
     let script = Script::default().on_data(|conn, input, _| {
         conn.shutdown_write();
         input.len()

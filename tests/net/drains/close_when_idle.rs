@@ -210,7 +210,7 @@ fn close_when_idle_with_no_quiet_time_closes_when_nothing_is_left_to_do() {
 }
 
 #[test]
-fn an_end_before_the_connection_is_idle_keeps_its_own_reason() {
+fn a_connection_that_ends_before_it_is_idle_keeps_its_close_reason() {
     type End = fn(&mut Rehearsal, &mut Actor<'_>, ConnId);
     let ends: [(End, CloseKind); 4] = [
         (|rehearsal, lines, id| rehearsal.eof(lines, id), CloseKind::Eof),
@@ -254,7 +254,7 @@ fn a_drain_ends_when_its_connections_have_become_idle() {
 }
 
 #[test]
-fn a_time_without_end_takes_a_request_back_until_the_next_request() {
+fn close_when_idle_with_the_longest_time_cancels_an_earlier_request() {
     let (mut lines, mut rehearsal, id) = draining();
     let request = |rehearsal: &mut Rehearsal, quiet| rehearsal.net().conn(id).unwrap().close_when_idle(quiet);
     request(&mut rehearsal, Duration::MAX);

@@ -248,7 +248,7 @@ fn a_connection_that_an_on_drain_connects_gets_on_drain_once() {
 }
 
 #[test]
-fn the_deadline_of_a_finished_drain_does_not_touch_later_connections() {
+fn the_deadline_of_a_finished_drain_does_not_reset_later_connections() {
     let (mut host, now) = (Host::new(), Instant::now());
     let (mut reactor, _) = host.listening(.., Options::default());
     let mut recorder = Recorder::new(|_, _, _, _| {});

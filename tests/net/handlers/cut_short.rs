@@ -140,7 +140,7 @@ fn a_drain_ends_at_once_if_its_last_on_close_panics() {
 }
 
 #[test]
-fn undelivered_bytes_are_forgotten_after_a_panic_in_on_close() {
+fn undelivered_bytes_are_not_reported_again_after_a_panic_in_on_close() {
     let undelivered = Cell::new(None);
     let mut handler = Actor::consuming(|conn, input| {
         conn.send_all(b"taken, and gathered");

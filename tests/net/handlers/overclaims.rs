@@ -37,7 +37,7 @@ fn claiming_more_than_the_input_of_a_first_call_panics() {
 }
 
 #[test]
-fn claiming_more_than_a_further_call_shows_panics() {
+fn claiming_more_than_the_input_of_a_further_call_panics() {
     assert_panics(&[b"hello"], &[(5, 3), (2, 3)]);
     assert_panics(&[b"hello"], &[(5, 3), (2, 5)]);
     assert_panics(&[b"hello"], &[(5, 3), (2, usize::MAX)]);

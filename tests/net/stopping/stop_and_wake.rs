@@ -21,7 +21,7 @@ use crate::support::{
 const A_DAY: Duration = Duration::from_secs(24 * 3600);
 
 #[test]
-fn stop_returns_from_run_and_leaves_everything_in_place() {
+fn stop_returns_from_run_and_keeps_connections_and_listeners() {
     within(|| {
         let (mut event_loop, at) = listening(Options::default());
         let mut recorder = Recorder::new(|net, id, _, call| {

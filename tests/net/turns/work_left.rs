@@ -31,7 +31,7 @@ fn lingering_reads_input_that_an_event_announced_before_the_close() {
 }
 
 #[test]
-fn a_connection_that_waits_for_its_connect_asks_for_no_turn() {
+fn a_connection_that_is_still_connecting_asks_for_no_turn() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let to = Address::from(listener.local_addr().unwrap());
     let asks: [fn(&mut Conn<'_>); 3] = [|_| {}, |conn| conn.notify_writable(), |conn| conn.shutdown_write()];
@@ -46,7 +46,7 @@ fn a_connection_that_waits_for_its_connect_asks_for_no_turn() {
 }
 
 #[test]
-fn a_flush_does_not_touch_a_stream_that_is_not_connected_yet() {
+fn a_flush_does_not_send_on_a_stream_that_is_not_connected_yet() {
     let refused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut poll = mio::Poll::new().unwrap();
     let mut events = mio::Events::with_capacity(8);
