@@ -9,6 +9,9 @@ use super::{
     slices::Slices,
 };
 
+/// For how many further segments an outbox makes room at first. Making room in smaller steps costs more than the room.
+const FIRST_ROOM: usize = 15;
+
 /// A queue of segments. Sends append at the back, and the kernel takes portions of any size at the front.
 ///
 /// An empty outbox is one null pointer, because most connections have nothing to keep most of the time.
@@ -137,6 +140,9 @@ impl Queue {
     }
 
     fn push(&mut self, segment: Segment) {
+        if self.behind.capacity() == 0 {
+            self.behind.reserve_exact(FIRST_ROOM);
+        }
         self.totals.add(&segment);
         self.behind.push_back(segment);
     }
@@ -158,18 +164,32 @@ impl Queue {
 }
 
 impl Totals {
+    #[inline]
+    fn of(segment: &Segment) -> Self {
+        let (in_memory, shared, storage) = match segment {
+            Segment::Owned(owned) => (owned.len(), 0, owned.capacity()),
+            Segment::Shared(part) => (part.len(), part.len(), 0),
+            Segment::File(file) => {
+                return Self { unsent: file.len(), storage: file.capacity(), ..Self::default() };
+            }
+        };
+        Self { unsent: in_memory as u64, in_memory, shared, storage }
+    }
+
     fn add(&mut self, segment: &Segment) {
-        self.unsent += segment.len();
-        self.in_memory += segment.bytes().len();
-        self.shared += segment.shared_len();
-        self.storage += segment.capacity();
+        let Self { unsent, in_memory, shared, storage } = Self::of(segment);
+        self.unsent += unsent;
+        self.in_memory += in_memory;
+        self.shared += shared;
+        self.storage += storage;
     }
 
     fn remove(&mut self, segment: &Segment) {
-        self.unsent -= segment.len();
-        self.in_memory -= segment.bytes().len();
-        self.shared -= segment.shared_len();
-        self.storage -= segment.capacity();
+        let Self { unsent, in_memory, shared, storage } = Self::of(segment);
+        self.unsent -= unsent;
+        self.in_memory -= in_memory;
+        self.shared -= shared;
+        self.storage -= storage;
     }
 }
 

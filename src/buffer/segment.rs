@@ -26,10 +26,21 @@ pub(crate) struct Owned {
 
 impl Segment {
     /// How many bytes are unsent.
+    #[inline]
     pub(super) fn len(&self) -> u64 {
         match self {
             Self::File(file) => file.len(),
-            _ => self.bytes().len() as u64,
+            _ => self.in_memory() as u64,
+        }
+    }
+
+    /// How many unsent bytes are in memory.
+    #[inline]
+    pub(crate) fn in_memory(&self) -> usize {
+        match self {
+            Self::Owned(owned) => owned.len(),
+            Self::Shared(shared) => shared.len(),
+            Self::File(_) => 0,
         }
     }
 
@@ -58,23 +69,6 @@ impl Segment {
             Self::File(file) => file.advance(n),
         }
     }
-
-    /// The storage that the segment owns, in bytes.
-    pub(super) fn capacity(&self) -> usize {
-        match self {
-            Self::Owned(owned) => owned.capacity(),
-            Self::Shared(_) => 0,
-            Self::File(file) => file.capacity(),
-        }
-    }
-
-    /// The bytes that the segment shares with others.
-    pub(super) fn shared_len(&self) -> usize {
-        match self {
-            Self::Shared(shared) => shared.len(),
-            _ => 0,
-        }
-    }
 }
 
 impl Owned {
@@ -86,20 +80,24 @@ impl Owned {
         &self.bytes[self.taken..]
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len() - self.taken
+    }
+
     pub(super) fn capacity(&self) -> usize {
         self.bytes.capacity()
     }
 
     /// True if `n` further bytes belong into this segment rather than into a segment of their own.
     pub(super) fn has_room(&self, n: usize) -> bool {
-        self.bytes.capacity() - self.bytes.len() >= n || self.bytes().len() + n <= MOST_TOGETHER
+        self.bytes.capacity() - self.bytes.len() >= n || self.len() + n <= MOST_TOGETHER
     }
 
     pub(super) fn push(&mut self, bytes: &[u8]) {
         // The rest moves to the front only if it is not longer than the part that has left. So a queue that never runs empty
         // costs a constant for each byte, and does not grow.
         let no_room = self.bytes.capacity() - self.bytes.len() < bytes.len();
-        if no_room && self.taken > 0 && self.taken >= self.bytes().len() {
+        if no_room && self.taken > 0 && self.taken >= self.len() {
             self.bytes.drain(..self.taken);
             self.taken = 0;
             let needed = self.bytes.len() + bytes.len();

@@ -33,6 +33,13 @@ impl Piece<'_> {
         }
     }
 
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Borrowed(bytes) => bytes.len(),
+            Self::Segment(segment) => segment.in_memory(),
+        }
+    }
+
     /// The piece without its first `n` bytes.
     fn skip(self, n: usize) -> Self {
         match self {
@@ -116,7 +123,7 @@ impl<T: Read + SendFile> Connection<T> {
 
     /// Appends to the outbox without a system call.
     pub(crate) fn keep(&mut self, piece: Piece<'_>, limits: &Options, stats: &mut Stats) -> Flow {
-        if self.outbox.in_memory() + piece.bytes().len() > limits.max_outbox && self.keeps_sends() {
+        if self.outbox.in_memory() + piece.len() > limits.max_outbox && self.keeps_sends() {
             self.flags.set(Flags::LOST); // the kernel may have taken a part of the bytes
             self.end(CloseReason::OutboxLimit, Phase::Resetting);
         }

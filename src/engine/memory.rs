@@ -31,9 +31,9 @@ impl MemoryBudget {
 
     /// The buffers of a connection may own more than before. `connections` is how many there are.
     #[inline]
-    pub(super) fn may_have_grown(&mut self, slot: u32, bytes: u32, connections: usize) {
-        let Some(owners) = self.owners.as_mut().filter(|_| bytes > 0) else { return };
-        owners.push((bytes, slot));
+    pub(super) fn may_have_grown(&mut self, slot: u32, bytes: impl FnOnce() -> u32, connections: usize) {
+        let Some(owners) = &mut self.owners else { return };
+        owners.push((bytes(), slot));
         // So many entries are out of date that looking at all connections again, at the next excess, is cheaper.
         if owners.len() > 1024 + 4 * connections {
             self.owners = None;
@@ -66,18 +66,19 @@ impl MemoryBudget {
 
 impl Engine {
     /// Counts what the buffers of a connection own, and keeps the memory budget: while all buffers together are above it,
-    /// the connection that owns the most is reset.
+    /// the connection that owns the most is reset. Returns true if a connection was reset.
     #[inline]
-    pub(crate) fn check_memory(&mut self, slot: u32) {
-        if let Some(mut entry) = self.entry(slot) {
-            entry.count_memory();
-            let bytes = rank(entry.connection);
-            let Common { memory, .. } = &mut self.common;
-            memory.may_have_grown(slot, bytes, self.table.connections().len());
-            if self.common.exceeds_memory_budget() {
-                self.keep_memory_budget();
-            }
+    pub(crate) fn check_memory(&mut self, slot: u32) -> bool {
+        let connections = self.connections().len();
+        let Some(mut entry) = self.entry(slot) else { return false };
+        entry.count_memory();
+        let Common { memory, .. } = &mut *entry.common;
+        memory.may_have_grown(slot, || rank(entry.connection), connections);
+        let is_exceeded = entry.common.exceeds_memory_budget();
+        if is_exceeded {
+            self.keep_memory_budget();
         }
+        is_exceeded
     }
 
     #[cold]
@@ -120,7 +121,7 @@ mod tests {
 
         fn set(&mut self, slot: usize, bytes: u32) {
             if bytes > self.bytes[slot] {
-                self.budget.may_have_grown(slot as u32, bytes, self.bytes.len());
+                self.budget.may_have_grown(slot as u32, || bytes, self.bytes.len());
             }
             self.bytes[slot] = bytes;
         }

@@ -77,7 +77,7 @@ impl<'a, S> Conn<'a, S> {
     /// [`send_all`](Self::send_all) for bytes that several connections are sent, or that the program keeps: the outbox holds
     /// the block itself, and the last holder frees the block.
     ///
-    /// Fewer than 512 bytes are copied, because a copy of them costs less than the bookkeeping. In its own callback, a
+    /// Fewer than 256 bytes are copied, because a copy of them costs less than the bookkeeping. In its own callback, a
     /// connection copies fewer than 8 KiB into the buffer that gathers small sends.
     ///
     /// [`high_water`](crate::Options::high_water) and [`max_outbox`](crate::Options::max_outbox) count the bytes for each

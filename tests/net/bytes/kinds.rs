@@ -6,7 +6,7 @@ use tidegate::{CloseKind, Flow, Options, testing::Rehearsal};
 
 use crate::support::{Actor, Call, assert_same, connect_narrow, listening, pattern, turn_until};
 
-const LENGTHS: [usize; 8] = [0, 1, 511, 512, 5_000, 8_192, 70_000, 700_000];
+const LENGTHS: [usize; 8] = [0, 1, 255, 256, 5_000, 8_192, 70_000, 700_000];
 
 #[test]
 fn all_kinds_of_sends_keep_their_order() {
