@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use tidegate::blocking::{Server, ServerOptions};
 
-/// A blocking echo server: sends each byte back to the client that sent the byte, until SIGINT or SIGTERM.
+/// A blocking echo server: sends each byte back to the client that sent the byte, until SIGINT, SIGTERM or SIGHUP.
 #[derive(Parser)]
 struct Args {
     /// The address to listen at: 127.0.0.1:7007, [::1]:7007, localhost:7007, or :7007 for every interface; port 0 takes a

@@ -6,7 +6,7 @@
 use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use log::{debug, info};
@@ -16,7 +16,8 @@ use tidegate::{
     Accepted, CloseReason, Conn, ConnId, EventLoop, Handler, ListenOptions, Net, Options, WhenFull,
 };
 
-/// Sends each byte back to the client that sent the byte, until SIGINT or SIGTERM. SIGUSR1 logs the statistics.
+/// Sends each byte back to the client that sent the byte, until SIGINT, SIGTERM or SIGHUP. SIGUSR1 logs the
+/// statistics.
 #[derive(Parser)]
 struct Args {
     /// The address to listen at; ":7007" listens on every interface, and port 0 takes a free port
@@ -24,8 +25,8 @@ struct Args {
     listen: String,
 
     /// After a signal, give connections this time to become idle, and then reset the connections that are left; a
-    /// second signal resets all connections at once
-    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    /// second signal, at least a second after the first signal, resets all connections at once
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds, allow_negative_numbers = true)]
     drain: Duration,
 
     /// Serve at most this number of clients at a time; further clients wait in the backlog [default: only
@@ -34,7 +35,7 @@ struct Args {
     max_connections: Option<usize>,
 
     /// Close a connection over which no byte goes in either direction for this time; with 0, idle connections stay open
-    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds, allow_negative_numbers = true)]
     idle_timeout: Duration,
 
     /// Accept and close the connections of clients above --max-connections, in place of leaving them in the backlog
@@ -54,6 +55,10 @@ struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_535))]
     backlog: Option<u32>,
 }
+
+/// Signals that come so soon after the first signal belong to the first signal: a service manager may send SIGTERM and
+/// SIGHUP together, and a terminal that closes may send SIGHUP twice.
+const REPEAT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let args = Args::parse(); // ends the process at --help (status 0) and at wrong arguments (status 2)
@@ -82,13 +87,17 @@ fn serve(args: &Args) -> Result<(), Box<dyn Error>> {
     let address = server.net().local_address(listener)?; // with port 0, the system has chosen the port
 
     // ctrlc calls the closure from a thread of its own, and other threads reach the loop with a `Remote`. A drain closes
-    // the listener, lets each connection go on until it is idle, and then lets `run` return; a second drain resets all
-    // connections. The signals are handled before the server prints its address, because a program that waits for the
-    // address may send a signal right after it.
+    // the listener, lets each connection go on until it is idle, and then lets `run` return. The signals are
+    // handled before the server prints its address, because a program that waits for the address may send a signal right
+    // after it.
     let (remote, grace) = (server.remote(), args.drain);
+    let mut asked: Option<Instant> = None;
     ctrlc::set_handler(move || {
-        info!("asked to end by a signal");
-        remote.drain(grace);
+        if asked.is_none_or(|at| at.elapsed() >= REPEAT) {
+            asked = Some(Instant::now());
+            info!("asked to end by a signal");
+            remote.drain(grace); // a second drain resets all connections
+        }
     })?;
 
     #[cfg(unix)]

@@ -17,7 +17,7 @@ use hdrhistogram::Histogram;
 use log::info;
 use tidegate::{Accepted, CloseReason, Conn, ConnId, EventLoop, Handler, Net, Options};
 
-/// Sends each byte back to the client that sent the byte, until SIGINT or SIGTERM. The server works in frames.
+/// Sends each byte back to the client that sent the byte, until SIGINT, SIGTERM or SIGHUP. The server works in frames.
 #[derive(Parser)]
 struct Args {
     /// The address to listen at; ":7007" listens on every interface, and port 0 takes a free port
@@ -37,10 +37,14 @@ struct Args {
     report: u32,
 
     /// After a signal, give connections this time to become idle, and then reset the connections that are left; a
-    /// second signal resets all connections at once
-    #[arg(long, value_name = "SECONDS", default_value = "5")]
+    /// second signal, at least a second after the first signal, resets all connections at once
+    #[arg(long, value_name = "SECONDS", default_value = "5", allow_negative_numbers = true)]
     drain: u32,
 }
+
+/// Signals that come so soon after the first signal belong to the first signal: a service manager may send SIGTERM and
+/// SIGHUP together, and a terminal that closes may send SIGHUP twice.
+const REPEAT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let args = Args::parse(); // ends the process at --help (status 0) and at wrong arguments (status 2)
@@ -61,9 +65,13 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
 
     // Signals are handled before the address is printed: a program that waits for the address may send a signal at once.
     let (remote, grace) = (players.remote(), Duration::from_secs(args.drain.into()));
+    let mut asked: Option<Instant> = None;
     ctrlc::set_handler(move || {
-        info!("asked to end by a signal");
-        remote.drain(grace);
+        if asked.is_none_or(|at| at.elapsed() >= REPEAT) {
+            asked = Some(Instant::now());
+            info!("asked to end by a signal");
+            remote.drain(grace); // a second drain resets all connections
+        }
     })?;
 
     // The program that started the server may wait for this line. If that program is gone, the write fails and the

@@ -18,8 +18,8 @@ use log::{info, warn};
 use mio::{Events, Interest, Poll, Token, Waker, net::UdpSocket};
 use tidegate::{Accepted, Conn, Handler, Net, Options, Reactor};
 
-/// Sends each byte back to the client that sent the byte, until SIGINT or SIGTERM. The server is a guest in the loop of a
-/// host, and the host echoes datagrams.
+/// Sends each byte back to the client that sent the byte, until SIGINT, SIGTERM or SIGHUP. The server is a guest in the
+/// loop of a host, and the host echoes datagrams.
 #[derive(Parser)]
 struct Args {
     /// The address at which the guest listens; ":7007" listens on every interface, and port 0 takes a free port
@@ -35,8 +35,8 @@ struct Args {
     report: u32,
 
     /// After a signal, give connections this time to become idle, and then reset the connections that are left; a
-    /// second signal resets all connections at once
-    #[arg(long, value_name = "SECONDS", default_value = "5")]
+    /// second signal, at least a second after the first signal, resets all connections at once
+    #[arg(long, value_name = "SECONDS", default_value = "5", allow_negative_numbers = true)]
     drain: u32,
 }
 
@@ -44,6 +44,10 @@ struct Args {
 const WAKE: Token = Token(0);
 const DATAGRAM: Token = Token(1);
 const GUEST: std::ops::Range<usize> = 1_000..1_000_000;
+
+/// Signals that come so soon after the first signal belong to the first signal: a service manager may send SIGTERM and
+/// SIGHUP together, and a terminal that closes may send SIGHUP twice.
+const REPEAT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let args = Args::parse(); // ends the process at --help (status 0) and at wrong arguments (status 2)
@@ -71,9 +75,13 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
 
     // Signals are handled before the address is printed: a program that waits for the address may send a signal at once.
     let (remote, grace) = (guest.remote(waker), Duration::from_secs(args.drain.into()));
+    let mut asked: Option<Instant> = None;
     ctrlc::set_handler(move || {
-        info!("asked to end by a signal");
-        remote.drain(grace);
+        if asked.is_none_or(|at| at.elapsed() >= REPEAT) {
+            asked = Some(Instant::now());
+            info!("asked to end by a signal");
+            remote.drain(grace); // a second drain resets all connections
+        }
     })?;
 
     // The program that started the server may wait for this line. If that program is gone, the write fails and the

@@ -45,7 +45,7 @@ mod nested {
         task, time,
     };
 
-    /// Sends each byte back to the client that sent the byte, until SIGINT or SIGTERM. The server is a task of tokio.
+    /// Sends each byte back to the client that sent the byte, until SIGINT, SIGTERM or SIGHUP. The server is a task of tokio.
     #[derive(Parser)]
     struct Args {
         /// The address to listen at; ":7007" listens on every interface, and port 0 takes a free port
@@ -61,10 +61,14 @@ mod nested {
         report: u32,
 
         /// After a signal, give connections this time to become idle, and then reset the connections that are left; a
-        /// second signal resets all connections at once
-        #[arg(long, value_name = "SECONDS", default_value = "5")]
+        /// second signal, at least a second after the first signal, resets all connections at once
+        #[arg(long, value_name = "SECONDS", default_value = "5", allow_negative_numbers = true)]
         drain: u32,
     }
+
+    /// Signals that come so soon after the first signal belong to the first signal: a service manager may send SIGTERM and
+    /// SIGHUP together, and a terminal that closes may send SIGHUP twice.
+    const REPEAT: Duration = Duration::from_secs(1);
 
     pub fn main() -> ExitCode {
         let args = Args::parse(); // ends the process at --help (status 0) and at wrong arguments (status 2)
@@ -101,14 +105,19 @@ mod nested {
 
         // Signals are handled before the address is printed: a program that waits for the address may send a signal at
         // once.
-        let (mut interrupt, mut terminate) =
-            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut hang_up = signal(SignalKind::hangup())?;
         let (remote, grace) = (server.remote(), Duration::from_secs(args.drain.into()));
         task::spawn(async move {
+            let mut asked: Option<Instant> = None;
             loop {
-                tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
-                info!("asked to end by a signal");
-                remote.drain(grace);
+                tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {}, _ = hang_up.recv() => {} }
+                if asked.is_none_or(|at| at.elapsed() >= REPEAT) {
+                    asked = Some(Instant::now());
+                    info!("asked to end by a signal");
+                    remote.drain(grace); // a second drain resets all connections
+                }
             }
         });
 

@@ -109,6 +109,10 @@ impl CloseReason {
     /// True if the connection ended as one of the two sides wished, and everything that was handed to a send of it reached
     /// the kernel.
     ///
+    /// The result says nothing about input: bytes that the peer sent and that a close discarded were never handed to a send.
+    /// So a proxy whose two connections both ended with `true` may still have lost bytes, if the proxy itself called
+    /// `close` for one of them. [`Eof`](Self::Eof) alone also tells that the peer's input was read up to its end.
+    ///
     /// ```
     /// assert!(tidegate::CloseReason::Eof.is_clean());
     /// assert!(!tidegate::CloseReason::OutboxLimit.is_clean());

@@ -220,6 +220,10 @@ options! {
         /// [`CloseReason::IdleTimeout`](crate::CloseReason::IdleTimeout): with a reset if bytes were unsent, otherwise with a
         /// close that waits for nothing; see [`Conn::set_idle_timeout`](crate::Conn::set_idle_timeout). The time is rounded
         /// up to whole milliseconds, at least 1; a time of more than 49 days counts as none. Default none.
+        ///
+        /// With nothing unsent, the peer reads an end of file, also in the middle of an answer that the handler has not
+        /// handed to a send yet. A protocol whose end is the end of file, as in a proxy, therefore needs a timeout of its
+        /// own: [`Conn::set_timeout`](crate::Conn::set_timeout), and [`Conn::abort`](crate::Conn::abort) in `on_timeout`.
         idle_timeout: Option<Duration> = None => {
             /// let minute = Duration::from_secs(60);
             /// let mut rehearsal = Rehearsal::new(Options::default().idle_timeout(Some(minute)));

@@ -209,6 +209,8 @@ impl<'a, S> Conn<'a, S> {
     /// Ends the connection with [`CloseReason::IdleTimeout`](crate::CloseReason::IdleTimeout) when for so long no byte was
     /// received and the kernel took none; `None` is never. The time counts from now, between turns from the next one, in
     /// milliseconds; a time of more than 49 days is as good as never. The end is a reset only if bytes were left unsent.
+    /// With nothing unsent the peer reads an end of file, so a protocol whose end is the end of file needs
+    /// [`set_timeout`](Self::set_timeout), with [`abort`](Self::abort) in `on_timeout`.
     ///
     /// The time runs while reading pauses by itself, because the connection then waits for the peer. It does not run while
     /// the handler has paused reading, nor after [`close`](Self::close). Bytes that move between turns, as by
@@ -219,7 +221,9 @@ impl<'a, S> Conn<'a, S> {
     }
 
     /// Ends the connection with [`CloseReason::Deadline`](crate::CloseReason::Deadline) at this time, whatever it does until
-    /// then, with a reset if bytes were left unsent; `None` takes the deadline back.
+    /// then, with a reset if bytes were left unsent; `None` takes the deadline back. With nothing unsent the peer reads an
+    /// end of file, so a protocol whose end is the end of file needs [`set_timeout`](Self::set_timeout), with
+    /// [`abort`](Self::abort) in `on_timeout`.
     pub fn set_deadline(&mut self, at: Option<Instant>) {
         self.entry().set_deadline(at);
     }
