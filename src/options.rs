@@ -83,7 +83,8 @@ options! {
         },
         /// A send that would leave more than this many bytes unsent ends the connection with
         /// [`CloseReason::OutboxLimit`](crate::CloseReason::OutboxLimit) and a reset, and returns
-        /// [`Flow::Gone`](crate::Flow::Gone). Bytes; default 16 MiB, at most 1 GiB.
+        /// [`Flow::Gone`](crate::Flow::Gone). Shared bytes count for each connection, and files of
+        /// [`send_file`](crate::Conn::send_file) do not count. Bytes; default 16 MiB, at most 1 GiB.
         max_outbox: usize = 16 << 20 => {
             /// let mut rehearsal = Rehearsal::new(Options::default().max_outbox(1000));
             /// let client = rehearsal.accept(&mut echo).unwrap();
@@ -107,8 +108,10 @@ options! {
             /// rehearsal.receive(&mut echo, client, b"0");
             /// assert_eq!(rehearsal.why(client), Some(CloseKind::InboxLimit));
         },
-        /// How much storage all outboxes and inboxes may own together. Beyond the budget, the connection that owns the most
-        /// is reset with [`CloseReason::MemoryLimit`](crate::CloseReason::MemoryLimit), and then the next, until the budget
+        /// How much storage all outboxes and inboxes may own together. A block of
+        /// [`send_shared`](crate::Conn::send_shared) counts once for all connections that were sent it in a row, and files of
+        /// [`send_file`](crate::Conn::send_file) do not count. Beyond the budget, the connection that holds the most is reset
+        /// with [`CloseReason::MemoryLimit`](crate::CloseReason::MemoryLimit), and then the next, until the budget
         /// is kept. Bytes; default 1 GiB.
         memory_budget: usize = 1 << 30 => {
             /// let mut rehearsal = Rehearsal::new(Options::default().memory_budget(1000));
