@@ -87,6 +87,14 @@ epoll! {
         stream.try_io(|| SockRef::from(stream).send_vectored_with_flags(slices, MSG_NOSIGNAL))
     }
 
+    /// True for the errors of sendfile(2) that no socket returns: EIO, EBADF, EINVAL, ESPIPE, ENOSYS and EOVERFLOW. Their
+    /// numbers are those of most architectures; an unknown number counts as an error of the socket.
+    fn concerns_file(error: &io::Error) -> bool {
+        let kind = error.kind();
+        matches!(error.raw_os_error(), Some(5 | 9 | 22 | 29 | 38 | 75))
+            || matches!(kind, io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported)
+    }
+
     /// True if sendfile(2) may be used. sendfile knows no MSG_NOSIGNAL, so a peer that has gone would kill a process that
     /// neither ignores nor handles SIGPIPE. Programs of Rust's standard library ignore SIGPIPE; a host in another language
     /// may not.
@@ -106,19 +114,17 @@ epoll! {
 
     /// Sends a part of a file without a copy through this process, sendfile(2).
     pub(crate) fn send_file(stream: &mut TcpStream, file: &mut FileRange, most: usize) -> Result<usize, FileError> {
-        const EIO: i32 = 5;
         let wanted = most.min(usize::try_from(file.len()).unwrap_or(usize::MAX));
         let mut offset = file.offset();
         let sent = stream.try_io(|| Ok(rustix::fs::sendfile(&*stream, file.file(), Some(&mut offset), wanted)?));
         match sent {
             Ok(0) => Err(FileError::File(file::too_short())),
             Ok(n) => Ok(n),
-            // The file cannot be mapped into memory, so the kernel does not send it by itself.
-            Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
+            // sendfile(2) may fail because of the file. Reading the file then shows its own error, or works.
+            Err(error) if concerns_file(&error) => {
                 file.copy_from_now_on();
                 file.copy_to(stream, most)
             }
-            Err(error) if error.raw_os_error() == Some(EIO) => Err(FileError::File(error)),
             Err(error) => Err(FileError::Stream(error)),
         }
     }
