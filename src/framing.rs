@@ -235,6 +235,22 @@ impl Frames<'_> {
     pub fn used(&self) -> usize {
         self.used
     }
+
+    /// How many bytes, counted from [`used`](Self::used), must be there before the next frame is whole: 4 while its length is
+    /// incomplete, otherwise 4 and its length. The number is for [`Conn::need`](crate::Conn::need). After an error, and in
+    /// front of a frame that is too long, it is 4: the length alone says that there is nothing to wait for.
+    ///
+    /// ```
+    /// let mut frames = tidegate::framing::u32_be(b"\0\0\0\x02hi\0\0\0\x05wor", 1024);
+    /// assert_eq!(frames.by_ref().flatten().count(), 1);
+    /// assert_eq!((frames.used(), frames.needed()), (6, 9));
+    /// assert_eq!(tidegate::framing::u32_be(b"\0\0\0", 1024).needed(), 4);
+    /// ```
+    #[must_use]
+    pub fn needed(&self) -> usize {
+        let length = self.rest.first_chunk().map_or(0, |length| u32::from_be_bytes(*length) as usize);
+        size_of::<u32>().saturating_add(if length > self.max { 0 } else { length })
+    }
 }
 
 impl<'a> Iterator for Frames<'a> {

@@ -364,7 +364,16 @@ options! {
     }
 }
 
+/// An inbox takes so many bytes beyond `max_inbox`: the line end or the length of a message that has `max_inbox` bytes
+/// itself. So a protocol can have `max_inbox` as its greatest length of a message.
+pub(crate) const MESSAGE_OVERHEAD: usize = 16;
+
 impl Options {
+    /// How many bytes an inbox takes.
+    pub(crate) fn inbox_limit(&self) -> usize {
+        self.max_inbox + MESSAGE_OVERHEAD
+    }
+
     /// Corrects values that cannot be meant, so that the rest of the crate does not have to check them.
     pub(crate) fn checked(mut self) -> Self {
         for at_least_one in [

@@ -46,6 +46,9 @@ impl Flags {
     /// The phase is no longer `Open`.
     pub(super) const ENDING: Self = Self(1 << 17);
 
+    /// The handler needs several bytes before it is shown input.
+    pub(super) const NEEDS: Self = Self(1 << 18);
+
     /// The flags of a new connection.
     pub(super) fn initial(short_read_drains: bool) -> Self {
         let mut flags = Self::PAUSE_WHEN_FULL;

@@ -2,6 +2,7 @@
 
 mod ending;
 mod generate;
+mod needing;
 mod operations;
 mod receiving;
 mod script;
@@ -12,7 +13,7 @@ use std::io;
 
 use crate::{CloseKind, Flow, Options, Stats};
 
-use super::{Connection, Flags, Phase, Received};
+use super::{Connection, Flags, Inbox, Outbox, Phase, Received};
 use crate::socket::readiness::Readiness;
 use script::{Script, Step, incoming_bytes};
 
