@@ -31,7 +31,9 @@ mod blocking {
 
 mod bytes {
     mod echo;
+    mod frames;
     mod many;
+    mod need;
     mod partial;
 }
 
