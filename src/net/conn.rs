@@ -101,7 +101,7 @@ impl<'a, S> Conn<'a, S> {
         self.entry().notify_writable();
     }
 
-    /// Received bytes that `on_data` left unused. Inside `on_data` there are none, because `on_data` has them.
+    /// Received bytes that `on_data` has not consumed. Inside `on_data` there are none, because `on_data` has them.
     pub fn unconsumed(&self) -> &[u8] {
         self.connection().inbox().unconsumed()
     }
@@ -174,7 +174,8 @@ impl<'a, S> Conn<'a, S> {
         self.entry().pause_reading();
     }
 
-    /// Reading goes on. The bytes that `on_data` left unused are shown again, even if no new byte has come.
+    /// Reading goes on. The bytes that `on_data` left unused are shown again, even if no new byte has come, unless the handler
+    /// [needs](Self::need) more.
     pub fn resume_reading(&mut self) {
         self.entry().resume_reading();
     }

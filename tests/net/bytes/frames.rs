@@ -102,7 +102,7 @@ fn frames_come_back_over_a_socket() {
     for needs in [false, true] {
         let server = Server::start(Options::default(), move || Frames { needs, ..Frames::default() });
         let mut client = server.connect();
-        let (frames, stream) = frames_of(&STREAMS.concat().repeat(4));
+        let (frames, stream) = frames_of(&STREAMS.concat().repeat(2));
         thread::scope(|scope| {
             let mut sending = client.try_clone().unwrap();
             let stream = &stream;
