@@ -43,6 +43,16 @@ fn bytes_that_come_one_at_a_time_are_shown_when_there_are_enough() {
 }
 
 #[test]
+fn a_need_that_one_receive_meets_does_not_hold_any_longer() {
+    let mut actor = Actor::idle();
+    let (mut rehearsal, client) = patient(&mut actor, 5, Options::default());
+    for bytes in [&b"enough"[..], b"."] {
+        rehearsal.receive(&mut actor, client, bytes);
+        assert_eq!(actor.take_calls(), [data(bytes)]);
+    }
+}
+
+#[test]
 fn a_header_can_be_consumed_on_its_own() {
     let body = Cell::new(false);
     // One byte is the length of the body. The handler consumes the length and the body in calls of their own.
