@@ -104,10 +104,10 @@ impl<T: Read + Write> Connection<T> {
     }
 
     /// True if input may have come and there is nothing to do but to show it: both buffers are empty, and the handler needs
-    /// no certain number of bytes.
+    /// no certain number of bytes and takes all that a `recv` brings.
     #[inline]
     pub(crate) fn has_only_input(&self) -> bool {
-        const OTHER: Flags = BESIDE_INPUT.with(Flags::NEEDS);
+        const OTHER: Flags = BESIDE_INPUT.with(Flags::NEEDS).with(Flags::READS_LITTLE);
         self.flags.has_just(Flags::READABLE, OTHER) && self.outbox.is_empty() && self.inbox.is_empty()
     }
 

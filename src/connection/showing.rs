@@ -9,16 +9,36 @@ use crate::{
 
 use super::{Connection, Flags, Phase};
 
+/// How much a `recv` asks for while the handler takes its input in small parts, for instance with a pause after each request.
+/// The rest of a large `recv` would have to be kept in large storage, which comes and goes with each `recv`.
+const LITTLE: usize = 16 << 10;
+
 impl<T: Read + Write> Connection<T> {
     /// How much the next `recv` may ask for, so that the inbox cannot pass its limit.
     ///
     /// If the handler waits for a large message, the `recv` ends with the beginning of the next message. So only that beginning
     /// is left over and has to be copied, and the handler can tell from it how many bytes it needs next.
     pub(crate) fn receive_limit(&self, limits: &Options) -> usize {
-        let limit = limits.inbox_limit().saturating_sub(self.inbox.len()).min(limits.read_buffer);
+        let room = limits.inbox_limit().saturating_sub(self.inbox.len()).min(limits.read_buffer);
         let need = self.need as usize;
-        let is_large = need > limits.read_buffer / 2 && self.needs_more(0);
-        if is_large { limit.min(need - self.inbox.len() + MESSAGE_OVERHEAD) } else { limit }
+        let missing = if self.needs_more(0) { need - self.inbox.len() + MESSAGE_OVERHEAD } else { 0 };
+        if self.has(Flags::READS_LITTLE) {
+            room.min(missing.max(LITTLE))
+        } else if missing > 0 && need > limits.read_buffer / 2 {
+            room.min(missing)
+        } else {
+            room
+        }
+    }
+
+    /// The handler has consumed all input that a `recv` brought, so a larger `recv` will not be kept back either.
+    pub(crate) fn read_much_again(&mut self) {
+        self.flags.clear(Flags::READS_LITTLE);
+    }
+
+    /// True if the `n` bytes that a `recv` has brought can be shown alone: nothing stands before them, and they are enough.
+    pub(crate) fn takes_whole(&self, n: usize) -> bool {
+        self.inbox.is_empty() && !self.needs_more(n) && !self.has(Flags::READS_LITTLE)
     }
 
     /// Reading goes on. The inbox is shown again without a new byte, unless the handler needs more bytes than it holds, or
@@ -77,6 +97,9 @@ impl<T: Read + Write> Connection<T> {
             self.inbox = inbox;
             let held = held && !self.needs_more(0);
             self.flags.put(Flags::HELD, held);
+            if held && self.inbox.len() > LITTLE {
+                self.flags.set(Flags::READS_LITTLE);
+            }
         }
     }
 

@@ -75,7 +75,12 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
             (consumed, held) = show(self.net, self.handler, slot, inbox.unconsumed());
             inbox.consume(consumed);
         }
-        self.keep(slot, inbox, held);
+        let Some(mut entry) = self.engine().entry(slot) else { return };
+        if received > 0 && inbox.is_empty() {
+            entry.connection.read_much_again();
+        }
+        entry.connection.put_inbox(inbox, held);
+        entry.check_inbox();
     }
 
     /// Shows received bytes behind the first `consumed` for as long as the handler consumes some of them, and keeps the
@@ -87,14 +92,10 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
         if consumed < received {
             let mut inbox = Inbox::default();
             inbox.replace(&input[consumed..]);
-            self.keep(slot, inbox, held);
+            let Some(mut entry) = self.net.engine().entry(slot) else { return };
+            entry.connection.put_inbox(inbox, held);
+            entry.check_inbox();
         }
-    }
-
-    fn keep(&mut self, slot: u32, inbox: Inbox, held: bool) {
-        let Some(mut entry) = self.engine().entry(slot) else { return };
-        entry.connection.put_inbox(inbox, held);
-        entry.check_inbox();
     }
 }
 

@@ -52,7 +52,7 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
         let Some(mut entry) = self.net.engine().entry(slot) else { return };
         let Some(limit) = entry.receive_limit(self.scratch.len()) else { return self.conclude(slot) };
         match entry.receive(self.scratch.first_mut(limit)) {
-            Received::Data(n) if entry.connection.inbox().is_empty() && !entry.connection.needs_more(n) => {
+            Received::Data(n) if entry.connection.takes_whole(n) => {
                 entry.connection.forget_need();
                 let (consumed, is_done) = show_all(self.net, self.handler, slot, self.scratch.first(n));
                 if !is_done {

@@ -120,3 +120,21 @@ fn pausing_and_resuming_keeps_a_need() {
     bench.connection.resume();
     assert!(bench.connection.needs_more(first.len()) && !bench.connection.needs_more(6));
 }
+
+#[test]
+fn a_recv_asks_for_little_after_much_input_was_held_back() {
+    const KIB: usize = 1 << 10;
+    let mut bench = Bench::reading([]);
+    let limit = |bench: &Bench| bench.connection.receive_limit(&bench.limits);
+    bench.leave_in_inbox(&vec![b'.'; 16 * KIB], true);
+    bench.connection.take_inbox();
+    assert_eq!(limit(&bench), 256 * KIB, "little was held back");
+    bench.leave_in_inbox(&vec![b'.'; 200 * KIB], true);
+    bench.connection.take_inbox();
+    assert_eq!(limit(&bench), 16 * KIB);
+    assert!(!bench.connection.has_only_input() && !bench.connection.takes_whole(10));
+    bench.connection.need(100 * KIB);
+    assert_eq!(limit(&bench), 100 * KIB + 16, "a large message is received whole");
+    bench.connection.read_much_again();
+    assert_eq!(limit(&bench), 256 * KIB);
+}

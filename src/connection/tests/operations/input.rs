@@ -59,6 +59,9 @@ impl Model {
         }
         self.used += used;
         self.need(need);
+        if !bytes.is_empty() && inbox.is_empty() {
+            self.bench.connection.read_much_again();
+        }
         let held = !inbox.is_empty() && !self.bench.connection.wants_input();
         self.bench.connection.put_inbox(inbox, held);
         if self.phase() < Phase::Flushing {

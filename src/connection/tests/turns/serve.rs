@@ -87,6 +87,9 @@ impl Loop {
         } else {
             inbox.consume(input.len() - rest.len());
         }
+        if received > 0 && inbox.is_empty() {
+            self.bench.connection.read_much_again();
+        }
         self.bench.connection.put_inbox(inbox, held);
         let (connection, limits) = (&self.bench.connection, &self.bench.limits);
         assert!(
