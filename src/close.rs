@@ -39,7 +39,8 @@ pub enum CloseReason {
     FileFailed(io::Error),
     /// A send would have left more than `max_outbox` bytes unsent.
     OutboxLimit,
-    /// The handler was shown [`max_inbox`](crate::Options::max_inbox) bytes and consumed none of them: the message is longer.
+    /// The message is longer than [`max_inbox`](crate::Options::max_inbox): the handler was shown 16 bytes more than that and
+    /// consumed none of them, or it [needs](crate::Conn::need) more bytes.
     InboxLimit,
     /// All buffers together passed `memory_budget`, and the buffers of this connection owned the most.
     MemoryLimit,

@@ -60,9 +60,10 @@
 //! message is too long depends only on its bytes and never on the portions in which they come.
 //!
 //! The inbox must hold a whole message, with its line end or its length, because a message is found only when all of it
-//! is there. So [`Options::max_inbox`](crate::Options::max_inbox) must be at least `max + 2` for lines (`"\r\n"`) and
-//! `max + 4` for frames (the length). With a smaller inbox, a message of a permitted length can fill the inbox before it
-//! is complete, and the connection then ends with [`CloseReason::InboxLimit`](crate::CloseReason::InboxLimit).
+//! is there. [`Options::max_inbox`](crate::Options::max_inbox) is the length of the message alone: the inbox has 16 bytes
+//! more. So `max` may be as large as `max_inbox`, and in a callback `conn.net().options().max_inbox` is the greatest `max`.
+//! With a larger `max`, a message of a permitted length can fill the inbox before it is complete, and the connection then
+//! ends with [`CloseReason::InboxLimit`](crate::CloseReason::InboxLimit).
 //!
 //! # After an error
 //!
@@ -83,8 +84,11 @@ use std::{error::Error, fmt, io::BufRead, iter::FusedIterator};
 /// like others. Lines may be empty, and need not be UTF-8.
 ///
 /// A line that is too long is an error as soon as that is certain, whether the end of the line has come or not. At most
-/// `max + 2` bytes are searched for the end of a line, and an incomplete line is searched again with each receive. So
-/// [`max_inbox`](crate::Options::max_inbox) must be at least `max + 2`.
+/// `max + 2` bytes are searched for the end of a line. The inbox has room for these if `max` is at most
+/// [`max_inbox`](crate::Options::max_inbox).
+///
+/// How long an incomplete line will be is not known before its end is there. So there is no number for
+/// [`Conn::need`](crate::Conn::need), and each receive searches the line again from its beginning.
 ///
 /// # Examples
 ///
@@ -127,7 +131,10 @@ pub fn lines(input: &[u8], max: usize) -> Lines<'_> {
 ///
 /// The length does not count its own four bytes and is not part of the frame that the iterator yields. A frame may be
 /// empty. A frame that is too long is an error as soon as its length has come. The whole frame has to fit into the
-/// inbox, so [`max_inbox`](crate::Options::max_inbox) must be at least `max + 4`.
+/// inbox, so `max` is at most [`max_inbox`](crate::Options::max_inbox).
+///
+/// A handler that tells [`Conn::need`](crate::Conn::need) what [`needed`](Frames::needed) returns is not called before the
+/// next frame is whole.
 ///
 /// # Examples
 ///
@@ -147,6 +154,7 @@ pub fn lines(input: &[u8], max: usize) -> Lines<'_> {
 ///             break; // the answer was taken; the other frames are shown again when there is room
 ///         }
 ///     }
+///     conn.need(frames.needed());
 ///     frames.used()
 /// }
 /// ```
@@ -234,6 +242,22 @@ impl Frames<'_> {
     #[must_use]
     pub fn used(&self) -> usize {
         self.used
+    }
+
+    /// How many bytes, counted from [`used`](Self::used), must be there before the next frame is whole: 4 while its length is
+    /// incomplete, otherwise 4 and its length. The number is for [`Conn::need`](crate::Conn::need). After an error, and in
+    /// front of a frame that is too long, it is 4: the length alone says that there is nothing to wait for.
+    ///
+    /// ```
+    /// let mut frames = tidegate::framing::u32_be(b"\0\0\0\x02hi\0\0\0\x05wor", 1024);
+    /// assert_eq!(frames.by_ref().flatten().count(), 1);
+    /// assert_eq!((frames.used(), frames.needed()), (6, 9));
+    /// assert_eq!(tidegate::framing::u32_be(b"\0\0\0", 1024).needed(), 4);
+    /// ```
+    #[must_use]
+    pub fn needed(&self) -> usize {
+        let length = self.rest.first_chunk().map_or(0, |length| u32::from_be_bytes(*length) as usize);
+        size_of::<u32>().saturating_add(if length > self.max { 0 } else { length })
     }
 }
 

@@ -35,8 +35,9 @@ pub trait Handler {
     ///
     /// A stream has no message boundaries: `input` begins with the first byte that was not consumed before, and ends
     /// wherever the kernel had no more. The bytes that the handler does not consume are kept, and shown again in front of
-    /// further ones. 0 means "more bytes are needed". If the handler is shown [`max_inbox`](crate::Options::max_inbox) bytes
-    /// and consumes none of them, the connection ends: the message is too long.
+    /// further ones. 0 means "more bytes are needed"; a handler that knows how many says so with [`Conn::need`]. If the handler
+    /// is shown 16 bytes more than [`max_inbox`](crate::Options::max_inbox) and consumes none of them, the connection ends: the
+    /// message is too long.
     ///
     /// The method is called again at once, without a new byte, while it consumed something, something is left, and the
     /// connection wants to read. A connection wants to read unless the handler has paused it

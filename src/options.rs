@@ -94,18 +94,21 @@ options! {
             /// rehearsal.settle(&mut echo);
             /// assert_eq!(rehearsal.why(client), Some(CloseKind::OutboxLimit));
         },
-        /// The greatest number of received bytes that a connection keeps for its handler, and so the greatest length of a
-        /// message, its line end or length prefix included: a handler can find a message only when all of it is there.
-        /// If [`on_data`](crate::Handler::on_data) is shown this many bytes and consumes none of them, the connection ends
-        /// with [`CloseReason::InboxLimit`](crate::CloseReason::InboxLimit) and a reset. Bytes that a pause or high water
-        /// keeps back do not end the connection: it is not read any further. Bytes; default 256 KiB, at least 1, at most
-        /// 1 GiB.
+        /// The greatest length of a message. A handler can find a message only when all of it is there, so this is how many
+        /// received bytes a connection keeps for its handler, and 16 bytes more: these are room for the line end or the
+        /// length that belongs to a message of the greatest length. So a protocol passes the same number to
+        /// [`framing`](crate::framing).
+        ///
+        /// If [`on_data`](crate::Handler::on_data) is shown `max_inbox + 16` bytes and consumes none of them, or if it
+        /// [needs](crate::Conn::need) more than these, the connection ends with
+        /// [`CloseReason::InboxLimit`](crate::CloseReason::InboxLimit) and a reset. Bytes that a pause or high water keeps back
+        /// do not end the connection: it is not read any further. Bytes; default 256 KiB, at least 1, at most 1 GiB.
         max_inbox: usize = 256 << 10 => {
             /// let mut rehearsal = Rehearsal::new(Options::default().max_inbox(10));
             /// let client = rehearsal.accept(&mut echo).unwrap();
-            /// rehearsal.receive(&mut echo, client, b"123456789");
-            /// assert!(rehearsal.is_open(client), "a line of 10 bytes may still become whole");
-            /// rehearsal.receive(&mut echo, client, b"0");
+            /// rehearsal.receive(&mut echo, client, &[b'.'; 25]);
+            /// assert!(rehearsal.is_open(client), "one more byte fits");
+            /// rehearsal.receive(&mut echo, client, b".");
             /// assert_eq!(rehearsal.why(client), Some(CloseKind::InboxLimit));
         },
         /// How much storage all outboxes and inboxes may own together. A block of
@@ -125,7 +128,8 @@ options! {
             /// assert!(rehearsal.is_open(small));
         },
         /// The size of the buffer that every `recv` goes into; all connections share this buffer. Bytes; default 256 KiB,
-        /// at least 1; a larger value than [`max_inbox`](Self::max_inbox) is reduced to it.
+        /// at least 1; a larger value than [`max_inbox`](Self::max_inbox) is reduced to it. After a pause or high water has
+        /// kept back more than 16 KiB, a `recv` asks for 16 KiB, until the handler consumes all that it brings.
         read_buffer: usize = 256 << 10 => {
             /// let mut rehearsal = Rehearsal::new(Options::default().read_buffer(1000));
             /// let client = rehearsal.accept(&mut echo).unwrap();
@@ -371,7 +375,16 @@ options! {
     }
 }
 
+/// An inbox takes so many bytes beyond `max_inbox`: the line end or the length of a message that has `max_inbox` bytes
+/// itself. So a protocol can have `max_inbox` as its greatest length of a message.
+pub(crate) const MESSAGE_OVERHEAD: usize = 16;
+
 impl Options {
+    /// How many bytes an inbox takes.
+    pub(crate) fn inbox_limit(&self) -> usize {
+        self.max_inbox + MESSAGE_OVERHEAD
+    }
+
     /// Corrects values that cannot be meant, so that the rest of the crate does not have to check them.
     pub(crate) fn checked(mut self) -> Self {
         for at_least_one in [

@@ -24,16 +24,35 @@ impl Inbox {
         kept.consumed += n;
         let len = kept.bytes.len() - kept.consumed;
         if len == 0 {
-            return self.clear();
-        }
-        // The rest is moved only if it is not longer than the consumed part: so each byte is moved a constant number of times.
-        if kept.consumed >= len {
+            self.clear();
+        } else if is_oversized(kept.bytes.capacity(), len) {
+            // A copy, because shrinking in place is a system call for each large message: an allocator learns that large
+            // blocks come again only when it is given one back.
+            kept.bytes = kept.bytes[kept.consumed..].to_vec();
+            kept.consumed = 0;
+        } else if kept.consumed >= len {
+            // The rest is moved only if it is not longer than the consumed part: so each byte is moved a constant number of
+            // times.
             kept.bytes.drain(..kept.consumed);
             kept.consumed = 0;
         }
-        if super::is_oversized(kept.bytes.capacity(), kept.bytes.len()) {
-            kept.bytes.shrink_to_fit();
+    }
+
+    /// Keeps `rest` in place of all bytes. The storage is used again unless it is too small or much too large, so that a
+    /// stream of messages does not allocate for each `recv`.
+    pub(crate) fn replace(&mut self, rest: &[u8]) {
+        if rest.is_empty() {
+            return self.clear();
         }
+        let kept = self.0.get_or_insert_default();
+        let capacity = kept.bytes.capacity();
+        if capacity < rest.len() || is_oversized(capacity, rest.len()) {
+            kept.bytes = rest.to_vec();
+        } else {
+            kept.bytes.clear();
+            kept.bytes.extend_from_slice(rest);
+        }
+        kept.consumed = 0;
     }
 
     pub(crate) fn clear(&mut self) {
@@ -58,6 +77,11 @@ impl Inbox {
     }
 }
 
+/// True if storage is to be given back: less than a quarter of it is used, and it is large enough to be worth the work.
+fn is_oversized(capacity: usize, len: usize) -> bool {
+    capacity > 2048 && len < capacity / 4
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,6 +101,9 @@ mod tests {
         inbox.push(&[0; 5000]);
         inbox.consume(5000);
         assert!(inbox.0.is_none());
+        inbox.replace(&[0; 5000]);
+        inbox.replace(&[]);
+        assert!(inbox.0.is_none());
     }
 
     #[test]
@@ -86,5 +113,41 @@ mod tests {
         inbox.consume((256 << 10) - 3);
         assert_eq!(inbox.len(), 3);
         assert!(inbox.capacity() <= 4096);
+        inbox.replace(&vec![0; 256 << 10]);
+        inbox.replace(b"new");
+        assert_eq!(inbox.unconsumed(), b"new");
+        assert!(inbox.capacity() <= 4096);
+    }
+
+    #[test]
+    fn a_rest_replaces_all_bytes_also_those_that_were_consumed() {
+        let mut inbox = Inbox::default();
+        inbox.push(b"one two three");
+        inbox.consume(4);
+        inbox.replace(b"four");
+        inbox.push(b" five");
+        assert_eq!(inbox.unconsumed(), b"four five");
+    }
+
+    #[test]
+    fn rests_of_a_stream_of_messages_use_their_storage_again() {
+        for message in [1000, 40_001] {
+            let (mut inbox, bytes, mut seed) = (Inbox::default(), vec![0; message], 1_u32);
+            let (mut allocations, mut storage) = (0, std::ptr::null());
+            for _ in 0..10_000 {
+                seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                // The rests are not longer than a message and at least half as long.
+                let rest = message / 2 + (seed >> 8) as usize % (message / 2);
+                inbox.replace(&bytes[..rest]);
+                assert_eq!(inbox.len(), rest);
+                assert!(inbox.capacity() <= message);
+                allocations += usize::from(storage != inbox.unconsumed().as_ptr());
+                storage = inbox.unconsumed().as_ptr();
+            }
+            assert!(
+                allocations < 100,
+                "{allocations} allocations for 10 000 rests of messages of {message} bytes"
+            );
+        }
     }
 }

@@ -10,7 +10,7 @@ use super::{
 };
 
 /// For how many further segments an outbox makes room at first. Making room in smaller steps costs more than the room.
-const FIRST_ROOM: usize = 15;
+const FIRST_ROOM: usize = 16;
 
 /// A queue of segments. Sends append at the back, and the kernel takes portions of any size at the front.
 ///

@@ -4,19 +4,25 @@
 /// bytes behind the beginning of a page, where the header of the allocator ends.
 const ALIGNMENT: usize = 4096;
 
-/// A buffer of fixed size that begins with a page.
+/// A body of fixed size, which begins with a page, and a gap of the same size in front of the body.
+///
+/// A `recv` fills the beginning of the body. The incomplete message that came before goes into the gap, directly in front of
+/// the body, so that a handler sees both as one slice. Only what is used of the gap takes memory: the pages of a new
+/// allocation are zero until they are written.
 #[derive(Debug)]
 pub(crate) struct Scratch {
     storage: Box<[u8]>,
+    /// Where the body begins.
     start: usize,
     len: usize,
 }
 
 impl Scratch {
+    /// `len`: the size of the body.
     pub(crate) fn new(len: usize) -> Self {
-        let storage = vec![0; len + ALIGNMENT - 1].into_boxed_slice();
+        let storage = vec![0; len + ALIGNMENT - 1 + len].into_boxed_slice();
         // The storage never moves, so `start` stays aligned.
-        let start = storage.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT - 1);
+        let start = len + storage[len..].as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT - 1);
         Self { storage, start, len }
     }
 
@@ -29,19 +35,29 @@ impl Scratch {
         self.first_mut(self.len)
     }
 
-    /// The first `n` bytes, to read into.
+    /// The first `n` bytes of the body, to read into.
     ///
     /// # Panics
-    /// Panics if the buffer is shorter; [`first`](Self::first) panics likewise.
+    /// Panics if the body is shorter; [`first`](Self::first) panics likewise.
     #[inline]
     pub(crate) fn first_mut(&mut self, n: usize) -> &mut [u8] {
         &mut self.storage[self.start..self.start + n]
     }
 
-    /// The first `n` bytes, which a `recv` has filled.
+    /// The first `n` bytes of the body, which a `recv` has filled.
     #[inline]
     pub(crate) fn first(&self, n: usize) -> &[u8] {
         &self.storage[self.start..self.start + n]
+    }
+
+    /// Copies `tail` into the gap. Returns `tail` and the first `n` bytes of the body as one slice.
+    ///
+    /// # Panics
+    /// Panics if `tail` is longer than the body, or the body is shorter than `n`.
+    pub(crate) fn with_tail(&mut self, tail: &[u8], n: usize) -> &[u8] {
+        let from = self.start - tail.len();
+        self.storage[from..self.start].copy_from_slice(tail);
+        &self.storage[from..self.start + n]
     }
 }
 
@@ -54,6 +70,21 @@ mod tests {
         for len in [1, 4095, 4096, 256 << 10] {
             let mut scratch = Scratch::new(len);
             assert_eq!(scratch.first_mut(len).len(), scratch.len());
+            assert_eq!(scratch.first(len).as_ptr().align_offset(ALIGNMENT), 0);
+        }
+    }
+
+    #[test]
+    fn a_tail_stands_directly_in_front_of_the_received_bytes() {
+        for len in [1, 10, 4096, 100_000] {
+            let mut scratch = Scratch::new(len);
+            scratch.whole().fill(b'b');
+            for tail in [0, 1, len / 2, len] {
+                let input = scratch.with_tail(&vec![b'a'; tail], len);
+                assert_eq!(input.len(), tail + len);
+                assert!(input[..tail].iter().all(|byte| *byte == b'a'));
+                assert!(input[tail..].iter().all(|byte| *byte == b'b'));
+            }
             assert_eq!(scratch.first(len).as_ptr().align_offset(ALIGNMENT), 0);
         }
     }

@@ -46,6 +46,12 @@ impl Flags {
     /// The phase is no longer `Open`.
     pub(super) const ENDING: Self = Self(1 << 17);
 
+    /// The handler needs several bytes before it is shown input.
+    pub(super) const NEEDS: Self = Self(1 << 18);
+
+    /// A pause or high water kept much input back, so a `recv` asks for little.
+    pub(super) const READS_LITTLE: Self = Self(1 << 19);
+
     /// The flags of a new connection.
     pub(super) fn initial(short_read_drains: bool) -> Self {
         let mut flags = Self::PAUSE_WHEN_FULL;

@@ -16,6 +16,7 @@
 mod flags;
 mod pending;
 mod sending;
+mod showing;
 #[cfg(test)]
 mod tests;
 
@@ -24,7 +25,6 @@ use std::io::{self, ErrorKind, Read};
 use crate::{
     buffer::{Inbox, Outbox},
     close::{CloseKind, CloseReason},
-    options::Options,
     socket::{file::SendFile, readiness::Readiness},
     stats::Stats,
 };
@@ -74,6 +74,8 @@ pub(crate) struct Connection<T> {
     counted: u32,
     /// How many bytes the kernel took in this turn.
     spent: u32,
+    /// How many bytes the handler needs before it is shown input: see [`Flags::NEEDS`].
+    need: u32,
 }
 
 impl<T: Read + SendFile> Connection<T> {
@@ -90,6 +92,7 @@ impl<T: Read + SendFile> Connection<T> {
             turn: 0,
             counted: 0,
             spent: 0,
+            need: 0,
         }
     }
 
@@ -167,11 +170,6 @@ impl<T: Read + SendFile> Connection<T> {
         }
     }
 
-    /// How much the next `recv` may ask for, so that the inbox cannot pass its limit.
-    pub(crate) fn receive_limit(&self, limits: &Options) -> usize {
-        limits.max_inbox.saturating_sub(self.inbox.len()).min(limits.read_buffer)
-    }
-
     /// The sending direction has failed.
     pub(crate) fn fail(&mut self, error: io::Error) {
         let phase = match self.phase {
@@ -245,14 +243,6 @@ impl<T: Read + SendFile> Connection<T> {
         self.flags.set(Flags::PAUSED);
     }
 
-    /// Reading goes on. The inbox is shown again without a new byte, unless `on_eof` has come, after which it is not shown.
-    pub(crate) fn resume(&mut self) {
-        self.flags.clear(Flags::PAUSED);
-        if !self.has(Flags::EOF) && !self.inbox.is_empty() {
-            self.flags.set(Flags::HELD);
-        }
-    }
-
     pub(crate) fn pause_when_full(&mut self, on: bool) {
         self.flags.put(Flags::PAUSE_WHEN_FULL, on);
     }
@@ -306,26 +296,6 @@ impl<T: Read + SendFile> Connection<T> {
         self.flags.clear(Flags::MOVED);
     }
 
-    /// Takes the inbox out while a callback reads from it.
-    pub(crate) fn take_inbox(&mut self) -> Inbox {
-        self.flags.clear(Flags::HELD);
-        std::mem::take(&mut self.inbox)
-    }
-
-    /// Puts the inbox back. `held`: the handler did not decline the rest, a pause or high water kept the rest back.
-    pub(crate) fn put_inbox(&mut self, inbox: Inbox, held: bool) {
-        if self.phase < Phase::Flushing {
-            self.inbox = inbox;
-            self.flags.put(Flags::HELD, held);
-        }
-    }
-
-    /// Keeps received bytes for the handler until it resumes reading.
-    pub(crate) fn hold(&mut self, bytes: &[u8]) {
-        self.inbox.push(bytes);
-        self.flags.set(Flags::HELD);
-    }
-
     pub(crate) fn inbox(&self) -> &Inbox {
         &self.inbox
     }
@@ -357,10 +327,6 @@ impl<T: Read + SendFile> Connection<T> {
 
     pub(crate) fn is_eof(&self) -> bool {
         self.has(Flags::EOF)
-    }
-
-    pub(crate) fn is_held(&self) -> bool {
-        self.has(Flags::HELD)
     }
 
     fn set_phase(&mut self, phase: Phase) {

@@ -9,6 +9,18 @@ use super::{Connection, Flags, Phase};
 /// The connection has to announce room, or to show the inbox, before it reads new input.
 const OWED: Flags = Flags::FULL.with(Flags::WRITABLE_OWED).with(Flags::HELD);
 
+/// The connection has something to do beside new input.
+const BESIDE_INPUT: Flags = OWED.with(Flags::EOF).with(Flags::PAUSED).with(Flags::ENDING);
+
+/// The connection may have something to do before the next event.
+const BUSY: Flags = OWED
+    .with(Flags::READABLE)
+    .with(Flags::EOF)
+    .with(Flags::SHUTDOWN)
+    .with(Flags::ERROR_EVENT)
+    .with(Flags::OUT_OF_BUFFERS)
+    .with(Flags::ENDING);
+
 impl<T: Read + SendFile> Connection<T> {
     /// True if `on_writable` is due. It is then no longer owed, and reading goes on.
     pub(crate) fn take_writable(&mut self, limits: &Options) -> bool {
@@ -62,7 +74,7 @@ impl<T: Read + SendFile> Connection<T> {
         self.flags.has_just(Flags::READABLE, Flags::EOF)
             && match self.phase {
                 Phase::Open => self.wants_input(),
-                Phase::Failing => self.wants_input() || self.inbox.len() < limits.max_inbox,
+                Phase::Failing => self.wants_input() || self.inbox.len() < limits.inbox_limit(),
                 Phase::Flushing | Phase::Lingering => true,
                 Phase::Dropping | Phase::Resetting => false,
             }
@@ -91,25 +103,32 @@ impl<T: Read + SendFile> Connection<T> {
         }
     }
 
-    /// True if input may have come and there is nothing to do but to show it: both buffers are empty.
+    /// True if input may have come and there is nothing to do but to show it: both buffers are empty, and the handler needs
+    /// no certain number of bytes and takes all that a `recv` brings.
     #[inline]
     pub(crate) fn has_only_input(&self) -> bool {
-        const OTHER: Flags = OWED.with(Flags::EOF).with(Flags::PAUSED).with(Flags::ENDING);
+        const OTHER: Flags = BESIDE_INPUT.with(Flags::NEEDS).with(Flags::READS_LITTLE);
         self.flags.has_just(Flags::READABLE, OTHER) && self.outbox.is_empty() && self.inbox.is_empty()
+    }
+
+    /// True if input may have come and there is nothing to do but to show it, behind an incomplete message or once there is
+    /// enough of it.
+    #[inline]
+    pub(crate) fn has_only_more_input(&self) -> bool {
+        self.flags.has_just(Flags::READABLE, BESIDE_INPUT) && self.outbox.is_empty()
     }
 
     /// True if such a connection, once its input was shown, has nothing to do until the next event. False means only that
     /// a closer look is needed.
     #[inline]
     pub(crate) fn is_quiet(&self) -> bool {
-        const BUSY: Flags = OWED
-            .with(Flags::READABLE)
-            .with(Flags::EOF)
-            .with(Flags::SHUTDOWN)
-            .with(Flags::ERROR_EVENT)
-            .with(Flags::OUT_OF_BUFFERS)
-            .with(Flags::ENDING);
         !self.has(BUSY) && !self.owns_buffers()
+    }
+
+    /// As [`is_quiet`](Self::is_quiet), for a connection that may own an inbox.
+    #[inline]
+    pub(crate) fn is_quiet_with_inbox(&self) -> bool {
+        !self.has(BUSY) && self.outbox.is_empty() && self.counted as usize == self.inbox.capacity()
     }
 
     /// True if there is work that no further event will announce.
@@ -133,7 +152,8 @@ impl<T: Read + SendFile> Connection<T> {
 
     /// True if input is kept for the handler until it resumes reading.
     fn waits_for_resume(&self) -> bool {
-        self.has(Flags::HELD) || (self.has(Flags::PAUSED) && !self.inbox.is_empty())
+        let would_be_shown = !self.inbox.is_empty() && !self.needs_more(0);
+        self.has(Flags::HELD) || (self.has(Flags::PAUSED) && would_be_shown)
     }
 
     fn writable_is_due(&self, limits: &Options) -> bool {

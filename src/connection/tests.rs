@@ -2,6 +2,7 @@
 
 mod ending;
 mod generate;
+mod needing;
 mod operations;
 mod receiving;
 mod script;
@@ -15,7 +16,7 @@ use crate::{
     buffer::{Owned, Segment, SharedBlocks},
 };
 
-use super::{Connection, Flags, Phase, Piece, Received};
+use super::{Connection, Flags, Inbox, Outbox, Phase, Piece, Received};
 use crate::socket::readiness::Readiness;
 use script::{Script, Step, incoming_bytes};
 

@@ -140,6 +140,12 @@ impl Entry<'_> {
         self.connection.has_only_input() && !self.lifetime.is_opening()
     }
 
+    /// As [`has_only_input`](Self::has_only_input), for a connection with an incomplete message.
+    #[inline]
+    pub(crate) fn has_only_more_input(&self) -> bool {
+        self.connection.has_only_more_input() && !self.lifetime.is_opening()
+    }
+
     /// Makes one `recv`.
     #[inline]
     pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> Received {
@@ -163,6 +169,16 @@ impl Entry<'_> {
         is_quiet
     }
 
+    /// As [`finish_quiet_turn`](Self::finish_quiet_turn), for a connection that may own an inbox.
+    #[inline]
+    pub(crate) fn finish_quiet_turn_with_inbox(&mut self) -> bool {
+        let is_quiet = self.connection.is_quiet_with_inbox() && !self.meta.arm_timers;
+        if is_quiet {
+            self.store_movement();
+        }
+        is_quiet
+    }
+
     pub(crate) fn pause_reading(&mut self) {
         self.connection.pause();
         self.schedule();
@@ -175,6 +191,17 @@ impl Entry<'_> {
         self.schedule();
     }
 
+    /// A handler that needs more bytes than an inbox takes waits for a message that can never be whole.
+    #[inline]
+    pub(crate) fn need(&mut self, n: usize) {
+        if n > self.common.options.inbox_limit() {
+            self.reset(CloseReason::InboxLimit);
+        } else {
+            self.connection.need(n);
+        }
+        self.schedule();
+    }
+
     pub(crate) fn pause_when_full(&mut self, on: bool) {
         self.connection.pause_when_full(on);
         self.schedule();
@@ -183,7 +210,7 @@ impl Entry<'_> {
     /// An inbox that is full of an incomplete message will never take the rest of the message.
     pub(crate) fn check_inbox(&mut self) {
         let Common { options, .. } = &*self.common;
-        let is_full = self.connection.inbox().len() >= options.max_inbox;
+        let is_full = self.connection.inbox().len() >= options.inbox_limit();
         if is_full && !self.connection.is_held() {
             self.connection.end(CloseReason::InboxLimit, Phase::Resetting);
         }

@@ -90,9 +90,56 @@
 //! A program makes an event loop and runs the handler: `event_loop.run(&mut Store::default())`. The page
 //! [`stopping`](super::stopping) has a complete `main`.
 //!
-//! For messages with a length in front, [`framing::u32_be`](crate::framing::u32_be) takes the place of
-//! [`framing::lines`](crate::framing::lines()). The inbox must hold a whole message, so
-//! [`max_inbox`](crate::Options::max_inbox) (256 KiB) is at least the longest message and its line end or length.
+//! The inbox must hold a whole request, so the longest request is at most [`max_inbox`](crate::Options::max_inbox) (256 KiB);
+//! there is room for its line end beside it.
+//!
+//! # Requests with a length in front
+//!
+//! [`framing::u32_be`](crate::framing::u32_be) takes the place of [`framing::lines`](crate::framing::lines()). The length
+//! tells how many bytes are still missing, and [`need`](crate::Conn::need) passes that on: a request of 200 KB that comes in
+//! 140 segments calls `on_data` twice, and not 140 times.
+//!
+//! ```
+//! use tidegate::{Accepted, CloseKind, Conn, Flow, Handler, Net, Options, framing, testing::Rehearsal};
+//!
+//! /// Answers each request with the sum of its bytes.
+//! struct Sums;
+//!
+//! impl Handler for Sums {
+//!     type Session = ();
+//!
+//!     fn on_accept(&mut self, _net: &mut Net, _from: &Accepted) -> Option<()> {
+//!         Some(())
+//!     }
+//!
+//!     fn on_data(&mut self, conn: &mut Conn<'_>, input: &[u8]) -> usize {
+//!         let longest = conn.net().options().max_inbox;
+//!         let mut requests = framing::u32_be(input, longest);
+//!         for request in &mut requests {
+//!             let Ok(request) = request else {
+//!                 conn.abort();
+//!                 break;
+//!             };
+//!             let sum: u64 = request.iter().copied().map(u64::from).sum();
+//!             if writeln!(conn, "{sum}") != Flow::Open {
+//!                 break;
+//!             }
+//!         }
+//!         conn.need(requests.needed()); // no call before the next request is whole
+//!         requests.used()
+//!     }
+//! }
+//!
+//! let mut rehearsal = Rehearsal::new(Options::default());
+//! let client = rehearsal.accept(&mut Sums).unwrap();
+//! let request = [&200_000_u32.to_be_bytes(), &[1; 200_000][..]].concat();
+//! for segment in request.chunks(1448) {
+//!     rehearsal.receive(&mut Sums, client, segment);
+//! }
+//! assert_eq!(rehearsal.sent(client), b"200000\n");
+//! rehearsal.receive(&mut Sums, client, &u32::MAX.to_be_bytes()); // a length that is not permitted
+//! assert_eq!(rehearsal.why(client), Some(CloseKind::Aborted));
+//! ```
 //!
 //! # One answer that is larger than the outbox should be
 //!

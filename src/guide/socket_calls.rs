@@ -23,4 +23,4 @@
 //! 3. [`Handler::on_data`](crate::Handler::on_data) is shown the bytes where they are, and answers.
 //! 4. The answer leaves with one `send` when `on_data` has returned. Bytes that the kernel does not take wait in the outbox
 //!    until the socket is writable again.
-//! 5. Bytes that `on_data` has not consumed go to the inbox, in front of the bytes that come next.
+//! 5. Bytes that `on_data` has not consumed wait in the inbox. They are shown again in front of the bytes that come next.

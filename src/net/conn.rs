@@ -175,9 +175,66 @@ impl<'a, S> Conn<'a, S> {
         self.entry().notify_writable();
     }
 
-    /// Received bytes that `on_data` left unused. Inside `on_data` there are none, because `on_data` has them.
+    /// Received bytes that `on_data` has not consumed. Inside `on_data` there are none, because `on_data` has them.
     pub fn unconsumed(&self) -> &[u8] {
         self.connection().inbox().unconsumed()
+    }
+
+    /// Says that [`on_data`](crate::Handler::on_data) is not worth a call before `n` unconsumed bytes are there. In `on_data`
+    /// they count from the first byte that this call leaves unconsumed. The bytes until then are kept without a call, so that
+    /// a large message that comes in many segments is not looked at again with each of them.
+    ///
+    /// The request holds until `on_data` is called again, and a further request replaces it; 0 and 1 take it back. The bytes
+    /// that are there are shown neither by [`resume_reading`](Self::resume_reading) nor when the outbox has room again, as
+    /// long as they are fewer. [`on_eof`](crate::Handler::on_eof) comes nevertheless, and finds them in
+    /// [`unconsumed`](Self::unconsumed).
+    ///
+    /// More than the inbox takes, 16 bytes beyond [`max_inbox`](crate::Options::max_inbox), can never be there: such a
+    /// request ends the connection with [`CloseReason::InboxLimit`](crate::CloseReason::InboxLimit) and a reset.
+    ///
+    /// [`Frames::needed`](crate::framing::Frames::needed) is the number for frames with a length in front.
+    ///
+    /// ```
+    /// use tidegate::{Accepted, Conn, Handler, Net, Options, framing, testing::Rehearsal};
+    ///
+    /// /// Counts the frames and the calls.
+    /// #[derive(Default)]
+    /// struct Frames {
+    ///     frames: usize,
+    ///     calls: usize,
+    /// }
+    ///
+    /// impl Handler for Frames {
+    ///     type Session = ();
+    ///
+    ///     fn on_accept(&mut self, _net: &mut Net, _from: &Accepted) -> Option<()> {
+    ///         Some(())
+    ///     }
+    ///
+    ///     fn on_data(&mut self, conn: &mut Conn<'_>, input: &[u8]) -> usize {
+    ///         self.calls += 1;
+    ///         let mut frames = framing::u32_be(input, 1 << 16);
+    ///         for frame in &mut frames {
+    ///             match frame {
+    ///                 Ok(_) => self.frames += 1,
+    ///                 Err(_) => conn.abort(),
+    ///             }
+    ///         }
+    ///         conn.need(frames.needed());
+    ///         frames.used()
+    ///     }
+    /// }
+    ///
+    /// let (mut handler, mut rehearsal) = (Frames::default(), Rehearsal::new(Options::default()));
+    /// let client = rehearsal.accept(&mut handler).unwrap();
+    /// rehearsal.receive(&mut handler, client, &1000_u32.to_be_bytes());
+    /// for _ in 0..1000 {
+    ///     rehearsal.receive(&mut handler, client, b".");
+    /// }
+    /// assert_eq!((handler.frames, handler.calls), (1, 2)); // once with the length, once with the whole frame
+    /// ```
+    pub fn need(&mut self, n: usize) {
+        self.entry().need(n);
     }
 
     /// No more `on_data` until [`resume_reading`](Self::resume_reading). A pause makes no system call, and no event is lost.
@@ -191,7 +248,8 @@ impl<'a, S> Conn<'a, S> {
         self.entry().pause_reading();
     }
 
-    /// Reading goes on. The bytes that `on_data` left unused are shown again, even if no new byte has come.
+    /// Reading goes on. The bytes that `on_data` left unused are shown again, even if no new byte has come, unless the handler
+    /// [needs](Self::need) more.
     pub fn resume_reading(&mut self) {
         self.entry().resume_reading();
     }

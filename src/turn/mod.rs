@@ -5,6 +5,7 @@ mod budget;
 mod connect;
 mod drain;
 mod finish;
+mod input;
 mod serve;
 mod timers;
 

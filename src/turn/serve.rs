@@ -1,4 +1,4 @@
-//! A connection's turn: to send, to show input, to receive.
+//! A connection's turn: to send, to receive and show input, to end.
 
 use crate::{
     connection::{Phase, Received},
@@ -7,7 +7,7 @@ use crate::{
     net::{Conn, Net},
 };
 
-use super::Pass;
+use super::{Pass, input::check_consumed};
 
 impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
     /// Serves the next source of the ready queue. Returns false if the pass has reached its end.
@@ -20,14 +20,7 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
                 let buffer = self.scratch.whole();
                 match entry.receive(buffer) {
                     Received::Data(n) => {
-                        let (input, handler) = (&buffer[..n], &mut *self.handler);
-                        let mut consumed = 0;
-                        let served = call(self.net, slot, |conn| {
-                            consumed = handler.on_data(conn, input);
-                            check_consumed(consumed, input);
-                        });
-                        let is_done =
-                            consumed == n && served.is_some_and(|mut entry| entry.finish_quiet_turn());
+                        let (consumed, is_done) = show_all(self.net, self.handler, slot, &buffer[..n]);
                         if !is_done {
                             self.serve_further_input(slot, n, consumed);
                         }
@@ -35,6 +28,7 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
                     stopped => self.serve_stopped_input(slot, stopped),
                 }
             }
+            Ready::Connection(entry) if entry.has_only_more_input() => self.serve_more_input(slot),
             Ready::Connection(_) => self.serve_connection(slot),
             Ready::Listener => _ = self.accept(slot),
             Ready::Nothing => {}
@@ -49,6 +43,33 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
         let budget = self.net.options().read_budget.saturating_sub(received);
         self.receive(slot, budget);
         self.conclude(slot);
+    }
+
+    /// The turn of a connection in a stream of messages: nothing to do but to show new input, behind an incomplete message or
+    /// once there is enough of it.
+    #[inline(never)]
+    fn serve_more_input(&mut self, slot: u32) {
+        let Some(mut entry) = self.net.engine().entry(slot) else { return };
+        let Some(limit) = entry.receive_limit(self.scratch.len()) else { return self.conclude(slot) };
+        match entry.receive(self.scratch.first_mut(limit)) {
+            Received::Data(n) if entry.connection.takes_whole(n) => {
+                entry.connection.forget_need();
+                let (consumed, is_done) = show_all(self.net, self.handler, slot, self.scratch.first(n));
+                if !is_done {
+                    self.serve_further_input(slot, n, consumed);
+                }
+            }
+            Received::Data(n) => {
+                self.show_received(slot, n);
+                let entry = self.engine().entry(slot);
+                if !entry.is_some_and(|mut entry| entry.finish_quiet_turn_with_inbox()) {
+                    let budget = self.net.options().read_budget.saturating_sub(n);
+                    self.receive(slot, budget);
+                    self.conclude(slot);
+                }
+            }
+            stopped => self.serve_stopped_input(slot, stopped),
+        }
     }
 
     /// The first `recv` of the turn has returned no bytes.
@@ -83,83 +104,6 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
         if entry.take_writable() {
             self.call(slot, |handler, conn| handler.on_writable(conn));
         }
-    }
-
-    #[inline(never)]
-    pub(super) fn receive(&mut self, slot: u32, mut budget: usize) {
-        let now = self.now;
-        while budget > 0 {
-            let Some(mut entry) = self.net.engine().entry(slot) else { return };
-            let Some(limit) = entry.receive_limit(self.scratch.len()) else { return };
-            let is_wanted = entry.connection.wants_input();
-            let inbox_is_empty = entry.connection.inbox().is_empty();
-            match entry.receive(self.scratch.first_mut(limit)) {
-                Received::Data(n) => {
-                    budget = budget.saturating_sub(n);
-                    if is_wanted && inbox_is_empty {
-                        self.show(slot, n);
-                    } else if is_wanted {
-                        self.show_inbox(slot, n);
-                    } else if entry.connection.phase() == Phase::Failing {
-                        entry.connection.hold(self.scratch.first(n));
-                    } else {
-                        entry.closing_was_heard(now);
-                    }
-                }
-                Received::Eof => return self.end_of_file(slot),
-                Received::WouldBlock | Received::Failed => return,
-            }
-        }
-    }
-
-    fn end_of_file(&mut self, slot: u32) {
-        let phase = self.engine().entry(slot).map(|entry| entry.connection.phase());
-        if phase == Some(Phase::Open) {
-            self.call(slot, |handler, conn| handler.on_eof(conn));
-        }
-    }
-
-    /// Shows input that a pause or high water has held back, without a new byte.
-    fn show_held(&mut self, slot: u32) {
-        let Some(entry) = self.engine().entry(slot) else { return };
-        if entry.connection.is_held() && entry.connection.wants_input() {
-            self.show_inbox(slot, 0);
-        }
-    }
-
-    /// Shows received bytes where they stand, in the scratch buffer.
-    fn show(&mut self, slot: u32, received: usize) {
-        let consumed = show_once(self.net, self.handler, slot, self.scratch.first(received));
-        self.show_rest(slot, received, consumed);
-    }
-
-    /// Shows the bytes behind the first `consumed` for as long as the handler consumes some of them, and keeps the rest.
-    #[inline(never)]
-    fn show_rest(&mut self, slot: u32, received: usize, consumed: usize) {
-        let input = self.scratch.first(received);
-        let (consumed, held) = show_while_consumed(self.net, self.handler, slot, input, consumed);
-        if consumed < received {
-            let Some(mut entry) = self.net.engine().entry(slot) else { return };
-            let mut inbox = entry.connection.take_inbox();
-            inbox.push(&input[consumed..]);
-            entry.connection.put_inbox(inbox, held);
-            entry.check_inbox();
-        }
-    }
-
-    /// Shows the inbox, with the received bytes behind it.
-    #[inline(never)]
-    fn show_inbox(&mut self, slot: u32, received: usize) {
-        let Some(entry) = self.net.engine().entry(slot) else { return };
-        let mut inbox = entry.connection.take_inbox();
-        inbox.push(self.scratch.first(received));
-        let consumed = show_once(self.net, self.handler, slot, inbox.unconsumed());
-        let (consumed, held) =
-            show_while_consumed(self.net, self.handler, slot, inbox.unconsumed(), consumed);
-        inbox.consume(consumed);
-        let Some(mut entry) = self.net.engine().entry(slot) else { return };
-        entry.connection.put_inbox(inbox, held);
-        entry.check_inbox();
     }
 
     /// Ends a connection's turn when its callbacks are made: the connection ends, or its next turn is queued.
@@ -203,49 +147,18 @@ pub(super) fn call<S>(
     Some(entry)
 }
 
-#[inline(never)]
-fn show_once<S, H>(net: &mut Net<S>, handler: &mut H, slot: u32, input: &[u8]) -> usize
+/// Shows new input of a connection that has nothing else to do. Returns how many bytes the handler consumed, and true if
+/// these were all bytes and the connection has nothing to do until the next event.
+#[inline(always)]
+fn show_all<S, H>(net: &mut Net<S>, handler: &mut H, slot: u32, input: &[u8]) -> (usize, bool)
 where
     H: Handler<Session = S> + ?Sized,
 {
     let mut consumed = 0;
-    call(net, slot, |conn| {
+    let served = call(net, slot, |conn| {
         consumed = handler.on_data(conn, input);
         check_consumed(consumed, input);
     });
-    consumed
-}
-
-/// Panics inside the callback, so that the next turn aborts the connection.
-#[inline(always)]
-fn check_consumed(consumed: usize, input: &[u8]) {
-    assert!(consumed <= input.len(), "on_data says that it used more bytes than it was shown");
-}
-
-/// Shows the bytes of `input` behind the first `consumed` for as long as the handler consumes some of them and wants more.
-/// Returns how many bytes the handler consumed in all, and whether the rest was held back rather than declined.
-fn show_while_consumed<S, H>(
-    net: &mut Net<S>,
-    handler: &mut H,
-    slot: u32,
-    input: &[u8],
-    mut consumed: usize,
-) -> (usize, bool)
-where
-    H: Handler<Session = S> + ?Sized,
-{
-    let mut last = consumed;
-    loop {
-        if consumed == input.len() {
-            return (consumed, false);
-        }
-        if !net.engine().entry(slot).is_some_and(|entry| entry.connection.wants_input()) {
-            return (consumed, true);
-        }
-        if last == 0 {
-            return (consumed, false);
-        }
-        last = show_once(net, handler, slot, &input[consumed..]);
-        consumed += last;
-    }
+    let is_done = consumed == input.len() && served.is_some_and(|mut entry| entry.finish_quiet_turn());
+    (consumed, is_done)
 }

@@ -32,8 +32,10 @@ mod blocking {
 mod bytes {
     mod echo;
     mod files;
+    mod frames;
     mod kinds;
     mod many;
+    mod need;
     mod partial;
 }
 

@@ -185,6 +185,42 @@ fn many_incomplete_messages_do_not_stop_a_small_request() {
 }
 
 #[test]
+fn a_handler_that_pauses_after_each_message_keeps_little_input() {
+    let (consumed, largest) = (Cell::new(0), Cell::new(0));
+    let pauses = Cell::new(true);
+    let mut actor = Actor::with_conn(|conn, call| {
+        if let Call::Data(bytes) = call {
+            consumed.set(consumed.get() + bytes.len());
+            largest.set(largest.get().max(bytes.len()));
+            if pauses.get() {
+                conn.pause_reading();
+            }
+        }
+    });
+    actor.portion = 1000;
+    let mut rehearsal = Rehearsal::new(Options::default());
+    let client = rehearsal.accept(&mut actor).unwrap();
+    let stream = pattern(800 * KIB, 4);
+    rehearsal.receive(&mut actor, client, &stream);
+    while consumed.get() < stream.len() {
+        // Only the first `recv` is large, because nothing is known of the handler then.
+        let most = if consumed.get() < 256 * KIB { 256 * KIB } else { 16 * KIB };
+        let before = (consumed.get(), rehearsal.net().stats().buffered);
+        assert!(before.1 <= most, "{} bytes are owned after {}", before.1, before.0);
+        rehearsal.net().resume_reading(client);
+        rehearsal.settle(&mut actor);
+        assert!(consumed.get() > before.0);
+    }
+    assert_eq!(rehearsal.net().stats().buffered, 0);
+    // A handler that takes its input at once is shown much again.
+    actor.portion = usize::MAX;
+    pauses.set(false);
+    rehearsal.net().resume_reading(client);
+    rehearsal.receive(&mut actor, client, &stream);
+    assert_eq!((consumed.get(), largest.get()), (2 * stream.len(), 256 * KIB));
+}
+
+#[test]
 fn a_message_that_is_larger_than_the_budget_ends_its_own_connection() {
     let mut actor = Actor::idle();
     actor.portion = 0;

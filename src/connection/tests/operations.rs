@@ -1,6 +1,7 @@
 //! Runs any operations in any order over any script, and checks after each operation that the invariants of a connection
 //! hold.
 
+mod input;
 mod op;
 
 use std::io::ErrorKind;
@@ -42,6 +43,8 @@ struct Model {
     reads_paused: u64,
     /// The storage of the buffers in bytes, as a reactor counts it.
     memory: usize,
+    /// The number of bytes that the handler needs before it is shown input.
+    need: usize,
 }
 
 impl Model {
@@ -65,6 +68,7 @@ impl Model {
             fin_sent: false,
             reads_paused: 0,
             memory: 0,
+            need: 0,
         }
     }
 
@@ -96,7 +100,7 @@ impl Model {
 
         let connection = &self.bench.connection;
         let failed = connection.stream().error.filter(|_| error.is_none());
-        let send_failed = failed.is_some() && !matches!(op, Op::Receive(..));
+        let send_failed = failed.is_some() && !matches!(op, Op::Receive { .. });
         if send_failed {
             // After a failed send the connection reads until the input ends, whatever was known about the stream before.
             (self.readable, self.short_reads_tell) = (true, false);
@@ -208,10 +212,11 @@ impl Model {
                 self.bench.connection.pause_when_full(on);
                 self.pause_when_full = on;
             }
-            Op::Receive(room, used) => self.receive(room, used),
+            Op::Receive { room, used, need } => self.receive(room, used, need),
+            Op::Need(need) => self.need(need),
             Op::ShowHeld(used) => {
                 if self.bench.connection.is_held() && self.bench.connection.wants_input() {
-                    self.show(&[], used);
+                    self.show(&[], used, 0);
                     assert!(
                         !self.bench.connection.is_held(),
                         "input that the handler declined is still held"
@@ -227,7 +232,8 @@ impl Model {
                 self.paused = false;
                 let connection = &self.bench.connection;
                 if !connection.is_eof() {
-                    assert_eq!(connection.is_held(), !connection.inbox().is_empty());
+                    let is_enough = connection.inbox().len() >= self.need.max(1);
+                    assert_eq!(connection.is_held(), is_enough);
                 }
             }
             Op::ShutdownWrite => {
@@ -292,54 +298,6 @@ impl Model {
         }
     }
 
-    fn receive(&mut self, room: usize, used: usize) {
-        let connection = &self.bench.connection;
-        let shown = connection.wants_input();
-        let kept = shown || connection.phase() == Phase::Failing;
-        let room = if kept { room.min(connection.receive_limit(&self.bench.limits)) } else { room };
-        if !connection.can_receive(&self.bench.limits) || room == 0 {
-            return;
-        }
-        let (received, bytes) = self.bench.receive(room);
-        match received {
-            Received::Data(n) => {
-                assert_eq!(
-                    bytes,
-                    incoming_bytes(self.received, self.received + n),
-                    "the bytes are not received in order"
-                );
-                self.received += n;
-                self.readable &= !(n < room && self.drains && self.short_reads_tell);
-                if shown {
-                    self.show(&bytes, used);
-                } else if kept {
-                    self.bench.connection.hold(&bytes);
-                } else {
-                    self.used = self.received;
-                }
-            }
-            Received::WouldBlock => (self.readable, self.short_reads_tell) = (false, true),
-            Received::Eof => {
-                assert!(self.bench.connection.is_eof());
-                self.readable = false;
-            }
-            Received::Failed => {
-                assert!(self.script().error.is_some() && self.phase() >= Phase::Failing);
-                self.readable = false;
-            }
-        }
-    }
-
-    fn show(&mut self, bytes: &[u8], used: usize) {
-        let mut inbox = self.bench.connection.take_inbox();
-        inbox.push(bytes);
-        let used = used.min(inbox.len());
-        inbox.consume(used);
-        self.used += used;
-        let held = !inbox.is_empty() && !self.bench.connection.wants_input();
-        self.bench.connection.put_inbox(inbox, held);
-    }
-
     fn send_fin(&mut self) {
         assert_eq!(self.bench.connection.queued(), 0, "the outbox is not empty before the shutdown");
         self.script().shutdown_write();
@@ -361,7 +319,12 @@ impl Model {
         assert!(script.written.len() - self.written_before_turn <= limits.write_budget);
 
         let inbox = connection.inbox();
-        assert!(connection.receive_limit(limits) + inbox.len() <= limits.max_inbox);
+        assert!(connection.receive_limit(limits) + inbox.len() <= limits.inbox_limit());
+        assert!(connection.receive_limit(limits) > 0 || inbox.len() >= self.need, "the need cannot be met");
+        assert!(
+            !connection.is_held() || inbox.len() >= self.need,
+            "input is held although the handler needs more"
+        );
         if phase < Phase::Flushing {
             assert_eq!(inbox.unconsumed(), incoming_bytes(self.used, self.received));
         } else {
@@ -383,8 +346,15 @@ impl Model {
             !bench.is_due() || !connection.is_quiet(),
             "a connection with work to do is quiet, so the reactor would forget the work"
         );
-        assert!(queued == 0 || !connection.has_only_input());
-        assert!(!(connection.is_held() || self.writable_owed) || !connection.has_only_input());
+        assert!(
+            !bench.is_due() || !connection.is_quiet_with_inbox(),
+            "a connection with work to do is quiet, so the reactor would forget the work"
+        );
+        assert_eq!(connection.is_quiet(), connection.is_quiet_with_inbox() && inbox.is_empty());
+        let has_only_more = connection.has_only_more_input();
+        assert!(!has_only_more || (queued == 0 && !connection.is_held() && !self.writable_owed));
+        let is_in_a_message = !inbox.is_empty() || self.need > 1;
+        assert_eq!(connection.has_only_input(), has_only_more && !is_in_a_message);
 
         assert!(!connection.owes_fin() || (queued == 0 && !self.fin_sent));
         assert_eq!((bench.stats.bytes_sent, bench.stats.bytes_received), {

@@ -87,10 +87,11 @@ fn short_reads_are_reliable_again_after_would_block() {
 #[test]
 fn an_inbox_cannot_pass_its_limit() {
     let mut bench = Bench::reading([]).limits(|limits| limits.max_inbox(10).read_buffer(8));
+    let bytes = vec![b'.'; bench.limits.inbox_limit()];
     assert_eq!(bench.connection.receive_limit(&bench.limits), 8);
-    bench.leave_in_inbox(b"abcdefg", false);
+    bench.leave_in_inbox(&bytes[3..], false);
     assert_eq!(bench.connection.receive_limit(&bench.limits), 3);
-    bench.leave_in_inbox(b"hij", false);
+    bench.leave_in_inbox(&bytes[..3], false);
     assert_eq!(bench.connection.receive_limit(&bench.limits), 0);
 }
 

@@ -4,11 +4,13 @@
 //! stalls here, and a connection that asks for a turn without having work spins.
 
 mod application;
+mod serve;
 mod world;
 
 use proptest::prelude::*;
 
 use super::{script::reason_of, *};
+use crate::buffer::Scratch;
 use application::{Application, How, Pen};
 use world::World;
 
@@ -16,7 +18,7 @@ use world::World;
 struct Loop {
     bench: Bench,
     application: Application,
-    scratch: Vec<u8>,
+    scratch: Scratch,
     gathered: Vec<u8>,
     turn: u32,
     written_before_turn: usize,
@@ -26,6 +28,8 @@ struct Loop {
     touched: bool,
     /// True if a write returned ENOBUFS and a timer has to repeat the write.
     timer: bool,
+    /// The storage of the buffers in bytes, as a reactor counts it.
+    memory: usize,
     why: Option<CloseKind>,
     /// True if the socket is closed. The session may have ended long before.
     dropped: bool,
@@ -37,7 +41,7 @@ impl Loop {
         let first = bench.connection.stream().arrival(0);
         bench.note(Readiness { writable: true, ..first });
         Self {
-            scratch: vec![0; bench.limits.read_buffer],
+            scratch: Scratch::new(bench.limits.read_buffer),
             bench,
             application,
             gathered: Vec::new(),
@@ -46,6 +50,7 @@ impl Loop {
             queued: true,
             touched: false,
             timer: false,
+            memory: 0,
             why: None,
             dropped: false,
         }
@@ -71,78 +76,11 @@ impl Loop {
         }
     }
 
-    fn serve(&mut self) {
-        self.bench.connection.begin_turn(self.turn);
-        if !self.bench.connection.has_only_input() {
-            self.send();
-            if self.bench.connection.is_held() && self.bench.connection.wants_input() {
-                self.show(0);
-            }
-        }
-        self.receive();
-        if !self.bench.connection.is_quiet() {
-            self.conclude();
-        }
-    }
-
     fn send(&mut self) {
         self.bench.flush();
         if self.bench.take_writable() {
             self.call(|application, pen| application.on_writable(pen));
         }
-    }
-
-    fn receive(&mut self) {
-        let mut budget = self.bench.limits.read_budget;
-        while budget > 0 && self.bench.connection.can_receive(&self.bench.limits) {
-            let connection = &mut self.bench.connection;
-            let shown = connection.wants_input();
-            let limit = connection.receive_limit(&self.bench.limits).min(self.scratch.len());
-            match connection.receive(&mut self.scratch[..limit], &mut self.bench.stats) {
-                Received::Data(n) => {
-                    budget = budget.saturating_sub(n);
-                    if shown {
-                        self.show(n);
-                    } else if connection.phase() == Phase::Failing {
-                        connection.hold(&self.scratch[..n]);
-                    }
-                }
-                Received::Eof => {
-                    if connection.phase() == Phase::Open {
-                        self.call(|application, pen| application.on_eof(pen));
-                    }
-                    return;
-                }
-                Received::WouldBlock | Received::Failed => return,
-            }
-        }
-    }
-
-    /// Shows the inbox with the `received` bytes behind it, as long as the handler consumes bytes and wants input.
-    fn show(&mut self, received: usize) {
-        let mut inbox = self.bench.connection.take_inbox();
-        inbox.push(&self.scratch[..received]);
-        let held = loop {
-            let mut used = 0;
-            self.call(|application, pen| used = application.on_data(pen, inbox.unconsumed()));
-            inbox.consume(used);
-            if inbox.is_empty() {
-                break false;
-            }
-            if !self.bench.connection.wants_input() {
-                break true;
-            }
-            if used == 0 {
-                break false;
-            }
-        };
-        self.bench.connection.put_inbox(inbox, held);
-        let (connection, limits) = (&self.bench.connection, &self.bench.limits);
-        assert!(
-            connection.is_held() || connection.inbox().len() < limits.max_inbox,
-            "the inbox has reached its limit"
-        );
-        self.check();
     }
 
     fn call(&mut self, callback: impl FnOnce(&mut Application, &mut Pen<'_>)) {
@@ -167,6 +105,7 @@ impl Loop {
             connection.fin_was_sent();
         }
         self.timer |= connection.take_out_of_buffers();
+        connection.count_memory(&mut self.memory);
         if connection.is_over() {
             return self.finish();
         }
@@ -292,7 +231,7 @@ impl Loop {
         let Self { bench, application, .. } = self;
         let (limits, queued) = (&bench.limits, bench.connection.queued());
         assert!(application.sent.starts_with(bench.written()), "the bytes are not written in order");
-        assert!(bench.connection.inbox().len() <= limits.max_inbox);
+        assert!(bench.connection.inbox().len() <= limits.inbox_limit());
         assert!(queued < limits.high_water + application.largest_answer(limits));
         assert!(bench.written().len() - self.written_before_turn <= limits.write_budget);
     }
@@ -348,7 +287,7 @@ proptest! {
         mut application in application::any_kind(),
         world in world::any_course(),
     ) {
-        application.frame = application.frame.min(limits.max_inbox);
+        application.frame = application.frame.min(limits.clone().checked().inbox_limit());
         let mut a_loop = Loop::new(Script::new(reads, writes).coalescing(tcp), tcp, limits, application);
         for what in world {
             a_loop.happen(what);
@@ -390,7 +329,7 @@ fn an_echo_to_a_peer_that_never_reads_stops_reading() {
         a_loop.settle_down();
     }
     assert!(
-        a_loop.bench.connection.stream().given <= 64 + 128,
+        a_loop.bench.connection.stream().given <= 64 + 128 + 16,
         "more input was received than the inbox and the outbox hold"
     );
     assert_eq!(a_loop.bench.written(), b"");

@@ -266,14 +266,16 @@ fn an_outbox_that_would_pass_its_limit_ends_the_connection() {
 
 #[test]
 fn a_message_that_fills_the_inbox_and_is_not_whole_ends_the_connection() {
-    const LIMIT: usize = 10_000;
+    /// An inbox takes 16 bytes beyond `max_inbox`.
+    const LIMIT: usize = MAX_INBOX + 16;
+    const MAX_INBOX: usize = 10_000;
     // The input comes in many small portions, or in one `recv` that could take more than the limit.
     for read_buffer in [7, 256 << 10] {
         let script = Script::default().on_data(move |_, input, tell| {
             tell.send(Told::Full(input.len()));
             if input.ends_with(b"\n") { input.len() } else { 0 }
         });
-        let mut server = Stepped::new(options().max_inbox(LIMIT).read_buffer(read_buffer), script);
+        let mut server = Stepped::new(options().max_inbox(MAX_INBOX).read_buffer(read_buffer), script);
         let mut client = connect(server.address);
         server.next().open();
 

@@ -76,7 +76,7 @@ fn every_reason_is_passed_to_on_close_and_counted() {
             rehearsal.capacity(id, 0);
             rehearsal.net().send_all(id, &[b'.'; 1001]);
         }),
-        (CloseKind::InboxLimit, |rehearsal, actor, id| rehearsal.receive(actor, id, &[b'.'; 1000])),
+        (CloseKind::InboxLimit, |rehearsal, actor, id| rehearsal.receive(actor, id, &[b'.'; 1016])),
         (CloseKind::MemoryLimit, |rehearsal, _, id| {
             rehearsal.capacity(id, 0);
             rehearsal.net().send_all(id, &[b'.'; 701]);

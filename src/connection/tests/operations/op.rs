@@ -21,9 +21,15 @@ pub(super) enum Op {
     TakeWritable,
     NotifyWritable,
     PauseWhenFull(bool),
-    /// Receives into a buffer of the first length. The handler then consumes at most the second number of bytes of the
-    /// inbox.
-    Receive(usize, usize),
+    /// Receives into a buffer of the length `room`. The handler then consumes at most `used` bytes of the inbox, and needs
+    /// `need` bytes before it is shown input again.
+    Receive {
+        room: usize,
+        used: usize,
+        need: usize,
+    },
+    /// The handler needs this number of bytes. It says so while it is not shown input.
+    Need(usize),
     /// Shows held input, if there is any, to a handler that consumes at most this number of bytes.
     ShowHeld(usize),
     Pause,
@@ -38,6 +44,7 @@ pub(super) fn any_sequence() -> impl Strategy<Value = Vec<Op>> {
     let note = any::<[bool; 4]>().prop_map(|[readable, writable, short_reads_unreliable, error]| {
         Op::Note(Readiness { readable, writable, short_reads_unreliable, error })
     });
+    let need = prop_oneof![3 => Just(0), 2 => 1..80_usize];
     let op = prop_oneof![
         6 => note,
         4 => Just(Op::LetRead),
@@ -51,7 +58,9 @@ pub(super) fn any_sequence() -> impl Strategy<Value = Vec<Op>> {
         6 => Just(Op::TakeWritable),
         1 => Just(Op::NotifyWritable),
         1 => any::<bool>().prop_map(Op::PauseWhenFull),
-        10 => (1..40_usize, 0..60_usize).prop_map(|(room, used)| Op::Receive(room, used)),
+        10 => (1..40_usize, 0..60_usize, need.clone())
+            .prop_map(|(room, used, need)| Op::Receive { room, used, need }),
+        1 => need.prop_map(Op::Need),
         3 => (0..60_usize).prop_map(Op::ShowHeld),
         1 => Just(Op::Pause),
         3 => Just(Op::Resume),

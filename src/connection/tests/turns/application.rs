@@ -33,6 +33,8 @@ pub(super) struct Application {
     pub(super) pause_every: Option<usize>,
     /// The number of consumed bytes after which the application closes the connection.
     pub(super) close_after: Option<usize>,
+    /// If true, the application says that it needs a whole frame.
+    pub(super) needs_whole_frames: bool,
     /// If true, the application answers the end of file of the peer with `shutdown_write`, and otherwise with `close`.
     pub(super) shuts_down: bool,
 
@@ -47,6 +49,8 @@ pub(super) struct Application {
     /// True if the application closed the connection before the end of file of the peer.
     pub(super) closed: bool,
     calls: usize,
+    /// The number of bytes that the application said it needs.
+    need: usize,
 }
 
 impl Application {
@@ -57,6 +61,7 @@ impl Application {
             answer,
             pause_every: None,
             close_after: None,
+            needs_whole_frames: false,
             shuts_down: false,
             used: 0,
             sent: Vec::new(),
@@ -65,6 +70,7 @@ impl Application {
             eof: false,
             closed: false,
             calls: 0,
+            need: 0,
         }
     }
 
@@ -73,6 +79,7 @@ impl Application {
             !self.paused && !self.eof && !self.closed,
             "on_data was called while paused, after the end of file, or after close()"
         );
+        assert!(input.len() >= std::mem::take(&mut self.need), "fewer bytes were shown than are needed");
         self.check_order(input);
         let mut frames = input.chunks_exact(self.frame);
         let limit = if let How::SendAll { frames } = self.how { frames } else { usize::MAX };
@@ -84,6 +91,10 @@ impl Application {
             }
         }
         self.used += used;
+        if self.needs_whole_frames {
+            self.need = self.frame;
+            pen.bench.connection.need(self.need);
+        }
         if self.close_after.is_some_and(|after| self.used >= after) {
             pen.bench.connection.close(false);
             self.closed = true;
@@ -124,7 +135,7 @@ impl Application {
     /// Returns the largest number of bytes by which one callback, or one send of the host, can pass the high water mark.
     pub(super) fn largest_answer(&self, limits: &Options) -> usize {
         let used = match self.how {
-            How::SendAll { frames } => (frames * self.frame).min(limits.max_inbox),
+            How::SendAll { frames } => (frames * self.frame).min(limits.inbox_limit()),
             How::StopAtFull => self.frame,
             How::TrySend => 0,
         };
@@ -177,10 +188,11 @@ pub(super) fn any_kind() -> impl Strategy<Value = Application> {
         1 => Just(How::TrySend),
     ];
     let rarely = |from: usize, to: usize| prop::option::weighted(0.25, from..to);
-    (how, 1..30_usize, 1..6_usize, rarely(1, 6), rarely(0, 200), any::<bool>()).prop_map(
-        |(how, frame, answer, pause_every, close_after, shuts_down)| Application {
+    (how, 1..60_usize, 1..6_usize, rarely(1, 6), rarely(0, 200), any::<[bool; 2]>()).prop_map(
+        |(how, frame, answer, pause_every, close_after, [needs_whole_frames, shuts_down])| Application {
             pause_every,
             close_after,
+            needs_whole_frames,
             shuts_down,
             ..Application::new(how, frame, answer)
         },
