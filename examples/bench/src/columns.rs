@@ -13,7 +13,7 @@ pub const LIMITED: &str = "*";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Column {
-    /// The number of echoes, connections or bytes for each second.
+    /// The number of echoes, deliveries, connections or bytes for each second.
     Rate,
     Cpu,
     UserShare,
@@ -21,6 +21,8 @@ pub enum Column {
     CpuToBaseline,
     RateToFloor,
     RateToBaseline,
+    CpuToCounterpart,
+    RateToCounterpart,
     P50,
     P99,
     P999,
@@ -30,8 +32,8 @@ pub enum Column {
 }
 
 use Column::{
-    Cpu, CpuToBaseline, CpuToFloor, Memory, MemoryAfter, P50, P99, P999, Peak, Rate, RateToBaseline,
-    RateToFloor, UserShare,
+    Cpu, CpuToBaseline, CpuToCounterpart, CpuToFloor, Memory, MemoryAfter, P50, P99, P999, Peak, Rate,
+    RateToBaseline, RateToCounterpart, RateToFloor, UserShare,
 };
 
 /// Returns the columns for a terminal: the columns that describe such workloads best.
@@ -45,6 +47,9 @@ pub fn few(group: &[&Workload]) -> Vec<Column> {
         Kind::Idle => &[Memory, MemoryAfter, Peak],
         Kind::SlowReaders => &[Rate, P50, P99, P999, Memory, Peak],
         Kind::Flood => &[Rate, Cpu, CpuToFloor, RateToBaseline, P50, P99, P999, Peak],
+        Kind::Framed => &[Cpu, Rate, CpuToFloor, CpuToCounterpart, RateToBaseline, Peak],
+        Kind::Broadcast => &[Cpu, Rate, CpuToFloor, CpuToCounterpart, RateToCounterpart, RateToBaseline],
+        Kind::File => &[Cpu, Rate, CpuToFloor, CpuToCounterpart, CpuToBaseline, RateToBaseline],
     };
     with_figures(columns, group)
 }
@@ -68,6 +73,18 @@ pub fn all(group: &[&Workload]) -> Vec<Column> {
             P999,
             Peak,
         ],
+        Kind::Framed | Kind::Broadcast | Kind::File => &[
+            Cpu,
+            Rate,
+            UserShare,
+            CpuToFloor,
+            CpuToBaseline,
+            CpuToCounterpart,
+            RateToFloor,
+            RateToBaseline,
+            RateToCounterpart,
+            Peak,
+        ],
     };
     with_figures(columns, group)
 }
@@ -81,14 +98,10 @@ fn with_figures(columns: &[Column], group: &[&Workload]) -> Vec<Column> {
     let is_known = |column: &Column| match column {
         CpuToFloor | RateToFloor => summaries().any(|summary| summary.to_floor.is_some()),
         CpuToBaseline | RateToBaseline => summaries().any(|summary| summary.to_baseline.is_some()),
+        CpuToCounterpart | RateToCounterpart => summaries().any(|summary| summary.to_counterpart.is_some()),
         _ => true,
     };
     columns.iter().copied().filter(is_known).collect()
-}
-
-/// Returns true for workloads whose throughput is measured in bytes, not in messages.
-pub fn in_bytes(kind: Kind) -> bool {
-    matches!(kind, Kind::Bulk | Kind::Flood)
 }
 
 /// Returns the title of a workload without the number of connections. Workloads that differ only in the number of
@@ -104,6 +117,9 @@ pub fn group_title(workload: &Workload) -> String {
         Kind::Idle => "Idle connections".to_owned(),
         Kind::SlowReaders => "Clients that do not read, and one ping-pong".to_owned(),
         Kind::Flood => "A flood, and one ping-pong".to_owned(),
+        Kind::Framed => format!("Framed streams, {} bytes in a frame", count(workload.message_bytes as f64)),
+        Kind::Broadcast => format!("Broadcast, {size}, {} in flight", workload.in_flight),
+        Kind::File => format!("A file of {size}"),
     }
 }
 
@@ -122,13 +138,29 @@ pub fn groups(results: &Results) -> Vec<Vec<&Workload>> {
 
 /// Returns the text that distinguishes a workload from the other workloads of its group.
 pub fn row_title(workload: &Workload) -> String {
+    let each = clients(workload.kind);
     let connections = match workload.connections {
-        1 => "1 connection".to_owned(),
-        many => format!("{} connections", count(many as f64)),
+        1 => format!("1 {}", each.trim_end_matches('s')),
+        many => format!("{} {each}", count(many as f64)),
     };
     match workload.rate {
         Some(rate) => format!("{connections}, {} msgs/s", count(rate)),
         None => connections,
+    }
+}
+
+/// Returns the word for the connections of a workload.
+pub fn clients(kind: Kind) -> &'static str {
+    if kind == Kind::Broadcast { "subscribers" } else { "connections" }
+}
+
+/// Returns the unit in which the throughput of a workload is measured.
+pub fn rate_unit(kind: Kind) -> &'static str {
+    match kind {
+        Kind::File => "GiB/s",
+        _ if kind.is_in_bytes() => "MiB/s",
+        Kind::Churn => "conns/s",
+        _ => "msgs/s",
     }
 }
 
@@ -153,15 +185,15 @@ pub fn about_floor(group: &[&Workload]) -> Option<String> {
 
 impl Column {
     /// Returns the title of the column and the unit.
-    pub fn head(self, group: &[&Workload], results: &Results) -> (String, &'static str) {
+    pub fn head(self, group: &[&Workload]) -> (String, &'static str) {
         let kind = group[0].kind;
         let floor = floor(group).unwrap_or("floor");
-        let baseline = results.baseline.as_deref().unwrap_or("baseline");
+        // These two servers depend only on the kind of the workload.
+        let baseline = group[0].baseline.as_deref().unwrap_or("baseline");
+        let counterpart = group[0].counterpart.as_deref().unwrap_or("counterpart");
         match self {
-            Rate if in_bytes(kind) => ("echoed".to_owned(), "MiB/s"),
-            Rate if kind == Kind::Churn => ("served".to_owned(), "conns/s"),
-            Rate => ("echoed".to_owned(), "msgs/s"),
-            Cpu if in_bytes(kind) => ("CPU".to_owned(), "s/GiB"),
+            Rate => (moved(kind).to_owned(), rate_unit(kind)),
+            Cpu if kind.is_in_bytes() => ("CPU".to_owned(), "s/GiB"),
             Cpu if kind == Kind::Churn => ("CPU".to_owned(), "µs/conn"),
             Cpu => ("CPU".to_owned(), "µs/msg"),
             UserShare => ("user".to_owned(), "%"),
@@ -169,6 +201,8 @@ impl Column {
             CpuToBaseline => (format!("CPU to {baseline}"), "× (95 %)"),
             RateToFloor => (format!("rate to {floor}"), "× (95 %)"),
             RateToBaseline => (format!("rate to {baseline}"), "× (95 %)"),
+            CpuToCounterpart => (format!("CPU to {counterpart}"), "× (95 %)"),
+            RateToCounterpart => (format!("rate to {counterpart}"), "× (95 %)"),
             P50 => ("p50".to_owned(), "µs"),
             P99 => ("p99".to_owned(), "µs"),
             P999 => ("p99.9".to_owned(), "µs"),
@@ -199,6 +233,8 @@ impl Column {
             CpuToBaseline => interval(cpu_ratio(summary.to_baseline)),
             RateToFloor => interval(rate_ratio(summary.to_floor)),
             RateToBaseline => interval(rate_ratio(summary.to_baseline)),
+            CpuToCounterpart => interval(cpu_ratio(summary.to_counterpart)),
+            RateToCounterpart => interval(rate_ratio(summary.to_counterpart)),
             P50 => percentile(|latency| latency.p50),
             P99 => percentile(|latency| latency.p99),
             P999 => percentile(|latency| latency.p999),
@@ -209,12 +245,29 @@ impl Column {
     }
 }
 
+/// Returns the throughput in the unit of [`rate_unit`].
 pub fn rate(kind: Kind, summary: &Summary) -> Spread {
-    if in_bytes(kind) { summary.mebibytes_per_second } else { summary.messages_per_second }
+    let Spread { median, low, high } = summary.mebibytes_per_second;
+    match kind {
+        Kind::File => Spread { median: median / 1024.0, low: low / 1024.0, high: high / 1024.0 },
+        _ if kind.is_in_bytes() => summary.mebibytes_per_second,
+        _ => summary.messages_per_second,
+    }
+}
+
+/// Returns the word for what a server does with the bytes or the messages.
+fn moved(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Churn => "served",
+        Kind::Framed => "received",
+        Kind::Broadcast => "delivered",
+        Kind::File => "sent",
+        _ => "echoed",
+    }
 }
 
 pub fn cpu(kind: Kind, summary: &Summary) -> Spread {
-    if in_bytes(kind) { summary.cpu_per_gib } else { summary.cpu_per_message }
+    if kind.is_in_bytes() { summary.cpu_per_gib } else { summary.cpu_per_message }
 }
 
 pub fn cpu_ratio(ratios: Option<Ratios>) -> Option<Ratio> {
