@@ -27,7 +27,8 @@ pub mod streams;
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The measurements between the first message and the last echo. For streams of frames, acknowledgements stand for
-/// echoes; for a broadcast, a message counts for each subscriber that received the message; for files, a file is a message.
+/// echoes; for a broadcast, a message counts for each subscriber that received the message; for files, a file is a
+/// message.
 #[derive(Default)]
 pub struct Tally {
     pub seconds: f64,

@@ -1,7 +1,7 @@
 //! The benchmark measures what the event loop gains over blocking servers, and what this crate costs above a bare mio
 //! loop.
 //!
-//! `cargo run --release -p bench` takes about six minutes. `cargo run --release -p bench -- --quick` takes half a
+//! `cargo run --release -p bench` takes about nine minutes. `cargo run --release -p bench -- --quick` takes half a
 //! minute.
 
 use std::fs;
@@ -24,6 +24,7 @@ mod fixture;
 mod group;
 mod load;
 mod measure;
+mod numbers;
 mod plan;
 mod protocol;
 mod report;
