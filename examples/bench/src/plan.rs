@@ -237,8 +237,8 @@ impl Case {
         }
     }
 
-    /// Returns true if a server has the service, and can take part. A server that serves one client at a time would keep all other clients
-    /// waiting for ever.
+    /// Returns true if a server has the service, and can take part. A server that serves one client at a time would keep
+    /// all other clients waiting for ever.
     pub fn suits(&self, contender: &Contender) -> bool {
         if !contender.has(self.service()) {
             return false;

@@ -83,16 +83,19 @@ impl Files {
     fn send(&self, connection: &mut Connection) -> io::Result<()> {
         while connection.requests > 0 {
             let left = usize::try_from(self.length - connection.sent).unwrap_or(usize::MAX);
-            match sendfile(&connection.stream, &self.file, Some(&mut connection.sent), left) {
+            let Connection { stream, sent, .. } = connection;
+            // With `try_io` the poll reports the socket again after a `WouldBlock`, whatever mio's selector is.
+            match stream.try_io(|| Ok(sendfile(&*stream, &self.file, Some(sent), left)?)) {
                 // The file is shorter than the file was at the start of the server.
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok(_) if connection.sent == self.length => {
                     connection.requests -= 1;
                     connection.sent = 0;
                 }
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(rustix::io::Errno::AGAIN) => return Ok(()),
-                Err(error) => return Err(error.into()),
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(())
