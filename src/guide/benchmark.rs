@@ -8,7 +8,7 @@
 //!
 //! The benchmark compares the echo server of this crate with a bare `mio` loop, with the blocking version and with tokio.
 //! Each server runs in a process of its own, on a core of its own where the system allows it. A run takes about nine minutes;
-//! with `-- --quick` it takes under half a minute.
+//! with `-- --quick` it takes about half a minute.
 //!
 //! Three workloads measure other servers. `--workloads framed,broadcast,file` runs these workloads alone:
 //!

@@ -20,7 +20,7 @@ use crate::servers::{Builtin, Service};
 #[derive(Debug, Parser)]
 #[command(name = "bench")]
 pub struct Args {
-    /// Run fewer and shorter rounds with fewer connections, in less than half a minute
+    /// Run fewer and shorter rounds with fewer connections, in about half a minute
     #[arg(long)]
     pub quick: bool,
 
