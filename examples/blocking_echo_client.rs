@@ -1,4 +1,5 @@
-//! The textbook's echo client: it connects, sends a message, and receives until the whole echo is back.
+//! The echo client of the textbooks, with blocking calls: the client connects, sends a message, and receives until the whole
+//! echo has arrived.
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -7,12 +8,13 @@ use std::process::ExitCode;
 use clap::Parser;
 use tidegate::blocking;
 
-/// A blocking echo client: prints what comes back, byte for byte, and a line break only on a terminal.
+/// A blocking echo client: sends a message to an echo server and prints the echo. A line break follows the echo only on a
+/// terminal.
 ///
-/// Exits with 0 if the whole message came back, with 1 if not, with 2 if the arguments are wrong.
+/// The exit status is 0 if the whole message came back, 1 if not, and 2 if the arguments are wrong.
 #[derive(Parser)]
 struct Args {
-    /// Where the server listens: 127.0.0.1:7007, [::1]:7007 or localhost:7007
+    /// The address of the server: 127.0.0.1:7007, [::1]:7007 or localhost:7007
     #[arg(value_name = "ADDR")]
     address: String,
 
@@ -26,7 +28,7 @@ fn main() -> ExitCode {
     match talk(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // eprintln! would panic if standard error is closed.
+            // eprintln! would panic if no process reads the pipe of standard error any more.
             let _ = writeln!(io::stderr(), "blocking_echo_client: {error}");
             ExitCode::FAILURE
         }
@@ -39,7 +41,7 @@ fn talk(args: Args) -> io::Result<()> {
     print(&echo).map_err(|error| io::Error::other(format!("cannot write to standard output: {error}")))?;
     match echo.iter().zip(&message).position(|(came, sent)| came != sent) {
         None => Ok(()),
-        Some(at) => Err(io::Error::other(format!("what came back is not what was sent, from byte {at} on"))),
+        Some(at) => Err(io::Error::other(format!("the echo differs from the message, from byte {at} on"))),
     }
 }
 

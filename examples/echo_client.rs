@@ -1,7 +1,8 @@
-//! A client for an echo server, on the reactor. It sends and receives at the same time, in bounded memory.
+//! A client for an echo server, on the event loop. The client sends and receives at the same time, in bounded memory.
 //!
-//! `echo_client 127.0.0.1:7007 hello` sends a word, `echo_client 127.0.0.1:7007 < file > copy` streams a file
-//! there and back. The client counts and hashes both directions, so it finds out a byte that is lost, doubled or changed.
+//! `echo_client 127.0.0.1:7007 hello` sends a word, and `echo_client 127.0.0.1:7007 < file > copy` sends a file and writes
+//! the echo to a copy. The client counts and hashes the bytes of both directions, so the client detects a byte that is lost,
+//! doubled or changed.
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -16,16 +17,17 @@ use tidegate::{
     Accepted, Address, CloseReason, Conn, ConnId, EventLoop, Flow, Handler, Net, Options, Remote,
 };
 
-/// Sends a message, or else standard input, to an echo server and writes to standard output what comes back.
+/// Sends a message, or else standard input, to an echo server, and writes the echo to standard output.
 ///
-/// The exit status is 0 when everything came back, 1 (and one line of why) when not, 2 for wrong arguments.
+/// The exit status is 0 if the whole echo came back, 1 if not, and 2 if the arguments are wrong. With status 1, a line on
+/// standard error names the cause.
 #[derive(Parser)]
 struct Args {
-    /// The server's address, such as 127.0.0.1:7007
+    /// The address of the server, such as 127.0.0.1:7007
     #[arg(value_name = "ADDR")]
     server: String,
 
-    /// The message to send, instead of standard input; only on a terminal, a newline follows the echo
+    /// The message to send, in place of standard input; a newline follows the echo only on a terminal
     message: Option<OsString>,
 }
 
@@ -33,15 +35,15 @@ struct Args {
 type Chunk = io::Result<Vec<u8>>;
 
 const CHUNK: usize = 64 * 1024;
-const CHUNKS: usize = 4; // so many chunks wait in the channel; the client holds no more than these and the outbox
+const CHUNKS: usize = 4; // the channel holds at most this number of chunks, so that a large input does not fill the memory
 
 fn main() -> ExitCode {
-    let args = Args::parse(); // ends the process at --help (0) and at wrong arguments (2)
+    let args = Args::parse(); // ends the process at --help (status 0) and at wrong arguments (status 2)
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
     match run(args) {
         Ok(()) => ExitCode::SUCCESS, // a reader thread that still waits for input ends with the process
         Err(error) => {
-            // eprintln! would panic if nobody reads standard error any more.
+            // eprintln! would panic if no process reads the pipe of standard error any more.
             let _ = writeln!(io::stderr(), "echo_client: {error}");
             ExitCode::FAILURE
         }
@@ -49,9 +51,9 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<(), Box<dyn Error>> {
-    let server = Address::resolve(&args.server)?; // may ask a name server and block: not inside the loop
+    let server = Address::resolve(&args.server)?; // may ask a name server and block, so not in the loop
     let mut event_loop = EventLoop::new(Options::default())?;
-    let conn = event_loop.net().connect(&server, ()); // cannot fail here: on_open or on_close tells the result
+    let conn = event_loop.net().connect(&server, ()); // does not fail here: `on_open` or `on_close` reports the result
 
     let newline = args.message.is_some() && io::stdout().is_terminal();
     let input = match args.message {
@@ -75,11 +77,11 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
 fn one_chunk(message: OsString) -> Result<Receiver<Chunk>, Box<dyn Error>> {
     let (sender, input) = mpsc::sync_channel(1);
     sender.send(Ok(message.into_encoded_bytes()))?;
-    Ok(input) // the sender is dropped here: the end of the input
+    Ok(input) // the sender is dropped here, and that is the end of the input
 }
 
-/// Reads standard input on a thread. The loop cannot read it: standard input may be a regular file, which epoll refuses
-/// (EPERM, see epoll_ctl(2)), and the shell that shares standard input would find it non-blocking too.
+/// Reads standard input on a thread. The loop cannot read standard input: standard input may be a regular file, which epoll
+/// refuses (EPERM, see epoll_ctl(2)), and a non-blocking standard input would be non-blocking for the shell too.
 fn standard_input(remote: Remote) -> io::Result<Receiver<Chunk>> {
     let (sender, input) = mpsc::sync_channel(CHUNKS);
     thread::Builder::new().name("stdin".into()).spawn(move || {
@@ -90,7 +92,7 @@ fn standard_input(remote: Remote) -> io::Result<Receiver<Chunk>> {
     Ok(input)
 }
 
-/// Waits in read(2) and for room in the channel, which the loop must not do.
+/// Waits in read(2), and waits for room in the channel. The loop must not wait for either.
 fn read_chunks(sender: &SyncSender<Chunk>, remote: &Remote) {
     let mut stdin = io::stdin().lock();
     let mut buffer = vec![0; CHUNK];
@@ -103,7 +105,7 @@ fn read_chunks(sender: &SyncSender<Chunk>, remote: &Remote) {
         };
         let last = chunk.is_err();
         if sender.send(chunk).is_err() || last {
-            return; // nobody listens any more, or there is nothing more to read
+            return; // the loop has dropped the receiver, or standard input has failed
         }
         remote.wake();
     }
@@ -120,8 +122,8 @@ struct Client {
 }
 
 impl Client {
-    /// Sends while there is input and the connection takes it. When new input comes, `on_wake` calls this method again;
-    /// when a full connection has room again, `on_writable` does.
+    /// Sends while there is input and the connection is not full. `on_wake` calls this method again when new input comes,
+    /// and `on_writable` calls this method again when a full connection has room.
     fn pump(&mut self, conn: &mut Conn<'_>) {
         while self.may_send {
             match self.input.try_recv() {
@@ -134,7 +136,7 @@ impl Client {
                 Err(TryRecvError::Disconnected) => {
                     self.may_send = false;
                     self.input_ended = true;
-                    conn.shutdown_write(); // the end of file leaves behind the input; the echo still comes in
+                    conn.shutdown_write(); // the end of file is sent behind the input; the rest of the echo still comes in
                 }
             }
         }
@@ -143,10 +145,10 @@ impl Client {
     fn fail(&mut self, conn: &mut Conn<'_>, why: String) {
         self.fault.get_or_insert(why);
         self.may_send = false;
-        conn.abort(); // bytes that are still on their way do not matter now; on_close follows
+        conn.abort(); // bytes that are still on their way do not matter after a fault; `on_close` follows
     }
 
-    /// The fault that there would be if the connection ended now; `None` if everything came back.
+    /// Returns the fault if the connection ended now, or `None` if the whole input was sent and the whole echo came back.
     fn missing(&self) -> Option<String> {
         let (sent, back) = (self.sent.bytes, self.back.bytes);
         if back < sent {
@@ -154,7 +156,7 @@ impl Client {
         } else if !self.input_ended {
             Some("the server closed the connection before the end of the input".into())
         } else if self.back != self.sent {
-            Some(format!("the echo has the length of what was sent, {sent} bytes, but not the content"))
+            Some(format!("the echo has the length of the input, {sent} bytes, but not the content"))
         } else {
             None
         }
@@ -162,16 +164,17 @@ impl Client {
 }
 
 impl Handler for Client {
-    type Session = (); // there is one connection: all state is the handler's own
+    type Session = (); // there is one connection, so the handler itself holds all state
 
     fn on_accept(&mut self, _net: &mut Net, _from: &Accepted) -> Option<()> {
-        None // never called, without a listener
+        None // `on_accept` is never called, because there is no listener
     }
 
     fn on_open(&mut self, conn: &mut Conn<'_>) {
         debug!("connected");
-        // An outgoing connection is read even above high water, as `pause_when_full` is off by default for it. With the
-        // pause, client and server would lock each other: a server that waits until its echo is read does not read.
+        // An outgoing connection is read even above high water, because `pause_when_full` is off by default for outgoing
+        // connections. With the pause, client and server would wait for each other for ever: a server that waits until
+        // the client reads the echo does not read either.
         self.may_send = true;
         self.pump(conn);
     }
@@ -190,7 +193,7 @@ impl Handler for Client {
     fn on_data(&mut self, conn: &mut Conn<'_>, input: &[u8]) -> usize {
         self.back.add(input);
         if self.back.bytes > self.sent.bytes {
-            self.fail(conn, "the server sends more than it was sent".into());
+            self.fail(conn, "the server sends more bytes than the client has sent".into());
         } else if let Err(error) = print(input) {
             self.fail(conn, format!("cannot write standard output: {error}"));
         }
@@ -198,8 +201,8 @@ impl Handler for Client {
     }
 
     fn on_eof(&mut self, conn: &mut Conn<'_>) {
-        // The server sends no more. If its end of file comes too early, with the outbox full or standard input still
-        // open, there is nothing left to wait for.
+        // The server sends no more bytes. So an end of file that comes too early, with unsent bytes in the outbox or with
+        // standard input still open, is an error at once.
         match self.missing() {
             None => conn.close(),
             Some(why) => self.fail(conn, why),
@@ -217,16 +220,16 @@ impl Handler for Client {
     }
 }
 
-/// Blocks the loop while standard output does not take the bytes. A server must not do that. This client has one
-/// connection, and while it does not read on, TCP holds the server back.
+/// Blocks the loop while standard output does not take the bytes. A server must not block its loop. This client has only one
+/// connection, and while the client does not read, the flow control of TCP makes the server wait.
 fn print(bytes: &[u8]) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(bytes)?;
     stdout.flush()
 }
 
-/// Length and content (64-bit FNV-1a) of one direction, independent of the portions in which the bytes came. The hashers
-/// of std do not promise that two writes give the same result as one write of the same bytes.
+/// The length and a hash (64-bit FNV-1a) of the bytes of one direction. The portions in which the bytes came do not matter.
+/// The hashers of std do not promise that two writes give the same result as one write of the same bytes.
 #[derive(PartialEq)]
 struct Tally {
     bytes: u64,

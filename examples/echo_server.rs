@@ -1,4 +1,4 @@
-//! An echo server: every client gets back what it sends, byte for byte.
+//! An echo server: each client gets back the bytes that the client has sent, in order.
 //!
 //! Start the server with `cargo run --release --example echo_server`, then talk to it from another terminal with
 //! `nc 127.0.0.1 7007`, or with the example `echo_client`. `RUST_LOG=debug` shows each connection.
@@ -6,7 +6,7 @@
 use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use log::{debug, info};
@@ -16,49 +16,57 @@ use tidegate::{
     Accepted, CloseReason, Conn, ConnId, EventLoop, Handler, ListenOptions, Net, Options, WhenFull,
 };
 
-/// Sends back to every client what it sends, until SIGINT or SIGTERM. SIGUSR1 prints the statistics.
+/// Sends each byte back to the client that sent the byte, until SIGINT, SIGTERM or SIGHUP. SIGUSR1 logs the
+/// statistics.
 #[derive(Parser)]
 struct Args {
-    /// Where to listen; ":7007" is every interface, port 0 takes a free one
+    /// The address to listen at; ":7007" listens on every interface, and port 0 takes a free port
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7007")]
     listen: String,
 
-    /// How long clients may take, after a signal, to get what they are owed; a second signal ends it at once
-    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    /// After a signal, give connections this time to become idle, and then reset the connections that are left; a
+    /// second signal, at least a second after the first signal, resets all connections at once
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds, allow_negative_numbers = true)]
     drain: Duration,
 
-    /// How many clients are served at a time, others wait in the backlog [default: what the system allows]
+    /// Serve at most this number of clients at a time; further clients wait in the backlog [default: only
+    /// the limit of descriptors]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     max_connections: Option<usize>,
 
-    /// Close a client that neither sends nor takes a byte for so long; 0 is never
-    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
+    /// Close a connection over which no byte goes in either direction for this time; with 0, idle connections stay open
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds, allow_negative_numbers = true)]
     idle_timeout: Duration,
 
-    /// Turn clients away when there are as many as may be, rather than leave them in the backlog
+    /// Accept and close the connections of clients above --max-connections, in place of leaving them in the backlog
     #[arg(long)]
     turn_away: bool,
 
-    /// How much the buffers of all clients may hold together [default: the library's, 1 GiB]
+    /// Let the buffers of all connections together hold at most this number of bytes [default: 1 GiB, as in the library]
     #[arg(long, value_name = "BYTES", value_parser = at_least_one)]
     memory_budget: Option<usize>,
 
-    /// Stop reading from a client while it has so many bytes still to take [default: the library's, 65536]
+    /// Stop reading from a client when this number of bytes waits to be sent to the client, until less than half of the
+    /// number waits [default: 65536, as in the library]
     #[arg(long, value_name = "BYTES", value_parser = at_least_one)]
     high_water: Option<usize>,
 
-    /// How many clients the system holds until they are accepted [default: the library's]
+    /// Let the system hold this number of connections until the server accepts them [default: 1024, as in the library]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_535))]
     backlog: Option<u32>,
 }
 
+/// Signals that come so soon after the first signal belong to the first signal: a service manager may send SIGTERM and
+/// SIGHUP together, and a terminal that closes may send SIGHUP twice.
+const REPEAT: Duration = Duration::from_secs(1);
+
 fn main() -> ExitCode {
-    let args = Args::parse(); // ends the process at --help (0) and at wrong arguments (2)
+    let args = Args::parse(); // ends the process at --help (status 0) and at wrong arguments (status 2)
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
     match serve(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // eprintln! would panic if nobody reads standard error any more.
+            // eprintln! would panic if no process reads the pipe of standard error any more.
             let _ = writeln!(io::stderr(), "echo_server: {error}");
             ExitCode::FAILURE
         }
@@ -76,25 +84,30 @@ fn serve(args: &Args) -> Result<(), Box<dyn Error>> {
         listen = listen.backlog(backlog);
     }
     let listener = server.net().listen_with(args.listen.as_str(), listen)?;
-    let address = server.net().local_address(listener)?; // the real one: with port 0 the system has chosen
+    let address = server.net().local_address(listener)?; // with port 0, the system has chosen the port
 
     // ctrlc calls the closure from a thread of its own, and other threads reach the loop with a `Remote`. A drain closes
-    // the listener, lets each connection go on until it is idle, and then lets `run` return; a second drain resets all
-    // connections. The signals are handled before the server prints its address, because a program that waits for the
-    // address may send a signal right after it.
+    // the listener, lets each connection go on until it is idle, and then lets `run` return. The signals are
+    // handled before the server prints its address, because a program that waits for the address may send a signal right
+    // after it.
     let (remote, grace) = (server.remote(), args.drain);
+    let mut asked: Option<Instant> = None;
     ctrlc::set_handler(move || {
-        info!("asked to end by a signal");
-        remote.drain(grace);
+        if asked.is_none_or(|at| at.elapsed() >= REPEAT) {
+            asked = Some(Instant::now());
+            info!("asked to end by a signal");
+            remote.drain(grace); // a second drain resets all connections
+        }
     })?;
 
     #[cfg(unix)]
     statistics_at_a_signal(server.remote())?;
 
-    // For the program that started the server and waits for the address. If that program is gone, the server goes on.
+    // The program that started the server may wait for this line. If that program is gone, the write fails and the
+    // server goes on.
     let mut stdout = io::stdout();
     let _ = writeln!(stdout, "listening on {address}").and_then(|()| stdout.flush());
-    info!("serving on {address}, Ctrl-C ends it");
+    info!("serving on {address}, Ctrl-C ends the server");
 
     let ended = server.run(&mut Echo);
     let stats = server.net().stats();
@@ -102,7 +115,8 @@ fn serve(args: &Args) -> Result<(), Box<dyn Error>> {
     Ok(ended?)
 }
 
-/// SIGUSR1 prints the statistics. They belong to the loop, so the signal wakes the loop.
+/// Makes SIGUSR1 log the statistics. The statistics belong to the loop, so this thread wakes the loop, and `on_wake` logs
+/// the statistics.
 #[cfg(unix)]
 fn statistics_at_a_signal(remote: tidegate::Remote) -> io::Result<()> {
     let mut signals = Signals::new([SIGUSR1])?;
@@ -126,8 +140,8 @@ fn options(args: &Args) -> Options {
         options = options.memory_budget(budget);
     }
     if let Some(mark) = args.high_water {
-        // Reading goes on below half of the mark, rounded up because no number of bytes is below 0. The hard limit moves up
-        // too: a client that may have this many bytes waiting must not be reset for it.
+        // Reading goes on when the outbox holds less than half of the mark. The half is rounded up, because no outbox holds
+        // less than 0 bytes. `max_outbox` moves up too, because an outbox up to the mark must not end its connection.
         options = options.high_water(mark).low_water(mark.div_ceil(2));
         options = options.max_outbox(mark.saturating_add(16 << 20));
     }
@@ -137,7 +151,7 @@ fn options(args: &Args) -> Options {
 struct Echo;
 
 impl Handler for Echo {
-    type Session = (); // what the server keeps for each client: nothing
+    type Session = (); // the server keeps no state of its own for a client
 
     fn on_accept(&mut self, _net: &mut Net, from: &Accepted) -> Option<()> {
         debug!("{:?} opened by {}", from.id, from.peer);
@@ -146,8 +160,9 @@ impl Handler for Echo {
 
     fn on_data(&mut self, conn: &mut Conn<'_>, input: &[u8]) -> usize {
         // The reactor takes all bytes, however few the kernel takes now, and sends the rest as the client reads. A client
-        // that never reads cannot fill the memory: above high water its connection is not read, and `on_data` is not
-        // called. So one answer of the size of its input needs no look at the `Flow`; a loop of answers stops at `Full`.
+        // that never reads cannot fill the memory: above high water its connection is not read, and `on_data` is not called.
+        // So a handler that sends one answer of the size of its input can ignore the `Flow`. A handler that sends many
+        // answers in a loop has to stop at `Full`.
         conn.send_all(input);
         input.len() // all bytes are consumed; bytes that a handler leaves are shown again, with later bytes behind them
     }
@@ -164,8 +179,8 @@ impl Handler for Echo {
     }
 }
 
-/// Reads a number of seconds, with fractions. A time of more than a year is a slip, and a deadline that is too far away for
-/// the clock would be no deadline.
+/// Parses a number of seconds, with fractions. A time of more than a year is most likely a mistake, and a deadline that is
+/// too far away for the clock would never come.
 fn seconds(text: &str) -> Result<Duration, String> {
     const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
     match text.parse().map(Duration::try_from_secs_f64) {
@@ -175,5 +190,5 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "not a whole number from 1 on".into())
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "not a whole number above 0".into())
 }

@@ -1,8 +1,8 @@
-//! An echo server as an event source of calloop, beside a timer of the host's own.
+//! An echo server as an event source of calloop. The host also has a timer of its own.
 //!
 //! Start the server with `cargo run --release --example embed_calloop`, then talk to it with `nc 127.0.0.1 7007`. Copy
-//! [`nested::Tide`]. Another poller (GLib, libuv, an epoll of your own) needs the same three things: the descriptor, the
-//! deadline, the turn.
+//! [`nested::Tide`]. Another poller (GLib, libuv, an epoll of your own) also needs three things: it watches the descriptor
+//! of the server, sleeps until the deadline of the server, and then makes a turn.
 
 use std::process::ExitCode;
 
@@ -10,11 +10,11 @@ fn main() -> ExitCode {
     nested::main()
 }
 
-/// Where mio's poll has no descriptor, `EventLoop` is not `AsFd`, and no other poller can watch the loop.
+/// On platforms where mio's poll has no descriptor, `EventLoop` is not `AsFd`, and no other poller can watch the loop.
 #[cfg(not(all(unix, not(mio_unsupported_force_poll_poll))))]
 mod nested {
     pub fn main() -> std::process::ExitCode {
-        eprintln!("embed_calloop: a poll of mio has no descriptor on this platform");
+        eprintln!("embed_calloop: the poll of mio has no descriptor on this platform");
         std::process::ExitCode::FAILURE
     }
 }
@@ -38,24 +38,30 @@ mod nested {
     use log::info;
     use tidegate::{Accepted, CloseReason, Conn, ConnId, EventLoop, Handler, Net, Options};
 
-    /// Sends back what clients send, in an event loop of calloop, until SIGINT or SIGTERM
+    /// Sends each byte back to the client that sent the byte, until SIGINT, SIGTERM or SIGHUP. The server is an event
+    /// source of calloop.
     #[derive(Parser)]
     struct Args {
-        /// Where to listen; ":7007" is every interface, port 0 takes a free one
+        /// The address to listen at; ":7007" listens on every interface, and port 0 takes a free port
         #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7007")]
         listen: String,
 
-        /// How often the host's own timer logs what happened
+        /// The time between two lines of the log with the numbers of clients and of echoed bytes
         #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = clap::value_parser!(u32).range(1..))]
         report: u32,
 
-        /// How long clients may take, after a signal, to get what they are owed; a second signal ends it at once
-        #[arg(long, value_name = "SECONDS", default_value = "5")]
+        /// After a signal, give connections this time to become idle, and then reset the connections that are left; a
+        /// second signal, at least a second after the first signal, resets all connections at once
+        #[arg(long, value_name = "SECONDS", default_value = "5", allow_negative_numbers = true)]
         drain: u32,
     }
 
+    /// Signals that come so soon after the first signal belong to the first signal: a service manager may send SIGTERM and
+    /// SIGHUP together, and a terminal that closes may send SIGHUP twice.
+    const REPEAT: Duration = Duration::from_secs(1);
+
     pub fn main() -> ExitCode {
-        let args = Args::parse(); // ends the process at --help (0) and at wrong arguments (2)
+        let args = Args::parse(); // ends the process at --help (status 0) and at wrong arguments (status 2)
         env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
         match run(&args) {
             Ok(()) => ExitCode::SUCCESS,
@@ -69,14 +75,18 @@ mod nested {
     fn run(args: &Args) -> Result<(), Box<dyn Error>> {
         let mut server = EventLoop::new(Options::default())?;
         let listener = server.net().listen(args.listen.as_str())?;
-        let address = server.net().local_address(listener)?; // the real one: with port 0 the system has chosen
+        let address = server.net().local_address(listener)?; // with port 0, the system has chosen the port
 
         // Signals are handled before the address is printed: a program that waits for the address may send a signal at
-        // once. The signal thread wakes the server's poll, and the server's poll wakes calloop's.
+        // once. The signal thread wakes the poll of the server, and the poll of the server wakes the poll of calloop.
         let (remote, grace) = (server.remote(), Duration::from_secs(args.drain.into()));
+        let mut asked: Option<Instant> = None;
         ctrlc::set_handler(move || {
-            info!("asked to end by a signal");
-            remote.drain(grace);
+            if asked.is_none_or(|at| at.elapsed() >= REPEAT) {
+                asked = Some(Instant::now());
+                info!("asked to end by a signal");
+                remote.drain(grace); // a second drain resets all connections
+            }
         })?;
 
         let mut host = calloop::EventLoop::<App>::try_new()?;
@@ -98,10 +108,11 @@ mod nested {
             })
             .map_err(|refused| refused.error)?;
 
-        // For the program that started the server and waits for the address. If it is gone, the server goes on.
+        // The program that started the server may wait for this line. If that program is gone, the write fails and the
+        // server goes on.
         let mut stdout = io::stdout();
         let _ = writeln!(stdout, "listening on {address}").and_then(|()| stdout.flush());
-        info!("serving on {address}, Ctrl-C ends it");
+        info!("serving on {address}, Ctrl-C ends the server");
 
         let mut app = App::default();
         host.run(None, &mut app, |_| {})?;
@@ -109,8 +120,8 @@ mod nested {
         Ok(())
     }
 
-    /// A server as a source of calloop: whenever the server has something to do, the callback is given the server, and
-    /// turns it.
+    /// A server as a source of calloop: whenever the server has work, calloop calls the callback of the source with the
+    /// server, and the callback makes a turn of the server.
     ///
     /// Other parts of the program that use the server between turns, as with `net().send_all`, must call `flush` of the
     /// server and then `update` of calloop's handle, because the deadline may have become an earlier one.
@@ -138,7 +149,7 @@ mod nested {
         fn advance_alarm(&mut self) -> bool {
             let Some(deadline) = self.server.next_deadline() else { return false };
             if self.alarm.is_some_and(|alarm| alarm <= deadline) {
-                return false; // a timer that fires too early finds nothing due and is set again: once for many turns
+                return false; // a timer that fires too early finds no due work and is set again, once for many turns
             }
             self.timer.set_deadline(deadline);
             self.alarm = Some(deadline);
@@ -163,7 +174,7 @@ mod nested {
             })?;
             self.timer.process_events(ready, token, |_, ()| {
                 self.alarm = None;
-                // Work that a turn has left over is a deadline that has passed, so this condition covers it too.
+                // Work that a turn has left is a deadline that has passed, so this condition covers such work too.
                 is_due = self.server.next_deadline().is_some_and(|deadline| deadline <= Instant::now());
                 TimeoutAction::Drop
             })?;
@@ -175,18 +186,19 @@ mod nested {
 
         fn register(&mut self, poll: &mut Poll, tokens: &mut TokenFactory) -> calloop::Result<()> {
             self.watched.register(poll, tokens)?;
-            self.advance_alarm(); // the server may have been used before it was inserted here
+            self.advance_alarm(); // the server may have got work before it was inserted into calloop
             self.timer.register(poll, tokens)
         }
 
         /// Registers the timer alone. calloop's timers live in a heap of its own, so this costs no system call. The
         /// descriptor and its token stay the same, so an epoll_ctl for the descriptor would be in vain.
         ///
-        /// calloop also has a hook before it sleeps, `before_sleep`. But that hook can only say "now" and no later time, and
-        /// calloop 0.14 adds a source to the list of that hook each time the source is registered again, so that the hook
-        /// would be called more and more often. The hook suits sources that are never registered again.
+        /// calloop also calls a hook, `before_sleep`, before calloop sleeps. But the hook can only make an event for the
+        /// present time and not for a later time. And calloop 0.14 adds a source to the list of the hook each time the
+        /// source is registered again, so that calloop would call the hook more and more often. The hook suits sources that
+        /// are never registered again.
         fn reregister(&mut self, poll: &mut Poll, tokens: &mut TokenFactory) -> calloop::Result<()> {
-            let _of_the_descriptor = tokens.token(); // tokens are numbered: the timer has the second token
+            let _of_the_descriptor = tokens.token(); // the descriptor has the first token, the timer the second token
             self.advance_alarm(); // needed when `update` was called: process_events has called this method already
             self.timer.reregister(poll, tokens)
         }

@@ -1,8 +1,8 @@
-//! An echo server in a loop with frames, as a game has it: the loop turns the network once in a frame, within a part of the
-//! frame's time, however much the clients send.
+//! An echo server in a loop with frames, such as the loop of a game: each frame makes one turn of the network. The turn
+//! takes only a part of the time of the frame, however much the clients send.
 //!
-//! Start the program with `cargo run --release --example embed_frames`, let clients flood it, and read in the log how much
-//! of the frames the network took.
+//! Start the program with `cargo run --release --example embed_frames`, let clients send as fast as they can, and
+//! read in the log how much time of the frames the network took.
 
 use std::{
     error::Error,
@@ -17,32 +17,37 @@ use hdrhistogram::Histogram;
 use log::info;
 use tidegate::{Accepted, CloseReason, Conn, ConnId, EventLoop, Handler, Net, Options};
 
-/// Sends back what clients send, a part of it in each frame, until SIGINT or SIGTERM
+/// Sends each byte back to the client that sent the byte, until SIGINT, SIGTERM or SIGHUP. The server works in frames.
 #[derive(Parser)]
 struct Args {
-    /// Where to listen; ":7007" is every interface, port 0 takes a free one
+    /// The address to listen at; ":7007" listens on every interface, and port 0 takes a free port
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7007")]
     listen: String,
 
-    /// Frames a second
+    /// The number of frames in a second
     #[arg(long, value_name = "N", default_value = "60", value_parser = clap::value_parser!(u32).range(1..=1000))]
     fps: u32,
 
-    /// How much of a frame's time the network may take
+    /// The time in each frame that the network may take
     #[arg(long, value_name = "MILLISECONDS", default_value = "4")]
     budget: u32,
 
-    /// How often to log what the network has taken
+    /// The time between two lines of the log with the times that the network has taken
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = clap::value_parser!(u32).range(1..))]
     report: u32,
 
-    /// How long clients may take, after a signal, to get what they are owed; a second signal ends it at once
-    #[arg(long, value_name = "SECONDS", default_value = "5")]
+    /// After a signal, give connections this time to become idle, and then reset the connections that are left; a
+    /// second signal, at least a second after the first signal, resets all connections at once
+    #[arg(long, value_name = "SECONDS", default_value = "5", allow_negative_numbers = true)]
     drain: u32,
 }
 
+/// Signals that come so soon after the first signal belong to the first signal: a service manager may send SIGTERM and
+/// SIGHUP together, and a terminal that closes may send SIGHUP twice.
+const REPEAT: Duration = Duration::from_secs(1);
+
 fn main() -> ExitCode {
-    let args = Args::parse(); // ends the process at --help (0) and at wrong arguments (2)
+    let args = Args::parse(); // ends the process at --help (status 0) and at wrong arguments (status 2)
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
     match run(&args) {
         Ok(()) => ExitCode::SUCCESS,
@@ -56,27 +61,32 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let mut players = EventLoop::new(Options::default())?;
     let listener = players.net().listen(args.listen.as_str())?;
-    let address = players.net().local_address(listener)?; // the real one: with port 0 the system has chosen
+    let address = players.net().local_address(listener)?; // with port 0, the system has chosen the port
 
     // Signals are handled before the address is printed: a program that waits for the address may send a signal at once.
     let (remote, grace) = (players.remote(), Duration::from_secs(args.drain.into()));
+    let mut asked: Option<Instant> = None;
     ctrlc::set_handler(move || {
-        info!("asked to end by a signal");
-        remote.drain(grace);
+        if asked.is_none_or(|at| at.elapsed() >= REPEAT) {
+            asked = Some(Instant::now());
+            info!("asked to end by a signal");
+            remote.drain(grace); // a second drain resets all connections
+        }
     })?;
 
-    // For the program that started the server and waits for the address. If that program is gone, the server goes on.
+    // The program that started the server may wait for this line. If that program is gone, the write fails and the
+    // server goes on.
     let mut stdout = io::stdout();
     let _ = writeln!(stdout, "listening on {address}").and_then(|()| stdout.flush());
-    info!("serving on {address}, Ctrl-C ends it");
+    info!("serving on {address}, Ctrl-C ends the server");
 
     let mut world = World::default();
     let mut times = FrameTimes::new(Duration::from_millis(args.budget.into()));
     let (frame, report_every) = (Duration::from_secs(1) / args.fps, Duration::from_secs(args.report.into()));
     let (mut next_frame, mut next_report) = (Instant::now(), Instant::now() + report_every);
     loop {
-        // The network has a share of the frame: work that is not done by the end of the share is left to the next frame. One
-        // turn a frame is enough, because a turn is fair to all players; the rest of the share is the game's.
+        // The network has a share of the time of the frame. Work that the turn has not done at the end of the share is left
+        // for the next frame. One turn in a frame is enough, because a turn is fair to all players.
         let begin = Instant::now();
         let turn = players.turn_until(&mut world, Some(Duration::ZERO), begin + times.budget)?;
         let mut network = begin.elapsed();
@@ -86,7 +96,7 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
         // sends echoes alone, and has sent them in the turn.
 
         let begin = Instant::now();
-        players.flush(); // bytes that were sent since the turn leave now, and not a frame later
+        players.flush(); // without this flush, bytes that were sent after the turn would leave a frame later
         network += begin.elapsed();
         times.note(network);
         if turn.finished {
@@ -101,7 +111,7 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
         next_frame += frame;
         match next_frame.checked_duration_since(now) {
             Some(rest) => thread::sleep(rest),
-            // The frame is late. Missed frames are not made up for in a burst: the next frame begins now.
+            // The frame is late, and the next frame begins now. The loop omits the frames that it has missed.
             None => next_frame = now,
         }
     }
@@ -144,7 +154,7 @@ impl Handler for World {
     }
 }
 
-/// The time that the network took in each frame so far.
+/// The times that the network took in the frames until now.
 struct FrameTimes {
     budget: Duration,
     micros: Histogram<u64>,

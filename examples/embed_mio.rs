@@ -1,5 +1,5 @@
-//! A guest in the loop that a program has already: an echo server in the `mio::Poll` of its host, beside a UDP socket and
-//! a periodic report that are the host's own.
+//! An echo server as a guest in the loop of a host. The host is a program with a `mio::Poll`, a UDP socket and a periodic
+//! report of its own.
 //!
 //! Start the program with `cargo run --release --example embed_mio`. `nc 127.0.0.1 7007` talks to the guest. The host's own
 //! socket sends each datagram back to its sender, at the address that the log names.
@@ -18,33 +18,39 @@ use log::{info, warn};
 use mio::{Events, Interest, Poll, Token, Waker, net::UdpSocket};
 use tidegate::{Accepted, Conn, Handler, Net, Options, Reactor};
 
-/// Sends back what clients send, as a guest in a loop that echoes datagrams, until SIGINT or SIGTERM
+/// Sends each byte back to the client that sent the byte, until SIGINT, SIGTERM or SIGHUP. The server is a guest in the
+/// loop of a host, and the host echoes datagrams.
 #[derive(Parser)]
 struct Args {
-    /// Where the guest listens; ":7007" is every interface, port 0 takes a free one
+    /// The address at which the guest listens; ":7007" listens on every interface, and port 0 takes a free port
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7007")]
     listen: String,
 
-    /// Where the host takes datagrams
+    /// The address of the UDP socket at which the host receives datagrams
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     udp: SocketAddr,
 
-    /// How often the host logs what happened
+    /// The time between two lines of the log with the numbers of datagrams, clients and bytes
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = clap::value_parser!(u32).range(1..))]
     report: u32,
 
-    /// How long clients may take, after a signal, to get what they are owed; a second signal ends it at once
-    #[arg(long, value_name = "SECONDS", default_value = "5")]
+    /// After a signal, give connections this time to become idle, and then reset the connections that are left; a
+    /// second signal, at least a second after the first signal, resets all connections at once
+    #[arg(long, value_name = "SECONDS", default_value = "5", allow_negative_numbers = true)]
     drain: u32,
 }
 
-// The host shares out the tokens of its poll: two for itself, a range for its guest.
+// The host divides the tokens of its poll: the host has two tokens, and its guest has a range of tokens.
 const WAKE: Token = Token(0);
 const DATAGRAM: Token = Token(1);
 const GUEST: std::ops::Range<usize> = 1_000..1_000_000;
 
+/// Signals that come so soon after the first signal belong to the first signal: a service manager may send SIGTERM and
+/// SIGHUP together, and a terminal that closes may send SIGHUP twice.
+const REPEAT: Duration = Duration::from_secs(1);
+
 fn main() -> ExitCode {
-    let args = Args::parse(); // ends the process at --help (0) and at wrong arguments (2)
+    let args = Args::parse(); // ends the process at --help (status 0) and at wrong arguments (status 2)
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
     match run(&args) {
         Ok(()) => ExitCode::SUCCESS,
@@ -56,7 +62,8 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<(), Box<dyn Error>> {
-    // The host has these with and without a guest. A poll has one waker: the host makes it, and lends it to the guest.
+    // The host has the poll, the waker and the UDP socket with and without a guest. A poll has one waker, so the host makes
+    // the waker and shares it with the guest.
     let (mut poll, mut events) = (Poll::new()?, Events::with_capacity(1024));
     let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
     let mut datagrams = Datagrams::bind(args.udp, &poll)?;
@@ -64,22 +71,26 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
 
     let mut guest = Reactor::new(poll.registry(), GUEST, Options::default())?;
     let listener = guest.net().listen(args.listen.as_str())?;
-    let address = guest.net().local_address(listener)?; // the real one: with port 0 the system has chosen
+    let address = guest.net().local_address(listener)?; // with port 0, the system has chosen the port
 
     // Signals are handled before the address is printed: a program that waits for the address may send a signal at once.
     let (remote, grace) = (guest.remote(waker), Duration::from_secs(args.drain.into()));
+    let mut asked: Option<Instant> = None;
     ctrlc::set_handler(move || {
-        info!("asked to end by a signal");
-        remote.drain(grace);
+        if asked.is_none_or(|at| at.elapsed() >= REPEAT) {
+            asked = Some(Instant::now());
+            info!("asked to end by a signal");
+            remote.drain(grace); // a second drain resets all connections
+        }
     })?;
 
-    // For the program that started the server and waits for the address. If that program is gone, the server goes on.
+    // The program that started the server may wait for this line. If that program is gone, the write fails and the
+    // server goes on.
     let mut stdout = io::stdout();
     let _ = writeln!(stdout, "listening on {address}").and_then(|()| stdout.flush());
-    info!("serving on {address}, datagrams on {}; Ctrl-C ends it", datagrams.socket.local_addr()?);
+    info!("serving on {address}, datagrams on {}; Ctrl-C ends the server", datagrams.socket.local_addr()?);
 
-    // The clock is read once a batch. So a wait may be too long by the time that the last batch took, and by no more: a
-    // deadline that is late is due in the next batch.
+    // The clock is read once for each batch of events. So a wait is too long by at most the time that the last batch took.
     let mut now = Instant::now();
     let mut next_report = now + report_every;
     loop {
@@ -102,7 +113,8 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
             }
         }
         datagrams.echo();
-        // Once a batch, also without an event for the guest: the guest may have work left, or a timer that is due.
+        // `settle` is called once for each batch, also without an event for the guest, because the guest may have work left
+        // or a timer that is due.
         if guest.settle(&mut Echo, now).finished {
             break;
         }
@@ -148,7 +160,8 @@ struct Datagrams {
 }
 
 impl Datagrams {
-    /// How many datagrams a batch receives at most, so that a flood of them does not keep the guest from its work.
+    /// The largest number of datagrams that a batch receives, so that a flood of datagrams does not keep the guest from its
+    /// work.
     const BATCH: usize = 64;
 
     fn bind(at: SocketAddr, poll: &Poll) -> io::Result<Self> {
@@ -158,7 +171,7 @@ impl Datagrams {
         Ok(Self { socket, ready: false, count: 0 })
     }
 
-    /// mio tells of readiness once, so the socket counts as ready until it returns `WouldBlock`.
+    /// Sends datagrams back. mio reports readiness once, so the socket counts as ready until a receive returns `WouldBlock`.
     fn echo(&mut self) {
         let mut buffer = [0; 2048];
         let mut left = Self::BATCH;

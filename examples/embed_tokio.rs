@@ -1,4 +1,5 @@
-//! An echo server as a task of a tokio runtime, beside other tasks, which are told of its connections and send to them.
+//! An echo server as a task of a tokio runtime. Other tasks of the runtime learn of new connections and send bytes to these
+//! connections.
 //!
 //! Start the server with `cargo run --release --example embed_tokio -- --greet hello`, then talk to it with
 //! `nc 127.0.0.1 7007`. Copy [`nested::drive`].
@@ -9,11 +10,11 @@ fn main() -> ExitCode {
     nested::main()
 }
 
-/// Where mio's poll has no descriptor, `EventLoop` is not `AsFd`, and no other poller can watch the loop.
+/// On platforms where mio's poll has no descriptor, `EventLoop` is not `AsFd`, and no other poller can watch the loop.
 #[cfg(not(all(unix, not(mio_unsupported_force_poll_poll))))]
 mod nested {
     pub fn main() -> std::process::ExitCode {
-        eprintln!("embed_tokio: a poll of mio has no descriptor on this platform");
+        eprintln!("embed_tokio: the poll of mio has no descriptor on this platform");
         std::process::ExitCode::FAILURE
     }
 }
@@ -44,28 +45,33 @@ mod nested {
         task, time,
     };
 
-    /// Sends back what clients send, in a tokio runtime, until SIGINT or SIGTERM
+    /// Sends each byte back to the client that sent the byte, until SIGINT, SIGTERM or SIGHUP. The server is a task of tokio.
     #[derive(Parser)]
     struct Args {
-        /// Where to listen; ":7007" is every interface, port 0 takes a free one
+        /// The address to listen at; ":7007" listens on every interface, and port 0 takes a free port
         #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7007")]
         listen: String,
 
-        /// The text that another task sends to each new client [default: nothing, for a pure echo]
+        /// The text that another task sends to each new client [default: no text]
         #[arg(long, value_name = "TEXT")]
         greet: Option<String>,
 
-        /// How often another task logs what happened
+        /// The time between two lines of the log with the number of echoed bytes
         #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = clap::value_parser!(u32).range(1..))]
         report: u32,
 
-        /// How long clients may take, after a signal, to get what they are owed; a second signal ends it at once
-        #[arg(long, value_name = "SECONDS", default_value = "5")]
+        /// After a signal, give connections this time to become idle, and then reset the connections that are left; a
+        /// second signal, at least a second after the first signal, resets all connections at once
+        #[arg(long, value_name = "SECONDS", default_value = "5", allow_negative_numbers = true)]
         drain: u32,
     }
 
+    /// Signals that come so soon after the first signal belong to the first signal: a service manager may send SIGTERM and
+    /// SIGHUP together, and a terminal that closes may send SIGHUP twice.
+    const REPEAT: Duration = Duration::from_secs(1);
+
     pub fn main() -> ExitCode {
-        let args = Args::parse(); // ends the process at --help (0) and at wrong arguments (2)
+        let args = Args::parse(); // ends the process at --help (status 0) and at wrong arguments (status 2)
         env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
         let ended = runtime::Builder::new_current_thread()
             .enable_all()
@@ -84,10 +90,10 @@ mod nested {
     async fn run(args: Args) -> Result<(), Box<dyn Error>> {
         let mut server = EventLoop::new(Options::default())?;
         let listener = server.net().listen(args.listen.as_str())?;
-        let address = server.net().local_address(listener)?; // the real one: with port 0 the system has chosen
+        let address = server.net().local_address(listener)?; // with port 0, the system has chosen the port
 
-        // The server belongs to the task that turns it. Other tasks are told of its connections, and send to them, by
-        // channels. The id of a connection goes to the other task, and comes back with the bytes.
+        // The server belongs to the task that makes its turns. A channel passes the ids of new connections to another task,
+        // and a second channel returns each id with the bytes for this connection.
         let (outbox, to_send) = mpsc::channel(64);
         let joined = args.greet.map(|text| {
             let (joined, newcomers) = mpsc::unbounded_channel();
@@ -99,28 +105,34 @@ mod nested {
 
         // Signals are handled before the address is printed: a program that waits for the address may send a signal at
         // once.
-        let (mut interrupt, mut terminate) =
-            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut hang_up = signal(SignalKind::hangup())?;
         let (remote, grace) = (server.remote(), Duration::from_secs(args.drain.into()));
         task::spawn(async move {
+            let mut asked: Option<Instant> = None;
             loop {
-                tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
-                info!("asked to end by a signal");
-                remote.drain(grace);
+                tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {}, _ = hang_up.recv() => {} }
+                if asked.is_none_or(|at| at.elapsed() >= REPEAT) {
+                    asked = Some(Instant::now());
+                    info!("asked to end by a signal");
+                    remote.drain(grace); // a second drain resets all connections
+                }
             }
         });
 
-        // For the program that started the server and waits for the address. If it is gone, the server goes on.
+        // The program that started the server may wait for this line. If that program is gone, the write fails and the
+        // server goes on.
         let mut stdout = io::stdout();
         let _ = writeln!(stdout, "listening on {address}").and_then(|()| stdout.flush());
-        info!("serving on {address}, Ctrl-C ends it");
+        info!("serving on {address}, Ctrl-C ends the server");
 
         drive(&mut server, &mut Echo { joined, echoed }, to_send).await?;
         info!("stopped\n{}", server.net().stats());
         Ok(())
     }
 
-    /// Turns the server whenever it has something to do, until a drain has ended.
+    /// Makes a turn of the server whenever the server has work, until a drain has ended.
     async fn drive(
         server: &mut EventLoop,
         echo: &mut Echo,
@@ -130,12 +142,13 @@ mod nested {
         loop {
             let deadline = server.next_deadline();
             tokio::select! {
-                // tokio watches for edges. So its readiness is cleared before the turn, which polls until no event is
-                // left. If it were cleared after the turn, an event that came during the turn would be forgotten.
+                // tokio's registration is edge-triggered. So the readiness is cleared before the turn, which polls until no
+                // event is left. A clear after the turn would lose an event that came during the turn.
                 ready = watched.readable() => ready?.clear_ready(),
                 () = until(deadline) => {}
                 Some((to, text)) = to_send.recv() => {
-                    // One greeting for each client needs no look at the `Flow`. The bytes leave with the next turn.
+                    // There is only one greeting for each client, so the task ignores the `Flow`. The bytes leave with the
+                    // next turn.
                     server.net().send_all(to, text.as_bytes());
                 }
             }
@@ -166,7 +179,7 @@ mod nested {
     }
 
     struct Echo {
-        /// To the task that greets new clients.
+        /// The channel to the task that greets new clients.
         joined: Option<mpsc::UnboundedSender<ConnId>>,
         echoed: Arc<AtomicU64>,
     }
@@ -176,7 +189,7 @@ mod nested {
 
         fn on_accept(&mut self, _net: &mut Net, from: &Accepted) -> Option<()> {
             if let Some(joined) = &self.joined {
-                let _ = joined.send(from.id); // fails if that task has ended
+                let _ = joined.send(from.id); // fails if the task that greets clients has ended
             }
             Some(())
         }

@@ -34,6 +34,9 @@ pub enum CloseReason {
     IdleTimeout,
     /// The deadline of [`Conn::set_deadline`](crate::Conn::set_deadline) passed.
     Deadline,
+    /// A file of [`Conn::send_file`](crate::Conn::send_file) could not be read, or it ended before the range that was to be
+    /// sent.
+    FileFailed(io::Error),
     /// A send would have left more than `max_outbox` bytes unsent.
     OutboxLimit,
     /// The handler was shown [`max_inbox`](crate::Options::max_inbox) bytes and consumed none of them: the message is longer.
@@ -66,6 +69,8 @@ pub enum CloseKind {
     IdleTimeout,
     /// See [`CloseReason::Deadline`].
     Deadline,
+    /// See [`CloseReason::FileFailed`].
+    FileFailed,
     /// See [`CloseReason::OutboxLimit`].
     OutboxLimit,
     /// See [`CloseReason::InboxLimit`].
@@ -94,6 +99,7 @@ impl CloseReason {
             Self::ConnectFailed(_) => CloseKind::ConnectFailed,
             Self::IdleTimeout => CloseKind::IdleTimeout,
             Self::Deadline => CloseKind::Deadline,
+            Self::FileFailed(_) => CloseKind::FileFailed,
             Self::OutboxLimit => CloseKind::OutboxLimit,
             Self::InboxLimit => CloseKind::InboxLimit,
             Self::MemoryLimit => CloseKind::MemoryLimit,
@@ -102,6 +108,10 @@ impl CloseReason {
 
     /// True if the connection ended as one of the two sides wished, and everything that was handed to a send of it reached
     /// the kernel.
+    ///
+    /// The result says nothing about input: bytes that the peer sent and that a close discarded were never handed to a send.
+    /// So a proxy whose two connections both ended with `true` may still have lost bytes, if the proxy itself called
+    /// `close` for one of them. [`Eof`](Self::Eof) alone also tells that the peer's input was read up to its end.
     ///
     /// ```
     /// assert!(tidegate::CloseReason::Eof.is_clean());
@@ -125,6 +135,7 @@ impl CloseReason {
             CloseKind::ConnectFailed => Self::ConnectFailed(error()),
             CloseKind::IdleTimeout => Self::IdleTimeout,
             CloseKind::Deadline => Self::Deadline,
+            CloseKind::FileFailed => Self::FileFailed(error()),
             CloseKind::OutboxLimit => Self::OutboxLimit,
             CloseKind::InboxLimit => Self::InboxLimit,
             CloseKind::MemoryLimit => Self::MemoryLimit,
@@ -134,7 +145,7 @@ impl CloseReason {
     /// The error that the reason carries, if it carries one.
     pub(crate) fn into_error(self) -> Option<io::Error> {
         match self {
-            Self::Io(error) | Self::ConnectFailed(error) => Some(error),
+            Self::Io(error) | Self::ConnectFailed(error) | Self::FileFailed(error) => Some(error),
             _ => None,
         }
     }
@@ -156,7 +167,7 @@ impl CloseKind {
         matches!(self, Self::Eof | Self::Closed | Self::Drained)
     }
 
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Eof,
         Self::Closed,
         Self::Drained,
@@ -167,6 +178,7 @@ impl CloseKind {
         Self::ConnectFailed,
         Self::IdleTimeout,
         Self::Deadline,
+        Self::FileFailed,
         Self::OutboxLimit,
         Self::InboxLimit,
         Self::MemoryLimit,
@@ -184,6 +196,7 @@ impl CloseKind {
             Self::ConnectFailed => "could not connect",
             Self::IdleTimeout => "idle for too long",
             Self::Deadline => "not done by its deadline",
+            Self::FileFailed => "a file could not be sent",
             Self::OutboxLimit => "too many unsent bytes",
             Self::InboxLimit => "message too long",
             Self::MemoryLimit => "too much memory in use",
@@ -200,7 +213,9 @@ impl fmt::Display for CloseKind {
 impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Io(error) | Self::ConnectFailed(error) => write!(f, "{}: {error}", self.kind()),
+            Self::Io(error) | Self::ConnectFailed(error) | Self::FileFailed(error) => {
+                write!(f, "{}: {error}", self.kind())
+            }
             _ => self.kind().fmt(f),
         }
     }

@@ -105,7 +105,8 @@ pub trait Handler {
     /// lets the connection go on until both sides have ended or the grace is over, as a proxy needs. A service with several
     /// jobs at a time calls [`close_when_idle`](Conn::close_when_idle) whenever the count of owed answers changes in a drain:
     /// with `drain_quiet` if no answer is owed, and with `Duration::MAX` otherwise; see
-    /// [`guide::threads`](crate::guide::threads).
+    /// [`guide::threads`](crate::guide::threads). A handler that consumes parts of a message does the same in the middle of a
+    /// message, because a peer that pauses there looks idle: see [`guide::stopping`](crate::guide::stopping).
     ///
     /// ```
     /// # use tidegate::Conn;
@@ -121,7 +122,8 @@ pub trait Handler {
     /// nothing any more.
     ///
     /// [`CloseReason::is_clean`] tells whether the connection ended as one of the two sides wished and everything that was
-    /// sent has reached the kernel; [`Net::undelivered`] tells for any reason whether bytes were lost.
+    /// sent has reached the kernel; [`Net::undelivered`] tells for any reason whether bytes were lost. Neither tells of input
+    /// that a close has discarded.
     fn on_close(
         &mut self,
         _net: &mut Net<Self::Session>,

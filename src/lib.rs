@@ -79,6 +79,8 @@
 mod address;
 pub mod blocking;
 mod buffer;
+#[cfg(test)]
+mod cases;
 mod close;
 mod connection;
 pub mod embedding;

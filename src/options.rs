@@ -83,7 +83,8 @@ options! {
         },
         /// A send that would leave more than this many bytes unsent ends the connection with
         /// [`CloseReason::OutboxLimit`](crate::CloseReason::OutboxLimit) and a reset, and returns
-        /// [`Flow::Gone`](crate::Flow::Gone). Bytes; default 16 MiB, at most 1 GiB.
+        /// [`Flow::Gone`](crate::Flow::Gone). Shared bytes count for each connection, and files of
+        /// [`send_file`](crate::Conn::send_file) do not count. Bytes; default 16 MiB, at most 1 GiB.
         max_outbox: usize = 16 << 20 => {
             /// let mut rehearsal = Rehearsal::new(Options::default().max_outbox(1000));
             /// let client = rehearsal.accept(&mut echo).unwrap();
@@ -107,8 +108,10 @@ options! {
             /// rehearsal.receive(&mut echo, client, b"0");
             /// assert_eq!(rehearsal.why(client), Some(CloseKind::InboxLimit));
         },
-        /// How much storage all outboxes and inboxes may own together. Beyond the budget, the connection that owns the most
-        /// is reset with [`CloseReason::MemoryLimit`](crate::CloseReason::MemoryLimit), and then the next, until the budget
+        /// How much storage all outboxes and inboxes may own together. A block of
+        /// [`send_shared`](crate::Conn::send_shared) counts once for all connections that were sent it in a row, and files of
+        /// [`send_file`](crate::Conn::send_file) do not count. Beyond the budget, the connection that holds the most is reset
+        /// with [`CloseReason::MemoryLimit`](crate::CloseReason::MemoryLimit), and then the next, until the budget
         /// is kept. Bytes; default 1 GiB.
         memory_budget: usize = 1 << 30 => {
             /// let mut rehearsal = Rehearsal::new(Options::default().memory_budget(1000));
@@ -220,6 +223,10 @@ options! {
         /// [`CloseReason::IdleTimeout`](crate::CloseReason::IdleTimeout): with a reset if bytes were unsent, otherwise with a
         /// close that waits for nothing; see [`Conn::set_idle_timeout`](crate::Conn::set_idle_timeout). The time is rounded
         /// up to whole milliseconds, at least 1; a time of more than 49 days counts as none. Default none.
+        ///
+        /// With nothing unsent, the peer reads an end of file, also in the middle of an answer that the handler has not
+        /// handed to a send yet. A protocol whose end is the end of file, as in a proxy, therefore needs a timeout of its
+        /// own: [`Conn::set_timeout`](crate::Conn::set_timeout), and [`Conn::abort`](crate::Conn::abort) in `on_timeout`.
         idle_timeout: Option<Duration> = None => {
             /// let minute = Duration::from_secs(60);
             /// let mut rehearsal = Rehearsal::new(Options::default().idle_timeout(Some(minute)));

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::close::CloseKind;
 
-/// Counters of a reactor since it was made. No count goes down, except `open` and `buffered`.
+/// Counters of a reactor since it was made. No count goes down, except `open`, `buffered` and `shared`.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Stats {
@@ -51,6 +51,9 @@ pub struct Stats {
     pub drain_resets: u64,
     /// The capacity of all outboxes and inboxes together, in bytes: the storage that they own, used or not.
     pub buffered: usize,
+    /// The length of all blocks together that outboxes hold of [`Conn::send_shared`](crate::Conn::send_shared), in bytes.
+    /// A block counts once for all connections that were sent it in a row.
+    pub shared: usize,
     /// Calls of `settle`.
     pub turns: u64,
     by_reason: [u64; CloseKind::ALL.len()],
@@ -103,7 +106,9 @@ impl fmt::Display for Stats {
             ("sends after the end", self.sends_discarded),
         ];
         list(f, trouble)?;
-        write!(f, "\nin buffers: {} bytes\nturns: {}", self.buffered, self.turns)
+        write!(f, "\nin buffers: {} bytes", self.buffered)?;
+        list(f, [("bytes in shared blocks", self.shared as u64)])?;
+        write!(f, "\nturns: {}", self.turns)
     }
 }
 

@@ -1,50 +1,105 @@
 //! Bytes that a send has taken from the handler and that the kernel has not taken yet.
 
-/// A queue of bytes. Sends append at the back, and the kernel takes portions of any size at the front.
+use std::{collections::VecDeque, iter};
+
+use crate::socket::file::FileRange;
+
+use super::{
+    segment::{Owned, Segment},
+    slices::Slices,
+};
+
+/// For how many further segments an outbox makes room at first. Making room in smaller steps costs more than the room.
+const FIRST_ROOM: usize = 15;
+
+/// A queue of segments. Sends append at the back, and the kernel takes portions of any size at the front.
 ///
 /// An empty outbox is one null pointer, because most connections have nothing to keep most of the time.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox(Option<Box<Queue>>);
 
-/// The bytes of an outbox that is not empty.
+/// The segments of an outbox that is not empty. None of the segments is empty.
 #[derive(Debug)]
 struct Queue {
-    bytes: Vec<u8>,
-    /// How many of `bytes` the kernel has taken; advancing an index is cheaper than moving the rest.
-    taken: usize,
+    front: Segment,
+    behind: VecDeque<Segment>,
+    totals: Totals,
+}
+
+/// Sums over all segments.
+#[derive(Debug, Default)]
+struct Totals {
+    unsent: u64,
+    /// The unsent bytes that are in memory.
+    in_memory: usize,
+    /// The unsent bytes that are shared with other outboxes.
+    shared: usize,
+    /// The storage that the segments own.
+    storage: usize,
 }
 
 impl Outbox {
+    /// Appends a copy of the bytes.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() || self.0.as_mut().is_some_and(|queue| queue.append(bytes)) {
+            return;
+        }
+        self.push_segment(Segment::Owned(Owned::new(bytes.to_vec())));
+    }
+
+    /// Appends a segment as it is.
+    pub(crate) fn push_segment(&mut self, segment: Segment) {
         match &mut self.0 {
-            _ if bytes.is_empty() => {}
-            Some(queue) => queue.push(bytes),
-            None => self.0 = Some(Box::new(Queue { bytes: bytes.to_vec(), taken: 0 })),
+            _ if segment.is_empty() => {}
+            Some(queue) => queue.push(segment),
+            None => self.0 = Some(Box::new(Queue::new(segment))),
         }
     }
 
     /// Removes the first `n` bytes, which the kernel has taken.
     pub(crate) fn advance(&mut self, n: usize) {
         let Some(queue) = &mut self.0 else { return };
-        queue.taken += n;
-        debug_assert!(queue.taken <= queue.bytes.len(), "the kernel cannot take more than it was given");
-        if queue.taken == queue.bytes.len() {
-            self.clear();
+        debug_assert!(n as u64 <= queue.totals.unsent, "the kernel cannot take more than it was given");
+        if n as u64 == queue.totals.unsent {
+            return self.clear();
         }
+        queue.advance(n as u64);
     }
 
-    /// Removes all bytes and frees the storage.
+    /// Removes all segments and frees the storage.
     pub(crate) fn clear(&mut self) {
         self.0 = None;
     }
 
-    /// The bytes to send, in order.
-    pub(crate) fn pending(&self) -> &[u8] {
-        self.0.as_ref().map_or(&[], |queue| &queue.bytes[queue.taken..])
+    /// Collects the bytes to send, in order, up to the first file. Returns true if no unsent byte is left out.
+    pub(crate) fn collect<'a>(&'a self, into: &mut Slices<'a>) -> bool {
+        let Some(queue) = &self.0 else { return true };
+        queue.segments().all(|segment| !segment.is_file() && into.push(segment.bytes()))
     }
 
+    /// Calls `send` with the front segment if that is a file. The caller advances the outbox.
+    pub(crate) fn send_front_file<R>(&mut self, send: impl FnOnce(&mut FileRange) -> R) -> Option<R> {
+        let Queue { front, totals, .. } = &mut **self.0.as_mut()?;
+        let Segment::File(file) = front else { return None };
+        let before = file.capacity();
+        let result = send(file);
+        totals.storage = totals.storage - before + file.capacity();
+        Some(result)
+    }
+
+    /// How many bytes are unsent, those in files included.
     pub(crate) fn len(&self) -> usize {
-        self.0.as_ref().map_or(0, |queue| queue.len())
+        self.0.as_ref().map_or(0, |queue| usize::try_from(queue.totals.unsent).unwrap_or(usize::MAX))
+    }
+
+    /// How many unsent bytes are in memory.
+    pub(crate) fn in_memory(&self) -> usize {
+        self.0.as_ref().map_or(0, |queue| queue.totals.in_memory)
+    }
+
+    /// How many unsent bytes are shared with other outboxes.
+    pub(crate) fn shared(&self) -> usize {
+        self.0.as_ref().map_or(0, |queue| queue.totals.shared)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -53,87 +108,90 @@ impl Outbox {
 
     /// The storage that the outbox owns, in bytes.
     pub(crate) fn capacity(&self) -> usize {
-        self.0.as_ref().map_or(0, |queue| queue.bytes.capacity())
+        let of = |queue: &Queue| queue.totals.storage + queue.behind.capacity() * size_of::<Segment>();
+        self.0.as_deref().map_or(0, of)
     }
 }
 
 impl Queue {
-    fn push(&mut self, bytes: &[u8]) {
-        // The rest moves to the front only if it is not longer than the part that has left. So a queue that never runs empty
-        // costs a constant for each byte, and does not grow.
-        let no_room = self.bytes.capacity() - self.bytes.len() < bytes.len();
-        if no_room && self.taken > 0 && self.taken >= self.len() {
-            self.bytes.drain(..self.taken);
-            self.taken = 0;
-            let needed = self.bytes.len() + bytes.len();
-            if super::is_oversized(self.bytes.capacity(), needed) {
-                self.bytes.shrink_to(needed);
-            }
-        }
-        self.bytes.extend_from_slice(bytes);
+    fn new(front: Segment) -> Self {
+        let mut totals = Totals::default();
+        totals.add(&front);
+        Self { front, behind: VecDeque::new(), totals }
     }
 
-    fn len(&self) -> usize {
-        self.bytes.len() - self.taken
+    fn segments(&self) -> impl Iterator<Item = &Segment> {
+        iter::once(&self.front).chain(&self.behind)
+    }
+
+    /// Copies bytes into the last segment. Returns false if they belong into a segment of their own.
+    fn append(&mut self, bytes: &[u8]) -> bool {
+        let last = self.behind.back_mut().unwrap_or(&mut self.front);
+        let Segment::Owned(owned) = last else { return false };
+        if !owned.has_room(bytes.len()) {
+            return false;
+        }
+        let before = owned.capacity();
+        owned.push(bytes);
+        self.totals.storage = self.totals.storage - before + owned.capacity();
+        self.totals.unsent += bytes.len() as u64;
+        self.totals.in_memory += bytes.len();
+        true
+    }
+
+    fn push(&mut self, segment: Segment) {
+        if self.behind.capacity() == 0 {
+            self.behind.reserve_exact(FIRST_ROOM);
+        }
+        self.totals.add(&segment);
+        self.behind.push_back(segment);
+    }
+
+    /// Removes the first `n` bytes, which are fewer than all.
+    fn advance(&mut self, mut n: u64) {
+        while n >= self.front.len() {
+            n -= self.front.len();
+            self.totals.remove(&self.front);
+            self.front = self.behind.pop_front().expect("more than `n` bytes are unsent");
+        }
+        self.totals.remove(&self.front);
+        self.front.advance(n);
+        self.totals.add(&self.front);
+        if self.behind.capacity() > 64 && self.behind.len() < self.behind.capacity() / 4 {
+            self.behind.shrink_to(2 * self.behind.len());
+        }
+    }
+}
+
+impl Totals {
+    #[inline]
+    fn of(segment: &Segment) -> Self {
+        let (in_memory, shared, storage) = match segment {
+            Segment::Owned(owned) => (owned.len(), 0, owned.capacity()),
+            Segment::Shared(part) => (part.len(), part.len(), 0),
+            Segment::File(file) => {
+                return Self { unsent: file.len(), storage: file.capacity(), ..Self::default() };
+            }
+        };
+        Self { unsent: in_memory as u64, in_memory, shared, storage }
+    }
+
+    fn add(&mut self, segment: &Segment) {
+        let Self { unsent, in_memory, shared, storage } = Self::of(segment);
+        self.unsent += unsent;
+        self.in_memory += in_memory;
+        self.shared += shared;
+        self.storage += storage;
+    }
+
+    fn remove(&mut self, segment: &Segment) {
+        let Self { unsent, in_memory, shared, storage } = Self::of(segment);
+        self.unsent -= unsent;
+        self.in_memory -= in_memory;
+        self.shared -= shared;
+        self.storage -= storage;
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn order_is_kept_across_pushes_and_partial_takes() {
-        let mut outbox = Outbox::default();
-        let (mut pushed, mut taken) = (0_u32, Vec::new());
-        for step in 0..10_000_usize {
-            let chunk: Vec<u8> = (0..step % 23).map(|i| (pushed as usize + i) as u8).collect();
-            outbox.push(&chunk);
-            pushed += chunk.len() as u32;
-            let n = (step * 7 % 19).min(outbox.len());
-            taken.extend_from_slice(&outbox.pending()[..n]);
-            outbox.advance(n);
-        }
-        taken.extend_from_slice(outbox.pending());
-        assert!(taken.iter().enumerate().all(|(i, byte)| *byte == i as u8));
-        assert_eq!(taken.len(), pushed as usize);
-    }
-
-    #[test]
-    fn an_empty_outbox_owns_no_storage() {
-        let mut outbox = Outbox::default();
-        outbox.push(&[1; 100_000]);
-        outbox.advance(99_999);
-        assert_eq!(outbox.len(), 1);
-        outbox.advance(1);
-        assert!(outbox.0.is_none());
-    }
-
-    #[test]
-    fn a_queue_that_never_runs_empty_does_not_grow() {
-        let mut outbox = Outbox::default();
-        outbox.push(&[0; 1000]);
-        for _ in 0..10_000 {
-            outbox.push(&[0; 700]);
-            outbox.advance(700);
-        }
-        assert_eq!(outbox.len(), 1000);
-        assert!(outbox.capacity() <= 8192, "{}", outbox.capacity());
-    }
-
-    #[test]
-    fn a_burst_that_is_over_gives_its_storage_back() {
-        let mut outbox = Outbox::default();
-        outbox.push(&vec![0; 1 << 20]);
-        outbox.advance((1 << 20) - 10);
-        outbox.push(&vec![0; 1 << 20]); // there is no room behind the rest, so the rest moves to the front
-        outbox.advance(1 << 20);
-        // The storage becomes full, and may shrink then, at least once for each capacity that was pushed.
-        for _ in 0..2 * outbox.capacity() / 10_000 {
-            outbox.push(&[0; 10_000]);
-            outbox.advance(10_000);
-        }
-        assert!(outbox.capacity() < 1 << 20, "the outbox still owns {} bytes", outbox.capacity());
-        assert_eq!(outbox.len(), 10);
-    }
-}
+mod tests;

@@ -19,17 +19,18 @@ mod sending;
 #[cfg(test)]
 mod tests;
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read};
 
 use crate::{
     buffer::{Inbox, Outbox},
     close::{CloseKind, CloseReason},
     options::Options,
-    socket::readiness::Readiness,
+    socket::{file::SendFile, readiness::Readiness},
     stats::Stats,
 };
 
 use flags::Flags;
+pub(crate) use sending::Piece;
 
 /// How far a connection has come. A phase is only ever followed by a later one, so the order of the variants matters.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -75,7 +76,7 @@ pub(crate) struct Connection<T> {
     spent: u32,
 }
 
-impl<T: Read + Write> Connection<T> {
+impl<T: Read + SendFile> Connection<T> {
     /// `short_read_drains`: true if a `read` that returns less than it was asked for has emptied the stream.
     pub(crate) fn new(stream: T, short_read_drains: bool) -> Self {
         Self {
@@ -277,7 +278,7 @@ impl<T: Read + Write> Connection<T> {
     pub(crate) fn count_memory(&mut self, total: &mut usize) {
         let memory = self.outbox.capacity() + self.inbox.capacity();
         let counted = u32::try_from(memory).unwrap_or(u32::MAX);
-        *total = *total - self.memory() + counted as usize;
+        *total = *total - self.counted() + counted as usize;
         self.counted = counted;
     }
 
@@ -286,8 +287,14 @@ impl<T: Read + Write> Connection<T> {
         (self.counted > 0) | !self.outbox.is_empty() | !self.inbox.is_empty()
     }
 
-    pub(crate) fn memory(&self) -> usize {
+    /// What the buffers owned when they were counted last, in bytes.
+    pub(crate) fn counted(&self) -> usize {
         self.counted as usize
+    }
+
+    /// The memory that the end of this connection may free, in bytes. Shared bytes are freed by their last holder.
+    pub(crate) fn memory(&self) -> usize {
+        self.counted() + self.outbox.shared()
     }
 
     /// True if bytes moved since [`forget_moved`](Self::forget_moved).

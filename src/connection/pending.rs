@@ -1,15 +1,15 @@
 //! Questions about the state of a connection: which work it wants, owes and waits for.
 
-use std::io::{Read, Write};
+use std::io::Read;
 
-use crate::options::Options;
+use crate::{options::Options, socket::file::SendFile};
 
 use super::{Connection, Flags, Phase};
 
 /// The connection has to announce room, or to show the inbox, before it reads new input.
 const OWED: Flags = Flags::FULL.with(Flags::WRITABLE_OWED).with(Flags::HELD);
 
-impl<T: Read + Write> Connection<T> {
+impl<T: Read + SendFile> Connection<T> {
     /// True if `on_writable` is due. It is then no longer owed, and reading goes on.
     pub(crate) fn take_writable(&mut self, limits: &Options) -> bool {
         if !self.writable_is_due(limits) {

@@ -1,30 +1,73 @@
 //! The sending direction: the kernel takes some bytes now, the others wait in the outbox.
 
-use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::io::{self, ErrorKind, Read};
 
-use crate::{close::CloseReason, flow::Flow, options::Options, socket::platform, stats::Stats};
+use crate::{
+    buffer::{Segment, Slices},
+    close::CloseReason,
+    flow::Flow,
+    options::Options,
+    socket::{
+        file::{FileError, SendFile},
+        platform,
+    },
+    stats::Stats,
+};
 
 use super::{Connection, Flags, Phase};
 
-impl<T: Read + Write> Connection<T> {
-    /// Hands the outbox, `gathered` and `bytes`, in this order, to the kernel. Keeps the bytes that the kernel does not take.
+/// Bytes that a send hands over. The kind decides how the outbox keeps the bytes that the kernel does not take.
+#[derive(Debug)]
+pub(crate) enum Piece<'a> {
+    /// The outbox keeps a copy.
+    Borrowed(&'a [u8]),
+    /// The outbox keeps the segment itself. The segment is not a file.
+    Segment(Segment),
+}
+
+impl Piece<'_> {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Borrowed(bytes) => bytes,
+            Self::Segment(segment) => segment.bytes(),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Borrowed(bytes) => bytes.len(),
+            Self::Segment(segment) => segment.in_memory(),
+        }
+    }
+
+    /// The piece without its first `n` bytes.
+    fn skip(self, n: usize) -> Self {
+        match self {
+            Self::Borrowed(bytes) => Self::Borrowed(&bytes[n..]),
+            Self::Segment(mut segment) => {
+                segment.advance(n as u64);
+                Self::Segment(segment)
+            }
+        }
+    }
+}
+
+impl<T: Read + SendFile> Connection<T> {
+    /// Hands the outbox, `gathered` and `piece`, in this order, to the kernel. Keeps the bytes that the kernel does not take.
     pub(crate) fn send(
         &mut self,
         gathered: &[u8],
-        bytes: &[u8],
+        piece: Piece<'_>,
         limits: &Options,
         stats: &mut Stats,
     ) -> Flow {
         debug_assert!(gathered.is_empty() || self.outbox.is_empty(), "gathered bytes are the oldest");
-        if gathered.is_empty() && !bytes.is_empty() && self.goes_at_once(bytes, limits) {
-            return self.send_at_once(bytes, limits, stats);
-        }
-        let taken = self.offer(gathered, bytes, limits, stats);
+        let taken = self.offer(gathered, piece.bytes(), limits, stats);
         let rest = &gathered[taken.min(gathered.len())..];
-        if !rest.is_empty() && self.keep(rest, limits, stats) == Flow::Gone {
+        if !rest.is_empty() && self.keep(Piece::Borrowed(rest), limits, stats) == Flow::Gone {
             return Flow::Gone;
         }
-        self.keep(&bytes[taken.saturating_sub(gathered.len())..], limits, stats)
+        self.keep(piece.skip(taken.saturating_sub(gathered.len())), limits, stats)
     }
 
     /// Sends what one callback gathered. The handler was told that these bytes are taken.
@@ -61,7 +104,7 @@ impl<T: Read + Write> Connection<T> {
 
     #[cold]
     fn send_behind(&mut self, gathered: &[u8], limits: &Options, stats: &mut Stats) -> Flow {
-        self.send(gathered, &[], limits, stats)
+        self.send(gathered, Piece::Borrowed(&[]), limits, stats)
     }
 
     #[cold]
@@ -73,24 +116,56 @@ impl<T: Read + Write> Connection<T> {
         stats: &mut Stats,
     ) -> Flow {
         match self.account(result, bytes.len(), stats) {
-            Some(taken) => self.send(&bytes[taken..], &[], limits, stats),
-            None => self.keep(bytes, limits, stats),
+            Some(taken) => self.send(&bytes[taken..], Piece::Borrowed(&[]), limits, stats),
+            None => self.keep(Piece::Borrowed(bytes), limits, stats),
         }
     }
 
     /// Appends to the outbox without a system call.
-    pub(crate) fn keep(&mut self, bytes: &[u8], limits: &Options, stats: &mut Stats) -> Flow {
-        if self.phase == Phase::Failing || self.phase > Phase::Flushing {
-            stats.sends_discarded += 1;
-            return Flow::Gone;
-        }
-        if self.outbox.len() + bytes.len() > limits.max_outbox {
+    pub(crate) fn keep(&mut self, piece: Piece<'_>, limits: &Options, stats: &mut Stats) -> Flow {
+        if self.outbox.in_memory() + piece.len() > limits.max_outbox && self.keeps_sends() {
             self.flags.set(Flags::LOST); // the kernel may have taken a part of the bytes
             self.end(CloseReason::OutboxLimit, Phase::Resetting);
+        }
+        if self.keeps_sends() {
+            match piece {
+                Piece::Borrowed(bytes) => self.outbox.push(bytes),
+                Piece::Segment(segment) => self.outbox.push_segment(segment),
+            }
+        }
+        self.flow(limits, stats)
+    }
+
+    /// Sends a file, behind the outbox and behind `gathered`. `at_once`: as much as the kernel takes is sent now.
+    pub(crate) fn send_file(
+        &mut self,
+        gathered: &[u8],
+        file: Segment,
+        at_once: bool,
+        limits: &Options,
+        stats: &mut Stats,
+    ) -> Flow {
+        if self.keeps_sends() {
+            self.outbox.push(gathered);
+            self.outbox.push_segment(file); // a file is not in memory, so `max_outbox` does not count it
+            if at_once {
+                self.flush(limits, stats);
+            }
+        }
+        self.flow(limits, stats)
+    }
+
+    /// True if bytes may still be appended to the outbox.
+    fn keeps_sends(&self) -> bool {
+        matches!(self.phase, Phase::Open | Phase::Flushing)
+    }
+
+    /// The result of a send whose bytes are in the outbox or with the kernel.
+    fn flow(&mut self, limits: &Options, stats: &mut Stats) -> Flow {
+        if !self.keeps_sends() {
             stats.sends_discarded += 1;
             return Flow::Gone;
         }
-        self.outbox.push(bytes);
         if self.outbox.len() < limits.high_water && self.has_budget(limits) {
             return Flow::Open;
         }
@@ -124,8 +199,8 @@ impl<T: Read + Write> Connection<T> {
         }
     }
 
-    /// Writes the outbox, or `gathered` if the outbox is empty, and then `bytes`, until all bytes are taken, the budget is
-    /// spent or the kernel takes no more. Returns how many bytes of `gathered` and `bytes` were taken.
+    /// Writes the outbox, and then `gathered` and `bytes`, until all bytes are taken, the budget is spent or the kernel takes
+    /// no more. Returns how many bytes of `gathered` and `bytes` were taken.
     fn offer(&mut self, gathered: &[u8], bytes: &[u8], limits: &Options, stats: &mut Stats) -> usize {
         let mut taken = 0;
         loop {
@@ -134,20 +209,37 @@ impl<T: Read + Write> Connection<T> {
                 return taken;
             }
             let queued = self.outbox.len();
-            let first =
-                if queued > 0 { self.outbox.pending() } else { &gathered[taken.min(gathered.len())..] };
-            let second = &bytes[taken.saturating_sub(gathered.len())..];
-            let first = &first[..first.len().min(budget)];
-            let second = &second[..second.len().min(budget - first.len())];
-            let result = match (first, second) {
-                ([], []) => return taken,
-                (one, []) | ([], one) => self.stream.write(one),
-                (one, two) => self.stream.write_vectored(&[IoSlice::new(one), IoSlice::new(two)]),
+            let mut slices = Slices::new(budget);
+            if self.outbox.collect(&mut slices) {
+                slices.push(&gathered[taken.min(gathered.len())..]);
+                slices.push(&bytes[taken.saturating_sub(gathered.len())..]);
+            }
+            let asked = slices.bytes();
+            let result = match slices.as_slice() {
+                [] if queued == 0 => return taken,
+                [] => self.write_file(budget),
+                [one] => Some(self.stream.write(one)),
+                several => Some(self.stream.write_vectored(several)),
             };
-            let Some(n) = self.account(result, first.len() + second.len(), stats) else { return taken };
+            let Some(n) = result.and_then(|result| self.account(result, asked, stats)) else { return taken };
             let from_outbox = n.min(queued);
             self.outbox.advance(from_outbox);
             taken += n - from_outbox;
+        }
+    }
+
+    /// Hands a part of the file at the front of the outbox to the kernel. `None`: the file failed, and the connection ends.
+    #[cold]
+    fn write_file(&mut self, budget: usize) -> Option<io::Result<usize>> {
+        let Self { outbox, stream, .. } = self;
+        match outbox.send_front_file(|file| stream.send_file(file, budget))? {
+            Ok(n) => Some(Ok(n)),
+            Err(FileError::Stream(error)) => Some(Err(error)),
+            Err(FileError::File(error)) => {
+                // The reset tells the peer that the answer is truncated.
+                self.end(CloseReason::FileFailed(error), Phase::Resetting);
+                None
+            }
         }
     }
 

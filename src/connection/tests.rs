@@ -8,11 +8,14 @@ mod script;
 mod sending;
 mod turns;
 
-use std::io;
+use std::{io, sync::Arc};
 
-use crate::{CloseKind, Flow, Options, Stats};
+use crate::{
+    CloseKind, Flow, Options, Stats,
+    buffer::{Owned, Segment, SharedBlocks},
+};
 
-use super::{Connection, Flags, Phase, Received};
+use super::{Connection, Flags, Phase, Piece, Received};
 use crate::socket::readiness::Readiness;
 use script::{Script, Step, incoming_bytes};
 
@@ -27,12 +30,16 @@ struct Bench {
     connection: Connection<Script>,
     limits: Options,
     stats: Stats,
+    blocks: SharedBlocks,
+    /// The number of pieces that were sent.
+    pieces: usize,
 }
 
 impl Bench {
     fn new(script: Script, short_read_drains: bool, limits: Options) -> Self {
         let connection = Connection::new(script, short_read_drains);
-        Self { connection, limits: limits.checked(), stats: Stats::default() }
+        let (limits, stats, blocks) = (limits.checked(), Stats::default(), SharedBlocks::default());
+        Self { connection, limits, stats, blocks, pieces: 0 }
     }
 
     /// Makes a bench whose stream was reported writable. After its steps, the stream takes all bytes.
@@ -66,7 +73,8 @@ impl Bench {
     }
 
     fn send_behind(&mut self, gathered: &[u8], bytes: &[u8]) -> Flow {
-        self.connection.send(gathered, bytes, &self.limits, &mut self.stats)
+        let piece = self.piece(bytes);
+        self.connection.send(gathered, piece, &self.limits, &mut self.stats)
     }
 
     /// Sends the bytes that a callback gathered, without further bytes behind them.
@@ -75,7 +83,18 @@ impl Bench {
     }
 
     fn keep(&mut self, bytes: &[u8]) -> Flow {
-        self.connection.keep(bytes, &self.limits, &mut self.stats)
+        let piece = self.piece(bytes);
+        self.connection.keep(piece, &self.limits, &mut self.stats)
+    }
+
+    /// Makes a piece of each kind in turn, because the kinds must not differ in the bytes that the kernel gets.
+    fn piece<'a>(&mut self, bytes: &'a [u8]) -> Piece<'a> {
+        self.pieces += 1;
+        match self.pieces % 3 {
+            0 => Piece::Segment(Segment::Owned(Owned::new(bytes.to_vec()))),
+            1 => Piece::Borrowed(bytes),
+            _ => Piece::Segment(Segment::Shared(self.blocks.share(&Arc::from(bytes), 0..bytes.len()))),
+        }
     }
 
     fn try_send(&mut self, bytes: &[u8]) -> io::Result<usize> {

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use mio::{Registry, Token};
 
-use crate::{id::TimerId, options::Options, stats::Stats};
+use crate::{buffer::SharedBlocks, id::TimerId, options::Options, stats::Stats};
 
 use super::{
     callback::Callback, clock::Clock, drain::Drain, memory::MemoryBudget, queue::Queue, reserve::Reserve,
@@ -26,6 +26,9 @@ pub(super) struct Common {
     pub(super) queue: Queue,
     pub(super) callback: Callback,
     pub(super) memory: MemoryBudget,
+    pub(super) blocks: SharedBlocks,
+    /// True if the system may send files by itself; `None` until the first file.
+    pub(super) sends_files: Option<bool>,
     pub(super) registry: Registry,
     first_token: usize,
 }
@@ -39,6 +42,8 @@ impl Common {
             // Less than high water: the handler has to be told when the outbox reaches it.
             callback: Callback::new(GATHER.min(options.high_water) - 1),
             memory: MemoryBudget::new(options.memory_budget),
+            blocks: SharedBlocks::default(),
+            sends_files: None,
             options,
             stats: Stats::default(),
             timers: Timers::new(base),
@@ -95,6 +100,6 @@ impl Common {
 
     #[inline]
     pub(super) fn exceeds_memory_budget(&self) -> bool {
-        self.memory.is_exceeded(self.stats.buffered)
+        self.memory.is_exceeded(self.stats.buffered + self.blocks.held())
     }
 }

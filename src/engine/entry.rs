@@ -1,11 +1,8 @@
 //! A connection during an operation, with everything that its verbs need.
 
-use std::io;
-
 use crate::{
     close::CloseReason,
     connection::{Connection, Phase, Received},
-    flow::Flow,
     id::ConnId,
     socket::{readiness::Readiness, stream::Stream},
 };
@@ -15,10 +12,6 @@ use super::{
     lifetime::Lifetime,
     source::{ConnectionRecord, SlotMeta},
 };
-
-/// From this many bytes on, a single send is handed to the kernel as it stands: a copy of it would cost more than the
-/// system call that gathering could save.
-const LARGE_SEND: usize = 8 << 10;
 
 /// A connection, the bookkeeping of its slot, and the parts of the engine that all sources use.
 ///
@@ -81,79 +74,14 @@ impl<'a> Entry<'a> {
 
     /// True while the connection's own callback runs.
     #[inline]
-    fn is_running(&self) -> bool {
+    pub(super) fn is_running(&self) -> bool {
         let Common { callback, .. } = &*self.common;
         callback.is_of(self.meta.slot())
     }
 }
 
-/// Sending.
+/// The end of a turn.
 impl Entry<'_> {
-    /// Keeps bytes that the connection's own callback sends until the callback returns. Returns false if the bytes cannot
-    /// be gathered; the caller then sends them directly.
-    #[inline]
-    pub(crate) fn gather(&mut self, bytes: &[u8]) -> bool {
-        let Common { callback, options, .. } = &mut *self.common;
-        callback.is_of(self.meta.slot())
-            && bytes.len() < LARGE_SEND
-            && self.connection.takes_sends()
-            && self.connection.queued() == 0
-            && self.connection.has_budget_for(callback.len() + bytes.len(), options)
-            && callback.gather(bytes)
-    }
-
-    /// Sends bytes that cannot be gathered.
-    pub(crate) fn send(&mut self, bytes: &[u8]) -> Flow {
-        if !self.connection.takes_sends() {
-            self.common.count_discarded_send();
-            return Flow::Gone;
-        }
-        if !self.is_running() {
-            return self.send_from_elsewhere(bytes);
-        }
-        let Common { callback, options, stats, .. } = &mut *self.common;
-        let flow = self.connection.send(callback.gathered(), bytes, options, stats);
-        callback.clear();
-        flow
-    }
-
-    /// Sends from outside of the connection's own callback: small sends wait for the end of the pass.
-    fn send_from_elsewhere(&mut self, bytes: &[u8]) -> Flow {
-        self.mark_for_flush();
-        let Common { options, stats, .. } = &mut *self.common;
-        let small = bytes.len() < LARGE_SEND && self.connection.queued() + bytes.len() < options.high_water;
-        if small {
-            self.connection.keep(bytes, options, stats)
-        } else {
-            self.connection.send(&[], bytes, options, stats)
-        }
-    }
-
-    /// `send(2)`, behind the bytes that the callback has gathered.
-    pub(crate) fn try_send(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if !self.connection.takes_sends() {
-            self.common.count_discarded_send();
-            return Err(io::ErrorKind::BrokenPipe.into());
-        }
-        if self.is_running() {
-            self.send_gathered();
-        } else {
-            self.mark_for_flush();
-        }
-        let Common { options, stats, .. } = &mut *self.common;
-        self.connection.try_send(bytes, options, stats)
-    }
-
-    /// Sends what the connection's callback has gathered: the callback has returned, or other bytes must follow.
-    #[inline(always)]
-    pub(crate) fn send_gathered(&mut self) {
-        let Common { callback, options, stats, .. } = &mut *self.common;
-        if callback.has_gathered() {
-            self.connection.send_gathered(callback.gathered(), options, stats);
-            callback.clear();
-        }
-    }
-
     /// Hands the outbox to the kernel, as far as it takes bytes.
     pub(crate) fn flush(&mut self) {
         let Common { options, stats, .. } = &mut *self.common;
@@ -161,7 +89,7 @@ impl Entry<'_> {
     }
 
     /// The connection is flushed at the end of the turn.
-    fn mark_for_flush(&mut self) {
+    pub(super) fn mark_for_flush(&mut self) {
         let Common { queue, .. } = &mut *self.common;
         queue.mark_for_flush(self.meta);
         self.begin_turn();
@@ -272,13 +200,11 @@ impl Entry<'_> {
         }
     }
 
-    /// Counts what the buffers own. Returns the new size if it has grown.
-    pub(crate) fn count_memory(&mut self) -> Option<u32> {
-        let before = self.connection.memory();
-        let Common { stats, .. } = &mut *self.common;
+    /// Counts what the buffers own.
+    pub(super) fn count_memory(&mut self) {
+        let Common { stats, blocks, .. } = &mut *self.common;
         self.connection.count_memory(&mut stats.buffered);
-        let now = self.connection.memory();
-        (now > before).then_some(now as u32) // a connection counts in 32 bits
+        stats.shared = blocks.held();
     }
 }
 

@@ -84,7 +84,7 @@ impl Engine {
     /// Closes the source in a slot. The slot is used again only after the pass.
     pub(crate) fn vacate(&mut self, slot: u32) {
         let source = self.table.vacate(slot);
-        let Common { registry, stats, timers, .. } = &mut self.common;
+        let Common { registry, stats, timers, blocks, .. } = &mut self.common;
         let deregistered = match source {
             Source::Reserved | Source::Vacated => Ok(()),
             Source::Listener(mut listener) => {
@@ -93,11 +93,14 @@ impl Engine {
             }
             Source::Connection(mut record) => {
                 stats.open -= 1;
-                stats.buffered -= record.connection.memory();
+                stats.buffered -= record.connection.counted();
                 for timer in record.lifetime.take_timers() {
                     timers.cancel(timer);
                 }
-                record.connection.stream_mut().deregister(registry)
+                let deregistered = record.connection.stream_mut().deregister(registry);
+                drop(record); // the outbox may be the last holder of shared blocks
+                stats.shared = blocks.held();
+                deregistered
             }
         };
         // An error means that the poll is gone. The socket closes either way.

@@ -1,65 +1,87 @@
-//! Sends, the flush stage, and the memory budget.
+//! Sends, and the flush stage.
 
-use crate::{close::CloseReason, connection::Phase, flow::Flow};
+use std::{fs::File, io, ops::Range, sync::Arc};
 
-use super::{common::Common, state::Engine};
+use crate::{
+    buffer::{Owned, Segment},
+    connection::{Phase, Piece},
+    flow::Flow,
+    socket::{file::FileRange, platform},
+};
 
+use super::{common::Common, entry::Entry, state::Engine};
+
+/// From this many bytes on, a single send is handed to the kernel as it stands: a copy of it would cost more than the
+/// system call that gathering could save.
+const LARGE_SEND: usize = 8 << 10;
+
+/// Fewer bytes than this are copied rather than shared. Measured with 100 connections and 16 messages in a turn: sharing costs
+/// 1.0 of the CPU of copying at 128 bytes, 0.8 at 256, 0.7 at 512 and 0.55 at 1024.
+const LEAST_SHARED: usize = 256;
+
+/// Fewer bytes than this are copied rather than kept in the vector that the handler gave away, so that small sends stand
+/// together.
+const LEAST_OWNED: usize = 4 << 10;
+
+/// Sends to the connection in a slot.
 impl Engine {
-    /// `sendall()` to the connection in a slot.
+    /// `sendall()`.
     #[inline]
     pub(crate) fn send_all(&mut self, slot: u32, bytes: &[u8]) -> Flow {
         if self.entry(slot).is_some_and(|mut entry| entry.gather(bytes)) {
             return Flow::Open;
         }
-        self.send_now(slot, bytes)
+        self.send_with(slot, |entry| entry.send(Piece::Borrowed(bytes)))
     }
 
-    /// Sends bytes that cannot be gathered, and keeps the memory budget.
+    /// # Panics
+    /// Panics if the range is not within the bytes.
+    pub(crate) fn send_shared(&mut self, slot: u32, bytes: &Arc<[u8]>, range: Range<usize>) -> Flow {
+        let part = &bytes[range.clone()];
+        if part.len() < LEAST_SHARED {
+            return self.send_all(slot, part);
+        }
+        self.send_with(slot, |entry| {
+            if entry.gather(part) {
+                return Flow::Open;
+            }
+            let shared = entry.common.blocks.share(bytes, range);
+            entry.send(Piece::Segment(Segment::Shared(shared)))
+        })
+    }
+
+    pub(crate) fn send_owned(&mut self, slot: u32, bytes: Vec<u8>) -> Flow {
+        // A vector that is mostly empty would cost more memory than its bytes are worth.
+        if bytes.len() < LEAST_OWNED || bytes.len() < bytes.capacity() / 2 {
+            return self.send_all(slot, &bytes);
+        }
+        self.send_with(slot, |entry| {
+            if entry.gather(&bytes) {
+                return Flow::Open;
+            }
+            entry.send(Piece::Segment(Segment::Owned(Owned::new(bytes))))
+        })
+    }
+
+    pub(crate) fn send_file(&mut self, slot: u32, file: File, range: Range<u64>) -> Flow {
+        self.send_with(slot, |entry| entry.send_file(file, range))
+    }
+
+    /// Makes a send whose bytes cannot be gathered, and keeps the memory budget.
     #[inline(never)]
-    fn send_now(&mut self, slot: u32, bytes: &[u8]) -> Flow {
+    fn send_with(&mut self, slot: u32, send: impl FnOnce(&mut Entry<'_>) -> Flow) -> Flow {
         let Some(mut entry) = self.entry(slot) else { return Flow::Gone };
-        let flow = entry.send(bytes);
+        let flow = send(&mut entry);
         if flow == Flow::Gone || (flow == Flow::Open && !entry.connection.owns_buffers()) {
             return flow;
         }
-        self.check_memory(slot);
         // The memory budget may have been kept by a reset of this very connection.
-        let is_reset = self.entry(slot).is_some_and(|entry| entry.connection.phase() == Phase::Resetting);
-        if !is_reset {
+        let is_reset = |entry: Entry<'_>| entry.connection.phase() == Phase::Resetting;
+        if !self.check_memory(slot) || !self.entry(slot).is_some_and(is_reset) {
             return flow;
         }
         self.count_discarded_send();
         Flow::Gone
-    }
-
-    /// Counts what the buffers of a connection own, and keeps the memory budget: while all buffers together are above it,
-    /// the connection that owns the most is reset.
-    #[inline]
-    pub(crate) fn check_memory(&mut self, slot: u32) {
-        if let Some(mut entry) = self.entry(slot) {
-            if let Some(bytes) = entry.count_memory() {
-                let Common { memory, .. } = &mut self.common;
-                memory.has_grown(slot, bytes, self.table.connections().len());
-            }
-            if self.common.exceeds_memory_budget() {
-                self.keep_memory_budget();
-            }
-        }
-    }
-
-    #[cold]
-    fn keep_memory_budget(&mut self) {
-        while self.common.exceeds_memory_budget() {
-            let Self { table, common: Common { memory, .. }, .. } = self;
-            let bytes_of =
-                |slot: u32| table.connection(slot).map_or(0, |connection| connection.memory() as u32);
-            let all = || table.connections().iter().map(|slot| (bytes_of(*slot), *slot));
-            let Some(largest) = memory.take_largest(all, bytes_of) else { return };
-            let Some(mut entry) = self.entry(largest) else { return };
-            entry.reset(CloseReason::MemoryLimit);
-            entry.count_memory();
-            entry.queue();
-        }
     }
 
     /// Every connection has a new write budget, and no turn begins: the host flushes between turns.
@@ -74,7 +96,8 @@ impl Engine {
     ///
     /// `may_go_on` is asked after each connection, with the count of bytes that were moved so far.
     pub(crate) fn flush_marked(&mut self, mut may_go_on: impl FnMut(u64) -> bool, in_turn: bool) {
-        let Common { queue, .. } = &mut self.common;
+        let Common { queue, stats, blocks, .. } = &mut self.common;
+        stats.shared = blocks.held(); // sends of the pass may have freed blocks
         if !queue.has_marked() {
             return;
         }
@@ -88,5 +111,95 @@ impl Engine {
         }
         let Common { queue, .. } = &mut self.common;
         queue.put_back(marked);
+    }
+}
+
+/// Sending.
+impl Entry<'_> {
+    /// Keeps bytes that the connection's own callback sends until the callback returns. Returns false if the bytes cannot
+    /// be gathered; the caller then sends them directly.
+    #[inline]
+    pub(crate) fn gather(&mut self, bytes: &[u8]) -> bool {
+        let Common { callback, options, .. } = &mut *self.common;
+        callback.is_of(self.meta.slot())
+            && bytes.len() < LARGE_SEND
+            && self.connection.takes_sends()
+            && self.connection.queued() == 0
+            && self.connection.has_budget_for(callback.len() + bytes.len(), options)
+            && callback.gather(bytes)
+    }
+
+    /// Sends bytes that cannot be gathered.
+    pub(super) fn send(&mut self, piece: Piece<'_>) -> Flow {
+        if !self.connection.takes_sends() {
+            self.common.count_discarded_send();
+            return Flow::Gone;
+        }
+        if !self.is_running() {
+            return self.send_from_elsewhere(piece);
+        }
+        let Common { callback, options, stats, .. } = &mut *self.common;
+        let flow = self.connection.send(callback.gathered(), piece, options, stats);
+        callback.clear();
+        flow
+    }
+
+    /// Sends from outside of the connection's own callback: small sends wait for the end of the pass.
+    fn send_from_elsewhere(&mut self, piece: Piece<'_>) -> Flow {
+        self.mark_for_flush();
+        let Common { options, stats, .. } = &mut *self.common;
+        let len = piece.len();
+        let small = len < LARGE_SEND && self.connection.queued() + len < options.high_water;
+        if small {
+            self.connection.keep(piece, options, stats)
+        } else {
+            self.connection.send(&[], piece, options, stats)
+        }
+    }
+
+    /// Sends a part of a file, behind the bytes that the callback has gathered.
+    fn send_file(&mut self, file: File, range: Range<u64>) -> Flow {
+        if !self.connection.takes_sends() {
+            self.common.count_discarded_send();
+            return Flow::Gone;
+        }
+        let is_running = self.is_running();
+        if !is_running {
+            self.mark_for_flush();
+        }
+        let Common { callback, options, stats, sends_files, .. } = &mut *self.common;
+        let copies = !*sends_files.get_or_insert_with(platform::sends_files);
+        let file = Segment::File(Box::new(FileRange::new(file, range, copies)));
+        let gathered = if is_running { callback.gathered() } else { &[] };
+        let flow = self.connection.send_file(gathered, file, is_running, options, stats);
+        if is_running {
+            callback.clear();
+        }
+        flow
+    }
+
+    /// `send(2)`, behind the bytes that the callback has gathered.
+    pub(crate) fn try_send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if !self.connection.takes_sends() {
+            self.common.count_discarded_send();
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        if self.is_running() {
+            self.send_gathered();
+        } else {
+            self.mark_for_flush();
+        }
+        let Common { options, stats, .. } = &mut *self.common;
+        self.connection.try_send(bytes, options, stats)
+    }
+
+    /// Sends what the connection's callback has gathered: the callback has returned, or other bytes must follow.
+    #[inline(always)]
+    pub(crate) fn send_gathered(&mut self) {
+        let Common { callback, options, stats, .. } = &mut *self.common;
+        if callback.has_gathered() {
+            self.connection.send_gathered(callback.gathered(), options, stats);
+            callback.clear();
+        }
     }
 }

@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn timers_fire_by_deadline_and_equal_ones_in_the_order_they_were_set() {
+    fn timers_fire_by_deadline_and_timers_with_equal_deadlines_in_the_order_of_setting() {
         let (base, mut timers) = fresh();
         let century = 36_525 * 86_400;
         for timer in [(3 * century, 'a'), (1, 'b'), (4, 'c'), (1, 'd'), (0, 'e'), (3, 'f'), (1, 'g')] {

@@ -1,81 +1,156 @@
 //! Recipe: a proxy, which passes bytes between a client and a backend.
 //!
-//! The two connections of a pair know each other by their ids: the session of each connection is the id of the other connection.
-//! [`Accepted::id`](crate::Accepted::id) is the id that the client's connection will have, so `on_accept` can connect to
-//! the backend and give both ids away.
+//! The two connections of a pair know each other by their ids: the session of each connection has the id of the other
+//! connection. [`Accepted::id`](crate::Accepted::id) is the id that the client's connection will have, so `on_accept` can
+//! connect to the backend and give both ids away.
+//!
+//! The proxy does not know where a message ends, so only the proxy's own timer can tell that a pair has stalled. Each
+//! connection looks now and then whether bytes of the pair have moved since its last look.
 //!
 //! ```
 //! use std::{
 //!     io::{Read, Write},
 //!     net::{Shutdown, TcpListener, TcpStream},
 //!     thread,
-//!     time::Duration,
+//!     time::{Duration, Instant},
 //! };
 //! use tidegate::{Accepted, Address, CloseReason, Conn, ConnId, EventLoop, Flow, Handler, Net, Options};
 //!
 //! struct Proxy {
 //!     backend: Address,
+//!     /// A pair over which no byte has moved for this time is reset.
+//!     patience: Duration,
+//!     /// In a drain, a pair without unsent bytes over which no byte has moved for this time is closed.
+//!     quiet: Duration,
+//! }
+//!
+//! /// One connection of a pair.
+//! struct Half {
+//!     other: ConnId,
+//!     /// The last time at which the handler knows that a byte has moved.
+//!     moved: Instant,
+//!     /// The number of unsent bytes of the pair when this connection looked last.
+//!     unsent: usize,
+//! }
+//!
+//! impl Proxy {
+//!     fn look_later(&self, conn: &mut Conn<'_, Half>) {
+//!         let at = conn.net().now() + self.quiet.min(self.patience) / 4;
+//!         conn.set_timeout(at, 0);
+//!     }
 //! }
 //!
 //! impl Handler for Proxy {
-//!     type Session = ConnId; // the other connection of the pair
+//!     type Session = Half;
 //!
-//!     fn on_accept(&mut self, net: &mut Net<ConnId>, from: &Accepted) -> Option<ConnId> {
-//!         Some(net.connect(&self.backend, from.id))
+//!     fn on_accept(&mut self, net: &mut Net<Half>, from: &Accepted) -> Option<Half> {
+//!         let moved = net.now();
+//!         let other = net.connect(&self.backend, Half { other: from.id, moved, unsent: 0 });
+//!         Some(Half { other, moved, unsent: 0 })
 //!     }
 //!
-//!     fn on_open(&mut self, conn: &mut Conn<'_, ConnId>) {
+//!     fn on_open(&mut self, conn: &mut Conn<'_, Half>) {
 //!         conn.pause_when_full(false); // the two directions do not depend on each other
+//!         self.look_later(conn);
 //!     }
 //!
-//!     fn on_data(&mut self, conn: &mut Conn<'_, ConnId>, input: &[u8]) -> usize {
-//!         let other = *conn.session();
+//!     fn on_data(&mut self, conn: &mut Conn<'_, Half>, input: &[u8]) -> usize {
+//!         let (now, other) = (conn.net().now(), conn.session().other);
+//!         conn.session().moved = now;
 //!         if conn.net().send_all(other, input) == Flow::Full {
 //!             conn.pause_reading(); // until the other connection has room again
 //!         }
 //!         input.len() // `Full` has taken the bytes; at `Gone`, the `on_close` of the other connection ends this connection
 //!     }
 //!
-//!     fn on_writable(&mut self, conn: &mut Conn<'_, ConnId>) {
-//!         let other = *conn.session();
+//!     fn on_writable(&mut self, conn: &mut Conn<'_, Half>) {
+//!         let (now, other) = (conn.net().now(), conn.session().other);
+//!         conn.session().moved = now; // the kernel has taken bytes
 //!         conn.net().resume_reading(other);
 //!     }
 //!
-//!     fn on_eof(&mut self, conn: &mut Conn<'_, ConnId>) {
-//!         let other = *conn.session();
+//!     fn on_eof(&mut self, conn: &mut Conn<'_, Half>) {
+//!         let (now, other) = (conn.net().now(), conn.session().other);
+//!         conn.session().moved = now;
 //!         conn.net().shutdown_write(other); // passes the end of file on; the other direction stays open
 //!     }
 //!
-//!     fn on_drain(&mut self, _conn: &mut Conn<'_, ConnId>) {} // the client and the backend decide when they are done
+//!     fn on_timeout(&mut self, conn: &mut Conn<'_, Half>, _tag: u64) {
+//!         let (now, other) = (conn.net().now(), conn.session().other);
+//!         // While a connection is full, the other connection is paused, and no byte passes `on_data`. But the number of
+//!         // unsent bytes changes as the slow reader takes them.
+//!         let (queued, others) = (conn.queued(), conn.net().conn(other).map(|mut c| (c.queued(), c.session().moved)));
+//!         let unsent = queued + others.map_or(0, |(queued, _)| queued);
+//!         let half = conn.session();
+//!         if half.unsent != unsent {
+//!             (half.unsent, half.moved) = (unsent, now);
+//!         }
+//!         let moved = others.map_or(half.moved, |(_, moved)| moved.max(half.moved));
+//!         let silence = now.saturating_duration_since(moved);
+//!         if silence >= self.patience {
+//!             conn.abort(); // `on_close` aborts the other connection
+//!         } else if conn.net().is_draining() && unsent == 0 && silence >= self.quiet {
+//!             conn.close();
+//!             conn.net().close(other);
+//!         } else {
+//!             self.look_later(conn);
+//!         }
+//!     }
 //!
-//!     fn on_close(&mut self, net: &mut Net<ConnId>, _id: ConnId, other: ConnId, why: CloseReason) {
+//!     fn on_drain(&mut self, _conn: &mut Conn<'_, Half>) {} // the client and the backend decide, or `on_timeout`
+//!
+//!     fn on_close(&mut self, net: &mut Net<Half>, _id: ConnId, half: Half, why: CloseReason) {
 //!         if !why.is_clean() {
-//!             net.abort(other); // a truncated stream must not end with a clean end of file
+//!             net.abort(half.other); // a truncated stream must not end with a clean end of file
 //!         }
 //!     }
 //! }
 //!
-//! # fn main() -> std::io::Result<()> {
-//! // The backend reads a request up to the end of file and sends the request back a thousand times.
-//! let backend = TcpListener::bind("127.0.0.1:0")?;
-//! let at = backend.local_addr()?;
-//! let backend = thread::spawn(move || {
-//!     let mut stream = backend.accept()?.0;
-//!     let mut request = Vec::new();
-//!     stream.read_to_end(&mut request)?;
-//!     stream.write_all(&request.repeat(1000))
-//! });
+//! /// Serves a backend that gets requests of 10,000 bytes and handles each connection on a thread.
+//! fn backend(serve: fn(&mut TcpStream) -> std::io::Result<()>) -> std::io::Result<Address> {
+//!     let listener = TcpListener::bind("127.0.0.1:0")?;
+//!     let at = listener.local_addr()?;
+//!     thread::spawn(move || {
+//!         for stream in listener.incoming() {
+//!             let mut stream = stream?;
+//!             thread::spawn(move || {
+//!                 stream.read_exact(&mut [0; 10_000])?;
+//!                 serve(&mut stream)?;
+//!                 stream.read_to_end(&mut Vec::new()) // until the proxy ends the connection
+//!             });
+//!         }
+//!         std::io::Result::Ok(())
+//!     });
+//!     Ok(at.into())
+//! }
 //!
+//! # fn main() -> std::io::Result<()> {
+//! const ANSWER: usize = 32 << 20; // more than the kernel holds
+//! let quiet = Duration::from_millis(500);
+//!
+//! // A drain begins in the middle of two exchanges. One client ends its side; the other client stays open, as a client of
+//! // a connection pool does, and reads nothing for a while. Both clients get the whole answer and a clean end of file.
+//! let at = backend(|stream| stream.write_all(&vec![b'.'; ANSWER]))?;
+//! let mut proxy = Proxy { backend: at, patience: Duration::from_secs(60), quiet };
 //! let mut event_loop = EventLoop::new(Options::default())?;
 //! let listener = event_loop.net().listen("127.0.0.1:0")?;
-//! let mut client = TcpStream::connect(event_loop.net().local_address(listener)?.socket_addrs())?;
+//! let at = event_loop.net().local_address(listener)?.socket_addrs().to_vec();
+//! let (mut ends, mut stays_open) = (TcpStream::connect(&at[..])?, TcpStream::connect(&at[..])?);
 //! let remote = event_loop.remote();
-//! let client = thread::spawn(move || {
-//!     client.write_all(&[b'.'; 10_000])?;
-//!     remote.drain(Duration::from_secs(60)); // the proxy is asked to end in the middle of the exchange
-//!     client.shutdown(Shutdown::Write)?;
+//! let pooled = thread::spawn(move || {
+//!     stays_open.write_all(&[b'.'; 10_000])?;
+//!     let mut answer = vec![0; 1];
+//!     stays_open.read_exact(&mut answer)?;
+//!     remote.drain(Duration::from_secs(60));
+//!     thread::sleep(2 * quiet); // all buffers are full, and no byte moves
+//!     stays_open.read_to_end(&mut answer)?; // a reset would be an error
+//!     std::io::Result::Ok(answer.len())
+//! });
+//! let other = thread::spawn(move || {
+//!     ends.write_all(&[b'.'; 10_000])?;
+//!     ends.shutdown(Shutdown::Write)?;
 //!     let mut answer = Vec::new();
-//!     client.read_to_end(&mut answer)?;
+//!     ends.read_to_end(&mut answer)?;
 //!     std::io::Result::Ok(answer.len())
 //! });
 //! # let bound = event_loop.remote(); // a failure must not run for ever
@@ -83,10 +158,29 @@
 //! #     thread::sleep(Duration::from_secs(60));
 //! #     bound.drain(Duration::ZERO);
 //! # });
-//! event_loop.run(&mut Proxy { backend: at.into() })?; // until the drain has ended
-//! assert_eq!(client.join().unwrap()?, 10_000_000);
-//! backend.join().unwrap()?;
+//! event_loop.run(&mut proxy)?; // until the drain has ended
+//! assert_eq!((pooled.join().unwrap()?, other.join().unwrap()?), (ANSWER, ANSWER));
 //! assert_eq!(event_loop.net().stats().undelivered, 0);
+//!
+//! // A backend stalls in the middle of its answer. The client's read ends with an error and not with an end of file.
+//! let at = backend(|stream| stream.write_all(b"the first half of"))?;
+//! let mut proxy = Proxy { backend: at, patience: Duration::from_millis(40), quiet };
+//! let mut event_loop = EventLoop::new(Options::default())?;
+//! let listener = event_loop.net().listen("127.0.0.1:0")?;
+//! let mut client = TcpStream::connect(event_loop.net().local_address(listener)?.socket_addrs())?;
+//! let remote = event_loop.remote();
+//! let client = thread::spawn(move || {
+//!     let read = client.write_all(&[b'.'; 10_000]).and_then(|()| client.read_to_end(&mut Vec::new()));
+//!     remote.drain(Duration::ZERO);
+//!     read
+//! });
+//! # let bound = event_loop.remote();
+//! # thread::spawn(move || {
+//! #     thread::sleep(Duration::from_secs(60));
+//! #     bound.drain(Duration::ZERO);
+//! # });
+//! event_loop.run(&mut proxy)?;
+//! assert!(client.join().unwrap().is_err());
 //! # Ok(())
 //! # }
 //! ```
@@ -107,19 +201,25 @@
 //!   [`close_timeout`](crate::Options::close_timeout) (30 s). A proxy that itself calls `close` for one connection of a
 //!   pair has to close the other connection too. At every other reason, a reset, a failed connect, or a limit,
 //!   the handler aborts the other connection, so that neither side mistakes a part of a stream for the whole stream.
-//! * **Time.** Nothing above ends a client that takes no byte. [`Options::idle_timeout`](crate::Options::idle_timeout) does;
-//!   its time does not run for a connection that the handler has paused, but it runs for the connection that is full. The
-//!   page [`connecting`](super::connecting) shows a timeout for the connect.
+//! * **Time.** `patience` is longer than any pause of a backend or a client in the middle of a stream, and than the time that
+//!   an unused client may stay. A proxy must not set [`Options::idle_timeout`](crate::Options::idle_timeout): with nothing
+//!   unsent, an idle timeout ends the connection with an end of file, also in the middle of an answer, so the client of a
+//!   backend that stalls would take the half of an answer for the whole. A [`set_deadline`](crate::Conn::set_deadline) on an
+//!   open connection has the same fault. As a timeout for the connect, a deadline is right, and `on_open` takes the deadline
+//!   back: see the page [`connecting`](super::connecting).
 //! * **Drain.** With the default [`on_drain`](crate::Handler::on_drain), a connection that waits for a slow backend would look
 //!   idle after 250 ms and would be closed. With an empty `on_drain`, both sides decide when the stream is over. Pairs that
 //!   are still open when the grace of the drain is over are reset.
-//! * **A client that stays open**, as a client of a connection pool does, makes each drain take the whole grace, and is reset
-//!   then. The remedy is a timer: the sessions of a pair also keep the time of the last byte, `on_drain` sets
-//!   [`set_timeout`](crate::Conn::set_timeout), and [`on_timeout`](crate::Handler::on_timeout) calls `close` for both
-//!   connections if the pair has been quiet for N seconds, and otherwise sets the timer again. N is longer than the
-//!   longest time that the backend takes for an answer.
+//! * **A client that stays open**, as a client of a connection pool does, would make each drain take the whole grace, and
+//!   would be reset then. So `on_timeout` closes both connections of a pair that is `quiet` and has nothing unsent. Without
+//!   the look at [`queued`](crate::Conn::queued), a client that pauses for longer than `quiet` would read an end of file in
+//!   the middle of its answer: a pair whose receiver is full looks quiet, however much is still to come. `quiet` is longer
+//!   than the longest pause of a backend or a client in the middle of a message, because the end of a pair in such a pause
+//!   is a clean end of file too. Without such a bound, a proxy leaves this branch out, and the grace resets these pairs.
+//!   A request that comes after the close is discarded: see the page [`stopping`](super::stopping).
 //! * **Losses.** [`Stats::undelivered`](crate::Stats::undelivered) counts connections whose bytes did not all reach the
 //!   kernel. The count 0 does not tell whether the client has read everything: the reset at the end of the grace destroys
-//!   bytes that the kernel has taken and the client has not received.
+//!   bytes that the kernel has taken and the client has not received. Nor does the count tell of input: bytes that a
+//!   connection received after its close are discarded, and never handed to a send of the other connection.
 //! * **Names.** [`Address::resolve`](crate::Address::resolve) looks up the backend's name. The look-up may block, so the program
 //!   makes it before the loop runs.

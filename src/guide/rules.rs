@@ -30,7 +30,7 @@
 //!    counts, but `Eof`, `Closed` and `Drained` are told only if everything that was sent has reached the kernel:
 //!    [`CloseReason::is_clean`](crate::CloseReason::is_clean) is true for these three. If bytes are lost on the way to such an
 //!    end, the cause of the loss is the reason. [`Net::undelivered`](crate::Net::undelivered) tells in `on_close`, for every
-//!    reason, whether bytes were lost.
+//!    reason, whether bytes were lost. None of them tells of input that a close has discarded.
 //! 10. **A drain ends everything in order** ([`Net::drain`](crate::Net::drain)). The clients in the backlog are accepted
 //!     (unless their listener is paused or full), the listeners close, and each connection gets [`on_drain`] once. By default
 //!     the connection then goes on until it is idle, and is closed: nothing is unsent, no input waits, no `on_writable` is
@@ -39,6 +39,7 @@
 //!     waiting input once its peer has ended. The default does not know which answers are still owed: a connection that
 //!     waits longer than `drain_quiet` for a backend, a timer or a thread looks idle. Such a handler pauses reading while it
 //!     owes an answer, or has an `on_drain` of its own; in a proxy that is an empty one, which lets both ends decide.
+//!     Nor does the default know that a peer in a pause means to send more: see [`stopping`](super::stopping).
 //!     Connections that are still open when the grace is over are reset, so that no peer mistakes a truncated stream for a
 //!     complete one. A second drain resets at once.
 //! 11. **A panic in a callback** passes through the turn to the host. If the host catches the panic and goes on, the next turn

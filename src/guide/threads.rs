@@ -15,14 +15,17 @@
 //!
 //! # Several jobs of a connection at a time
 //!
-//! Without the pause, the handler has to count the answers that it owes to each connection, because the crate does not know
-//! them. The end of file and a drain must wait until the count is 0, so `on_eof` and `on_drain` are overridden. In a drain,
+//! Without the pause, the handler has to keep a list of the answers that it owes to each connection, because the crate does
+//! not know them. The list also sorts the answers: an answer waits in its place until all earlier answers are sent.
+//!
+//! The end of file and a drain must wait until the list is empty, so `on_eof` and `on_drain` are overridden. In a drain,
 //! [`close_when_idle`](crate::Conn::close_when_idle) stays in force until the connection ends: a call that was made while no
 //! answer was owed would close the connection in the middle of a later job. So the handler calls `close_when_idle` again
-//! after every change of the count. A second call replaces the first.
+//! after every change of the list. A second call replaces the first.
 //!
 //! ```
 //! use std::{
+//!     collections::VecDeque,
 //!     io::{Read, Write},
 //!     net::{Shutdown, TcpStream},
 //!     sync::{
@@ -41,27 +44,32 @@
 //!
 //! type Bytes = Vec<u8>;
 //!
-//! /// Has threads answer each line. The answers may come in another order than the lines.
+//! /// A line or its answer, with its connection and its number in the connection.
+//! type Job = (ConnId, u64, Bytes);
+//!
+//! /// Has threads answer each line. The threads may finish in another order than that of the lines.
 //! struct Server {
-//!     jobs: Sender<(ConnId, Bytes)>,
-//!     answers: Receiver<(ConnId, Bytes)>,
+//!     jobs: Sender<Job>,
+//!     answers: Receiver<Job>,
 //! }
 //!
 //! #[derive(Default)]
 //! struct Client {
-//!     /// The number of jobs whose answers have not been sent yet.
-//!     owed: usize,
+//!     /// The jobs whose answers have not been sent yet. An answer that waits for an earlier answer is `Some`.
+//!     owed: VecDeque<Option<Bytes>>,
+//!     /// The number of the first job in `owed`.
+//!     first: u64,
 //!     /// The client has ended its sending direction.
 //!     has_ended: bool,
 //! }
 //!
 //! /// In a drain, silence is a reason to close the connection only while no answer is owed. `close_when_idle` does not know
-//! /// the answers that are owed, so this function is called after every change of their number.
+//! /// the answers that are owed, so this function is called after every change of the list.
 //! fn drain_goes_on(conn: &mut Conn<'_, Client>) {
 //!     if conn.net().is_draining() {
 //!         let quiet = conn.net().options().drain_quiet;
-//!         let owed = conn.session().owed;
-//!         conn.close_when_idle(if owed > 0 { NEVER } else { quiet });
+//!         let owes_nothing = conn.session().owed.is_empty();
+//!         conn.close_when_idle(if owes_nothing { quiet } else { NEVER });
 //!     }
 //! }
 //!
@@ -74,11 +82,13 @@
 //!
 //!     fn on_data(&mut self, conn: &mut Conn<'_, Client>, input: &[u8]) -> usize {
 //!         let mut lines = framing::lines(input, 100);
-//!         while conn.session().owed < MOST {
+//!         while conn.session().owed.len() < MOST {
 //!             match lines.next() {
 //!                 Some(Ok(line)) => {
-//!                     self.jobs.send((conn.id(), line.to_vec())).expect("the threads wait for jobs");
-//!                     conn.session().owed += 1;
+//!                     let (id, client) = (conn.id(), conn.session());
+//!                     let number = client.first + client.owed.len() as u64;
+//!                     client.owed.push_back(None);
+//!                     self.jobs.send((id, number, line.to_vec())).expect("the threads wait for jobs");
 //!                 }
 //!                 Some(Err(_)) => {
 //!                     conn.abort();
@@ -87,7 +97,7 @@
 //!                 None => break,
 //!             }
 //!         }
-//!         if conn.session().owed == MOST {
+//!         if conn.session().owed.len() == MOST {
 //!             conn.pause_reading(); // the other lines, and the end of file, wait for `on_wake`
 //!         }
 //!         drain_goes_on(conn);
@@ -95,14 +105,19 @@
 //!     }
 //!
 //!     fn on_wake(&mut self, net: &mut Net<Client>) {
-//!         for (id, answer) in self.answers.try_iter() {
+//!         for (id, number, answer) in self.answers.try_iter() {
 //!             let Some(mut conn) = net.conn(id) else { continue }; // the connection has ended meanwhile
-//!             conn.send_all(&answer);
-//!             conn.session().owed -= 1;
-//!             if conn.session().has_ended && conn.session().owed == 0 {
+//!             let (client, mut out) = conn.split();
+//!             client.owed[(number - client.first) as usize] = Some(answer);
+//!             while let Some(Some(answer)) = client.owed.front() {
+//!                 out.send_all(answer);
+//!                 client.owed.pop_front();
+//!                 client.first += 1;
+//!             }
+//!             if client.has_ended && client.owed.is_empty() {
 //!                 conn.shutdown_write(); // the connection ends when the last answer is sent
 //!             } else {
-//!                 conn.resume_reading(); // fewer than `MOST` answers are owed now
+//!                 conn.resume_reading(); // harmless while answers are owed: `on_data` looks at their number
 //!                 drain_goes_on(&mut conn);
 //!             }
 //!         }
@@ -110,7 +125,7 @@
 //!
 //!     fn on_eof(&mut self, conn: &mut Conn<'_, Client>) {
 //!         conn.session().has_ended = true;
-//!         if conn.session().owed == 0 {
+//!         if conn.session().owed.is_empty() {
 //!             conn.shutdown_write(); // otherwise `on_wake` makes this call after the last answer
 //!         }
 //!     }
@@ -121,11 +136,11 @@
 //! }
 //!
 //! /// Takes jobs until the server is gone. A panic in `work` would lose the answer, and the connection would wait for ever.
-//! fn work_off(jobs: &Mutex<Receiver<(ConnId, Bytes)>>, done: &Sender<(ConnId, Bytes)>, remote: &Remote) {
+//! fn work_off(jobs: &Mutex<Receiver<Job>>, done: &Sender<Job>, remote: &Remote) {
 //!     loop {
 //!         let job = jobs.lock().unwrap().recv(); // the lock is free again while this thread works
-//!         let Ok((id, line)) = job else { return };
-//!         if done.send((id, work(&line))).is_err() {
+//!         let Ok((id, number, line)) = job else { return };
+//!         if done.send((id, number, work(&line))).is_err() {
 //!             return;
 //!         }
 //!         remote.wake();
@@ -133,6 +148,9 @@
 //! }
 //!
 //! fn work(line: &[u8]) -> Bytes {
+//!     if line.ends_with(b"0") {
+//!         thread::sleep(Duration::from_millis(1)); // the other threads overtake this thread
+//!     }
 //!     [&line.to_ascii_uppercase(), &b"\n"[..]].concat()
 //! }
 //!
@@ -148,7 +166,8 @@
 //! }
 //!
 //! let mut client = TcpStream::connect(event_loop.net().local_address(listener)?.socket_addrs())?;
-//! client.write_all(&b"tide\n".repeat(1000))?;
+//! let lines: String = (0..1000).map(|number| format!("tide {number}\n")).collect();
+//! client.write_all(lines.as_bytes())?;
 //! client.shutdown(Shutdown::Write)?;
 //! let remote = event_loop.remote();
 //! let reader = thread::spawn(move || {
@@ -164,15 +183,18 @@
 //! #     bound.drain(Duration::ZERO);
 //! # });
 //! event_loop.run(&mut Server { jobs, answers })?;
-//! assert!(reader.join().unwrap()? == b"TIDE\n".repeat(1000)); // one answer for each line
+//! let answers = reader.join().unwrap()?;
+//! assert!(answers == lines.to_ascii_uppercase().as_bytes()); // one answer for each line, in the order of the lines
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! * **The order.** Answers come in the order in which the threads finish. A protocol with several jobs at a time therefore
-//!   has a number in each request, which the answer repeats; or the handler sorts the answers before it sends them.
+//! * **The order.** A protocol with a number in each request, which the answer repeats, may send each answer as soon as it
+//!   is there. Its `owed` is a count, and `on_wake` calls `send_all` and subtracts 1 from the count.
 //! * **The bound.** At most `MOST` jobs of a connection wait. A client that reads no answers is not read either, once its
-//!   outbox is above high water, so its outbox keeps at most the high water mark and `MOST` answers.
+//!   outbox is above high water, so its outbox keeps at most the high water mark and `MOST` answers. This sum must be below
+//!   [`max_outbox`](crate::Options::max_outbox) (16 MiB): otherwise a slow reader is reset. So `work` limits the length of
+//!   an answer, or `MOST` is small.
 //! * **In a drain** an answer may take longer than [`drain_quiet`](crate::Options::drain_quiet) (250 ms). The connection
 //!   would look idle in that time, and the answer would be lost. So `drain_goes_on` moves the close to never while answers
 //!   are owed, and back to `drain_quiet` when the last answer is sent. A connection goes on with up to `MOST` jobs at a
@@ -182,7 +204,8 @@
 //!   the connection of a slow reader if bytes are unsent after [`close_timeout`](crate::Options::close_timeout) (30 s).
 //!   `shutdown_write` has no such limit, so an [`idle_timeout`](crate::Options::idle_timeout) should end clients that take
 //!   no byte. Its time runs also while answers are owed and reading is not paused, so `idle_timeout` must be longer than
-//!   the longest job.
+//!   the longest time from a request to its answer, with the time in the queue of the threads. Otherwise the client reads
+//!   a clean end of file in place of its answer.
 //! * **The grace** of a drain bounds everything: connections that still owe answers when the grace is over are reset.
 //! * **Several answers, one wake.** Several calls of `wake` may make one `on_wake`, so `on_wake` takes all answers that
 //!   are there.

@@ -1,7 +1,10 @@
 //! A connection during a callback.
 
 use std::{
-    fmt, io,
+    fmt,
+    fs::File,
+    io,
+    ops::Range,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -71,9 +74,80 @@ impl<'a, S> Conn<'a, S> {
         self.output().send_all(bytes)
     }
 
-    /// [`send_all`](Self::send_all) for bytes that several connections are sent.
+    /// [`send_all`](Self::send_all) for bytes that several connections are sent, or that the program keeps: the outbox holds
+    /// the block itself, and the last holder frees the block.
+    ///
+    /// Fewer than 256 bytes are copied, because a copy of them costs less than the bookkeeping. In its own callback, a
+    /// connection copies fewer than 8 KiB into the buffer that gathers small sends.
+    ///
+    /// [`high_water`](crate::Options::high_water) and [`max_outbox`](crate::Options::max_outbox) count the bytes for each
+    /// connection. [`memory_budget`](crate::Options::memory_budget) counts the whole block once for all connections that
+    /// were sent it in a row. The guide has a [recipe](crate::guide::broadcast).
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tidegate::Net;
+    ///
+    /// fn broadcast(net: &mut Net, message: &Arc<[u8]>) {
+    ///     net.for_each(|member| {
+    ///         member.send_shared(message);
+    ///     });
+    /// }
+    /// ```
     pub fn send_shared(&mut self, bytes: &Arc<[u8]>) -> Flow {
         self.output().send_shared(bytes)
+    }
+
+    /// [`send_shared`](Self::send_shared) for a part of the bytes. The outbox holds the whole block until the part is sent.
+    ///
+    /// # Panics
+    /// Panics if the range is not within the bytes.
+    pub fn send_shared_range(&mut self, bytes: &Arc<[u8]>, range: Range<usize>) -> Flow {
+        self.output().send_shared_range(bytes, range)
+    }
+
+    /// [`send_all`](Self::send_all) for bytes that the handler gives away: the outbox keeps the vector itself if the kernel
+    /// does not take all bytes at once. Fewer than 4 KiB, and a vector of which less than a half is used, are copied.
+    pub fn send_owned(&mut self, bytes: Vec<u8>) -> Flow {
+        self.output().send_owned(bytes)
+    }
+
+    /// Sends the bytes of a file in this range, behind everything that was sent before. On Linux the kernel sends them by
+    /// itself, sendfile(2); elsewhere the reactor reads up to 64 KiB at a time and sends them. The position of the file does
+    /// not matter; on Windows it moves.
+    ///
+    /// [`queued`](Self::queued) and [`high_water`](crate::Options::high_water) count the bytes of the file that are unsent,
+    /// so a large file returns [`Flow::Full`], and `on_writable` follows when nearly all of it is sent. As the bytes are not
+    /// in memory, [`max_outbox`](crate::Options::max_outbox) and [`memory_budget`](crate::Options::memory_budget) do not
+    /// count them. [`close`](Self::close) has to be done within [`close_timeout`](crate::Options::close_timeout), so a
+    /// handler that sends a large file to a slow peer closes the connection in `on_writable`.
+    ///
+    /// A file that grows does not matter. If the file ends before the range does, or cannot be read, the connection ends
+    /// with [`CloseReason::FileFailed`](crate::CloseReason::FileFailed) and a reset, because the peer has been promised more.
+    ///
+    /// # Blocking
+    /// Bytes that are not in the system's cache are read from the disk, and the whole loop waits for the disk: no system
+    /// tells beforehand. A server of files that do not fit into memory reads them on threads; see
+    /// [`guide::threads`](crate::guide::threads).
+    ///
+    /// # Notes
+    /// sendfile(2) can raise SIGPIPE. A Rust program ignores SIGPIPE unless it was told otherwise. If the signal is neither
+    /// ignored nor handled at the first call, the reactor reads and sends instead.
+    ///
+    /// ```no_run
+    /// use std::fs::File;
+    /// use tidegate::Conn;
+    ///
+    /// fn answer(conn: &mut Conn<'_>, path: &str) -> std::io::Result<()> {
+    ///     let file = File::open(path)?;
+    ///     let length = file.metadata()?.len();
+    ///     writeln!(conn, "{length}");
+    ///     conn.send_file(file, 0..length);
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn send_file(&mut self, file: File, range: Range<u64>) -> Flow {
+        self.output().send_file(file, range)
     }
 
     /// Makes `write!(conn, "…")` work, with a [`Flow`] as its value and no error to unwrap.
@@ -135,6 +209,8 @@ impl<'a, S> Conn<'a, S> {
     /// Ends the connection with [`CloseReason::IdleTimeout`](crate::CloseReason::IdleTimeout) when for so long no byte was
     /// received and the kernel took none; `None` is never. The time counts from now, between turns from the next one, in
     /// milliseconds; a time of more than 49 days is as good as never. The end is a reset only if bytes were left unsent.
+    /// With nothing unsent the peer reads an end of file, so a protocol whose end is the end of file needs
+    /// [`set_timeout`](Self::set_timeout), with [`abort`](Self::abort) in `on_timeout`.
     ///
     /// The time runs while reading pauses by itself, because the connection then waits for the peer. It does not run while
     /// the handler has paused reading, nor after [`close`](Self::close). Bytes that move between turns, as by
@@ -145,7 +221,9 @@ impl<'a, S> Conn<'a, S> {
     }
 
     /// Ends the connection with [`CloseReason::Deadline`](crate::CloseReason::Deadline) at this time, whatever it does until
-    /// then, with a reset if bytes were left unsent; `None` takes the deadline back.
+    /// then, with a reset if bytes were left unsent; `None` takes the deadline back. With nothing unsent the peer reads an
+    /// end of file, so a protocol whose end is the end of file needs [`set_timeout`](Self::set_timeout), with
+    /// [`abort`](Self::abort) in `on_timeout`.
     pub fn set_deadline(&mut self, at: Option<Instant>) {
         self.entry().set_deadline(at);
     }
@@ -219,67 +297,6 @@ impl<'a, S> Conn<'a, S> {
 
     fn connection(&self) -> &Connection<Stream> {
         self.net.connection(self.slot).expect("a Conn is made only for a connection")
-    }
-}
-
-/// Reaching connections by their ids.
-impl<S> Net<S> {
-    /// The connection of this id, unless it is gone.
-    pub fn conn(&mut self, id: ConnId) -> Option<Conn<'_, S>> {
-        self.is_open(id).then(|| Conn::at(self, id.slot()))
-    }
-
-    /// Calls `f` for every connection that has a session, the connection of the present callback included, but not for
-    /// connections that `f` itself makes. The order is not defined. No list is made, so a broadcast allocates nothing.
-    pub fn for_each(&mut self, mut f: impl FnMut(&mut Conn<'_, S>)) {
-        // Connections are appended, and none leaves while a callback runs.
-        for index in 0..self.connections().len() {
-            let slot = self.connections()[index];
-            if self.has_session(slot) {
-                f(&mut Conn::at(self, slot));
-            }
-        }
-    }
-
-    /// See [`Conn::send_all`]. [`Flow::Gone`] if the connection is gone.
-    pub fn send_all(&mut self, to: ConnId, bytes: &[u8]) -> Flow {
-        match self.conn(to) {
-            Some(mut conn) => conn.send_all(bytes),
-            None => self.discard_send(),
-        }
-    }
-
-    /// See [`Conn::send_shared`].
-    pub fn send_shared(&mut self, to: ConnId, bytes: &Arc<[u8]>) -> Flow {
-        self.send_all(to, bytes)
-    }
-
-    /// See [`Conn::resume_reading`].
-    pub fn resume_reading(&mut self, id: ConnId) {
-        if let Some(mut conn) = self.conn(id) {
-            conn.resume_reading();
-        }
-    }
-
-    /// See [`Conn::shutdown_write`].
-    pub fn shutdown_write(&mut self, id: ConnId) {
-        if let Some(mut conn) = self.conn(id) {
-            conn.shutdown_write();
-        }
-    }
-
-    /// See [`Conn::close`].
-    pub fn close(&mut self, id: ConnId) {
-        if let Some(mut conn) = self.conn(id) {
-            conn.close();
-        }
-    }
-
-    /// See [`Conn::abort`].
-    pub fn abort(&mut self, id: ConnId) {
-        if let Some(mut conn) = self.conn(id) {
-            conn.abort();
-        }
     }
 }
 

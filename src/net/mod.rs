@@ -1,6 +1,7 @@
 //! Everything that a callback can reach: connections, listeners, timers, the end.
 
 mod adopt;
+mod by_id;
 mod conn;
 mod output;
 

@@ -2,7 +2,9 @@
 
 use std::{
     fmt,
+    fs::File,
     io::{self, ErrorKind},
+    ops::Range,
     sync::Arc,
 };
 
@@ -35,7 +37,22 @@ impl<'a> Output<'a> {
 
     /// See [`Conn::send_shared`](crate::Conn::send_shared).
     pub fn send_shared(&mut self, bytes: &Arc<[u8]>) -> Flow {
-        self.send_all(bytes)
+        self.engine.send_shared(self.slot, bytes, 0..bytes.len())
+    }
+
+    /// See [`Conn::send_shared_range`](crate::Conn::send_shared_range).
+    pub fn send_shared_range(&mut self, bytes: &Arc<[u8]>, range: Range<usize>) -> Flow {
+        self.engine.send_shared(self.slot, bytes, range)
+    }
+
+    /// See [`Conn::send_owned`](crate::Conn::send_owned).
+    pub fn send_owned(&mut self, bytes: Vec<u8>) -> Flow {
+        self.engine.send_owned(self.slot, bytes)
+    }
+
+    /// See [`Conn::send_file`](crate::Conn::send_file).
+    pub fn send_file(&mut self, file: File, range: Range<u64>) -> Flow {
+        self.engine.send_file(self.slot, file, range)
     }
 
     /// See [`Conn::write_fmt`](crate::Conn::write_fmt).

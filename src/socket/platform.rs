@@ -1,11 +1,16 @@
 //! Every difference between platforms, in one place.
 
-use std::io::{self, IoSlice};
+use std::{
+    fs::File,
+    io::{self, IoSlice},
+};
 
 use mio::{Interest, net::TcpStream};
 use socket2::{SockRef, Socket, TcpKeepalive};
 
 use crate::options::Keepalive;
+
+use super::file::{self, FileError, FileRange};
 
 // One predicate decides which of two sets of rules the crate is built with. mio's `poll(2)` selector, which a build asks
 // for with `--cfg mio_unsupported_force_poll_poll`, gets the portable rules on Linux as well: that selector arms readiness
@@ -81,6 +86,42 @@ epoll! {
         const MSG_NOSIGNAL: i32 = 0x4000; // linux/socket.h
         stream.try_io(|| SockRef::from(stream).send_vectored_with_flags(slices, MSG_NOSIGNAL))
     }
+
+    /// True if sendfile(2) may be used. sendfile knows no MSG_NOSIGNAL, so a peer that has gone would kill a process that
+    /// neither ignores nor handles SIGPIPE. Programs of Rust's standard library ignore SIGPIPE; a host in another language
+    /// may not.
+    pub(crate) fn sends_files() -> bool {
+        std::fs::read_to_string("/proc/self/status").is_ok_and(|status| sigpipe_is_harmless(&status))
+    }
+
+    /// `status`: the text of proc_pid_status(5), which shows the ignored and the handled signals as hexadecimal masks.
+    fn sigpipe_is_harmless(status: &str) -> bool {
+        const SIGPIPE: u64 = 1 << (13 - 1);
+        status.lines().any(|line| {
+            let mask = line.strip_prefix("SigIgn:").or_else(|| line.strip_prefix("SigCgt:"));
+            let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+            mask.is_some_and(|mask| mask & SIGPIPE != 0)
+        })
+    }
+
+    /// Sends a part of a file without a copy through this process, sendfile(2).
+    pub(crate) fn send_file(stream: &mut TcpStream, file: &mut FileRange, most: usize) -> Result<usize, FileError> {
+        const EIO: i32 = 5;
+        let wanted = most.min(usize::try_from(file.len()).unwrap_or(usize::MAX));
+        let mut offset = file.offset();
+        let sent = stream.try_io(|| Ok(rustix::fs::sendfile(&*stream, file.file(), Some(&mut offset), wanted)?));
+        match sent {
+            Ok(0) => Err(FileError::File(file::too_short())),
+            Ok(n) => Ok(n),
+            // The file cannot be mapped into memory, so the kernel does not send it by itself.
+            Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
+                file.copy_from_now_on();
+                file.copy_to(stream, most)
+            }
+            Err(error) if error.raw_os_error() == Some(EIO) => Err(FileError::File(error)),
+            Err(error) => Err(FileError::Stream(error)),
+        }
+    }
 }
 
 portable! {
@@ -94,6 +135,15 @@ portable! {
 
     pub(crate) const INTERESTS: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
+    /// False: files are read and then sent.
+    pub(crate) fn sends_files() -> bool {
+        false
+    }
+
+    pub(crate) fn send_file(stream: &mut TcpStream, file: &mut FileRange, most: usize) -> Result<usize, FileError> {
+        file.copy_to(stream, most)
+    }
+
     /// Sends one slice. This way is safe where SIGPIPE would be raised, and where mio has to see the call.
     pub(crate) fn send_vectored(stream: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match slices.iter().find(|slice| !slice.is_empty()) {
@@ -101,6 +151,24 @@ portable! {
             None => Ok(0),
         }
     }
+}
+
+/// Reads from a file at an offset, and leaves the position of the file alone where the system allows that.
+#[cfg(unix)]
+pub(crate) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, buffer, offset)
+}
+
+#[cfg(windows)]
+pub(crate) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, buffer, offset)
+}
+
+#[cfg(not(any(unix, windows)))]
+pub(crate) fn read_at(mut file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    use io::{Read, Seek};
+    file.seek(io::SeekFrom::Start(offset))?;
+    file.read(buffer)
 }
 
 /// Tells whether a socket is in nonblocking mode. Windows does not tell, and a socket begins in blocking mode.
@@ -179,5 +247,21 @@ pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
         Some(23 | 24) => cfg!(unix),
         Some(WSAEMFILE) => cfg!(windows),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    epoll! {
+        #[test]
+        fn a_file_is_sent_by_the_kernel_only_if_sigpipe_cannot_end_the_process() {
+            let harmless = super::sigpipe_is_harmless;
+            for (ignored, handled, expected) in [("1000", "0", true), ("0", "5002", true), ("2fff", "4000", false)] {
+                let status = format!("SigBlk:\t1000\nSigIgn:\t000000000000{ignored}\nSigCgt:\t{handled}\n");
+                assert_eq!(harmless(&status), expected, "{status}");
+            }
+            assert!(!harmless(""));
+            assert!(super::sends_files(), "the standard library ignores SIGPIPE");
+        }
     }
 }

@@ -10,7 +10,11 @@ use socket2::SockRef;
 
 use crate::{options::Options, refused::Refused};
 
-use super::{memory::MemoryStream, options, platform};
+use super::{
+    file::{FileError, FileRange, SendFile},
+    memory::MemoryStream,
+    options, platform,
+};
 
 /// A nonblocking stream.
 #[derive(Debug)]
@@ -161,5 +165,14 @@ impl Write for Stream {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(()) // every write goes to the kernel at once: there is no buffer in between
+    }
+}
+
+impl SendFile for Stream {
+    fn send_file(&mut self, file: &mut FileRange, most: usize) -> Result<usize, FileError> {
+        match self {
+            Self::Tcp(stream) if !file.copies() => platform::send_file(stream, file, most),
+            _ => file.copy_to(self, most),
+        }
     }
 }

@@ -10,8 +10,8 @@ use std::{
 use tidegate::{CloseKind, Options, Stats};
 
 use crate::{
-    subject::{Driven, Driver, Told, assert_nothing_comes},
-    support::{PATIENCE, assert_same, connect_narrow, exchange, pattern, read_to_end},
+    subject::{Driven, Driver, assert_nothing_comes},
+    support::{Call, PATIENCE, assert_same, connect_narrow, exchange, pattern, read_to_end},
 };
 
 /// Sends from another thread, because the send may block until the client reads.
@@ -76,13 +76,13 @@ pub fn half_close(driver: &Driver) {
     assert_same(&echo, &[&sent, &b"that was all"[..]].concat());
     let (before, why) = server.until_close();
     assert_eq!(why, CloseKind::Eof);
-    assert_eq!((before.first(), before.last()), (Some(&Told::Open), Some(&Told::Eof)));
+    assert_eq!((before.first(), before.last()), (Some(&Call::Open), Some(&Call::Eof)));
     server.falls_asleep();
     assert_eq!(server.stop().0, []);
 }
 
 /// The outbox of a client that does not read is bounded. The client costs no turns, and other clients are served. When the
-/// client reads at last, it gets all bytes.
+/// client begins to read, the client gets all bytes.
 pub fn slow_reader(driver: &Driver) {
     const BOUND: usize = 128 << 10;
     let options = Options::default().high_water(16 << 10).low_water(8 << 10).read_buffer(16 << 10);
@@ -119,11 +119,10 @@ pub fn slow_reader(driver: &Driver) {
 pub fn close_in_callback(driver: &Driver) {
     const ANSWER: usize = 3 << 20;
     let server = Driven::start(driver, Options::default(), |subject| {
-        subject.on_data = |conn, input| {
+        subject.on_data = |conn, _| {
             conn.send_all(&pattern(ANSWER, 4));
             conn.close();
             conn.send_all(b"too late");
-            input.len()
         };
     });
     let mut client = connect_narrow(server.address);
@@ -134,7 +133,7 @@ pub fn close_in_callback(driver: &Driver) {
     sender.join().unwrap();
     let (before, why) = server.until_close();
     assert_eq!(why, CloseKind::Closed);
-    assert!(matches!(before[..], [Told::Open, Told::Data(_)]), "{before:?}");
+    assert!(matches!(before[..], [Call::Open, Call::Data(_)]), "{before:?}");
     until(&server, |stats| stats.open == 0); // The connection lingers until the end of file of the client.
     server.falls_asleep();
     let (after, stats) = server.stop();
@@ -147,9 +146,9 @@ pub fn idle_timeout(driver: &Driver) {
     let server = Driven::echo(driver, Options::default().idle_timeout(Some(IDLE)));
     let begin = Instant::now();
     let mut client = server.connect();
-    assert_eq!(server.next(), Told::Open);
+    assert_eq!(server.next(), Call::Open);
     let before = server.ask().turns;
-    assert_eq!(server.next(), Told::Close(CloseKind::IdleTimeout));
+    assert_eq!(server.next(), Call::Close(CloseKind::IdleTimeout));
     let elapsed = begin.elapsed();
     assert!(elapsed >= IDLE, "the timeout came after {elapsed:?}");
     assert_eq!(read_to_end(&mut client), []);
@@ -163,7 +162,7 @@ pub fn idle_timeout(driver: &Driver) {
 pub fn wake(driver: &Driver) {
     let server = Driven::echo(driver, Options::default());
     let mut client = server.connect();
-    assert_eq!(server.next(), Told::Open);
+    assert_eq!(server.next(), Call::Open);
     server.falls_asleep();
     let remotes = [(); 3].map(|()| server.remote.clone());
     let threads = remotes.map(|remote| thread::spawn(move || remote.wake()));
@@ -173,7 +172,7 @@ pub fn wake(driver: &Driver) {
     assert_nothing_comes(&mut client);
 
     server.remote.drain(Duration::from_secs(24 * 3600));
-    assert_eq!(server.next(), Told::Close(CloseKind::Drained));
+    assert_eq!(server.next(), Call::Close(CloseKind::Drained));
     assert_eq!(read_to_end(&mut client), []);
     drop(client); // The drain also waits for a connection that lingers for the end of file.
     let (told, stats) = server.join();

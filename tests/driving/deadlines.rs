@@ -148,7 +148,7 @@ fn events_that_were_left_stay_due_after_a_flush() {
 }
 
 #[test]
-fn the_first_of_all_timers_is_the_deadline() {
+fn next_deadline_is_the_deadline_of_the_earliest_timer() {
     let (mut event_loop, pair) = at_rest(Options::default());
     let now = Instant::now();
     let net = event_loop.net();

@@ -1,5 +1,5 @@
-//! A host that watches the descriptor of the loop for edges misses nothing. Work that a turn leaves is due, and an event
-//! that comes after the poll of a turn is a new edge.
+//! Tests that a host that watches the descriptor of the loop for edges misses no work. Work that a turn leaves is due, and
+//! an event that comes after the poll of a turn causes another edge.
 
 use std::{os::fd::AsRawFd, time::Duration};
 
@@ -63,7 +63,7 @@ fn an_event_that_comes_between_the_poll_and_the_end_of_the_turn_is_an_edge() {
 }
 
 #[test]
-fn events_left_of_a_poll_and_new_events_are_both_served() {
+fn events_left_by_a_poll_are_served_with_new_events() {
     let (mut event_loop, _) = listening(Options::default().event_capacity(1).event_budget(1));
     let mut echo = echo();
     let pairs = Pair::several(&mut event_loop, &mut echo, 4);

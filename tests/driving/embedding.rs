@@ -16,7 +16,7 @@ use crate::support::{
 };
 
 #[test]
-fn leftovers_are_seen_without_a_new_event() {
+fn work_left_by_a_turn_is_done_without_a_new_event() {
     const CLIENTS: u32 = 6;
     const BYTES: usize = 1000;
     let small = Options::default();
@@ -231,7 +231,7 @@ fn a_host_that_settles_late_loses_nothing() {
 #[test]
 #[cfg(debug_assertions)]
 #[should_panic = "nobody calls `settle`"]
-fn a_host_that_never_settles_meets_a_panic_in_debug_builds() {
+fn a_host_that_never_settles_causes_a_panic_in_debug_builds() {
     let (mut host, now) = (Host::new(), Instant::now());
     let (mut reactor, at) = host.listening::<()>(.., Options::default());
     let _client = connect(at);

@@ -1,5 +1,5 @@
-//! The loop behaves in the same way under every driver: its own `run`, turns, the poll of a host, or a poller that watches
-//! its descriptor.
+//! Tests that the behaviour of the loop does not depend on its driver. A driver is `run` of the loop, turns, the poll of a
+//! host, or a poller that watches the descriptor of the loop.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -9,7 +9,7 @@ mod deadlines;
 mod embedding;
 mod hosts;
 mod subject;
-// A host that watches the descriptor of the loop's poll needs a selector that has one.
+// A host can watch the loop's poll only if the selector of mio has a descriptor.
 #[cfg(all(unix, not(mio_unsupported_force_poll_poll)))]
 mod edges;
 

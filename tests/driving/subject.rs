@@ -12,9 +12,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tidegate::{Accepted, CloseKind, CloseReason, Conn, ConnId, Handler, Net, Options, Remote, Stats};
+use tidegate::{CloseKind, Conn, ConnId, Net, Options, Remote, Stats};
 
-use crate::support::{PATIENCE, connect, next, within};
+use crate::support::{Act, Call, PATIENCE, Recorder, as_by_default, connect, listen, next, within};
 
 /// A way of driving a loop.
 #[derive(Clone, Copy)]
@@ -53,33 +53,24 @@ impl Driver {
 /// The input of a driver.
 pub struct Job {
     pub options: Options,
-    pub subject: Subject,
+    pub subject: Recorder<Subject, ()>,
     ready: Sender<(SocketAddr, Remote)>,
 }
 
 impl Job {
     /// Makes the listener. A driver calls this once, when it has made its reactor.
     pub fn begin(&self, net: &mut Net, remote: Remote) {
-        let listener = net.listen("127.0.0.1:0").unwrap();
-        let address = net.local_address(listener).unwrap().socket_addrs()[0];
+        let address = listen(net);
         self.ready.send((address, remote)).unwrap();
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub enum Told {
-    Open,
-    /// Contains the number of received bytes.
-    Data(usize),
-    Eof,
-    Close(CloseKind),
-}
-
-/// A handler that echoes unless a behaviour replaces a callback, and that tells the test about its calls.
+/// The code of the server in its callbacks. The server echoes unless a behaviour replaces `on_data` or `on_eof`, and tells
+/// the test about these callbacks, `on_open` and `on_close`.
 pub struct Subject {
-    pub on_data: fn(&mut Conn<'_>, &[u8]) -> usize,
+    pub on_data: fn(&mut Conn<'_>, &[u8]),
     pub on_eof: fn(&mut Conn<'_>),
-    told: Sender<Told>,
+    told: Sender<Call>,
     stats: Sender<Stats>,
     rest: Rest<Sender<Stats>>,
 }
@@ -98,51 +89,31 @@ struct Rest<C> {
 const TIMERS: u64 = 10;
 const PAUSE: Duration = Duration::from_millis(5);
 
-impl Subject {
-    fn tell(&self, what: Told) {
-        let _ = self.told.send(what); // The send fails if the test has ended.
-    }
-}
-
-impl Handler for Subject {
-    type Session = ();
-
-    fn on_accept(&mut self, _net: &mut Net, _from: &Accepted) -> Option<()> {
-        Some(())
-    }
-
-    fn on_open(&mut self, _conn: &mut Conn<'_>) {
-        self.tell(Told::Open);
-    }
-
-    fn on_data(&mut self, conn: &mut Conn<'_>, input: &[u8]) -> usize {
-        self.tell(Told::Data(input.len()));
-        (self.on_data)(conn, input)
-    }
-
-    fn on_eof(&mut self, conn: &mut Conn<'_>) {
-        self.tell(Told::Eof);
-        (self.on_eof)(conn);
-    }
-
-    fn on_close(&mut self, _net: &mut Net, _id: ConnId, _session: (), why: CloseReason) {
-        self.tell(Told::Close(why.kind()));
-    }
-
-    fn on_wake(&mut self, net: &mut Net) {
-        if self.rest.is_wanted.swap(false, Ordering::Relaxed) {
-            net.set_timer(net.now() + PAUSE, TIMERS - 1);
-            let _ = self.rest.began.send(net.stats().clone());
+impl Act<()> for Subject {
+    fn on_conn(&mut self, conn: &mut Conn<'_>, call: &Call) {
+        if let Call::Open | Call::Data(_) | Call::Eof = call {
+            let _ = self.told.send(call.clone()); // The send fails if the test has ended.
         }
-        let _ = self.stats.send(net.stats().clone());
+        match call {
+            Call::Data(input) => (self.on_data)(conn, input),
+            Call::Eof => (self.on_eof)(conn),
+            other => as_by_default(conn, other),
+        }
     }
 
-    /// `left` is the number of timers that come after this timer.
-    fn on_timer(&mut self, net: &mut Net, left: u64) {
-        if left > 0 {
-            net.set_timer(net.now() + PAUSE, left - 1);
-        } else {
-            let _ = self.rest.ended.send(net.stats().clone());
+    fn on_net(&mut self, net: &mut Net, _closed: Option<(ConnId, ())>, call: &Call) {
+        match call {
+            Call::Wake => {
+                if self.rest.is_wanted.swap(false, Ordering::Relaxed) {
+                    net.set_timer(net.now() + PAUSE, TIMERS - 1);
+                    let _ = self.rest.began.send(net.stats().clone());
+                }
+                let _ = self.stats.send(net.stats().clone());
+            }
+            // The tag is the number of timers that come after this timer.
+            Call::Timer(0) => _ = self.rest.ended.send(net.stats().clone()),
+            Call::Timer(left) => _ = net.set_timer(net.now() + PAUSE, left - 1),
+            call => _ = self.told.send(call.clone()),
         }
     }
 }
@@ -151,7 +122,7 @@ impl Handler for Subject {
 pub struct Driven {
     pub address: SocketAddr,
     pub remote: Remote,
-    told: Receiver<Told>,
+    told: Receiver<Call>,
     stats: Receiver<Stats>,
     rest: Rest<Receiver<Stats>>,
     driver: Driver,
@@ -171,17 +142,14 @@ impl Driven {
         let (tell_ended, ended) = mpsc::channel();
         let is_wanted = Arc::<AtomicBool>::default();
         let mut subject = Subject {
-            on_data: |conn, input| {
-                conn.send_all(input);
-                input.len()
-            },
+            on_data: |conn, input| _ = conn.send_all(input),
             on_eof: |conn| conn.close(),
             told: tell,
             stats: tell_stats,
             rest: Rest { is_wanted: is_wanted.clone(), began: tell_began, ended: tell_ended },
         };
         change(&mut subject);
-        let (drive, job) = (driver.drive, Job { options, subject, ready });
+        let (drive, job) = (driver.drive, Job { options, subject: Recorder::with(subject), ready });
         let thread = thread::spawn(move || drive(job));
         let (address, remote) = started.recv_timeout(PATIENCE).expect("the driver begins");
         let rest = Rest { is_wanted, began, ended };
@@ -193,17 +161,17 @@ impl Driven {
     }
 
     /// Returns the next call of the handler.
-    pub fn next(&self) -> Told {
+    pub fn next(&self) -> Call {
         next(&self.told)
     }
 
     /// Waits for the end of a connection, and returns the calls before the end that the test has not taken yet.
-    pub fn until_close(&self) -> (Vec<Told>, CloseKind) {
+    pub fn until_close(&self) -> (Vec<Call>, CloseKind) {
         let mut before = Vec::new();
         loop {
             match self.next() {
-                Told::Close(why) => return (before, why),
-                told => before.push(told),
+                Call::Close(why) => return (before, why),
+                call => before.push(call),
             }
         }
     }
@@ -235,13 +203,13 @@ impl Driven {
     }
 
     /// Stops the loop, and returns the calls that the test has not taken yet, and the statistics.
-    pub fn stop(self) -> (Vec<Told>, Stats) {
+    pub fn stop(self) -> (Vec<Call>, Stats) {
         self.remote.stop();
         self.join()
     }
 
     /// Waits until the loop has ended, and returns the calls that the test has not taken yet, and the statistics.
-    pub fn join(self) -> (Vec<Told>, Stats) {
+    pub fn join(self) -> (Vec<Call>, Stats) {
         let stats = within(|| self.thread.join()).expect("the driver does not panic");
         (self.told.try_iter().collect(), stats)
     }

@@ -97,7 +97,7 @@ fn is_echoed(client: &mut TcpStream) -> bool {
 }
 
 #[test]
-fn a_client_that_was_gone_before_its_accept_does_not_matter() {
+fn an_aborted_client_in_the_backlog_does_not_stop_the_server() {
     assert_echoes("aborted", "accept4", &["ECONNABORTED:when=1", "ECONNABORTED:when=1..3"]);
 }
 
@@ -208,7 +208,7 @@ fn an_error_of_the_socket_ends_its_connection_and_no_other() {
 
 /// A clean end of file would make a truncated answer look complete.
 #[test]
-fn bytes_lost_by_an_error_of_send_end_with_a_reset() {
+fn a_send_error_that_loses_bytes_ends_the_connection_with_a_reset() {
     if !has_strace() {
         return;
     }
@@ -224,7 +224,8 @@ fn bytes_lost_by_an_error_of_send_end_with_a_reset() {
         }
         assert_eq!(read_out(&mut client), (vec![], End::Reset), "{len} bytes, {ends_first}");
     }
-    // A client that has received a part of an answer must not mistake the part for the whole.
+    // This client got its first echo, and the send of its second echo fails. The reset tells the client that bytes are
+    // missing.
     served.write_all(b"is lost").unwrap();
     assert_eq!(read_out(&mut served), (vec![], End::Reset));
     let statistics = server.end();

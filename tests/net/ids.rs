@@ -1,4 +1,5 @@
-//! Tests that an id names one connection for ever: not the next connection in the same slot, whatever events come late.
+//! Tests that an id names only one connection for ever. The id never names a later connection in the slot, whatever events
+//! come late.
 
 use std::{
     collections::HashSet,
@@ -12,7 +13,7 @@ use tidegate::{Accepted, CloseKind, Conn, ConnId, Flow, Handler, Net, Options, R
 
 use crate::support::{Call, Echo, End, Host, Recorder, connect, id_of, listening, read_out, turn_until};
 
-/// Makes all calls that take the id of an ended connection. None of them may reach another connection.
+/// Makes each call that takes an id with the id of an ended connection. No call may reach another connection.
 fn use_in_vain(net: &mut Net<u32>, id: ConnId) {
     assert!(net.conn(id).is_none() && net.session(id).is_none());
     assert_eq!(net.send_all(id, b"to nobody"), Flow::Gone);
@@ -24,7 +25,7 @@ fn use_in_vain(net: &mut Net<u32>, id: ConnId) {
 }
 
 #[test]
-fn the_id_of_an_ended_connection_does_not_reach_the_next_one_in_its_slot() {
+fn the_id_of_an_ended_connection_does_not_reach_the_next_connection_in_its_slot() {
     // There are two tokens, so each client gets the slot of the client before.
     let (mut host, now) = (Host::new(), Instant::now());
     let (mut reactor, at) = host.listening(100..102, Options::default());
@@ -65,7 +66,7 @@ fn the_id_of_an_ended_connection_does_not_reach_the_next_one_in_its_slot() {
 }
 
 #[test]
-fn the_id_of_a_closed_listener_does_not_reach_the_next_one_in_its_slot() {
+fn the_id_of_a_closed_listener_does_not_reach_the_next_listener_in_its_slot() {
     let (mut event_loop, at) = listening::<()>(Options::default());
     let net = event_loop.net();
     let second = net.listen("127.0.0.1:0").unwrap();

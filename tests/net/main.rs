@@ -31,6 +31,8 @@ mod blocking {
 
 mod bytes {
     mod echo;
+    mod files;
+    mod kinds;
     mod many;
     mod partial;
 }

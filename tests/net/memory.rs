@@ -3,7 +3,7 @@
 
 use std::{cell::Cell, sync::Arc};
 
-use tidegate::{Accepted, CloseKind, Conn, ConnId, Flow, Handler, Net, Options, framing, testing::Rehearsal};
+use tidegate::{CloseKind, Conn, ConnId, Flow, Options, framing, testing::Rehearsal};
 
 use crate::support::{Actor, Call, Recorder, assert_same, listening, pair::Pair, pattern};
 
@@ -77,72 +77,105 @@ fn a_send_larger_than_the_budget_returns_gone_at_once() {
     assert_eq!((rehearsal.sent(client), rehearsal.net().stats().buffered), (vec![], 0));
 }
 
-#[test]
-fn the_budget_holds_in_the_middle_of_a_broadcast() {
-    let (most, gone) = (Cell::new(0), Cell::new(0));
-    let text: Arc<[u8]> = pattern(10 * KIB, 3).into();
+/// Broadcasts 20 messages of 10 KiB to 10 clients that read and to 25 that do not, and checks that the budget holds and that
+/// it costs none of the readers a byte.
+fn broadcast_beyond_the_budget(send: fn(&mut Conn<'_>, &Arc<[u8]>) -> Flow) {
+    let (most, round) = (Cell::new(0), Cell::new(0));
+    let text = |round: u64| pattern(10 * KIB, round);
     let mut actor = Actor::with_conn(|conn, cue| {
         if let Call::Data(_) = cue {
+            let text: Arc<[u8]> = text(round.get()).into();
             conn.net().for_each(|other| {
-                let flow = other.send_shared(&text);
-                gone.set(gone.get() + u32::from(flow == Flow::Gone));
-                most.set(most.get().max(other.net().stats().buffered));
+                send(other, &text);
+                let stats = other.net().stats();
+                most.set(most.get().max(stats.buffered + stats.shared));
             });
         }
     });
     let mut rehearsal = rehearsal();
     let readers = [(); 10].map(|()| rehearsal.accept(&mut actor).unwrap());
     let lazy: [_; 25] = never_readers(&mut rehearsal, &mut actor);
-    for round in 1..=20 {
+    for n in 1..=20 {
+        round.set(n);
         rehearsal.receive(&mut actor, readers[0], b"tell them");
-        assert!((1..=BUDGET).contains(&most.get()), "{} in round {round}", most.get());
-        assert!(rehearsal.net().stats().buffered <= BUDGET);
+        assert!((1..=BUDGET).contains(&most.get()), "{} in round {n}", most.get());
+        let stats = rehearsal.net().stats();
+        assert!(stats.buffered + stats.shared <= BUDGET);
     }
     let ended = whys(&rehearsal, lazy);
     assert!(ended.iter().all(|why| why.is_none() || *why == TOO_MUCH), "{ended:?}");
-    assert!(
-        ended.contains(&TOO_MUCH),
-        "no connection was reset although 25 outboxes of 200 KiB pass the budget"
-    );
+    assert!(ended.contains(&TOO_MUCH), "no connection was reset although 200 KiB pass the budget");
     assert_eq!(whys(&rehearsal, readers), [None; 10]);
     for reader in readers {
-        assert_same(&rehearsal.sent(reader), &text.repeat(20));
+        assert_same(&rehearsal.sent(reader), &(1..=20).flat_map(text).collect::<Vec<_>>());
     }
     let ended = ended.iter().flatten().count() as u64;
     assert_eq!(rehearsal.net().stats().closed_by(CloseKind::MemoryLimit), ended);
 }
 
-/// Answers each line with its length. An incomplete line stays in the inbox.
-struct Lengths;
+#[test]
+fn the_budget_holds_in_the_middle_of_a_broadcast() {
+    broadcast_beyond_the_budget(|conn, text| conn.send_all(text));
+    broadcast_beyond_the_budget(|conn, text| conn.send_shared(text));
+}
 
-impl Handler for Lengths {
-    type Session = ();
-
-    fn on_accept(&mut self, _net: &mut Net, _from: &Accepted) -> Option<()> {
-        Some(())
+#[test]
+fn two_hundred_subscribers_that_do_not_read_hold_each_message_once() {
+    const MESSAGES: usize = 2048;
+    let mut actor = Actor::idle();
+    let mut rehearsal = Rehearsal::new(Options::default().memory_budget(32 << 20));
+    let deaf: [_; 200] = never_readers(&mut rehearsal, &mut actor);
+    let mut kept = Vec::new();
+    for n in 0..MESSAGES {
+        let message: Arc<[u8]> = pattern(KIB, n as u64).into();
+        rehearsal.net().for_each(|subscriber| {
+            subscriber.send_shared(&message);
+        });
+        kept.push(Arc::downgrade(&message));
     }
+    rehearsal.settle(&mut actor);
+    let stats = rehearsal.net().stats();
+    assert_eq!(stats.shared, MESSAGES * KIB);
+    let queues = deaf.len() * MESSAGES.next_power_of_two() * 32; // an outbox knows each of its segments by 32 bytes
+    assert!(stats.buffered <= queues, "{} bytes are not shared", stats.buffered);
+    assert!(deaf.iter().all(|id| rehearsal.is_open(*id)));
+    for id in &deaf[1..] {
+        rehearsal.net().abort(*id);
+    }
+    rehearsal.settle(&mut actor);
+    assert_eq!(rehearsal.net().stats().shared, MESSAGES * KIB, "one subscriber still holds the messages");
+    rehearsal.capacity(deaf[0], usize::MAX);
+    rehearsal.settle(&mut actor);
+    let all: Vec<u8> = (0..MESSAGES).flat_map(|n| pattern(KIB, n as u64)).collect();
+    assert_same(&rehearsal.sent(deaf[0]), &all);
+    assert!(kept.iter().all(|message| message.strong_count() == 0), "the last subscriber frees a message");
+    let stats = rehearsal.net().stats();
+    assert_eq!((stats.shared, stats.buffered), (0, 0));
+}
 
-    fn on_data(&mut self, conn: &mut Conn<'_>, input: &[u8]) -> usize {
+/// Answers each line with its length. An incomplete line stays in the inbox.
+fn lengths<'a>() -> Actor<'a> {
+    Actor::consuming(|conn, input| {
         let mut lines = framing::lines(input, 64 * KIB);
         for line in lines.by_ref().flatten() {
             writeln!(conn, "{}", line.len());
         }
         lines.used()
-    }
+    })
 }
 
 #[test]
 fn many_incomplete_messages_do_not_stop_a_small_request() {
-    let mut rehearsal = rehearsal();
-    let small = rehearsal.accept(&mut Lengths).unwrap();
+    let (mut rehearsal, mut lengths) = (rehearsal(), lengths());
+    let small = rehearsal.accept(&mut lengths).unwrap();
     let mut reset = 0;
     for n in 0..100 {
-        let incomplete = rehearsal.accept(&mut Lengths).unwrap();
-        rehearsal.receive(&mut Lengths, incomplete, &[b'.'; 3000]);
+        let incomplete = rehearsal.accept(&mut lengths).unwrap();
+        rehearsal.receive(&mut lengths, incomplete, &[b'.'; 3000]);
         // The request comes in two pieces, so its first piece has to be kept as well.
-        rehearsal.receive(&mut Lengths, small, b"hel");
+        rehearsal.receive(&mut lengths, small, b"hel");
         assert!(rehearsal.net().stats().buffered <= BUDGET, "after {n}");
-        rehearsal.receive(&mut Lengths, small, b"lo\n");
+        rehearsal.receive(&mut lengths, small, b"lo\n");
         assert_eq!(rehearsal.sent(small), b"5\n", "after {n}");
         reset = rehearsal.net().stats().closed_by(CloseKind::MemoryLimit);
     }

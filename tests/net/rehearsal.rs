@@ -67,7 +67,7 @@ fn sent_returns_each_byte_once() {
 }
 
 #[test]
-fn several_clients_are_kept_apart() {
+fn bytes_and_ends_of_one_client_do_not_reach_another_client() {
     let mut actor = Actor::echo();
     let mut rehearsal = Rehearsal::new(Options::default());
     let clients = [(); 3].map(|()| rehearsal.accept(&mut actor).unwrap());
@@ -191,7 +191,7 @@ fn a_peer_with_room_again_causes_on_writable() {
 }
 
 #[test]
-fn sent_and_why_can_be_asked_after_the_end() {
+fn sent_bytes_and_the_close_reason_can_be_read_after_the_end() {
     type End = fn(&mut Conn<'_>);
     let ends: [(End, CloseKind, bool); 2] =
         [(|conn| conn.close(), CloseKind::Closed, false), (|conn| conn.abort(), CloseKind::Aborted, true)];
@@ -220,7 +220,7 @@ fn sent_and_why_can_be_asked_after_the_end() {
 }
 
 #[test]
-fn the_time_stands_still_until_it_is_advanced() {
+fn the_clock_of_a_rehearsal_moves_only_with_advance() {
     let mut actor = Actor::idle();
     let mut rehearsal = Rehearsal::new(Options::default());
     let begin = rehearsal.net().now();
@@ -278,7 +278,7 @@ fn the_handler_may_differ_in_each_call_and_be_a_trait_object() {
 
 #[test]
 #[should_panic(expected = "does not come to rest")]
-fn a_handler_that_never_comes_to_rest_causes_a_panic() {
+fn a_handler_that_makes_endless_work_causes_a_panic() {
     let mut actor = Actor::with_conn(|conn, cue| {
         if let Call::Open | Call::Writable = cue {
             conn.notify_writable();

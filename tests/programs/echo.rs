@@ -135,7 +135,7 @@ fn a_client_without_its_echo_prints_the_cause_in_one_line() {
 fn help_exits_with_0_and_bad_arguments_exit_with_2() {
     for (name, bad) in [
         ("echo_server", &["--max-connections", "many"][..]),
-        ("echo_server", &["--drain", "-1"]),
+        ("echo_server", &["--drain", "soon"]),
         ("echo_client", &[]),
         ("echo_client", &["127.0.0.1:1", "two", "messages"]),
     ] {
@@ -150,6 +150,18 @@ fn help_exits_with_0_and_bad_arguments_exit_with_2() {
             let output = run(bad);
             assert_eq!(output.status.code(), Some(2), "{bad:?}: {output:?}");
             assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{output:?}");
+        }
+    }
+}
+
+#[test]
+fn a_time_out_of_range_is_refused_with_the_range() {
+    for option in ["--drain", "--idle-timeout"] {
+        for time in ["-1", "-0.5", "31536001"] {
+            let output = finish(server(&[option, time]));
+            assert_eq!(output.status.code(), Some(2));
+            let text = String::from_utf8_lossy(&output.stderr);
+            assert!(text.contains("not a number of seconds from 0 to 31536000"), "{option} {time}: {text}");
         }
     }
 }
@@ -175,13 +187,16 @@ mod unix {
     use std::io::{BufRead, BufReader};
     use std::sync::mpsc;
 
+    use crate::signals::{terminate_and_hang_up, terminate_until_the_end};
     use crate::support::{End, read_out};
 
     use super::*;
 
     #[test]
     fn a_signal_ends_the_server_with_0_and_one_line_on_standard_output() {
-        for (listen, signal) in [("--listen=127.0.0.1:0", "-INT"), ("--listen=:0", "-TERM")] {
+        for (listen, signal) in
+            [("--listen=127.0.0.1:0", "-INT"), ("--listen=:0", "-TERM"), ("--listen=:0", "-HUP")]
+        {
             let (mut server, mut stdout, at) = start_server(server(&[listen]));
             let mut idle = connect(&at);
             assert_eq!(exchange(&mut idle, b"hello"), b"hello");
@@ -225,6 +240,18 @@ mod unix {
         assert!(server.finish().status.success());
     }
 
+    /// Each signal asks for a drain, and a second drain would reset the client.
+    #[test]
+    fn two_signals_together_are_one_request_to_end() {
+        let message = pattern(MORE_THAN_THE_KERNEL_HOLDS, 8);
+        let (mut server, mut client) = server_with_unread_echo("60", &message);
+        terminate_and_hang_up(&mut server);
+        let (echo, end) = read_out(&mut client);
+        assert!(echo == message && end == End::Eof, "{} bytes, {end:?}", echo.len());
+        drop(client);
+        assert!(server.finish().status.success());
+    }
+
     #[test]
     fn a_client_that_does_not_read_is_reset_at_the_end_of_the_grace() {
         let (mut server, mut client) =
@@ -235,7 +262,7 @@ mod unix {
     }
 
     #[test]
-    fn a_second_signal_ends_the_server_at_once() {
+    fn a_second_signal_after_a_second_ends_the_server_at_once() {
         let (mut server, mut client) =
             server_with_unread_echo("3600", &pattern(MORE_THAN_THE_KERNEL_HOLDS, 8));
         let log = BufReader::new(server.child().stderr.take().expect("standard error is a pipe")).lines();
@@ -246,11 +273,10 @@ mod unix {
                 let _ = done.send(line);
             }
         });
-        // Two signals at the same time may count as one (signal(7)), so the test waits until the server has handled the
-        // first one.
         server.signal("-TERM");
         heard.recv_timeout(PATIENCE).expect("the server logs that a signal came");
-        server.signal("-TERM");
+        terminate_until_the_end(&mut server);
+        heard.recv_timeout(PATIENCE).expect("the server logs that a second signal came");
         assert!(server.finish().status.success());
         assert_eq!(read_out(&mut client).1, End::Reset);
     }

@@ -67,7 +67,7 @@ fn help_exits_with_0_and_bad_arguments_exit_with_2() {
     for_each_example(|name| {
         let help = finish(server(name, &["--help"]));
         assert!(help.status.success() && !help.stdout.is_empty() && help.stderr.is_empty(), "{help:?}");
-        for bad in [&["--no-such-option"][..], &["--report", "0"], &["--drain=-1"]] {
+        for bad in [&["--no-such-option"][..], &["--report", "0"], &["--drain", "-1"]] {
             let output = finish(server(name, bad));
             assert_eq!(output.status.code(), Some(2), "{name} {bad:?}: {output:?}");
             assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{output:?}");
@@ -110,6 +110,7 @@ mod unix {
         time::{Duration, Instant},
     };
 
+    use crate::signals::{terminate_and_hang_up, terminate_until_the_end};
     use crate::support::{End, PATIENCE, connect_narrow, next, programs::Killed, read_out};
 
     use super::*;
@@ -117,7 +118,7 @@ mod unix {
     #[test]
     fn a_signal_ends_an_embedded_server_with_0_and_one_line_on_standard_output() {
         for_each_example(|name| {
-            for signal in ["-INT", "-TERM"] {
+            for signal in ["-INT", "-TERM", "-HUP"] {
                 let (mut server, mut stdout, at) = start_server(server(name, &[]));
                 let mut idle = connect(&at);
                 assert_eq!(exchange(&mut idle, b"hello"), b"hello");
@@ -176,7 +177,25 @@ mod unix {
         });
     }
 
-    /// If the host did not learn of the deadline, only its own report would wake it, which comes after an hour.
+    /// Each signal asks for a drain, and a second drain would reset the client.
+    #[test]
+    fn two_signals_together_are_one_request_to_an_embedded_server_to_end() {
+        let bytes = more_than_server_and_kernel_hold();
+        for_each_example(|name| {
+            let (mut server, _stdout, at) = start_server(server(name, &["--drain", "3600"]));
+            let mut client = client_with_unread_echo(&at, &bytes);
+            terminate_and_hang_up(&mut server);
+            let (echo, end) = read_out(&mut client);
+            assert_eq!(end, End::Eof, "{name}: {} bytes", echo.len());
+            assert!(!echo.is_empty(), "{name}");
+            assert_same(&echo, &bytes[..echo.len()]);
+            drop(client);
+            assert!(server.finish().status.success(), "{name}");
+        });
+    }
+
+    /// The only other event that wakes the host is its report, which comes after an hour. So the host must learn of the
+    /// deadline.
     #[test]
     fn a_client_that_does_not_read_is_reset_at_the_end_of_the_grace() {
         let bytes = more_than_server_and_kernel_hold();
@@ -190,19 +209,12 @@ mod unix {
     }
 
     #[test]
-    fn a_second_signal_ends_an_embedded_server_at_once() {
+    fn a_second_signal_after_a_second_ends_an_embedded_server_at_once() {
         let bytes = more_than_server_and_kernel_hold();
         for_each_example(|name| {
             let (mut server, _stdout, at) = start_server(server(name, &["--drain", "3600"]));
             let mut client = client_with_unread_echo(&at, &bytes);
-            server.signal("-TERM");
-            // Two signals at the same time may count as one (signal(7)), so the test waits until the server has handled the
-            // first one.
-            let heard = Instant::now();
-            while TcpStream::connect(&at).is_ok() {
-                assert!(heard.elapsed() < PATIENCE, "{name} still listens after the first signal");
-            }
-            server.signal("-TERM");
+            terminate_until_the_end(&mut server);
             assert!(server.finish().status.success(), "{name}");
             assert_eq!(read_out(&mut client).1, End::Reset, "{name}");
         });

@@ -6,4 +6,6 @@ mod support;
 mod blocking;
 mod echo;
 mod embedded;
+#[cfg(unix)]
+mod signals;
 mod system_calls;

@@ -107,8 +107,8 @@ fn a_nested_server_is_registered_with_its_host_once() {
     if !has_strace() {
         return;
     }
-    // calloop registers its own two descriptors again before each sleep, and tokio registers none. Neither is the
-    // descriptor of the server.
+    // calloop registers its own two descriptors again before each sleep, and tokio registers no descriptor again.
+    // The descriptor of the server is registered once with either host.
     for (name, waits) in [("embed_calloop", 2), ("embed_tokio", 2)] {
         let calls = calls_of(name);
         let nested = calls.iter().filter(|call| {

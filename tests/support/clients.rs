@@ -21,7 +21,7 @@ pub fn connect(to: SocketAddr) -> TcpStream {
 pub fn connect_narrow(to: SocketAddr) -> TcpStream {
     raise_limit();
     let socket = Socket::new(Domain::for_address(to), Type::STREAM, None).unwrap();
-    // // The size is set before `connect`, because `connect` announces how far the window can be scaled: tcp(7).
+    // The size is set before `connect`, because `connect` announces how far the window can be scaled: tcp(7).
     socket.set_recv_buffer_size(32 << 10).unwrap();
     socket.set_send_buffer_size(32 << 10).unwrap();
     socket.connect(&to.into()).unwrap();

@@ -9,7 +9,7 @@ use std::{
 use mio::{Events, Poll, event::Event};
 use tidegate::{Handler, Net, Options, Reactor};
 
-use super::{PATIENCE, descriptors::raise_limit, own_loop::listen};
+use super::{PATIENCE, Turns, descriptors::raise_limit, listen, turn_until, turn_until_quiet};
 
 /// A poll of the test.
 pub struct Host {
@@ -57,48 +57,50 @@ impl Host {
         self.events.iter().for_each(|event| assert!(reactor.handle(event)));
     }
 
-    /// Turns as `EventLoop` does until `done`, and passes `now` to each turn.
+    /// Turns until `done` returns true, and passes `now` to each turn.
     pub fn turn_until<S, H: Handler<Session = S>>(
         &mut self,
         reactor: &mut Reactor<S>,
         handler: &mut H,
         now: Instant,
-        mut done: impl FnMut(&H, &mut Net<S>) -> bool,
+        done: impl FnMut(&H, &mut Net<S>) -> bool,
     ) {
-        let end = Instant::now() + PATIENCE;
-        while !done(handler, reactor.net()) {
-            let left = end.saturating_duration_since(Instant::now());
-            assert!(
-                !left.is_zero(),
-                "the condition of the test does not come true; {:?}",
-                reactor.net().stats()
-            );
-            // `now` stands still, so no timer fires while the poll sleeps.
-            let wait = if is_due(reactor, now) { Duration::ZERO } else { left };
-            self.poll.poll(&mut self.events, Some(wait)).unwrap();
-            self.events.iter().for_each(|event| assert!(reactor.handle(event)));
-            reactor.settle(handler, now);
-        }
+        turn_until(&mut AtTime { host: self, reactor, now }, handler, done);
     }
 
-    /// Turns until no event comes and the reactor has nothing left to do. The reactor makes no callback after that by
-    /// itself.
+    /// Turns until no event comes and the reactor has nothing left to do.
     pub fn turn_until_quiet<S>(
         &mut self,
         reactor: &mut Reactor<S>,
         handler: &mut impl Handler<Session = S>,
         now: Instant,
     ) {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            self.poll.poll(&mut self.events, Some(Duration::ZERO)).unwrap();
-            if self.events.is_empty() && !is_due(reactor, now) {
-                return;
-            }
-            assert!(Instant::now() < end, "the reactor always has more to do");
-            self.events.iter().for_each(|event| assert!(reactor.handle(event)));
-            reactor.settle(handler, now);
+        turn_until_quiet(&mut AtTime { host: self, reactor, now }, handler);
+    }
+}
+
+/// A reactor whose time stands still. So no timer fires while the poll sleeps.
+pub(super) struct AtTime<'a, S> {
+    pub host: &'a mut Host,
+    pub reactor: &'a mut Reactor<S>,
+    pub now: Instant,
+}
+
+impl<S> Turns<S> for AtTime<'_, S> {
+    fn net(&mut self) -> &mut Net<S> {
+        self.reactor.net()
+    }
+
+    fn make_turn<H: Handler<Session = S>>(&mut self, handler: &mut H, wait: Duration) -> bool {
+        let is_due = is_due(self.reactor, self.now);
+        let Host { poll, events } = self.host;
+        poll.poll(events, Some(if is_due { Duration::ZERO } else { wait })).unwrap();
+        if events.is_empty() && !is_due {
+            return false;
         }
+        events.iter().for_each(|event| assert!(self.reactor.handle(event)));
+        self.reactor.settle(handler, self.now);
+        true
     }
 }
 

@@ -4,21 +4,23 @@
 mod clients;
 pub mod descriptors;
 mod host;
+mod hosted;
 mod own_loop;
 pub mod pair;
 pub mod panicky;
 pub mod programs;
+pub mod proxy;
 mod recorder;
 pub mod script;
 mod server;
 mod skip;
-pub mod stepped;
 #[cfg(target_os = "linux")]
 pub mod twin;
 mod waiting;
 
 pub use clients::*;
 pub use host::*;
+pub use hosted::*;
 pub use own_loop::*;
 pub use recorder::*;
 pub use server::*;

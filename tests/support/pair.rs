@@ -10,6 +10,7 @@ use std::{
 
 use tidegate::{ConnId, EventLoop, Handler, Net};
 
+pub use super::turn_until_quiet;
 use super::{PATIENCE, connect};
 
 pub struct Pair {
@@ -81,18 +82,6 @@ pub fn await_arrival(stream: &TcpStream, len: usize) {
         }
         assert!(Instant::now() < end, "the bytes do not arrive");
         thread::yield_now();
-    }
-}
-
-/// Turns until no event comes and the loop has nothing left to do.
-pub fn turn_until_quiet<S>(event_loop: &mut EventLoop<S>, handler: &mut impl Handler<Session = S>) {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        let turn = event_loop.turn(handler, Some(std::time::Duration::ZERO)).unwrap();
-        if turn.events == 0 && !turn.more {
-            return;
-        }
-        assert!(Instant::now() < end, "the loop always has more to do");
     }
 }
 

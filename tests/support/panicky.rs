@@ -1,129 +1,118 @@
-//! A handler that panics where the test says, and a reactor that the test turns.
+//! A recorder that panics where the test says, and a reactor that the test turns.
 
 use std::{
     io::Write,
     net::{Shutdown, SocketAddr, TcpStream},
+    ops::{Deref, DerefMut, RangeBounds},
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    time::Instant,
 };
 
 use mio::{Token, Waker};
-use tidegate::{Accepted, CloseKind, CloseReason, Conn, ConnId, Handler, Net, Options, Reactor, Remote};
+use tidegate::{CloseKind, Conn, ConnId, Net, Options, Remote};
 
-use super::{End, Host, connect, read_out};
+use super::{Act, Call, End, Guest, Recorder, connect, id_of, listen, read_out};
 
-/// A callback of the handler.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum On {
-    Accept,
-    Open,
-    Data,
-    Writable,
-    Eof,
-    Timeout,
-    Drain,
-    Close(CloseKind),
-    Timer(u64),
-    Wake,
+/// A callback that panics, with the number of its client. `None` as the number stands for the callbacks that concern no
+/// connection.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Place {
+    Accept(u32),
+    Call(Option<u32>, Call),
 }
 
-/// Records its calls, and panics once: in the callback of the connection that `at` names.
-pub struct Panicky {
-    pub calls: Vec<(u32, On)>,
-    /// The callback that panics, with the number of its client. The number is [`NOBODY`] for callbacks that concern no
-    /// connection.
-    pub at: Option<(u32, On)>,
-    pub clients: u32,
+/// Panics once, at its place. Otherwise sends back the input, and closes at an end of file and when a drain begins.
+pub struct Panics {
+    pub at: Option<Place>,
     /// The bytes that `on_data` sends before it can panic.
     pub send: &'static [u8],
+    /// Called in each callback of a connection that does not panic.
+    pub act: fn(&mut Conn<'_, u32>, &Call),
 }
 
-pub const NOBODY: u32 = u32::MAX;
+pub type Panicky = Recorder<Panics>;
 
 impl Panicky {
-    pub fn at(who: u32, on: On) -> Self {
-        Self { calls: Vec::new(), at: Some((who, on)), clients: 0, send: b"" }
+    /// Makes a recorder whose next call of this callback panics. The arguments of `call` do not matter.
+    pub fn at(who: impl Into<Option<u32>>, call: Call) -> Self {
+        Self::in_place(Place::Call(who.into(), call))
     }
 
-    fn on(&mut self, who: u32, on: On) {
-        self.calls.push((who, on));
-        if self
-            .at
-            .is_some_and(|at| at.0 == who && std::mem::discriminant(&at.1) == std::mem::discriminant(&on))
+    pub fn in_place(place: Place) -> Self {
+        Self::with(Panics { at: Some(place), send: b"", act: closes })
+    }
+}
+
+/// Sends back the input, and closes at an end of file and when a drain begins.
+fn closes(conn: &mut Conn<'_, u32>, call: &Call) {
+    match call {
+        Call::Data(bytes) => _ = conn.send_all(bytes),
+        Call::Eof | Call::Drain => conn.close(),
+        _ => {}
+    }
+}
+
+/// Panics without the message that `panic!` prints.
+pub fn panic_silently() -> ! {
+    resume_unwind(Box::new("a panic that the test wants"))
+}
+
+/// Returns true if `work` panics.
+pub fn panics(work: impl FnOnce()) -> bool {
+    catch_unwind(AssertUnwindSafe(work)).is_err()
+}
+
+impl Panics {
+    fn pass(&mut self, who: Option<u32>, call: &Call) {
+        if let Some(Place::Call(at, kind)) = &self.at
+            && *at == who
+            && kind.is_a(call)
         {
             self.at = None;
-            resume_unwind(Box::new("a panic that the test wants")); // `resume_unwind` prints no message, unlike `panic!`
+            panic_silently();
+        }
+    }
+}
+
+impl Act<u32> for Panics {
+    fn on_accept(&mut self, number: u32) {
+        if self.at == Some(Place::Accept(number)) {
+            self.at = None;
+            panic_silently();
         }
     }
 
-    pub fn of(&self, who: u32) -> Vec<On> {
-        self.calls.iter().filter(|(other, _)| *other == who).map(|(_, on)| *on).collect()
+    fn on_conn(&mut self, conn: &mut Conn<'_, u32>, call: &Call) {
+        if let Call::Data(_) = call {
+            conn.send_all(self.send);
+        }
+        self.pass(Some(*conn.session()), call);
+        (self.act)(conn, call);
     }
 
-    pub fn count(&self, on: On) -> usize {
-        self.calls.iter().filter(|(_, other)| *other == on).count()
-    }
-}
-
-impl Handler for Panicky {
-    type Session = u32;
-
-    fn on_accept(&mut self, _net: &mut Net<u32>, _from: &Accepted) -> Option<u32> {
-        self.clients += 1;
-        self.on(self.clients - 1, On::Accept);
-        Some(self.clients - 1)
-    }
-
-    fn on_open(&mut self, conn: &mut Conn<'_, u32>) {
-        self.on(*conn.session(), On::Open);
-    }
-
-    fn on_data(&mut self, conn: &mut Conn<'_, u32>, input: &[u8]) -> usize {
-        conn.send_all(self.send);
-        self.on(*conn.session(), On::Data);
-        conn.send_all(input);
-        input.len()
-    }
-
-    fn on_writable(&mut self, conn: &mut Conn<'_, u32>) {
-        self.on(*conn.session(), On::Writable);
-    }
-
-    fn on_eof(&mut self, conn: &mut Conn<'_, u32>) {
-        self.on(*conn.session(), On::Eof);
-        conn.close();
-    }
-
-    fn on_timeout(&mut self, conn: &mut Conn<'_, u32>, _tag: u64) {
-        self.on(*conn.session(), On::Timeout);
-    }
-
-    fn on_drain(&mut self, conn: &mut Conn<'_, u32>) {
-        self.on(*conn.session(), On::Drain);
-        conn.close();
-    }
-
-    fn on_close(&mut self, _net: &mut Net<u32>, _id: ConnId, who: u32, why: CloseReason) {
-        self.on(who, On::Close(why.kind()));
-    }
-
-    fn on_timer(&mut self, _net: &mut Net<u32>, tag: u64) {
-        self.on(NOBODY, On::Timer(tag));
-    }
-
-    fn on_wake(&mut self, _net: &mut Net<u32>) {
-        self.on(NOBODY, On::Wake);
+    fn on_net(&mut self, _net: &mut Net<u32>, closed: Option<(ConnId, u32)>, call: &Call) {
+        self.pass(closed.map(|(_, who)| who), call);
     }
 }
 
-/// A reactor in a poll of the test, with clients.
+/// A guest with a listener and clients.
 pub struct World {
-    pub host: Host,
-    pub reactor: Reactor<u32>,
-    pub handler: Panicky,
+    guest: Guest<Panicky>,
     pub at: SocketAddr,
     pub clients: Vec<TcpStream>,
-    pub now: Instant,
+}
+
+impl Deref for World {
+    type Target = Guest<Panicky>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.guest
+    }
+}
+
+impl DerefMut for World {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.guest
+    }
 }
 
 impl World {
@@ -131,40 +120,26 @@ impl World {
         Self::with_tokens(1..1000, handler, clients)
     }
 
-    pub fn with_tokens(tokens: std::ops::Range<usize>, handler: Panicky, clients: usize) -> Self {
-        let (host, now) = (Host::new(), Instant::now());
-        let (reactor, at) = host.listening(tokens, Options::default());
-        let mut world = Self { host, reactor, handler, at, clients: Vec::new(), now };
+    pub fn with_tokens(tokens: impl RangeBounds<usize>, handler: Panicky, clients: usize) -> Self {
+        let mut guest = Guest::in_poll(tokens, Options::default(), handler);
+        let at = listen(guest.reactor.net());
+        let mut world = Self { guest, at, clients: Vec::new() };
         for n in 1..=clients {
             world.clients.push(connect(at));
-            world.turn_until(|handler, _| handler.count(On::Open) == n);
+            world.turn_until(|handler, _| handler.count(&Call::Open) == n);
         }
         world.turn_until_quiet();
         world
     }
 
-    pub fn turn_until(&mut self, done: impl FnMut(&Panicky, &mut Net<u32>) -> bool) {
-        self.host.turn_until(&mut self.reactor, &mut self.handler, self.now, done);
-    }
-
-    pub fn turn_until_quiet(&mut self) {
-        self.host.turn_until_quiet(&mut self.reactor, &mut self.handler, self.now);
-    }
-
     /// Makes one turn. Returns an error if a callback panicked, and otherwise `Turn::finished`.
     pub fn settle(&mut self) -> Result<bool, ()> {
-        let (reactor, handler, now) = (&mut self.reactor, &mut self.handler, self.now);
-        let turn = catch_unwind(AssertUnwindSafe(|| reactor.settle(handler, now)));
+        let turn = catch_unwind(AssertUnwindSafe(|| self.guest.settle()));
         turn.map(|turn| turn.finished).map_err(drop)
     }
 
     pub fn id(&mut self, who: u32) -> ConnId {
-        self.reactor.net().sessions().find(|(_, session)| **session == who).expect("the connection is open").0
-    }
-
-    /// Waits for events of `sources` different sources, and hands them to the reactor without a turn.
-    pub fn collect(&mut self, sources: usize) {
-        self.host.collect(sources).iter().for_each(|event| assert!(self.reactor.handle(event)));
+        id_of(self.reactor.net(), who)
     }
 
     pub fn remote(&mut self) -> Remote {
@@ -177,11 +152,11 @@ impl World {
         let mut client = connect(self.at);
         client.write_all(b"hello").unwrap();
         let who = self.handler.clients;
-        self.handler.send = b"";
-        self.turn_until(|handler, _| handler.of(who).contains(&On::Data));
+        self.handler.act.send = b"";
+        self.turn_until(|handler, _| handler.of(who).contains(&Call::Data(b"hello".to_vec())));
         self.turn_until_quiet();
         client.shutdown(Shutdown::Write).unwrap();
-        self.turn_until(|handler, _| handler.of(who).last() == Some(&On::Close(CloseKind::Eof)));
+        self.turn_until(|handler, _| handler.of(who).last() == Some(&Call::Close(CloseKind::Eof)));
         assert_eq!(read_out(&mut client), (b"hello".to_vec(), End::Eof));
     }
 }

@@ -204,7 +204,7 @@ pub fn run_under_strace(test: &str, calls: &str, error: &str) -> String {
 fn run_child(mut command: Command, test: &str) {
     command.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(IN_A_CHILD, "1");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // The test in the child gives up after `PATIENCE` and says then what it waited for, so this process waits longer.
+    // A test in the child fails after `PATIENCE` with a message that names the missing event. So this process waits longer.
     let output = Killed::start(&mut command).finish_within(2 * PATIENCE);
     let stdout = String::from_utf8_lossy(&output.stdout);
     let stderr = String::from_utf8_lossy(&output.stderr);

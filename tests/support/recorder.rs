@@ -61,12 +61,31 @@ impl Session for () {
     }
 }
 
-/// The code of a test that a [`Recorder`] runs in its callbacks.
+/// The end of a session, as `on_close` reported it.
+#[derive(Debug)]
+pub struct Ended {
+    pub id: ConnId,
+    pub why: CloseReason,
+    /// `Net::undelivered` in `on_close`.
+    pub undelivered: bool,
+}
+
+/// The code of a test that a [`Recorder`] runs in its callbacks. The call is recorded already, so a test can see a call that
+/// panics.
 pub trait Act<S> {
     fn on_conn(&mut self, conn: &mut Conn<'_, S>, call: &Call);
 
     /// Called in `on_close`, `on_timer` and `on_wake`, which have no `Conn`. `closed` is `None` except in `on_close`.
     fn on_net(&mut self, net: &mut Net<S>, closed: Option<(ConnId, S)>, call: &Call);
+
+    /// Called in `on_accept` with the number that the client gets.
+    fn on_accept(&mut self, _number: u32) {}
+
+    /// Returns how many bytes `on_data` consumes.
+    fn on_data(&mut self, conn: &mut Conn<'_, S>, input: &[u8]) -> usize {
+        self.on_conn(conn, &Call::Data(input.to_vec()));
+        input.len()
+    }
 }
 
 impl<F: FnMut(&mut Net<u32>, ConnId, u32, &Call)> Act<u32> for F {
@@ -82,13 +101,28 @@ impl<F: FnMut(&mut Net<u32>, ConnId, u32, &Call)> Act<u32> for F {
     }
 }
 
+/// Does what the trait does by default in `on_eof` and `on_drain`. A recorder does nothing in them by itself.
+pub fn as_by_default<S>(conn: &mut Conn<'_, S>, call: &Call) {
+    match call {
+        Call::Eof => conn.close(),
+        Call::Drain => {
+            let quiet = conn.net().options().drain_quiet;
+            conn.close_when_idle(quiet);
+        }
+        _ => {}
+    }
+}
+
 type OnConn<'a> = Box<dyn FnMut(&mut Conn<'_>, &Call) + 'a>;
 type OnNet<'a> = Box<dyn FnMut(&mut Net, &Call) + 'a>;
+type OnData<'a> = Box<dyn FnMut(&mut Conn<'_>, &[u8]) -> usize + 'a>;
 
-/// Two closures: `conn` is called in callbacks that have a connection, `net` in all other callbacks.
+/// Closures: `conn` is called in callbacks that have a connection, and `net` in all other callbacks. If there is a `data`,
+/// `on_data` calls `data` in place of `conn`.
 pub struct WithConn<'a> {
     conn: OnConn<'a>,
     net: OnNet<'a>,
+    data: Option<OnData<'a>>,
 }
 
 impl Act<()> for WithConn<'_> {
@@ -99,19 +133,29 @@ impl Act<()> for WithConn<'_> {
     fn on_net(&mut self, net: &mut Net, _closed: Option<(ConnId, ())>, call: &Call) {
         (self.net)(net, call);
     }
+
+    fn on_data(&mut self, conn: &mut Conn<'_>, input: &[u8]) -> usize {
+        if let Some(data) = &mut self.data {
+            return data(conn, input);
+        }
+        (self.conn)(conn, &Call::Data(input.to_vec()));
+        input.len()
+    }
 }
 
 /// Records its calls and runs the code of the test in each callback.
 pub struct Recorder<A, S = u32> {
     pub notes: Vec<Note>,
+    pub ended: Vec<Ended>,
     /// If false, `on_accept` turns clients away.
     pub accepts: bool,
     /// The largest number of bytes that `on_data` consumes in one call. Initially `on_data` consumes all bytes.
     pub portion: usize,
-    clients: u32,
+    /// The number of clients that were accepted.
+    pub clients: u32,
     /// The numbers of the sessions that had their `on_close`.
     closed: HashSet<u32>,
-    act: A,
+    pub act: A,
     session: std::marker::PhantomData<fn(S)>,
 }
 
@@ -119,9 +163,10 @@ pub struct Recorder<A, S = u32> {
 pub type Actor<'a> = Recorder<WithConn<'a>, ()>;
 
 impl<A: Act<S>, S: Session> Recorder<A, S> {
-    fn with(act: A) -> Self {
+    pub fn with(act: A) -> Self {
         Self {
             notes: Vec::new(),
+            ended: Vec::new(),
             accepts: true,
             portion: usize::MAX,
             clients: 0,
@@ -161,6 +206,11 @@ impl<A: Act<S>, S: Session> Recorder<A, S> {
         self.notes.iter().filter(|note| note.call.is_a(kind)).count()
     }
 
+    /// Returns how the sessions ended, in the order of their ends.
+    pub fn ends(&self) -> Vec<CloseKind> {
+        self.ended.iter().map(|end| end.why.kind()).collect()
+    }
+
     /// Returns the time of the last call that equals `call`.
     pub fn time_of(&self, call: &Call) -> Option<Instant> {
         self.notes.iter().rev().find(|note| note.call == *call).map(|note| note.at)
@@ -179,18 +229,22 @@ impl<A: Act<S>, S: Session> Recorder<A, S> {
     }
 
     fn on(&mut self, conn: &mut Conn<'_, S>, call: Call) {
+        self.note(conn, call.clone());
+        self.act.on_conn(conn, &call);
+    }
+
+    fn note(&mut self, conn: &mut Conn<'_, S>, call: Call) {
         let (number, id, at) = (conn.session().number(), conn.id(), conn.net().now());
         let who = number.unwrap_or(0);
         assert!(number.is_none() || !self.closed.contains(&who), "{call:?} for {who} after its on_close");
-        self.act.on_conn(conn, &call);
         self.notes.push(Note { id: Some(id), who, call, at });
     }
 
     fn on_net(&mut self, net: &mut Net<S>, closed: Option<(ConnId, S)>, call: Call) {
-        let at = net.now();
-        self.act.on_net(net, closed, &call);
         let who = closed.map_or(0, |(_, session)| session.number().unwrap_or(0));
-        self.notes.push(Note { id: closed.map(|(id, _)| id), who, call, at });
+        let (id, at) = (closed.map(|(id, _)| id), net.now());
+        self.notes.push(Note { id, who, call: call.clone(), at });
+        self.act.on_net(net, closed, &call);
     }
 }
 
@@ -204,12 +258,17 @@ impl<F: FnMut(&mut Net<u32>, ConnId, u32, &Call)> Recorder<F> {
 impl<'a> Actor<'a> {
     /// `act` is called in every callback that has a connection.
     pub fn with_conn(act: impl FnMut(&mut Conn<'_>, &Call) + 'a) -> Self {
-        Self::with(WithConn { conn: Box::new(act), net: Box::new(|_, _| {}) })
+        Self::with(WithConn { conn: Box::new(act), net: Box::new(|_, _| {}), data: None })
     }
 
     /// Makes a recorder that only records.
     pub fn idle() -> Self {
         Self::with_conn(|_, _| {})
+    }
+
+    /// Makes a recorder that does what the trait does by default.
+    pub fn by_default() -> Self {
+        Self::with_conn(as_by_default)
     }
 
     /// Makes a recorder that sends back each message, and closes after the end of file of the peer.
@@ -219,6 +278,17 @@ impl<'a> Actor<'a> {
             Call::Eof => conn.close(),
             _ => {}
         })
+    }
+
+    /// Makes a recorder that consumes as many bytes as `data` returns, and otherwise does what the trait does by default.
+    pub fn consuming(data: impl FnMut(&mut Conn<'_>, &[u8]) -> usize + 'a) -> Self {
+        Self::by_default().with_data(data)
+    }
+
+    /// `data` is called in `on_data`, and returns how many bytes `on_data` consumes.
+    pub fn with_data(mut self, data: impl FnMut(&mut Conn<'_>, &[u8]) -> usize + 'a) -> Self {
+        self.act.data = Some(Box::new(data));
+        self
     }
 
     /// `act` is called in `on_timer`, `on_wake` and `on_close`.
@@ -234,13 +304,18 @@ impl<A: Act<S>, S: Session> Handler for Recorder<A, S> {
     fn on_accept(&mut self, _net: &mut Net<S>, _from: &Accepted) -> Option<S> {
         self.accepts.then(|| {
             self.clients += 1;
+            self.act.on_accept(self.clients - 1);
             S::numbered(self.clients - 1)
         })
     }
 
     fn on_data(&mut self, conn: &mut Conn<'_, S>, input: &[u8]) -> usize {
-        let used = input.len().min(self.portion);
-        self.on(conn, Call::Data(input[..used].to_vec()));
+        let shown = &input[..input.len().min(self.portion)];
+        self.note(conn, Call::Data(shown.to_vec()));
+        let used = self.act.on_data(conn, shown);
+        if let Some(Note { call: Call::Data(bytes), .. }) = self.notes.last_mut() {
+            bytes.truncate(used);
+        }
         used
     }
 
@@ -276,7 +351,10 @@ impl<A: Act<S>, S: Session> Handler for Recorder<A, S> {
             net.sessions().all(|(other, _)| other != id),
             "`sessions` still lists {id:?} in its on_close"
         );
-        self.on_net(net, Some((id, session)), Call::Close(why.kind()));
+        let (kind, undelivered) = (why.kind(), net.undelivered());
+        assert_eq!(net.undelivered(), undelivered, "a second call of `undelivered` gives another answer");
+        self.ended.push(Ended { id, why, undelivered });
+        self.on_net(net, Some((id, session)), Call::Close(kind));
     }
 
     fn on_timer(&mut self, net: &mut Net<S>, tag: u64) {
@@ -288,11 +366,11 @@ impl<A: Act<S>, S: Session> Handler for Recorder<A, S> {
     }
 }
 
-/// Makes a recorder that sends back each message.
+/// Makes a recorder that sends back each message, and closes after the end of file of the peer.
 pub fn echo() -> Recorder<impl FnMut(&mut Net<u32>, ConnId, u32, &Call)> {
-    Recorder::new(|net, id, _, call| {
-        if let Call::Data(bytes) = call {
-            net.send_all(id, bytes);
-        }
+    Recorder::new(|net, id, _, call| match call {
+        Call::Data(bytes) => _ = net.send_all(id, bytes),
+        Call::Eof => net.close(id),
+        _ => {}
     })
 }

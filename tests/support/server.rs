@@ -2,45 +2,41 @@
 
 use std::{
     net::{SocketAddr, TcpStream},
-    sync::mpsc,
-    thread::JoinHandle,
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
 use tidegate::{Accepted, Conn, EventLoop, Handler, ListenOptions, Net, Options, Remote, Stats};
 
-use super::{PATIENCE, connect, descriptors::raise_limit, within};
+use super::{connect, descriptors::raise_limit, within};
 
 /// A loop that runs in a thread of its own until the `Server` is stopped or dropped.
 pub struct Server<H: Send + 'static> {
     pub address: SocketAddr,
     pub remote: Remote,
-    pub(super) thread: Option<JoinHandle<(H, Stats)>>,
+    thread: Option<JoinHandle<(H, Stats)>>,
 }
 
-impl<H: Handler + Send + 'static> Server<H> {
-    /// Makes the handler in the thread of the server, so that a session need not be `Send`.
-    pub fn start(options: Options, make: impl FnOnce() -> H + Send + 'static) -> Self {
-        Self::start_with(options, ListenOptions::default(), make)
+impl<H: Handler<Session: Send> + Send + 'static> Server<H> {
+    pub fn start(options: Options, handler: H) -> Self {
+        Self::start_with(options, ListenOptions::default(), handler)
     }
 
-    pub fn start_with(
-        options: Options,
-        listen: ListenOptions,
-        make: impl FnOnce() -> H + Send + 'static,
-    ) -> Self {
+    pub fn start_with(options: Options, listen: ListenOptions, handler: H) -> Self {
         raise_limit();
-        let (ready, started) = mpsc::channel();
-        let thread = std::thread::spawn(move || {
-            let mut event_loop = EventLoop::new(options).unwrap();
-            let listener = event_loop.net().listen_with("127.0.0.1:0", listen).unwrap();
-            let address = event_loop.net().local_address(listener).unwrap().socket_addrs()[0];
-            ready.send((address, event_loop.remote())).unwrap();
-            let mut handler = make();
+        let mut event_loop = EventLoop::new(options).unwrap();
+        let listener = event_loop.net().listen_with("127.0.0.1:0", listen).unwrap();
+        let address = event_loop.net().local_address(listener).unwrap().socket_addrs()[0];
+        Self::run((event_loop, address), handler)
+    }
+
+    /// Runs a loop that is listening at this address.
+    pub fn run((mut event_loop, address): (EventLoop<H::Session>, SocketAddr), mut handler: H) -> Self {
+        let remote = event_loop.remote();
+        let thread = thread::spawn(move || {
             event_loop.run(&mut handler).unwrap();
             (handler, event_loop.net().stats().clone())
         });
-        let (address, remote) = started.recv_timeout(PATIENCE).expect("the server starts");
         Self { address, remote, thread: Some(thread) }
     }
 

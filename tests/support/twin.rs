@@ -5,8 +5,8 @@ use std::{fs, net::TcpStream, os::fd::OwnedFd, path::Path};
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 
 /// Returns a duplicate of the descriptor at the other end of this connection, which a reactor of this process has open.
-/// proc(5) tells the number of the descriptor, and pidfd_getfd(2) duplicates the descriptor. Where a sandbox forbids that,
-/// the test is skipped.
+/// proc(5) tells the number of the descriptor, and pidfd_getfd(2) duplicates the descriptor. Where a sandbox forbids
+/// pidfd_getfd(2), the test is skipped.
 pub fn of_the_other_end(stream: &TcpStream) -> Option<OwnedFd> {
     let inode = super::socket_column(stream.peer_addr().unwrap(), stream.local_addr().unwrap(), 9);
     let socket = format!("socket:[{inode}]");

@@ -9,13 +9,13 @@ use crate::child::{Contender, What};
 use crate::plan::Load;
 use crate::servers::{Builtin, Service};
 
-/// Measures this crate's servers against other servers, on this machine's loopback: echo servers, receivers of framed
-/// streams, broadcasts, and servers of a file.
+/// Compares servers of this crate with other servers, over the loopback device of this machine: echo servers, receivers
+/// of framed streams, broadcasts, and servers of a file.
 ///
 /// Every server runs in a process of its own. If the system allows it, the server and the load generator each have a
 /// core of their own. Rounds of the servers are interleaved. The load generator compares every byte that comes back,
-/// and the digests of the frames that were received; a wrong, lost or extra byte fails the run. Without options the
-/// benchmark takes about nine minutes. Build the benchmark with --release, and leave the machine alone while the
+/// and the digests of the frames that the server received; a wrong, lost or extra byte fails the run. Without options
+/// the benchmark takes about nine minutes. Build the benchmark with --release, and run no other program while the
 /// benchmark runs.
 #[derive(Debug, Parser)]
 #[command(name = "bench")]
@@ -44,8 +44,8 @@ pub struct Args {
     #[arg(long, value_name = "N,N,...", value_delimiter = ',', value_parser = at_least_one)]
     pub connections: Vec<usize>,
 
-    /// Run this number of rounds for each server in each workload; by default, servers whose speed is close to the
-    /// floor have more rounds than other servers
+    /// Run this number of rounds for each server in each workload; by default, this crate's server, bare mio
+    /// loops and programs of --exec have more rounds than other servers
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub rounds: Option<usize>,
 
@@ -53,19 +53,20 @@ pub struct Args {
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub round_time: Option<Duration>,
 
-    /// Send this number of messages a second in fixed-rate [default: 60 % of what the slowest server reaches]
+    /// Send this number of messages a second in the workload fixed-rate [default: 60 % of the rate of the slowest
+    /// server]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub rate: Option<usize>,
 
-    /// Write all results to this file
+    /// Write all results as JSON to this file
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 
-    /// Write a report with plots to this file
+    /// Write an HTML report with plots to this file
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
 
-    /// Show the servers and the workloads, and end
+    /// List the servers and the workloads, and run nothing
     #[arg(long)]
     pub list: bool,
 
@@ -131,7 +132,7 @@ fn program(text: &str) -> Result<Contender, String> {
     };
     let words: Vec<String> = command.split_whitespace().map(Into::into).collect();
     if !words.iter().any(|word| word.contains("{port}")) {
-        return Err("it has no {port}".into());
+        return Err("the command has no {port}".into());
     }
     let file = words[0].rsplit('/').next().unwrap_or_default();
     Ok(Contender {
@@ -142,7 +143,7 @@ fn program(text: &str) -> Result<Contender, String> {
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "not a whole number from 1 on".into())
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "not a whole number above 0".into())
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

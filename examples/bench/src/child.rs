@@ -80,16 +80,17 @@ impl Child {
         file: Option<&Path>,
         core: Option<usize>,
     ) -> Result<Self, String> {
-        let myself = std::env::current_exe().map_err(|error| format!("no path to this program: {error}"))?;
+        let myself = std::env::current_exe()
+            .map_err(|error| format!("cannot find the file of this program: {error}"))?;
         let mut command = Command::new(myself);
         if let Some(core) = core {
             command.arg("--core").arg(core.to_string());
         }
         match &contender.what {
             What::Builtin(Builtin::Nginx) => {
-                let address = free_port().map_err(|error| format!("no free port: {error}"))?;
+                let address = free_port().map_err(|error| format!("cannot find a free port: {error}"))?;
                 let words = nginx::command(file.unwrap_or(Path::new("")), address.port());
-                let words = words.map_err(|error| format!("no command for nginx: {error}"))?;
+                let words = words.map_err(|error| format!("cannot make the command for nginx: {error}"))?;
                 Self::start_program(command, &words, address)
             }
             What::Builtin(builtin) => {
@@ -103,7 +104,7 @@ impl Child {
                 Ok(child)
             }
             What::Program(words) => {
-                let address = free_port().map_err(|error| format!("no free port: {error}"))?;
+                let address = free_port().map_err(|error| format!("cannot find a free port: {error}"))?;
                 let port = address.port().to_string();
                 let words: Vec<String> = words.iter().map(|word| word.replace("{port}", &port)).collect();
                 Self::start_program(command, &words, address)
@@ -133,16 +134,16 @@ impl Child {
         thread::sleep(Duration::from_millis(20));
         let words = self.last_words.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Some(if words.is_empty() {
-            format!("it ended ({status})")
+            format!("the server ended ({status})")
         } else {
-            format!("it ended ({status}): {words}")
+            format!("the server ended ({status}): {words}")
         })
     }
 
     fn spawn(mut command: Command) -> Result<Self, String> {
         command.stdin(Stdio::piped()).stderr(Stdio::piped()).env_remove("RUST_LOG");
         let mut process =
-            group::spawn(&mut command).map_err(|error| format!("cannot be started: {error}"))?;
+            group::spawn(&mut command).map_err(|error| format!("the server cannot be started: {error}"))?;
         let last_words = Arc::new(Mutex::new(String::new()));
         let (words, stderr) = (Arc::clone(&last_words), process.stderr.take().expect("piped"));
         // The thread reads standard error to its end, because a full pipe would block a server that writes a log.
@@ -165,11 +166,13 @@ impl Child {
             let _ = BufReader::new(stdout.take(1000)).read_line(&mut line);
             tell.send(line)
         });
-        let line = told.recv_timeout(STARTING).map_err(|_| format!("does not listen after {STARTING:?}"))?;
+        let line = told
+            .recv_timeout(STARTING)
+            .map_err(|_| format!("the server does not listen after {STARTING:?}"))?;
         let address = line.trim_end().strip_prefix("listening on ").and_then(|at| at.parse().ok());
         address.ok_or_else(|| {
             thread::sleep(Duration::from_millis(20));
-            self.ended().unwrap_or_else(|| "does not say where it listens".into())
+            self.ended().unwrap_or_else(|| "the server does not print its address".into())
         })
     }
 
@@ -180,7 +183,7 @@ impl Child {
                 return Err(why);
             }
             if Instant::now() > end {
-                return Err(format!("does not listen on {} after {STARTING:?}", self.address));
+                return Err(format!("the server does not listen on {} after {STARTING:?}", self.address));
             }
             thread::sleep(Duration::from_millis(10));
         }

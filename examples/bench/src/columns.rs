@@ -112,12 +112,12 @@ pub fn group_title(workload: &Workload) -> String {
     match workload.kind {
         Kind::PingPong => format!("Ping-pong, {size}"),
         Kind::Pipelined => format!("Pipelined, {size}, {} in flight", workload.in_flight),
-        Kind::FixedRate => format!("Fixed rate, {size}"),
-        Kind::Bulk => "Bulk streams, both ways".to_owned(),
+        Kind::FixedRate => format!("Ping-pong at a fixed rate, {size}"),
+        Kind::Bulk => "Bulk streams in both directions".to_owned(),
         Kind::Churn => "Connect, one echo, close".to_owned(),
         Kind::Idle => "Idle connections".to_owned(),
-        Kind::SlowReaders => "Clients that do not read, and one ping-pong".to_owned(),
-        Kind::Flood => "A flood, and one ping-pong".to_owned(),
+        Kind::SlowReaders => "Clients that do not read, and one ping-pong client".to_owned(),
+        Kind::Flood => "A flood of streams, and one ping-pong client".to_owned(),
         Kind::Framed => format!("Framed streams, {} bytes in a frame", count(workload.message_bytes as f64)),
         Kind::Broadcast => format!("Broadcast, {size}, {} in flight", workload.in_flight),
         Kind::File => format!("A file of {size}"),
@@ -145,7 +145,7 @@ pub fn row_title(workload: &Workload) -> String {
         many => format!("{} {each}", count(many as f64)),
     };
     match workload.rate {
-        Some(rate) => format!("{connections}, {} msgs/s", count(rate)),
+        Some(rate) => format!("{connections}, {} messages/s", count(rate)),
         None => connections,
     }
 }
@@ -197,19 +197,19 @@ impl Column {
             Cpu if kind.is_in_bytes() => ("CPU".to_owned(), "s/GiB"),
             Cpu if kind == Kind::Churn => ("CPU".to_owned(), "µs/conn"),
             Cpu => ("CPU".to_owned(), "µs/msg"),
-            UserShare => ("user".to_owned(), "%"),
-            CpuToFloor => (format!("CPU to {floor}"), "× (95 %)"),
-            CpuToBaseline => (format!("CPU to {baseline}"), "× (95 %)"),
-            RateToFloor => (format!("rate to {floor}"), "× (95 %)"),
-            RateToBaseline => (format!("rate to {baseline}"), "× (95 %)"),
-            CpuToCounterpart => (format!("CPU to {counterpart}"), "× (95 %)"),
-            RateToCounterpart => (format!("rate to {counterpart}"), "× (95 %)"),
+            UserShare => ("user time".to_owned(), "% of CPU"),
+            CpuToFloor => (format!("CPU vs. {floor}"), "ratio (95 %)"),
+            CpuToBaseline => (format!("CPU vs. {baseline}"), "ratio (95 %)"),
+            RateToFloor => (format!("rate vs. {floor}"), "ratio (95 %)"),
+            RateToBaseline => (format!("rate vs. {baseline}"), "ratio (95 %)"),
+            CpuToCounterpart => (format!("CPU vs. {counterpart}"), "ratio (95 %)"),
+            RateToCounterpart => (format!("rate vs. {counterpart}"), "ratio (95 %)"),
             P50 => ("p50".to_owned(), "µs"),
             P99 => ("p99".to_owned(), "µs"),
             P999 => ("p99.9".to_owned(), "µs"),
-            Memory => ("memory each".to_owned(), "bytes"),
-            MemoryAfter => ("after an echo".to_owned(), "bytes"),
-            Peak => ("peak".to_owned(), "MiB"),
+            Memory => ("memory".to_owned(), "bytes/conn"),
+            MemoryAfter => ("memory after an echo".to_owned(), "bytes/conn"),
+            Peak => ("memory".to_owned(), "peak MiB"),
         }
     }
 
@@ -256,7 +256,7 @@ pub fn rate(kind: Kind, summary: &Summary) -> Spread {
     }
 }
 
-/// Returns the word for what a server does with the bytes or the messages.
+/// Returns the title of the throughput: the work that the server does with the bytes or the messages.
 fn moved(kind: Kind) -> &'static str {
     match kind {
         Kind::Churn => "served",
@@ -334,7 +334,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ratio_shows_its_interval_unless_it_is_to_itself() {
+    fn the_ratio_of_a_server_to_itself_is_shown_without_an_interval() {
         let one = Ratio { median: 1.0, low: 1.0, high: 1.0 };
         assert_eq!(interval(Some(one)), "1");
         assert_eq!(interval(Some(Ratio { median: 1.0, low: 0.97, high: 1.034 })), "1.00 (0.97–1.03)");

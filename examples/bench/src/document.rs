@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_file_is_the_pattern_and_is_removed() {
+    fn the_file_contains_the_pattern_and_the_drop_removes_the_file() {
         let pattern = Pattern::new();
         let length = LONGEST + 1001;
         let document = Document::create(length, &pattern).unwrap();

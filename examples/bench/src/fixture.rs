@@ -13,9 +13,9 @@ use crate::{
 const SERVERS: [(&str, &str, f64, f64, f64); 11] = [
     ("tidegate", "this crate's echo", 1.02, 0.56, 152.0),
     ("mio", "a bare mio loop, 64 KiB buffer", 1.0, 1.0, 88.0),
-    ("mio-256k", "the same with 256 KiB", 1.01, 0.55, 88.0),
+    ("mio-256k", "a bare mio loop, 256 KiB buffer", 1.01, 0.55, 88.0),
     ("threads", "a thread for each client, 4 KiB", 1.6, 3.4, 9400.0),
-    ("threads-256k", "the same with 256 KiB", 1.58, 0.7, 271_000.0),
+    ("threads-256k", "a thread for each client, 256 KiB", 1.58, 0.7, 271_000.0),
     ("blocking", "one client at a time", 0.8, 3.3, 0.0),
     ("tokio", "tokio's current_thread, 8 KiB", 1.05, 2.1, 640.0),
     ("tidegate-all", "consumes all", 1.0, 0.5, 152.0),

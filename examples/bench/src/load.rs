@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_timeout_is_told_with_what_was_waited_for_and_another_error_as_it_is() {
+    fn a_timeout_names_the_missing_event_and_other_errors_stay_unchanged() {
         for kind in [ErrorKind::WouldBlock, ErrorKind::TimedOut] {
             let error = explain(kind.into(), "the server did not take the connection");
             assert_eq!(error.to_string(), "the server did not take the connection within 10s");
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn the_busy_share_is_what_the_idle_time_leaves() {
+    fn the_busy_share_is_the_time_without_the_idle_time() {
         let begin = Instant::now();
         let at = |millis| begin + Duration::from_millis(millis);
         let mut idleness = Idleness::new(begin);

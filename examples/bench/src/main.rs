@@ -52,7 +52,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let name = if is_server { "" } else { "bench: " };
-            // The code does not use eprintln!, which panics if standard error is closed.
+            // The code does not use eprintln!, which panics if no process reads the pipe of standard error any more.
             let _ = writeln!(io::stderr(), "{name}{error}");
             ExitCode::FAILURE
         }
@@ -68,7 +68,7 @@ fn compare(args: &Args) -> Result<(), String> {
             process::exit(130);
         }
     };
-    ctrlc::set_handler(interrupted).map_err(|error| format!("no handler for signals: {error}"))?;
+    ctrlc::set_handler(interrupted).map_err(|error| format!("cannot handle signals: {error}"))?;
     // The benchmark reports a file that cannot be written before the measurement, which takes minutes.
     for path in [&args.json, &args.html].into_iter().flatten() {
         // The file is opened to append, so that the results of an earlier run stay in the file until this run ends.
@@ -81,14 +81,15 @@ fn compare(args: &Args) -> Result<(), String> {
     let results = run::run(args)?;
     table::print(&results);
     if let Some(path) = &args.json {
-        let text = serde_json::to_string_pretty(&results).map_err(|error| format!("no JSON: {error}"))?;
+        let text = serde_json::to_string_pretty(&results)
+            .map_err(|error| format!("cannot write the results as JSON: {error}"))?;
         write(path, &(text + "\n"))?;
     }
     if let Some(path) = &args.html {
-        write(path, &report::html(&results).map_err(|error| format!("no report: {error}"))?)?;
+        write(path, &report::html(&results).map_err(|error| format!("cannot make the report: {error}"))?)?;
     }
     failures(&results)?;
-    if run::is_stopped() { Err("stopped by a signal, with what there was until then".into()) } else { Ok(()) }
+    if run::is_stopped() { Err("stopped by a signal; the results end there".into()) } else { Ok(()) }
 }
 
 fn write(path: &Path, text: &str) -> Result<(), String> {
@@ -110,6 +111,6 @@ fn failures(results: &Results) -> Result<(), String> {
     match errors.as_slice() {
         [] => Ok(()),
         [one] => Err(one.clone()),
-        [first, ..] => Err(format!("{} failures, the first one: {first}", errors.len())),
+        [first, ..] => Err(format!("{} failures; the first failure: {first}", errors.len())),
     }
 }

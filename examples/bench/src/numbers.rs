@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_have_three_digits_that_count_and_groups_of_three() {
+    fn numbers_have_three_significant_digits_and_groups_of_three() {
         let cases = [
             (0.0, "0"),
             (0.000_4, "0"),

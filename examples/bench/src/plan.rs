@@ -14,24 +14,24 @@ use crate::servers::{Builtin, Service};
 pub enum Load {
     /// Each connection sends 64 bytes and waits for the echo, again and again
     PingPong,
-    /// Ping-pong with messages of 16 KiB
+    /// Each connection sends 16 KiB and waits for the echo, again and again
     #[value(name = "ping-pong-16k")]
     PingPong16k,
     /// Each connection has 16 messages of 64 bytes in flight
     Pipelined,
-    /// Messages of 64 bytes at a rate that all servers can keep up with; latency counts from the due time of a message
+    /// Messages of 64 bytes at a rate that all servers reach; the latency counts from the due time of a message
     FixedRate,
-    /// Each connection carries a stream in both directions
+    /// Each connection carries a stream of bytes to the server and back
     Bulk,
-    /// A fixed number of clients connect, receive one echo of 64 bytes and close
+    /// A fixed number of clients at a time connect, receive one echo of 64 bytes and close
     Churn,
-    /// Memory of idle connections, before and after an echo of 16 KiB on each connection
+    /// The memory for each idle connection is measured, before and after an echo of 16 KiB on each connection
     Idle,
-    /// Clients send 8 MiB and do not read, beside a client that plays ping-pong
+    /// Clients send 8 MiB and do not read, while another client plays ping-pong
     SlowReaders,
-    /// Streams run beside a client that plays ping-pong
+    /// Connections carry streams to the server and back, while another client plays ping-pong
     Flood,
-    /// Each connection carries a stream of frames of 1 000, 40 001 and 200 003 bytes to the server, which acknowledges
+    /// Each connection carries a stream of frames of 1 000, 40 001 and 200 003 bytes; the server acknowledges
     Framed,
     /// A publisher sends messages of 1 KiB to all subscribers, with 1, 16 and 64 messages in flight
     Broadcast,
@@ -69,7 +69,8 @@ pub fn cases(args: &Args, descriptors: u64, notes: &mut Vec<String>) -> Vec<Case
         let numbers = if args.connections.is_empty() { default } else { &args.connections };
         for &wanted in numbers.iter().filter(|wanted| **wanted > most) {
             notes.push(format!(
-                "{}: {most} connections and not {wanted}, as a process may have {descriptors} descriptors here",
+                "{} ran with {most} connections in place of {wanted}, because a process may have {descriptors} \
+                 descriptors",
                 load.name()
             ));
         }
@@ -161,7 +162,8 @@ impl Load {
 
     fn case(self, args: &Args, shape: Shape, connections: usize) -> Case {
         let Shape { kind, message, in_flight } = shape;
-        // These workloads are compared with the floor, and there every per cent counts.
+        // In these workloads this crate's server is within a few per cent of the floor, so each per cent must be
+        // measured.
         let is_precise = matches!(kind, Kind::PingPong | Kind::Pipelined | Kind::Bulk | Kind::Framed);
         let rounds = match (kind, args.quick) {
             // Memory is less noisy than time, and every round has a new process.
@@ -176,7 +178,7 @@ impl Load {
             // each pair of rounds.
             (_, false) if is_precise => 25,
             (Kind::SlowReaders, false) => 5,
-            // There are many cases, and the servers differ by far more than a per cent.
+            // The workload has many cases, and its servers differ by far more than a per cent.
             (Kind::Broadcast, false) => 9,
             // Each round receives the file at least once on each connection, which takes long.
             (Kind::File, false) => 15,
@@ -192,8 +194,9 @@ impl Load {
             (_, false) if is_precise || kind == Kind::Broadcast => 100,
             (_, false) => 200,
         };
-        // A server that is far from the floor need not be measured to the last per cent, and a server with a thread for
-        // each of thousands of clients takes the most time of all servers.
+        // Servers far from the floor need fewer rounds, because their differences are larger than a few per cent.
+        // Also, a server with a thread for each of thousands of clients needs more time for a round than any other
+        // server.
         let is_sparse = !args.quick && args.rounds.is_none() && (is_precise || kind == Kind::Idle);
         let stride = if is_sparse { 4 } else { 1 };
         let time = args.round_time.unwrap_or(Duration::from_millis(millis));
@@ -212,13 +215,13 @@ impl Case {
             Kind::Pipelined => format!("pipelined, {size}, {} in flight, {n} connection{s}", self.in_flight),
             Kind::FixedRate => format!("fixed rate, {size}, {n} connection{s}"),
             Kind::Bulk => format!("bulk both ways, {n} stream{s}"),
-            Kind::Churn => format!("connect, echo, close, {n} at a time"),
+            Kind::Churn => format!("connect, echo, close, {n} client{s} at a time"),
             Kind::Idle => format!("idle, {n} connection{s}"),
             Kind::SlowReaders => format!(
-                "{n} client{s} that do{} not read, beside a ping-pong",
+                "{n} client{s} that do{} not read, beside a ping-pong client",
                 if n == 1 { "es" } else { "" }
             ),
-            Kind::Flood => format!("{n} stream{s} beside a ping-pong"),
+            Kind::Flood => format!("{n} stream{s} beside a ping-pong client"),
             Kind::Framed => format!("framed, {size}, {n} stream{s}"),
             Kind::Broadcast => {
                 format!("broadcast, {size}, {} in flight, {n} subscriber{s}", self.in_flight)
@@ -284,18 +287,18 @@ mod tests {
     }
 
     #[test]
-    fn descriptors_limit_the_connections_and_it_is_said() {
+    fn a_note_says_that_the_limit_of_descriptors_reduces_the_connections() {
         let (titles, notes) = planned("bench --workloads ping-pong --connections 1,5000,10000", 1064);
         assert_eq!(titles, ["ping-pong, 64 bytes, 1 connection", "ping-pong, 64 bytes, 1000 connections"]);
         assert_eq!(notes.len(), 2);
         assert_eq!(
             notes[1],
-            "ping-pong: 1000 connections and not 10000, as a process may have 1064 descriptors here"
+            "ping-pong ran with 1000 connections in place of 10000, because a process may have 1064 descriptors"
         );
     }
 
     #[test]
-    fn rounds_are_many_where_every_per_cent_counts_and_all_have_those_that_were_asked_for() {
+    fn servers_close_to_the_floor_have_more_rounds_unless_the_user_sets_the_rounds() {
         let rounds = |arguments: &str, server| {
             let args = Args::try_parse_from(arguments.split(' ')).unwrap();
             let case = cases(&args, 20_000, &mut Vec::new()).remove(0);
@@ -312,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_for_one_client_takes_part_with_one() {
+    fn the_blocking_server_takes_part_only_in_workloads_with_one_connection() {
         let args = Args::try_parse_from(["bench"]).unwrap();
         let blocking = Contender::from(Builtin::Blocking);
         let cases = cases(&args, 20_000, &mut Vec::new());
@@ -350,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_takes_part_where_it_has_the_service() {
+    fn a_server_takes_part_in_the_workloads_of_its_services() {
         let args = Args::try_parse_from(["bench", "--quick"]).unwrap();
         let cases = cases(&args, 20_000, &mut Vec::new());
         let servers = |kind| {

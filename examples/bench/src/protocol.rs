@@ -15,8 +15,8 @@ pub const ACKNOWLEDGEMENT: usize = 16;
 /// The account that both sides keep of a stream of frames.
 ///
 /// An acknowledgement contains the number of bytes and a digest of all frames until then. The digest includes the length,
-/// the first bytes and the last bytes of each frame, and depends on the order of the frames. So a server that loses,
-/// doubles, cuts or misplaces a frame is found, and the digest costs a server a few nanoseconds for each frame.
+/// the first bytes and the last bytes of each frame, and depends on the order of the frames. So the load
+/// generator finds a server that loses, doubles, cuts or misplaces a frame, and the digest costs a server a few nanoseconds for each frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Ledger {
     pub bytes: u64,
@@ -79,7 +79,7 @@ pub fn abstract_of(frame: &[u8]) -> u64 {
 /// The length of a broadcast message.
 pub const MESSAGE: usize = 1 << 10;
 
-/// The first byte of a connection that receives all messages. The server answers with the same byte when every later
+/// The first byte of a connection that receives all messages. The server answers with this byte when every later
 /// message will be sent to the connection.
 pub const SUBSCRIBE: u8 = b'S';
 
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_finds_frames_that_are_lost_cut_changed_or_out_of_order() {
+    fn lost_cut_changed_or_misplaced_frames_change_the_digest() {
         let (one, two) = (&b"the first frame"[..], &b"the second frame"[..]);
         let right = ledger(&[one, two, b""]);
         assert_eq!(right.bytes, 15 + 16 + 3 * 4);

@@ -32,8 +32,8 @@ pub fn html(results: &Results) -> Result<String, Box<dyn Error>> {
     let glance = figures::glance(results)?;
     if !glance.is_empty() {
         body += &format!(
-            "<section>\n<h2>At a glance</h2>\n<p>Ratios of rounds that ran one right after the other: what can be \
-             compared with a run on another machine, with care.{}</p>\n<div class=\"figures\">\n{glance}</div>\n\
+            "<section>\n<h2>At a glance</h2>\n<p>Each ratio compares rounds that ran directly after each other. \
+             Ratios depend less on the machine than absolute figures do.{}</p>\n<div class=\"figures\">\n{glance}</div>\n\
              </section>\n",
             if glance.contains(LIMITED) { limited() } else { String::new() }
         );
@@ -68,17 +68,17 @@ fn facts(results: &Results) -> String {
     let Machine { system, kernel, processor, cores, memory_bytes, pinned, descriptors } = &results.machine;
     let known = |text: &str| if text.is_empty() { "unknown".to_owned() } else { escape(text) };
     let pinned = match pinned {
-        true => "server and load generator each on a core of its own",
-        false => "not pinned: server and load generator may have shared cores",
+        true => "the server and the load generator each had a core of their own",
+        false => "the server and the load generator may have shared a core",
     };
     let facts = [
         ("System", known(format!("{system} {kernel}").trim())),
         ("Processor", known(processor)),
         ("Cores", format!("{cores}; {pinned}")),
         ("Memory", bytes(*memory_bytes as f64)),
-        ("Descriptors", format!("{} for a process", count(*descriptors as f64))),
-        ("Run", format!("{}, {} s", date(results.began), count(results.seconds))),
-        ("To repeat it", format!("<code>{}</code>", escape(&columns::command(results)))),
+        ("Descriptors", format!("a process may have {}", count(*descriptors as f64))),
+        ("Run", format!("began at {}, took {} s", date(results.began), count(results.seconds))),
+        ("Command", format!("<code>{}</code>", escape(&columns::command(results)))),
     ];
     let rows: String =
         facts.iter().map(|(what, value)| format!("<dt>{what}</dt><dd>{value}</dd>\n")).collect();
@@ -120,7 +120,7 @@ fn notes(results: &Results) -> String {
 
 /// Returns the sentence that explains the mark.
 fn limited() -> String {
-    format!(" {LIMITED} The load generator was the limit there, not the server.")
+    format!(" {LIMITED} The load generator was the limit of this rate, not the server.")
 }
 
 /// Returns the date and the minute in UTC for a time in seconds since 1970.

@@ -13,8 +13,9 @@ pub struct Results {
     pub began: u64,
     pub seconds: f64,
     pub servers: Vec<Server>,
-    /// The name of the usual floor, if that server took part, and of the usual baseline. The workloads with an echo refer
-    /// to these two servers; each workload names its own floor and baseline.
+    /// The name of the usual floor, if that server took part: the bare mio loop with which all echo servers are compared.
+    /// `baseline` is the name of the second server with which all echo servers are compared, if that server took part: the
+    /// blocking server with a thread for each client. Each workload names its own floor and baseline.
     pub floor: Option<String>,
     pub baseline: Option<String>,
     pub workloads: Vec<Workload>,
@@ -61,7 +62,7 @@ pub enum Kind {
     SlowReaders,
     /// Streams run beside one client that plays ping-pong.
     Flood,
-    /// Each connection carries a stream of frames to the server, which acknowledges.
+    /// Each connection carries a stream of frames to the server, and the server acknowledges.
     Framed,
     /// A publisher sends messages, and each connection receives all messages.
     Broadcast,

@@ -72,7 +72,9 @@ pub fn run(args: &Args) -> Result<Results, String> {
     let mut contenders = args.contenders();
     let mut notes = Vec::new();
     if cfg!(debug_assertions) {
-        notes.push("a debug build: its figures say nothing about speed".into());
+        notes.push(
+            "the benchmark is a debug build, so the figures do not show the speed of a release build".into(),
+        );
     }
     let descriptors = system::raise_descriptors();
     let mut machine = system::machine(descriptors);
@@ -85,7 +87,7 @@ pub fn run(args: &Args) -> Result<Results, String> {
     let is_nginx = |contender: &Contender| contender.builtin() == Some(Builtin::Nginx);
     if contenders.iter().any(is_nginx) && nginx::find().is_none() {
         contenders.retain(|contender| !is_nginx(contender));
-        notes.push("nginx is left out, because it is not installed".into());
+        notes.push("the server nginx did not take part, because nginx is not installed".into());
     }
     // The benchmark starts each other program once before the measurement, so that a mistake in a command is reported
     // at once.
@@ -115,25 +117,32 @@ pub fn run(args: &Args) -> Result<Results, String> {
     run.progress.finish_and_clear();
     if is_stopped() {
         notes.push(
-            "stopped by a signal: the last workload is not whole, and those after it are missing".into(),
+            "a signal stopped the run: the last workload lacks rounds, and all later workloads are missing"
+                .into(),
         );
     }
     let has_few_rounds = |outcome: &Outcome| (1..FEWEST).contains(&outcome.rounds.len());
     if workloads.iter().any(|workload: &Workload| workload.results.iter().any(has_few_rounds)) {
         notes.push(format!(
-            "of fewer than {FEWEST} rounds, what stands beside a ratio is the range that was seen, and not its 95 % interval"
+            "some servers had fewer than {FEWEST} rounds: the interval of their ratios is the range of the measured \
+             ratios, and not the 95 % interval"
         ));
     }
     let waited =
         system::waited().zip(waited).map(|(after, before)| (after - before) / clock.elapsed().as_secs_f64());
     if let Some(share) = waited.filter(|share| *share > DISTURBED) {
         notes.push(format!(
-            "the machine was not quiet: for {:.0} % of the time something else had the load generator's core",
+            "other programs disturbed the run: for {:.0} % of the time the load generator was ready to run and had \
+             no core",
             share * 100.0
         ));
     }
     if !cfg!(target_os = "linux") {
-        notes.push("CPU time and memory of the servers are read on Linux only: they are 0 here".into());
+        notes.push(
+            "the benchmark can read the CPU time and the memory of a server only on Linux, so these \
+             figures are missing"
+                .into(),
+        );
     }
     let server = |one: &Contender| Server { name: one.name.clone(), about: one.about.clone() };
     Ok(Results {
@@ -217,7 +226,7 @@ impl Run {
     fn rate(&self, bench: &Bench<'_>, entrants: &mut [Entrant<'_>]) -> Option<f64> {
         let mut slowest = None;
         for entrant in entrants {
-            self.progress.set_message(format!("what {} reaches", entrant.contender.name));
+            self.progress.set_message(format!("the highest rate of {}", entrant.contender.name));
             if let Some(capacity) = entrant.attempt(|subject| bench.capacity(subject)) {
                 slowest = Some(capacity.min(slowest.unwrap_or(f64::INFINITY)));
             }
@@ -268,12 +277,15 @@ fn start(
 fn pin(notes: &mut Vec<String>) -> Option<Cores> {
     let cores = system::choose().filter(|cores| system::pin(cores.generator));
     match cores {
-        None => {
-            notes.push("not pinned: the servers and the load generator shared the cores as it came".into())
-        }
+        None => notes.push(
+            "the servers and the load generator had no cores of their own, so they may have slowed each \
+             other down"
+                .into(),
+        ),
         Some(cores) if cores.are_siblings => {
             notes.push(
-                "the server's core and the load generator's are two threads of one physical core".into(),
+                "the core of the servers and the core of the load generator are threads of one physical core, \
+                 and such threads slow each other down".into(),
             );
         }
         Some(_) => {}

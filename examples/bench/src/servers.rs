@@ -23,7 +23,7 @@ const BACKLOG: u32 = 1024;
 /// The work that a server does. Every workload needs one of the services.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Service {
-    /// Sends back what it receives
+    /// Sends back all received bytes
     Echo,
     /// Receives frames with a length in front, and acknowledges after each MiB
     Framed,
@@ -42,35 +42,35 @@ impl Service {
 /// The built-in servers. The doc comment of each server is the text in the list and in the legends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Builtin {
-    /// This crate, through its public interface
+    /// A server of this crate, through the public interface of the crate
     Tidegate,
-    /// A bare mio loop without this crate, 64 KiB buffer: the floor
+    /// A bare mio loop without this crate, 64 KiB buffer; the floor with which other servers are compared
     Mio,
-    /// A bare mio loop, 16 KiB buffer
+    /// A bare mio loop without this crate, 16 KiB buffer
     #[value(name = "mio-16k")]
     Mio16k,
-    /// A bare mio loop, 256 KiB buffer
+    /// A bare mio loop without this crate, 256 KiB buffer
     #[value(name = "mio-256k")]
     Mio256k,
-    /// Blocking, a thread for each client, the textbooks' 4 KiB buffer: the baseline
+    /// A blocking server with a thread for each client, 4 KiB buffer; the baseline with which other servers are compared
     Threads,
-    /// Blocking, a thread for each client, 256 KiB buffer
+    /// A blocking server with a thread for each client, 256 KiB buffer
     #[value(name = "threads-256k")]
     Threads256k,
-    /// Blocking, one client at a time: only where there is one connection
+    /// A blocking server for one client at a time, 4 KiB buffer; runs only in workloads with one connection
     Blocking,
-    /// Tokio's current_thread runtime, a task for each client; echo with an 8 KiB buffer
+    /// A tokio server in the current_thread runtime, a task for each client; 8 KiB buffer for the echo
     Tokio,
-    /// This crate, consuming all that it is shown: only for framed, the cost without the framing
+    /// A server of this crate that consumes all input and parses no frames; runs only in the workload framed
     #[value(name = "tidegate-all")]
     TidegateAll,
-    /// This crate with send_all in place of send_shared: only for broadcast
+    /// A server of this crate with send_all in place of send_shared; runs only in the workload broadcast
     #[value(name = "tidegate-copy")]
     TidegateCopy,
-    /// This crate, reading and sending 64 KiB at a time: only for file
+    /// A server of this crate that reads and sends 64 KiB at a time; runs only in the workload file
     #[value(name = "tidegate-read")]
     TidegateRead,
-    /// nginx with sendfile, if it is installed: only for file
+    /// The server nginx with sendfile, if nginx is installed; runs only in the workload file
     Nginx,
 }
 
@@ -140,7 +140,8 @@ impl Builtin {
                 _ => self.lacks(service),
             },
             Service::File => {
-                let missing = || io::Error::new(ErrorKind::InvalidInput, "this service needs --file");
+                let missing =
+                    || io::Error::new(ErrorKind::InvalidInput, "the service needs the option --file");
                 let file = file.ok_or_else(missing)?;
                 match self {
                     Builtin::Tidegate => file::tidegate_loop::serve(file, false),
@@ -169,7 +170,7 @@ impl Builtin {
 
     /// Returns the error of a server that does not have the service, or that is a program of its own.
     fn lacks(self, service: Service) -> io::Result<()> {
-        let error = format!("{} does not serve {} by itself", self.name(), service.name());
+        let error = format!("the server {} does not have the service {}", self.name(), service.name());
         Err(io::Error::new(ErrorKind::Unsupported, error))
     }
 }

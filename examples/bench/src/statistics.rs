@@ -12,17 +12,19 @@ const BUSY: f64 = 0.95;
 /// The number of resamples. The ends of an interval hardly change with more resamples.
 const RESAMPLES: usize = 2000;
 
-/// The names of the servers that ratios refer to.
+/// The names of the servers with which the report compares all servers of a workload.
 #[derive(Clone, Copy, Debug)]
 pub struct References<'a> {
-    /// The servers that can be the floor, with the usual floor first.
+    /// The servers that can be the floor. For `Bulk` the floor is the cheapest of these servers, and for all other kinds
+    /// the floor is the first.
     pub floors: &'a [&'a str],
     pub baseline: &'a str,
     /// A server of this crate that lacks the feature that the workload is about.
     pub counterpart: Option<&'a str>,
 }
 
-/// Fills the summary of every outcome, and sets the names of the servers that the ratios refer to.
+/// Fills the summary of every outcome, and sets the names of the servers with which the report compares all servers: the
+/// floor, the baseline and the counterpart.
 pub fn summarise(workload: &mut Workload, references: &References<'_>) {
     let kind = workload.kind;
     let part = |name: &str| workload.results.iter().any(|one| one.server == name).then(|| name.to_owned());
@@ -48,8 +50,8 @@ fn rounds_of(outcomes: &[Outcome], server: &str) -> Option<Vec<Round>> {
     outcomes.iter().find(|outcome| outcome.server == server).map(|outcome| outcome.rounds.clone())
 }
 
-/// Returns the floor. For `Bulk` the floor is the cheapest loop, because the best size of the buffer depends on the
-/// machine and on the number of streams.
+/// Returns the floor, which has to be measured. For `Bulk` the floor is the cheapest loop, because the best size of
+/// the buffer depends on the machine and on the number of streams.
 fn floor<'a>(kind: Kind, outcomes: &'a [Outcome], names: &[&str]) -> Option<&'a Outcome> {
     let names = if kind == Kind::Bulk { names } else { names.get(..1).unwrap_or_default() };
     let measured =

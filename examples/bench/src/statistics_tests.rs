@@ -53,7 +53,7 @@ fn close(found: f64, expected: f64) -> bool {
 }
 
 #[test]
-fn medians_and_quartiles_lie_between_neighbours() {
+fn medians_and_quartiles_are_interpolated_between_neighbours() {
     let summary = only([10, 40, 20, 30].map(|messages| round(messages, 1.0)).into());
     assert_eq!(summary.messages_per_second, Spread { median: 12.5, low: 8.75, high: 16.25 });
     assert_eq!(summary.mebibytes_per_second, Spread { median: 12.5, low: 8.75, high: 16.25 });
@@ -70,7 +70,7 @@ fn cpu_time_counts_for_a_message_in_microseconds_and_for_a_gib_in_seconds() {
 }
 
 #[test]
-fn the_peak_is_the_highest_and_memory_a_connection_the_median() {
+fn the_peak_is_the_maximum_of_the_rounds_and_memory_for_a_connection_the_median() {
     let rounds = [(300, Some(100.0)), (500, Some(300.0)), (400, None)].map(|(peak_bytes, each)| Round {
         peak_bytes,
         bytes_per_connection: each,
@@ -83,7 +83,7 @@ fn the_peak_is_the_highest_and_memory_a_connection_the_median() {
 }
 
 #[test]
-fn each_percentile_is_a_median_of_its_own_and_the_longest_is_the_longest() {
+fn each_percentile_is_a_median_and_the_longest_latency_is_a_maximum() {
     let latencies = [(1.0, 30.0, 40.0, 100.0), (3.0, 10.0, 60.0, 900.0), (2.0, 20.0, 50.0, 200.0)];
     let mut rounds: Vec<Round> = latencies
         .map(|(p50, p99, p999, max)| Round {
@@ -97,7 +97,7 @@ fn each_percentile_is_a_median_of_its_own_and_the_longest_is_the_longest() {
 }
 
 #[test]
-fn the_load_generator_was_the_limit_if_it_was_busy_and_the_server_was_not() {
+fn the_load_generator_was_the_limit_if_only_the_load_generator_was_busy() {
     let limited = |busy: f64, cpu: f64| {
         let rounds = vec![Round { generator_busy: busy, ..round(1, cpu) }; 3];
         only(rounds).generator_limited
@@ -109,14 +109,14 @@ fn the_load_generator_was_the_limit_if_it_was_busy_and_the_server_was_not() {
 }
 
 #[test]
-fn one_round_that_differs_does_not_make_the_load_generator_the_limit() {
+fn one_busy_round_does_not_make_the_load_generator_the_limit() {
     let mut rounds = vec![Round { generator_busy: 0.5, ..round(1, 1.0) }; 2];
     rounds.push(Round { generator_busy: 1.0, ..round(1, 1.0) });
     assert!(!only(rounds).generator_limited);
 }
 
 #[test]
-fn ratios_pair_each_round_with_the_same_round_of_the_reference() {
+fn a_change_of_the_speed_of_the_machine_does_not_change_a_ratio() {
     // The machine was three times as fast in the second round, for both servers.
     let floor = vec![round(100, 1.0), round(300, 1.0), round(100, 1.0)];
     let baseline = vec![round(50, 1.0), round(150, 1.0), round(50, 1.0)];
@@ -131,7 +131,7 @@ fn ratios_pair_each_round_with_the_same_round_of_the_reference() {
 }
 
 #[test]
-fn the_reference_is_once_itself() {
+fn the_ratio_of_the_floor_to_itself_is_one() {
     let rounds = vec![round(100, 1.0), round(90, 1.5)];
     let floor = summaries(Kind::PingPong, [rounds.clone(), rounds]).remove(0).unwrap();
     let one = Ratio { median: 1.0, low: 1.0, high: 1.0 };
@@ -139,7 +139,7 @@ fn the_reference_is_once_itself() {
 }
 
 #[test]
-fn rounds_without_a_partner_do_not_count() {
+fn rounds_without_a_partner_in_the_reference_do_not_count() {
     let floor = vec![round(100, 1.0), round(100, 1.0)];
     let more = vec![round(200, 1.0), round(200, 1.0), round(9000, 1.0), round(9000, 1.0)];
     let summaries = summaries(Kind::PingPong, [floor, more]);
@@ -150,7 +150,7 @@ fn rounds_without_a_partner_do_not_count() {
 }
 
 #[test]
-fn without_rounds_there_is_no_summary_and_no_ratio_to_it() {
+fn a_server_without_rounds_has_no_summary_and_is_no_reference() {
     let summaries = summaries(Kind::PingPong, [vec![], vec![round(10, 1.0)]]);
     assert!(summaries[0].is_none());
     let summary = summaries[1].as_ref().unwrap();
@@ -159,7 +159,7 @@ fn without_rounds_there_is_no_summary_and_no_ratio_to_it() {
 }
 
 #[test]
-fn without_a_floor_there_are_only_the_other_ratios() {
+fn a_workload_without_a_floor_and_a_baseline_has_no_ratios() {
     let mut workload = workload(Kind::PingPong, vec![outcome("some", vec![round(10, 1.0)])]);
     summarise(&mut workload, &references(&["not there", "some"], "not there"));
     let summary = workload.results[0].summary.as_ref().unwrap();
@@ -169,7 +169,7 @@ fn without_a_floor_there_are_only_the_other_ratios() {
 }
 
 #[test]
-fn a_round_without_messages_is_a_throughput_of_zero_and_says_nothing_of_cost() {
+fn a_round_without_messages_counts_for_the_throughput_and_not_for_the_cost() {
     let summary = only(vec![round(0, 1.0), round(0, 1.0), round(10, 1.0)]);
     assert_eq!(summary.messages_per_second, Spread { median: 0.0, low: 0.0, high: 2.5 });
     assert_eq!(summary.cpu_per_message, Spread { median: 1e5, low: 1e5, high: 1e5 });
@@ -210,7 +210,7 @@ fn floor_of(kind: Kind, cpu: &[(&str, [f64; 3])]) -> Workload {
 }
 
 #[test]
-fn the_floor_of_streams_is_the_cheapest_of_those_that_took_part() {
+fn the_floor_of_streams_is_the_cheapest_floor_that_took_part() {
     let ours = ("ours", [0.5, 0.5, 0.5]);
     let usual = ("usual", [2.0, 2.0, 0.1]);
     let other = ("other", [1.0, 1.0, 1.0]);
@@ -225,7 +225,7 @@ fn the_floor_of_streams_is_the_cheapest_of_those_that_took_part() {
 }
 
 #[test]
-fn the_counterpart_is_one_more_reference_if_it_took_part() {
+fn the_counterpart_is_a_reference_only_if_the_counterpart_took_part() {
     let results = || vec![outcome("ours", vec![round(30, 1.0)]), outcome("plain", vec![round(10, 2.0)])];
     let mut workload = workload(Kind::Broadcast, results());
     let all = References { counterpart: Some("plain"), ..references(&[], "none") };
@@ -241,7 +241,7 @@ fn the_counterpart_is_one_more_reference_if_it_took_part() {
 }
 
 #[test]
-fn rounds_have_their_partner_by_number() {
+fn rounds_are_paired_by_their_numbers() {
     let mut workload = floor_of(Kind::PingPong, &[("ours", [1.0, 2.0, 3.0]), ("usual", [1.0, 1.0, 1.0])]);
     workload.results[1].rounds = vec![Round { number: 2, ..round(100, 1.5) }];
     summarise(&mut workload, &references(&["usual"], "none"));
@@ -251,7 +251,7 @@ fn rounds_have_their_partner_by_number() {
 }
 
 #[test]
-fn the_interval_holds_the_median_and_is_narrower_with_more_rounds() {
+fn the_interval_contains_the_median_and_is_narrower_with_more_rounds() {
     let noisy = |rounds: u64| (0..rounds).map(|at| round(100 + at * 7 % 11, 1.0)).collect::<Vec<_>>();
     let width = |rounds: u64| {
         let floor = vec![round(100, 1.0); rounds as usize];
@@ -266,7 +266,7 @@ fn the_interval_holds_the_median_and_is_narrower_with_more_rounds() {
 }
 
 #[test]
-fn the_same_rounds_give_the_same_interval() {
+fn equal_rounds_give_equal_intervals() {
     let floor: Vec<Round> = (0..20).map(|at| round(100 + at, 1.0)).collect();
     let other: Vec<Round> = (0..20).map(|at| round(150 - at * 3 % 17, 1.0)).collect();
     let ratios = || summaries(Kind::PingPong, [floor.clone(), other.clone()])[1].as_ref().unwrap().to_floor;
@@ -274,7 +274,7 @@ fn the_same_rounds_give_the_same_interval() {
 }
 
 #[test]
-fn the_interval_agrees_with_what_is_known_of_the_median() {
+fn the_interval_agrees_with_the_binomial_interval_of_the_median() {
     // By the binomial distribution, the order statistics 8 and 18 of 25 values enclose the median with a probability of
     // 95.7 %.
     let values: Vec<f64> = (1..=25).map(f64::from).collect();
@@ -283,7 +283,7 @@ fn the_interval_agrees_with_what_is_known_of_the_median() {
 }
 
 #[test]
-fn the_quick_median_is_the_median() {
+fn the_median_is_the_middle_value_or_the_mean_of_both_middle_values() {
     let mut odd = [5.0, 1.0, 4.0, 2.0, 3.0];
     assert_eq!(median(&mut odd), Some(3.0));
     let mut even = [5.0, 1.0, 4.0, 2.0];

@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_system_s_files_are_understood() {
+    fn fields_and_lists_of_the_files_in_proc_and_sys_are_parsed() {
         assert_eq!(
             field("a\t: b\nmodel name\t: Some CPU @ 2\n", "model name").as_deref(),
             Some("Some CPU @ 2")

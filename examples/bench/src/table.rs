@@ -12,16 +12,17 @@ use crate::{
 };
 
 /// The width of the table in characters. The longest row fits, and the table is not wider than half a large screen.
-const WIDTH: u16 = 120;
+const WIDTH: u16 = 114;
 
 pub fn print(results: &Results) {
     let mut stdout = io::stdout();
     let text = render(results, stdout.is_terminal());
-    // The code does not use println!, which panics if standard output is closed.
+    // The code does not use println!, which panics if no process reads the pipe of standard output any more.
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
 
-/// Returns the table as text. `styled` adds the styles for a terminal; without `styled` there are only text and rules.
+/// Returns the table as text. `styled` adds the styles for a terminal; without `styled` the table has only text and
+/// lines.
 fn render(results: &Results, styled: bool) -> String {
     let mut text = String::new();
     let mut limited = false;
@@ -39,7 +40,9 @@ fn render(results: &Results, styled: bool) -> String {
         limited |= group.iter().flat_map(|workload| &workload.results).any(is_limited);
     }
     if limited {
-        text.push_str(&format!("\n{LIMITED} The load generator was the limit here, not the server.\n"));
+        text.push_str(&format!(
+            "\n{LIMITED} The load generator was the limit of this rate, not the server.\n"
+        ));
     }
     if !results.notes.is_empty() {
         text.push('\n');
@@ -125,9 +128,10 @@ mod tests {
     }
 
     #[test]
-    fn it_fits_and_is_plain_without_a_terminal() {
+    fn the_table_fits_its_width_and_has_no_styles_without_a_terminal() {
         let text = render(&fixture::full(), false);
         assert!(!text.contains('\u{1b}'), "{text}");
+        assert!(text.contains("rate vs. threads"), "the table wraps its headings: {text}");
         for line in
             lines_with(&text, "").iter().filter(|line| !line.starts_with("Note") && !line.starts_with("  "))
         {
@@ -136,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_sees_ours_emphasised() {
+    fn the_table_on_a_terminal_emphasises_the_server_of_this_crate() {
         let text = render(&fixture::full(), true);
         let ours = format!("{OURS} ");
         assert!(lines_with(&text, &ours).iter().all(|line| line.contains('\u{1b}')), "{text}");
@@ -144,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_has_the_figures_of_its_kind() {
+    fn a_row_has_the_figures_of_its_kind_of_workload() {
         let mut results = fixture::full();
         results.workloads.retain(|workload| workload.kind == Kind::Bulk && workload.connections == 1);
         let text = render(&results, false);
@@ -162,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn workloads_without_an_echo_have_references_of_their_own() {
+    fn the_tables_of_workloads_without_an_echo_name_their_own_references() {
         let mut results = fixture::full();
         results.workloads.retain(|workload| !workload.kind.is_echo());
         let text = render(&results, false).replace('\u{a0}', " ");
@@ -182,23 +186,23 @@ mod tests {
     }
 
     #[test]
-    fn the_floor_of_streams_is_named_below_them() {
+    fn a_line_below_the_table_names_the_floor_of_streams() {
         let mut results = fixture::full();
         let text = render(&results, false);
         let named = "for a GiB: mio-256k.\n";
         assert!(
-            text.contains(named) && text.contains("CPU to mio-256k") && text.contains("CPU to mio "),
+            text.contains(named) && text.contains("CPU vs. mio-256k") && text.contains("CPU vs. mio "),
             "{text}"
         );
         results.workloads.retain(|workload| workload.kind == Kind::Bulk);
         results.workloads[0].floor = Some("mio".into());
         let text = render(&results, false);
         assert!(text.contains(": mio with 1 connection, mio-256k with 16 connections.\n"), "{text}");
-        assert!(text.contains("CPU to floor"), "{text}");
+        assert!(text.contains("CPU vs. floor"), "{text}");
     }
 
     #[test]
-    fn there_are_no_ratios_to_who_did_not_take_part() {
+    fn the_table_has_no_ratios_to_a_server_that_did_not_take_part() {
         let mut results = fixture::full();
         // In other workloads tokio is the baseline.
         results.workloads.retain(|workload| workload.kind.is_echo());
@@ -209,13 +213,13 @@ mod tests {
         (results.floor, results.baseline) = (None, None);
         let text = render(&results, false);
         assert!(text.contains("CPU"), "{text}");
-        for absent in ["CPU to", "rate to", "95 %", "floor"] {
+        for absent in ["CPU vs.", "rate vs.", "95 %", "floor"] {
             assert!(!text.contains(absent), "{absent}: {text}");
         }
     }
 
     #[test]
-    fn what_failed_and_what_is_to_be_known_stands_below() {
+    fn failures_and_notes_stand_below_the_table() {
         let mut results = fixture::full();
         results.workloads.truncate(2);
         results.workloads[1].results[5].error = Some("one\nat a \u{1b}[31mtime".into());
@@ -227,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mark_of_the_load_generator_is_explained_where_it_stands() {
+    fn the_mark_of_a_limited_rate_is_explained_only_if_the_table_has_such_a_mark() {
         let mut results = fixture::full();
         assert!(render(&results, false).contains("The load generator was the limit"));
         results.workloads.retain(|workload| workload.kind != Kind::Bulk);
@@ -236,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn without_results_there_is_nothing_to_print() {
+    fn empty_results_print_no_text() {
         assert_eq!(render(&fixture::empty(), false), "");
     }
 }

@@ -124,14 +124,14 @@ mod tests {
     }
 
     #[test]
-    fn one_thread_is_precise_and_split_as_the_whole_was() {
+    fn the_precise_time_of_one_thread_is_split_in_proportion_to_its_whole_time() {
         let (begin, before) = (usage(0.0, 0.0, 0.001, &[7]), usage(0.1, 0.3, 0.401, &[7]));
         let (user, system) = usage(0.2, 0.6, 0.805, &[7]).since(&before, &begin, false);
         assert!((user - 0.101).abs() < 1e-9 && (system - 0.303).abs() < 1e-9, "{user} {system}");
     }
 
     #[test]
-    fn threads_that_end_are_counted_in_steps() {
+    fn the_time_of_threads_that_end_is_counted_in_clock_ticks() {
         let before = usage(0.0, 0.0, 0.0, &[7, 8]);
         let after = usage(0.1, 0.1, 0.05, &[7, 9]);
         assert_eq!(after.since(&before, &Usage::default(), false), (0.1, 0.1));
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn the_system_s_lines_are_understood() {
+    fn lines_of_the_files_in_proc_are_parsed() {
         assert_eq!(kibibytes("VmPeak:\t 9 kB\nVmHWM:\t    1772 kB\n", "VmHWM:"), Some(1772 << 10));
         assert_eq!(kibibytes("VmPeak:\t 9 kB\n", "VmHWM:"), None);
         #[cfg(target_os = "linux")]

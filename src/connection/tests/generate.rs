@@ -1,25 +1,12 @@
 //! Generators of scripts and limits for the property tests.
 
-use std::{env, io::ErrorKind};
+use std::io::ErrorKind;
 
-use proptest::{collection::vec, prelude::*, test_runner::FileFailurePersistence};
+use proptest::{collection::vec, prelude::*};
 
 use crate::Options;
 
 use super::script::Step;
-
-/// Returns a configuration that takes the number of cases from PROPTEST_CASES, and runs 600 cases without that variable.
-/// proptest keeps each failed case in a file beside the test, and tries that case first in the next run.
-pub(super) fn config() -> ProptestConfig {
-    let mut config = ProptestConfig {
-        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("failures"))),
-        ..ProptestConfig::default()
-    };
-    if env::var_os("PROPTEST_CASES").is_none() {
-        config.cases = 600;
-    }
-    config
-}
 
 pub(super) fn reads() -> impl Strategy<Value = Vec<Step>> {
     let last = prop_oneof![3 => Just(None), 6 => Just(Some(Step::Zero)), 2 => error().prop_map(Some)];

@@ -5,7 +5,10 @@ use std::{
     io::{self, ErrorKind, IoSlice, Read, Write},
 };
 
-use crate::{close::CloseReason, socket::readiness::Readiness};
+use crate::{
+    close::CloseReason,
+    socket::{file::SendFile, readiness::Readiness},
+};
 
 /// The result of one call of `read` or `write`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -243,6 +246,8 @@ impl Write for Script {
         unreachable!("a socket has nothing to flush")
     }
 }
+
+impl SendFile for Script {}
 
 /// Returns ENOBUFS, which has no `ErrorKind`, and a different number on each platform. The code under test knows the
 /// number.

@@ -337,7 +337,7 @@ impl Loop {
 }
 
 proptest! {
-    #![proptest_config(generate::config())]
+    #![proptest_config(crate::cases::config())]
 
     #[test]
     fn all_input_is_answered_in_any_order_of_events(

@@ -47,8 +47,8 @@ fn in_calloop(job: Job) -> Stats {
         if let Some(due) = due
             && hosted.timer.is_none_or(|(set, _)| due < set)
         {
-            // The timer moves only when the deadline comes nearer. If the timer fires too early, the turn has nothing to
-            // do.
+            // The timer moves only when the deadline comes nearer. If the timer fires too early, the turn finds no
+            // work.
             if let Some((_, token)) = hosted.timer.take() {
                 handle.remove(token);
             }

@@ -1,11 +1,14 @@
 //! Hosts that have a `mio::Poll` with sources of their own in it.
 
-use std::{net::UdpSocket, sync::Arc, time::Instant};
+use std::{cell::Cell, net::UdpSocket, sync::Arc, time::Instant};
 
 use mio::{Events, Interest, Poll, Token, Waker, event::Event};
-use tidegate::{Accepted, Conn, Handler, Net, Options, Reactor, Stats};
+use tidegate::{Options, Reactor, Stats};
 
-use crate::subject::{Driver, Job};
+use crate::{
+    subject::{Driver, Job},
+    support::{Actor, Call, as_by_default},
+};
 
 pub const ALONE: Driver = Driver::new(alone).with_affairs(ROUNDS);
 pub const ONE_OF_TWO: Driver = Driver::new(one_of_two).with_affairs(ROUNDS);
@@ -81,14 +84,25 @@ fn one_of_two(mut job: Job) -> Stats {
     let waker = Arc::new(Waker::new(poll.registry(), WAKE).unwrap());
     let mut one = Reactor::new(poll.registry(), ..1000, job.options.clone()).unwrap();
     let mut other = Reactor::new(poll.registry(), 1000..1010, Options::default()).unwrap();
-    let mut rally = Rally::default();
+    // The two ends of a connection send a message to and fro.
+    let rounds = Cell::new(0);
+    let mut rally = Actor::with_conn(|conn, call| match call {
+        Call::Open => _ = conn.send_all(b"ball"),
+        Call::Data(ball) => {
+            rounds.set(rounds.get() + 1);
+            if rounds.get() < ROUNDS {
+                conn.send_all(ball);
+            }
+        }
+        call => as_by_default(conn, call),
+    });
     let listener = other.net().listen("127.0.0.1:0").unwrap();
     let to = other.net().local_address(listener).unwrap();
     other.net().connect(&to, ());
     let remote = one.remote(waker);
     job.begin(one.net(), remote);
     let mut is_finished = false;
-    while !is_finished || rally.rounds < ROUNDS {
+    while !is_finished || rounds.get() < ROUNDS {
         let now = Instant::now();
         let wait = [one.timeout(now), other.timeout(now)].into_iter().flatten().min();
         poll.poll(&mut events, wait).unwrap();
@@ -105,30 +119,4 @@ fn one_of_two(mut job: Job) -> Stats {
         other.settle(&mut rally, now);
     }
     one.net().stats().clone()
-}
-
-/// Sends a message to and fro between the two ends of a connection.
-#[derive(Default)]
-struct Rally {
-    rounds: u64,
-}
-
-impl Handler for Rally {
-    type Session = ();
-
-    fn on_accept(&mut self, _net: &mut Net, _from: &Accepted) -> Option<()> {
-        Some(())
-    }
-
-    fn on_open(&mut self, conn: &mut Conn<'_>) {
-        conn.send_all(b"ball");
-    }
-
-    fn on_data(&mut self, conn: &mut Conn<'_>, input: &[u8]) -> usize {
-        self.rounds += 1;
-        if self.rounds < ROUNDS {
-            conn.send_all(input);
-        }
-        input.len()
-    }
 }

@@ -28,7 +28,7 @@ fn tiny_turns(mut job: Job) -> Stats {
     stats(event_loop)
 }
 
-/// Makes frames. A frame is a turn that ends at its time, sleeping if there is no work, and then the work of the host.
+/// Makes frames. A frame is one turn and a flush. The turn ends at the end of the frame, and sleeps if there is no work.
 fn frames(mut job: Job) -> Stats {
     let mut event_loop = event_loop(&job);
     loop {

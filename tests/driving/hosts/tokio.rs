@@ -34,7 +34,7 @@ async fn serve(mut job: Job) -> Stats {
     loop {
         let due = event_loop.next_deadline();
         tokio::select! {
-            // The flag is cleared before the turn, so that an edge during the turn is a new one.
+            // The readiness is cleared before the turn. A clear after the turn would lose an edge that came during the turn.
             ready = watched.readable() => ready.unwrap().clear_ready(),
             () = sleep_until(due) => {}
         }

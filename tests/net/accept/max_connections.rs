@@ -6,42 +6,29 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tidegate::{
-    Accepted, Conn, EventLoop, Handler, Keepalive, ListenOptions, ListenerId, Net, Options, Reactor, WhenFull,
+use tidegate::{Accepted, Conn, Handler, Keepalive, ListenOptions, ListenerId, Net, Options, WhenFull};
+
+use crate::support::{
+    self, Actor, Call, Echo, End, Guest, PATIENCE, Server, connect, exchange, is_due, read_out, turn_until,
+    turn_until_quiet,
 };
 
-use crate::support::{self, Actor, Call, Echo, End, Host, PATIENCE, connect, exchange, is_due, read_out};
+/// A reactor in a poll of the test. The time of the turns stands still.
+type Door = Guest<Echo>;
 
-/// A reactor and its poll in the thread of the test. The time of the turns stands still.
-struct Door {
-    host: Host,
-    reactor: Reactor,
-    now: Instant,
+fn door(options: Options) -> Door {
+    Guest::in_poll(.., options, Echo)
 }
 
 impl Door {
-    fn new(options: Options) -> Self {
-        let host = Host::new();
-        let reactor = Reactor::new(host.poll.registry(), .., options).unwrap();
-        Self { host, reactor, now: Instant::now() }
-    }
-
     fn listen(&mut self, options: ListenOptions) -> (ListenerId, SocketAddr) {
         let listener = self.reactor.net().listen_with("127.0.0.1:0", options).unwrap();
         (listener, self.reactor.net().local_address(listener).unwrap().socket_addrs()[0])
     }
 
-    fn turn_until(&mut self, mut done: impl FnMut(&mut Net) -> bool) {
-        self.host.turn_until(&mut self.reactor, &mut Echo, self.now, |_, net| done(net));
-    }
-
-    fn turn_until_quiet(&mut self) {
-        self.host.turn_until_quiet(&mut self.reactor, &mut Echo, self.now);
-    }
-
     /// Turns until `accepted` clients were accepted and no work is left. Returns the number of open connections.
     fn open_after(&mut self, accepted: u64) -> usize {
-        self.turn_until(|net| net.stats().accepted >= accepted);
+        self.turn_until(|_, net| net.stats().accepted >= accepted);
         self.turn_until_quiet();
         let stats = self.reactor.net().stats();
         assert_eq!(stats.accepted, accepted, "{stats}");
@@ -77,7 +64,7 @@ impl Door {
 
 #[test]
 fn a_full_listener_leaves_clients_in_the_backlog_until_one_of_its_connections_ends() {
-    let mut door = Door::new(Options::default());
+    let mut door = door(Options::default());
     let (_, narrow) = door.listen(ListenOptions::default().max_connections(2));
     let (_, wide) = door.listen(ListenOptions::default());
     let [first, second, third] = [(); 3].map(|()| Door::caller(narrow));
@@ -88,7 +75,7 @@ fn a_full_listener_leaves_clients_in_the_backlog_until_one_of_its_connections_en
     assert_eq!(door.open_after(3), 3);
     door.assert_served(&mut elsewhere);
     drop(elsewhere);
-    door.turn_until(|net| net.stats().open == 2);
+    door.turn_until(|_, net| net.stats().open == 2);
     assert_eq!(door.open_after(3), 2);
     drop(first);
     assert_eq!(door.open_after(4), 2);
@@ -97,14 +84,14 @@ fn a_full_listener_leaves_clients_in_the_backlog_until_one_of_its_connections_en
 
 #[test]
 fn all_listeners_share_the_limit_of_the_loop() {
-    let mut door = Door::new(Options::default().max_connections(2));
+    let mut door = door(Options::default().max_connections(2));
     let ats = [(); 2].map(|()| door.listen(ListenOptions::default()).1);
     let [first, second] = ats.map(Door::caller);
     assert_eq!(door.open_after(2), 2);
     let [third, fourth] = ats.map(Door::caller);
     assert_eq!(door.open_after(2), 2);
     drop(first);
-    door.turn_until(|net| net.stats().accepted == 3);
+    door.turn_until(|_, net| net.stats().accepted == 3);
     assert_eq!(door.open_after(3), 2);
     drop(second);
     assert_eq!(door.open_after(4), 2);
@@ -113,14 +100,14 @@ fn all_listeners_share_the_limit_of_the_loop() {
 
 #[test]
 fn a_lingering_connection_keeps_its_place_until_its_end() {
-    let mut door = Door::new(Options::default().max_connections(1));
+    let mut door = door(Options::default().max_connections(1));
     let (_, at) = door.listen(ListenOptions::default());
     let first = Door::caller(at);
     assert_eq!(door.open_after(1), 1);
     let (id, ()) = door.reactor.net().sessions().next().unwrap();
     door.reactor.net().close(id);
     let mut second = Door::caller(at);
-    door.turn_until(|net| net.stats().closed == 1);
+    door.turn_until(|_, net| net.stats().closed == 1);
     assert_eq!(door.open_after(1), 1, "the socket of the first client still lingers");
     drop(first);
     assert_eq!(door.open_after(2), 1);
@@ -135,19 +122,19 @@ fn clients_above_the_limit_can_be_turned_away() {
     ];
     for limit in limits {
         let (options, listen) = limit();
-        let mut door = Door::new(options);
+        let mut door = door(options);
         let (_, at) = door.listen(listen.when_full(WhenFull::Close));
         let mut served = [(); 2].map(|()| Door::caller(at));
         assert_eq!(door.open_after(2), 2);
         let turned_away = [(); 3].map(|()| connect(at));
-        door.turn_until(|net| net.stats().refused_full == 3);
+        door.turn_until(|_, net| net.stats().refused_full == 3);
         for mut client in turned_away {
             assert_eq!(read_out(&mut client).0, b"");
         }
         // The other clients are still served, and there is room for a new client after an end.
         served.iter_mut().for_each(|client| door.assert_served(client));
         drop(served);
-        door.turn_until(|net| net.stats().open == 0);
+        door.turn_until(|_, net| net.stats().open == 0);
         let mut late = Door::caller(at);
         assert_eq!(door.open_after(3), 1);
         door.assert_served(&mut late);
@@ -157,16 +144,16 @@ fn clients_above_the_limit_can_be_turned_away() {
 
 #[test]
 fn a_client_that_is_turned_away_and_sent_nothing_gets_an_end_of_file() {
-    let mut door = Door::new(Options::default().max_connections(0));
+    let mut door = door(Options::default().max_connections(0));
     let (_, at) = door.listen(ListenOptions::default().when_full(WhenFull::Close));
     let mut client = connect(at);
-    door.turn_until(|net| net.stats().refused_full == 1);
+    door.turn_until(|_, net| net.stats().refused_full == 1);
     assert_eq!(read_out(&mut client), (vec![], End::Eof));
 }
 
 #[test]
 fn a_paused_listener_leaves_clients_in_the_backlog_until_the_resume() {
-    let mut door = Door::new(Options::default());
+    let mut door = door(Options::default());
     let (paused, at) = door.listen(ListenOptions::default());
     let (_, other) = door.listen(ListenOptions::default());
     door.reactor.net().pause_listener(paused);
@@ -182,7 +169,7 @@ fn a_paused_listener_leaves_clients_in_the_backlog_until_the_resume() {
 
 #[test]
 fn a_handler_can_pause_its_listener_for_the_rest_of_a_batch() {
-    let mut door = Door::new(Options::default());
+    let mut door = door(Options::default());
     let (listener, at) = door.listen(ListenOptions::default());
     let _clients = [(); 3].map(|()| connect(at));
     let mut actor = Actor::with_conn(|conn, cue| {
@@ -190,18 +177,17 @@ fn a_handler_can_pause_its_listener_for_the_rest_of_a_batch() {
             conn.net().pause_listener(listener);
         }
     });
-    let Door { host, reactor, now } = &mut door;
     for accepted in 1..=3 {
-        host.turn_until(reactor, &mut actor, *now, |_, net| net.stats().accepted == accepted);
-        host.turn_until_quiet(reactor, &mut actor, *now);
-        assert_eq!(reactor.net().stats().accepted, accepted, "each resume accepts one client");
-        reactor.net().resume_listener(listener);
+        turn_until(&mut *door, &mut actor, |_, net| net.stats().accepted == accepted);
+        turn_until_quiet(&mut *door, &mut actor);
+        assert_eq!(door.net().stats().accepted, accepted, "each resume accepts one client");
+        door.net().resume_listener(listener);
     }
 }
 
 #[test]
 fn a_closed_listener_refuses_clients_and_keeps_its_connections() {
-    let mut door = Door::new(Options::default());
+    let mut door = door(Options::default());
     let (listener, at) = door.listen(ListenOptions::default());
     let mut served = connect(at);
     assert_eq!(door.open_after(1), 1);
@@ -216,7 +202,7 @@ fn a_closed_listener_refuses_clients_and_keeps_its_connections() {
     door.reactor.net().close_listener(listener);
     door.turn_until_quiet();
     drop(served);
-    door.turn_until(|net| net.stats().open == 0);
+    door.turn_until(|_, net| net.stats().open == 0);
     assert_eq!(door.reactor.next_deadline(), None);
 }
 
@@ -240,32 +226,34 @@ impl Handler for ClosesAfterOne {
 
 #[test]
 fn the_end_of_a_connection_of_a_closed_listener_frees_no_place_at_a_new_listener() {
-    let mut door = Door::new(Options::default());
+    let mut door = door(Options::default());
     let (_, at) = door.listen(ListenOptions::default());
     let mut handler = ClosesAfterOne(true);
     let old = connect(at);
-    let Door { host, reactor, now } = &mut door;
-    host.turn_until(reactor, &mut handler, *now, |_, net| net.stats().accepted == 1);
-    host.turn_until_quiet(reactor, &mut handler, *now);
+    turn_until(&mut *door, &mut handler, |_, net| net.stats().accepted == 1);
+    turn_until_quiet(&mut *door, &mut handler);
     // The new listener has the slot of the closed listener.
     let (_, at) = door.listen(ListenOptions::default().max_connections(1));
+    assert_takes_no_place(&mut door, old, at);
+}
+
+/// Asserts that `old`, the first client of the reactor, takes no place of the listener at `at`, which has one place.
+fn assert_takes_no_place(door: &mut Door, old: TcpStream, at: SocketAddr) {
     let [served, _waiting] = [(); 2].map(|()| connect(at));
-    assert_eq!(door.open_after(2), 2);
+    assert_eq!(door.open_after(2), 2, "the old connection takes no place of the new listener");
     drop(old);
-    door.turn_until(|net| net.stats().closed == 1);
-    assert_eq!(door.open_after(2), 1, "the new listener still has a connection");
+    door.turn_until(|_, net| net.stats().closed == 1);
+    assert_eq!(door.open_after(2), 1, "the end of the old connection makes no place at the new listener");
     drop(served);
-    door.turn_until(|net| net.stats().closed == 2);
+    door.turn_until(|_, net| net.stats().closed == 2);
     assert_eq!(door.open_after(3), 1);
 }
 
 #[test]
 fn a_listener_in_the_slot_of_a_closed_listener_does_not_count_connections_of_the_closed_one() {
     // There are four tokens, and all are taken before the first listener is closed. So the next listener can only get the
-    // slot of the closed one.
-    let host = Host::new();
-    let reactor = Reactor::new(host.poll.registry(), 0..4, Options::default()).unwrap();
-    let mut door = Door { host, reactor, now: Instant::now() };
+    // slot of the closed listener.
+    let mut door = Guest::in_poll(0..4, Options::default(), Echo);
     let (closed, at) = door.listen(ListenOptions::default());
     let fillers = [(); 2].map(|()| door.listen(ListenOptions::default()).0);
     let old = connect(at);
@@ -274,35 +262,26 @@ fn a_listener_in_the_slot_of_a_closed_listener_does_not_count_connections_of_the
     door.turn_until_quiet();
     let (_, at) = door.listen(ListenOptions::default().max_connections(1));
     fillers.into_iter().for_each(|filler| door.reactor.net().close_listener(filler));
-    let [served, _waiting] = [(); 2].map(|()| connect(at));
-    assert_eq!(door.open_after(2), 2, "the old connection takes no place of the new listener");
-    drop(old);
-    door.turn_until(|net| net.stats().closed == 1);
-    assert_eq!(door.open_after(2), 1, "the end of the old connection makes no place at the new listener");
-    drop(served);
-    door.turn_until(|net| net.stats().closed == 2);
-    assert_eq!(door.open_after(3), 1);
+    assert_takes_no_place(&mut door, old, at);
 }
 
 #[test]
 fn a_place_that_a_closed_listener_leaves_is_taken_without_an_event() {
-    let host = Host::new();
-    let reactor = Reactor::new(host.poll.registry(), 0..3, Options::default()).unwrap();
-    let mut door = Door { host, reactor, now: Instant::now() };
+    let mut door = Guest::in_poll(0..3, Options::default(), Echo);
     let (closing, at) = door.listen(ListenOptions::default());
     let (_, other) = door.listen(ListenOptions::default());
     let _served = connect(at);
     assert_eq!(door.open_after(1), 1);
     let mut waiting = Door::caller(other);
     // There is no token for the client, so its event changes nothing.
-    door.host.collect(1).iter().for_each(|event| assert!(door.reactor.handle(event)));
-    door.reactor.settle(&mut Echo, door.now);
+    door.collect(1);
+    door.settle();
     assert_eq!((door.reactor.net().stats().accepted, door.reactor.timeout(door.now)), (1, None));
     door.reactor.net().close_listener(closing);
     assert_eq!(door.reactor.timeout(door.now), Some(Duration::ZERO));
     assert!(door.reactor.next_deadline().is_some_and(|due| due <= Instant::now()));
     while is_due(&door.reactor, door.now) {
-        door.reactor.settle(&mut Echo, door.now);
+        door.settle();
     }
     assert_eq!(door.reactor.net().stats().accepted, 2);
     door.assert_served(&mut waiting);
@@ -310,14 +289,14 @@ fn a_place_that_a_closed_listener_leaves_is_taken_without_an_event() {
 
 #[test]
 fn a_turn_accepts_no_more_than_the_accept_budget() {
-    let mut door = Door::new(Options::default().accept_budget(2));
+    let mut door = door(Options::default().accept_budget(2));
     let (_, at) = door.listen(ListenOptions::default());
     let mut clients = [(); 7].map(|()| Door::caller(at));
-    door.host.collect(1).iter().for_each(|event| assert!(door.reactor.handle(event)));
+    door.collect(1);
     for accepted in [2, 4, 6, 7] {
         // No event reports that the other clients still wait.
         assert_eq!(door.reactor.timeout(door.now), Some(Duration::ZERO));
-        door.reactor.settle(&mut Echo, door.now);
+        door.settle();
         assert_eq!(door.reactor.net().stats().accepted, accepted);
     }
     clients.iter_mut().for_each(|client| door.assert_served(client));
@@ -331,7 +310,7 @@ fn an_accepted_socket_has_the_keepalive_that_was_asked_for() {
     for (options, expected) in
         [(Options::default(), None), (Options::default().keepalive(Some(wish)), Some(4000))]
     {
-        let mut door = Door::new(options);
+        let mut door = door(options);
         let (_, at) = door.listen(ListenOptions::default());
         let mut client = Door::caller(at);
         door.assert_served(&mut client);
@@ -359,20 +338,12 @@ fn keepalive_timer(local: SocketAddr, remote: SocketAddr) -> Option<u64> {
 
 #[test]
 fn an_event_loop_keeps_max_connections_and_serves_all_clients_in_turn() {
-    let mut event_loop = EventLoop::new(Options::default().max_connections(1)).unwrap();
-    let listener = event_loop.net().listen("127.0.0.1:0").unwrap();
-    let at = event_loop.net().local_address(listener).unwrap().socket_addrs()[0];
-    let remote = event_loop.remote();
-    let looping = std::thread::spawn(move || {
-        event_loop.run(&mut Echo).unwrap();
-        event_loop.net().stats().clone()
-    });
-    let mut clients: Vec<_> = (0..10).map(|_| Door::caller(at)).collect();
+    let server = Server::start(Options::default().max_connections(1), Echo);
+    let mut clients: Vec<_> = (0..10).map(|_| Door::caller(server.address)).collect();
     for mut client in clients.drain(..) {
         client.read_exact(&mut [0; 5]).unwrap();
         assert_eq!(exchange(&mut client, b"again"), b"again");
     }
-    remote.stop();
-    let stats = support::within(|| looping.join().unwrap());
+    let (_, stats) = server.stop();
     assert_eq!((stats.accepted, stats.refused_full), (10, 0));
 }

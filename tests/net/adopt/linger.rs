@@ -4,15 +4,14 @@
 use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     sync::mpsc::{self, Receiver, Sender},
-    thread,
     time::Duration,
 };
 
 use socket2::SockRef;
-use tidegate::{Accepted, CloseReason, Conn, ConnId, EventLoop, Handler, ListenerId, Net, Options, Remote};
+use tidegate::{Accepted, CloseReason, Conn, ConnId, EventLoop, Handler, ListenerId, Net, Options};
 
 use crate::support::{
-    self, PATIENCE, connect, connect_narrow, exchange, listening, next, pair::connected, turn_until, within,
+    self, PATIENCE, Server, connect, connect_narrow, exchange, listening, next, pair::connected, turn_until,
 };
 
 /// A close that waits for this long fails the test.
@@ -82,37 +81,22 @@ impl Handler for Overfeeding {
     }
 }
 
-/// A loop that runs in its own thread.
+/// A server that tells when an overfed connection has closed.
 struct Running {
-    remote: Remote,
-    thread: thread::JoinHandle<()>,
+    server: Server<Overfeeding>,
     closed: Receiver<()>,
-    /// The address at which an echo is served.
-    at: SocketAddr,
 }
 
 impl Running {
-    fn start(
-        (mut event_loop, at): (EventLoop<Role>, SocketAddr),
-        ending: Ending,
-        listener: Option<ListenerId>,
-    ) -> Self {
+    fn start(listening: (EventLoop<Role>, SocketAddr), ending: Ending, listener: Option<ListenerId>) -> Self {
         let (tell, closed) = mpsc::channel();
-        let remote = event_loop.remote();
-        let mut handler = Overfeeding { ending, listener, closed: tell };
-        let thread = thread::spawn(move || event_loop.run(&mut handler).unwrap());
-        Self { remote, thread, closed, at }
+        Self { server: Server::run(listening, Overfeeding { ending, listener, closed: tell }), closed }
     }
 
     /// Waits until an overfed connection has closed, and until another client is served after that.
     fn assert_goes_on(&self) {
         next(&self.closed);
-        assert_eq!(exchange(&mut connect(self.at), b"hello"), b"hello");
-    }
-
-    fn end(self) {
-        self.remote.stop();
-        within(|| self.thread.join()).unwrap();
+        assert_eq!(exchange(&mut self.server.connect(), b"hello"), b"hello");
     }
 }
 
@@ -177,7 +161,7 @@ fn the_close_of_an_adopted_stream_with_unsent_bytes_does_not_stop_the_loop() {
         event_loop.net().adopt_stream(stream, Role::Overfed).unwrap();
         let running = Running::start((event_loop, at), ending, None);
         running.assert_goes_on();
-        running.end();
+        running.server.stop();
     }
 }
 
@@ -193,6 +177,6 @@ fn the_close_of_a_client_of_an_adopted_listener_does_not_stop_the_loop() {
         running.assert_goes_on();
         let _connects_later = connect_narrow(of_the_listener);
         running.assert_goes_on();
-        running.end();
+        running.server.stop();
     }
 }

@@ -258,7 +258,7 @@ fn sockets_that_the_same_poll_has_registered_are_refused() {
 }
 
 #[test]
-fn a_refusal_converts_to_an_io_error_and_is_an_error_with_a_source() {
+fn a_refusal_has_a_source_and_converts_to_an_io_error() {
     fn adopt(net: &mut Net<u32>) -> io::Result<()> {
         let unconnected = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         net.adopt_stream(unconnected.into(), 7)?;

@@ -9,23 +9,14 @@ use std::{
 
 use socket2::SockRef;
 use tidegate::{
-    Accepted, CloseKind, Conn, ConnId, EventLoop, Handler, Keepalive, ListenOptions, Net, Options, Reactor,
+    Accepted, CloseKind, Conn, EventLoop, Handler, Keepalive, ListenOptions, Net, Options, Reactor,
 };
 
 use crate::support::{
-    self, Call, Echo, End, Host, Recorder, connect, exchange, is_due, listening,
+    self, Call, Echo, End, Host, Recorder, connect, echo, exchange, is_due, listening,
     pair::{await_arrival, connected, turn_until_quiet},
     read_out, reset, turn_until,
 };
-
-/// Makes a recorder that sends everything back, and closes after the end of file of the peer.
-fn closing_echo() -> Recorder<impl FnMut(&mut Net<u32>, ConnId, u32, &Call)> {
-    Recorder::new(|net, id, _, call| match call {
-        Call::Data(bytes) => _ = net.send_all(id, bytes),
-        Call::Eof => net.close(id),
-        _ => {}
-    })
-}
 
 fn a_listener() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -137,7 +128,7 @@ fn an_adopted_stream_gets_the_options_of_a_connection() {
     let twin = stream.try_clone().unwrap();
     assert!(!twin.nodelay().unwrap());
     event_loop.net().adopt_stream(stream, 0).unwrap();
-    turn_until_quiet(&mut event_loop, &mut closing_echo());
+    turn_until_quiet(&mut event_loop, &mut echo());
     assert!(twin.nodelay().unwrap() && SockRef::from(&twin).keepalive().unwrap());
 }
 
@@ -164,7 +155,7 @@ fn an_adopted_stream_opens_in_the_next_turn_and_shows_bytes_received_before() {
     let id = event_loop.net().adopt_stream(stream, 7).unwrap();
     assert_eq!(event_loop.net().session(id), Some(&mut 7));
     assert_eq!(event_loop.net().conn(id).unwrap().peer().unwrap(), client.local_addr().unwrap().into());
-    let mut echo = closing_echo();
+    let mut echo = echo();
     // The bytes are shown in the next turn, whether or not the poll reports them.
     event_loop.turn(&mut echo, Some(Duration::ZERO)).unwrap();
     assert_eq!(echo.of(7), [Call::Open, Call::Data(b"before".to_vec())]);
@@ -186,7 +177,7 @@ fn bytes_sent_before_the_first_turn_are_delivered() {
     let id = event_loop.net().adopt_stream(stream, 0).unwrap();
     event_loop.net().send_all(id, b"welcome");
     event_loop.net().close(id);
-    let mut echo = closing_echo();
+    let mut echo = echo();
     turn_until(&mut event_loop, &mut echo, |echo, _| echo.has_closed(0));
     assert_eq!(read_out(&mut client), (b"welcome".to_vec(), End::Eof));
     assert_eq!(
@@ -220,7 +211,7 @@ fn an_adopted_stream_that_is_reset_before_its_turn_is_closed_once() {
     let (client, stream) = connected();
     let id = event_loop.net().adopt_stream(stream, 0).unwrap();
     reset(client);
-    let mut echo = closing_echo();
+    let mut echo = echo();
     turn_until(&mut event_loop, &mut echo, |echo, _| echo.has_closed(0));
     assert_eq!(echo.of(0), [Call::Open, Call::Close(CloseKind::Reset)]);
     assert!(event_loop.net().conn(id).is_none());
@@ -291,7 +282,7 @@ fn adopting_in_a_callback_opens_no_connection_inside_it() {
 #[test]
 fn max_connections_counts_adopted_connections_and_does_not_limit_them() {
     let (mut event_loop, at) = listening(Options::default().max_connections(1));
-    let mut echo = closing_echo();
+    let mut echo = echo();
     let (client, stream) = connected();
     let (other, second) = connected();
     event_loop.net().adopt_stream(stream, 1).unwrap();

@@ -1,5 +1,5 @@
-//! Tests of connections whose two ends both have more to send than the other end takes: whether they go on reading, and how
-//! that is set.
+//! Tests of connections on which both ends send more than the kernel takes: whether the ends go on reading, and how
+//! `pause_when_full` decides this.
 
 use std::{
     io::Write,
@@ -30,7 +30,7 @@ fn heard<A: Act<u32>>(recorder: &Recorder<A>, who: u32) -> Vec<u8> {
 }
 
 #[test]
-fn two_ends_that_are_both_full_both_go_on() {
+fn a_connection_whose_both_ends_are_full_does_not_deadlock() {
     let (mut event_loop, at) = listening(Options::default().write_budget(64 << 20));
     let mut recorder = Recorder::new(|net, id, who, call| {
         if *call == Call::Open {

@@ -1,22 +1,17 @@
-//! Tests that `on_writable` comes exactly as often as a send or the handler arranged it.
+//! Tests that `on_writable` comes exactly once for each time that a full send or the handler asked for `on_writable`.
 
 use std::{
-    cell::Cell, io::ErrorKind, io::Read, io::Write, net::Shutdown, rc::Rc, sync::mpsc, time::Duration,
-    time::Instant,
+    cell::Cell, io::ErrorKind, io::Read, io::Write, net::Shutdown, rc::Rc, time::Duration, time::Instant,
 };
 
 use tidegate::{Conn, Flow, Options, testing::Rehearsal};
 
 use crate::support::{
-    Actor, Call, End, Host, Recorder, Server, connect, connect_narrow, id_of, next, read_out,
+    Actor, Call, End, Host, Recorder, connect, connect_narrow, id_of, next, read_out,
     script::{Script, Told},
 };
 
 const A_DAY: Duration = Duration::from_secs(24 * 3600);
-
-fn writables(actor: &Actor<'_>) -> usize {
-    actor.notes.iter().filter(|note| note.call == Call::Writable).count()
-}
 
 type Ask = fn(&mut Conn<'_>);
 
@@ -59,17 +54,17 @@ fn shutdown_write_does_not_cancel_an_owed_on_writable() {
                 rehearsal.settle(&mut actor);
             }
             if way != "WouldBlock" {
-                assert_eq!(writables(&actor), 0, "{way}: the peer has taken nothing");
+                assert_eq!(actor.count(&Call::Writable), 0, "{way}: the peer has taken nothing");
             }
             rehearsal.capacity(client, usize::MAX);
             rehearsal.settle(&mut actor);
-            assert_eq!(writables(&actor), 1, "{way}, inside of the callback: {in_callback}");
+            assert_eq!(actor.count(&Call::Writable), 1, "{way}, inside of the callback: {in_callback}");
             assert!(rehearsal.is_ended(client), "the end of file follows the bytes");
 
             // The connection is still read, and nothing arranges another call.
             rehearsal.receive(&mut actor, client, b"more");
             rehearsal.eof(&mut actor, client);
-            assert_eq!(writables(&actor), 1, "{way}");
+            assert_eq!(actor.count(&Call::Writable), 1, "{way}");
             assert!(!rehearsal.is_open(client), "both directions have ended");
         }
     }
@@ -77,18 +72,14 @@ fn shutdown_write_does_not_cancel_an_owed_on_writable() {
 
 #[test]
 fn a_connection_shut_down_after_full_gets_its_on_writable() {
-    let (tell, told) = mpsc::channel();
-    let script = Script::new(&tell).on_data({
-        let tell = tell.clone();
-        move |conn, input| {
-            if conn.send_all(&vec![b'.'; 8 << 20]) == Flow::Full {
-                let _ = tell.send(Told::Full(conn.queued()));
-            }
-            conn.shutdown_write();
-            input.len()
+    let script = Script::default().on_data(move |conn, input, tell| {
+        if conn.send_all(&vec![b'.'; 8 << 20]) == Flow::Full {
+            tell.send(Told::Full(conn.queued()));
         }
+        conn.shutdown_write();
+        input.len()
     });
-    let server = Server::start(Options::default().write_budget(64 << 20), || script);
+    let (server, told) = script.serve(Options::default().write_budget(64 << 20));
     let mut client = connect_narrow(server.address);
     client.write_all(b"go").unwrap();
     next(&told).open();
@@ -139,7 +130,7 @@ fn the_turn_that_begins_a_drain_calls_on_writable_once() {
     }
 }
 
-/// Small sends of one callback are gathered. Together they may be more than the kernel is given in one turn.
+/// Small sends of one callback are gathered. The gathered bytes may be more than the write budget of a turn.
 #[test]
 fn on_writable_comes_exactly_when_a_gathered_send_returned_full() {
     for pieces in 1..10 {
@@ -159,7 +150,7 @@ fn on_writable_comes_exactly_when_a_gathered_send_returned_full() {
         for _ in 0..3 {
             rehearsal.receive(&mut actor, client, b"go");
             assert_eq!(rehearsal.sent(client).len(), 400 * pieces);
-            assert_eq!(writables(&actor), full.get(), "{pieces} pieces");
+            assert_eq!(actor.count(&Call::Writable), full.get(), "{pieces} pieces");
         }
         assert_eq!(full.get(), if pieces * 400 > 1000 { 3 } else { 0 }, "{pieces} pieces");
     }
@@ -177,6 +168,6 @@ fn a_send_that_meets_a_spent_write_budget_is_full_and_is_answered_by_one_on_writ
     let client = rehearsal.accept(&mut actor).unwrap();
     for calls in 1..=3 {
         rehearsal.receive(&mut actor, client, b"go");
-        assert_eq!((rehearsal.sent(client).len(), writables(&actor)), (10_008, calls));
+        assert_eq!((rehearsal.sent(client).len(), actor.count(&Call::Writable)), (10_008, calls));
     }
 }

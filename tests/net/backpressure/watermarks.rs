@@ -1,19 +1,17 @@
-//! Tests of input that the handler does not want yet and of output that the peer does not read yet: what is kept, and when
-//! the connection goes on.
+//! Tests of input that the handler does not consume yet and of output that the peer does not read yet: which bytes are kept,
+//! and when reading and sending go on.
 
 use std::{
     io::{ErrorKind, Read, Write},
     net::{Shutdown, TcpStream},
-    sync::mpsc,
     time::Instant,
 };
 
 use tidegate::{CloseKind, Conn, Flow, Options};
 
 use crate::support::{
-    PATIENCE, Server, assert_same, connect, connect_narrow, exchange, next, pattern,
+    PATIENCE, Stepped, assert_same, connect, connect_narrow, exchange, next, pattern,
     script::{Script, Told},
-    stepped::Stepped,
 };
 
 const HIGH_WATER: usize = 64 << 10;
@@ -25,11 +23,10 @@ fn options() -> Options {
 }
 
 /// Sends back the input, and tells how many bytes are unsent then.
-fn echo(tell: &mpsc::Sender<Told>) -> Script {
-    let full = tell.clone();
-    Script::new(tell).on_data(move |conn, input| {
+fn echo() -> Script {
+    Script::default().on_data(|conn, input, tell| {
         conn.send_all(input);
-        let _ = full.send(Told::Full(conn.queued()));
+        tell.send(Told::Full(conn.queued()));
         input.len()
     })
 }
@@ -49,8 +46,7 @@ fn flood(mut client: &TcpStream) {
 #[test]
 fn a_client_that_never_reads_is_bounded_and_others_are_served() {
     const READ: usize = 256 << 10;
-    let (tell, told) = mpsc::channel();
-    let mut server = Stepped::new(options().read_buffer(READ).read_budget(READ), echo(&tell), told);
+    let mut server = Stepped::new(options().read_buffer(READ).read_budget(READ), echo());
     let greedy = connect(server.address);
     let mut other = connect(server.address);
     let (mut most, mut received, mut quiet_rounds) = (0, 0, 0);
@@ -82,20 +78,16 @@ fn a_pipeline_whose_answers_fill_the_outbox_is_answered_whole() {
     const ANSWER: usize = 32 << 10;
     // The kernel may take a hundred answers, so that only the write budget stops them; it does not take four hundred.
     for count in [100_usize, 400] {
-        let (tell, told) = mpsc::channel();
-        let script = Script::new(&tell).on_data({
-            let tell = tell.clone();
-            move |conn, input| {
-                for (i, request) in input.iter().enumerate() {
-                    if conn.send_all(&[*request; ANSWER]) == Flow::Full {
-                        let _ = tell.send(Told::Full(conn.queued()));
-                        return i + 1;
-                    }
+        let script = Script::default().on_data(move |conn, input, tell| {
+            for (i, request) in input.iter().enumerate() {
+                if conn.send_all(&[*request; ANSWER]) == Flow::Full {
+                    tell.send(Told::Full(conn.queued()));
+                    return i + 1;
                 }
-                input.len()
             }
+            input.len()
         });
-        let server = Server::start(Options::default(), || script);
+        let (server, told) = script.serve(Options::default());
         let mut client = connect_narrow(server.address);
         let requests = pattern(count, 1);
         client.write_all(&requests).unwrap();
@@ -121,16 +113,12 @@ fn a_pipeline_whose_answers_fill_the_outbox_is_answered_whole() {
 
 #[test]
 fn input_kept_back_by_a_pause_is_shown_again_at_the_resume() {
-    let (tell, told) = mpsc::channel();
-    let script = Script::new(&tell).on_data({
-        let tell = tell.clone();
-        move |conn, input| {
-            conn.pause_reading();
-            let _ = tell.send(Told::Data(input.to_vec()));
-            if input == b"four" { 0 } else { input.iter().position(|byte| *byte == b' ').unwrap() + 1 }
-        }
+    let script = Script::default().on_data(move |conn, input, tell| {
+        conn.pause_reading();
+        tell.send(Told::Data(input.to_vec()));
+        if input == b"four" { 0 } else { input.iter().position(|byte| *byte == b' ').unwrap() + 1 }
     });
-    let mut server = Stepped::new(options(), script, told);
+    let mut server = Stepped::new(options(), script);
     let mut client = connect(server.address);
     client.write_all(b"one two three four").unwrap();
     let id = server.next().open();
@@ -145,15 +133,11 @@ fn input_kept_back_by_a_pause_is_shown_again_at_the_resume() {
 
 #[test]
 fn declined_input_is_shown_again_at_a_resume() {
-    let (tell, told) = mpsc::channel();
-    let script = Script::new(&tell).on_data({
-        let tell = tell.clone();
-        move |_, input| {
-            let _ = tell.send(Told::Data(input.to_vec()));
-            0
-        }
+    let script = Script::default().on_data(move |_, input, tell| {
+        tell.send(Told::Data(input.to_vec()));
+        0
     });
-    let mut server = Stepped::new(options(), script, told);
+    let mut server = Stepped::new(options(), script);
     let mut client = connect(server.address);
     client.write_all(b"not yet").unwrap();
     let id = server.next().open();
@@ -206,16 +190,12 @@ fn fill(conn: &mut Conn<'_>) -> usize {
 }
 
 #[test]
-fn on_writable_comes_once_however_it_was_asked_for() {
+fn on_writable_comes_once_for_each_way_to_ask_for_on_writable() {
     for (what, ask) in WAYS {
-        let (tell, told) = mpsc::channel();
-        let script = echo(&tell).on_open({
-            let tell = tell.clone();
-            move |conn| {
-                let _ = tell.send(Told::Full(ask(conn)));
-            }
+        let script = echo().on_open(move |conn, tell| {
+            tell.send(Told::Full(ask(conn)));
         });
-        let mut server = Stepped::new(options(), script, told);
+        let mut server = Stepped::new(options(), script);
         let mut client = connect_narrow(server.address);
         let id = server.next().open();
         let Told::Full(sent) = server.next() else { panic!("{what}: on_open did not send its message") };
@@ -228,7 +208,7 @@ fn on_writable_comes_once_however_it_was_asked_for() {
         client.read_exact(&mut vec![0; sent]).unwrap();
         let Told::Writable(queued) = next(&told) else { panic!("{what}: on_writable does not come") };
         assert!(queued < LOW_WATER, "{what}: {queued}");
-        // A second `on_writable` would come in one of these turns.
+        // If there was a second `on_writable`, one of these turns would call it.
         (0..3).for_each(|_| assert_eq!(exchange(&mut client, b"ping"), b"ping"));
         server.stop();
         assert!(told.try_iter().all(|told| matches!(told, Told::Full(_))), "{what}");
@@ -236,13 +216,12 @@ fn on_writable_comes_once_however_it_was_asked_for() {
 }
 
 #[test]
-fn reading_goes_on_beside_a_full_outbox_if_the_handler_wants_it() {
-    let (tell, told) = mpsc::channel();
-    let script = Script::new(&tell).on_open(|conn| {
+fn reading_goes_on_above_high_water_if_pause_when_full_is_off() {
+    let script = Script::default().on_open(|conn, _| {
         conn.pause_when_full(false);
         fill(conn);
     });
-    let mut server = Stepped::new(options(), script, told);
+    let mut server = Stepped::new(options(), script);
     let mut client = connect_narrow(server.address);
     let id = server.next().open();
     for word in [b"one", b"two"] {
@@ -262,20 +241,16 @@ fn reading_goes_on_beside_a_full_outbox_if_the_handler_wants_it() {
 #[test]
 fn an_outbox_that_would_pass_its_limit_ends_the_connection() {
     const LIMIT: usize = 1 << 20;
-    let (tell, told) = mpsc::channel();
-    let script = Script::new(&tell).on_data({
-        let tell = tell.clone();
-        move |conn, input| {
-            let mut most = 0;
-            while conn.send_all(&[b'.'; 10_000]) != Flow::Gone {
-                most = most.max(conn.queued());
-            }
-            assert_eq!(conn.queued(), 0, "the outbox of an ended connection is not freed");
-            let _ = tell.send(Told::Full(most));
-            input.len()
+    let script = Script::default().on_data(move |conn, input, tell| {
+        let mut most = 0;
+        while conn.send_all(&[b'.'; 10_000]) != Flow::Gone {
+            most = most.max(conn.queued());
         }
+        assert_eq!(conn.queued(), 0, "the outbox of an ended connection is not freed");
+        tell.send(Told::Full(most));
+        input.len()
     });
-    let server = Server::start(options().max_outbox(LIMIT), || script);
+    let (server, told) = script.serve(options().max_outbox(LIMIT));
     let mut client = connect_narrow(server.address);
     client.write_all(b"!").unwrap();
     next(&told).open();
@@ -294,15 +269,11 @@ fn a_message_that_fills_the_inbox_and_is_not_whole_ends_the_connection() {
     const LIMIT: usize = 10_000;
     // The input comes in many small portions, or in one `recv` that could take more than the limit.
     for read_buffer in [7, 256 << 10] {
-        let (tell, told) = mpsc::channel();
-        let script = Script::new(&tell).on_data({
-            let tell = tell.clone();
-            move |_, input| {
-                let _ = tell.send(Told::Full(input.len()));
-                if input.ends_with(b"\n") { input.len() } else { 0 }
-            }
+        let script = Script::default().on_data(move |_, input, tell| {
+            tell.send(Told::Full(input.len()));
+            if input.ends_with(b"\n") { input.len() } else { 0 }
         });
-        let mut server = Stepped::new(options().max_inbox(LIMIT).read_buffer(read_buffer), script, told);
+        let mut server = Stepped::new(options().max_inbox(LIMIT).read_buffer(read_buffer), script);
         let mut client = connect(server.address);
         server.next().open();
 

@@ -137,7 +137,7 @@ fn run(
 
 #[test]
 fn the_blocking_client_gets_its_echo_from_the_reactor() {
-    let server = Server::start(Options::default(), Echo::default);
+    let server = Server::start(Options::default(), Echo);
     let at = server.address;
     let clients = [0, 1, 5, 100_000, 4 << 20].map(|len| {
         std::thread::spawn(move || {
@@ -197,33 +197,17 @@ fn mute() -> (Socket, SocketAddr) {
 fn a_refused_connect_gives_the_session_back_in_on_close_alone() {
     let (_mute, at) = mute();
     let mut event_loop = EventLoop::new(Options::default()).unwrap();
-    let (mut recorder, mut given_back) = (Recorder::new(|_, _, _, _| {}), None);
-    let mut id = event_loop.net().connect(&at.into(), 42);
+    let mut recorder = Recorder::new(|_, _, _, _| {});
+    let id = event_loop.net().connect(&at.into(), 42);
     event_loop.net().send_all(id, b"to nobody");
     support::turn_until(&mut event_loop, &mut recorder, |recorder, _| recorder.has_closed(42));
     assert_eq!(recorder.of(42), [Call::Close(tidegate::CloseKind::ConnectFailed)]);
     assert_eq!((event_loop.net().stats().open, event_loop.net().stats().connected), (0, 0));
 
-    /// Keeps the close reason with its error.
-    struct Failed<'a>(&'a mut Option<(ConnId, u32, CloseReason)>);
-    impl Handler for Failed<'_> {
-        type Session = u32;
-        fn on_accept(&mut self, _net: &mut Net<u32>, _from: &Accepted) -> Option<u32> {
-            None
-        }
-        fn on_data(&mut self, _conn: &mut Conn<'_, u32>, _input: &[u8]) -> usize {
-            0
-        }
-        fn on_close(&mut self, _net: &mut Net<u32>, id: ConnId, session: u32, why: CloseReason) {
-            *self.0 = Some((id, session, why));
-        }
-    }
-    id = event_loop.net().connect(&at.into(), 43);
-    support::turn_until(&mut event_loop, &mut Failed(&mut given_back), |failed, _| failed.0.is_some());
-    match given_back {
-        Some((same, 43, CloseReason::ConnectFailed(error))) if same == id => {
-            assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
-        }
+    let end = recorder.ended.pop().expect("the session has ended");
+    assert_eq!(end.id, id);
+    match end.why {
+        CloseReason::ConnectFailed(error) => assert_eq!(error.kind(), ErrorKind::ConnectionRefused),
         other => panic!("{other:?}"),
     }
 }

@@ -6,7 +6,7 @@ use crate::support::{Echo, Server, exchange, pattern};
 
 #[test]
 fn a_message_comes_back() {
-    let server = Server::start(Options::default(), Echo::default);
+    let server = Server::start(Options::default(), Echo);
     let mut client = server.connect();
     assert_eq!(exchange(&mut client, b"hello"), b"hello");
     let long = pattern(100_000, 1);

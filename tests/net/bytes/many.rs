@@ -3,19 +3,16 @@
 use std::{
     io::{Read, Write},
     net::TcpStream,
-    sync::mpsc,
 };
 
 use tidegate::Options;
 
-use crate::support::{
-    Echo, Server, connect, descriptors::affordable, exchange, script::Script, stepped::Stepped,
-};
+use crate::support::{Echo, Server, Stepped, connect, descriptors::affordable, exchange, script::Script};
 
 #[test]
 fn a_thousand_connections_are_served_side_by_side() {
     let count = affordable(1000);
-    let server = Server::start(Options::default(), Echo::default);
+    let server = Server::start(Options::default(), Echo);
     let mut clients: Vec<TcpStream> = (0..count).map(|_| server.connect()).collect();
     let messages: Vec<String> = (0..count).map(|i| format!("client {i:04}")).collect();
     // In the first round some clients may still wait to be accepted. In the second round all clients are known and idle.
@@ -36,16 +33,11 @@ fn a_thousand_connections_are_served_side_by_side() {
 #[test]
 fn clients_that_wait_in_the_backlog_are_all_accepted() {
     // One edge announces all clients, and a turn does not accept all of them.
-    let (tell, told) = mpsc::channel();
-    let script = Script::new(&tell).on_data(|conn, input| {
-        conn.send_all(input);
-        input.len()
-    });
-    let mut server = Stepped::new(Options::default().accept_budget(7), script, told);
+    let mut server = Stepped::new(Options::default().accept_budget(7), Script::echo());
     let mut clients: Vec<TcpStream> = (0..100).map(|_| connect(server.address)).collect();
     let mut accepted = 0;
     while accepted < 100 {
-        server.turn_until(|net| net.stats().accepted > accepted);
+        server.turn_until(|_, net| net.stats().accepted > accepted);
         let before = std::mem::replace(&mut accepted, server.net().stats().accepted);
         assert!(accepted - before <= 7, "{} in one turn", accepted - before);
     }
@@ -55,19 +47,18 @@ fn clients_that_wait_in_the_backlog_are_all_accepted() {
     }
 }
 
-/// On Linux a `recv` stops at the mark, and one edge announces all queued bytes. A loop that takes a short `recv` for the
-/// last one never reads the bytes behind the mark.
+/// On Linux a `recv` stops at the mark, and one edge announces all queued bytes. A loop that reads no more after a
+/// short `recv` never reads the bytes behind the mark.
 #[cfg(target_os = "linux")]
 mod urgent {
     use std::{
         io::{Read, Write},
         net::Shutdown,
-        sync::mpsc,
     };
 
     use socket2::SockRef;
 
-    use crate::support::{connect, exchange, read_to_end, script::Script, stepped::Stepped};
+    use crate::support::{Stepped, connect, exchange, read_to_end, script::Script};
     use tidegate::Options;
 
     #[test]
@@ -83,12 +74,7 @@ mod urgent {
 
     /// Sends bytes around a mark. All bytes are queued before the server reads for the first time.
     fn echoes_around_the_mark(before: &str, after: &str, accepted_before: bool, half_closes: bool) {
-        let (tell, told) = mpsc::channel();
-        let script = Script::new(&tell).on_data(|conn, input| {
-            conn.send_all(input);
-            input.len()
-        });
-        let mut server = Stepped::new(Options::default(), script, told);
+        let mut server = Stepped::new(Options::default(), Script::echo());
         let mut client = connect(server.address);
         if accepted_before {
             server.next().open();

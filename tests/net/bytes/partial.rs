@@ -1,4 +1,5 @@
-//! Tests of partial sends and receives: the bytes are the same, however few of them the kernel takes at a time.
+//! Tests of partial sends and receives: no byte is lost, doubled or out of order, however few bytes the kernel takes at a
+//! time.
 
 use std::{
     io::{ErrorKind, Write},
@@ -10,22 +11,20 @@ use std::{
 use tidegate::{Flow, Options};
 
 use crate::support::{
-    Server, assert_same, connect, connect_narrow, next, pattern, read_to_end,
+    Server, Stepped, assert_same, connect, connect_narrow, next, pattern, read_to_end,
     script::{Script, Told},
-    stepped::Stepped,
 };
 
 #[test]
 fn sixteen_mebibytes_come_back_through_small_buffers() {
-    let (tell, told) = mpsc::channel();
     let (full, is_full) = mpsc::channel();
-    let script = Script::new(&tell).on_data(move |conn, input| {
+    let script = Script::default().on_data(move |conn, input, _| {
         if conn.send_all(input) == Flow::Full {
             let _ = full.send(());
         }
         input.len()
     });
-    let server = Server::start(Options::default(), || script);
+    let (server, told) = script.serve(Options::default());
     let mut client = connect_narrow(server.address);
     let message = pattern(16 << 20, 1);
     thread::scope(|scope| {
@@ -47,11 +46,10 @@ fn sixteen_mebibytes_come_back_through_small_buffers() {
 
 #[test]
 fn many_small_sends_in_one_callback_are_one_send() {
-    let (tell, _told) = mpsc::channel();
     let message = pattern(20_000, 2);
-    let script = Script::new(&tell).on_open({
+    let script = Script::default().on_open({
         let message = message.clone();
-        move |conn| {
+        move |conn, _| {
             for piece in message.chunks(100) {
                 assert_eq!(conn.send_all(piece), Flow::Open);
             }
@@ -59,7 +57,7 @@ fn many_small_sends_in_one_callback_are_one_send() {
             conn.close();
         }
     });
-    let server = Server::start(Options::default(), || script);
+    let server = Server::start(Options::default(), script);
     assert_same(&read_to_end(&mut server.connect()), &message);
     assert_eq!(server.stop().1.sends, 1);
 }
@@ -70,17 +68,16 @@ fn many_small_sends_in_one_callback_are_one_send() {
     ignore = "the portable rules send one slice in a system call, so the message takes two"
 )]
 fn a_large_send_takes_the_gathered_bytes_along() {
-    let (tell, _told) = mpsc::channel();
     let message = pattern(100_000, 3);
-    let script = Script::new(&tell).on_open({
+    let script = Script::default().on_open({
         let message = message.clone();
-        move |conn| {
+        move |conn, _| {
             conn.send_all(&message[..10]);
             conn.send_all(&message[10..]);
             conn.close();
         }
     });
-    let server = Server::start(Options::default(), || script);
+    let server = Server::start(Options::default(), script);
     assert_same(&read_to_end(&mut server.connect()), &message);
     assert_eq!(server.stop().1.sends, 1);
 }
@@ -90,11 +87,10 @@ fn a_large_send_behind_gathered_bytes_keeps_order() {
     // The message is larger than the kernel takes while the client does not read, and the write budget is larger than the
     // message.
     let options = Options::default().write_budget(64 << 20);
-    let (tell, told) = mpsc::channel();
     let message = pattern(12 << 20, 4);
-    let script = Script::new(&tell).on_open({
-        let (tell, message) = (tell.clone(), message.clone());
-        move |conn| {
+    let script = Script::default().on_open({
+        let message = message.clone();
+        move |conn, tell| {
             let (gathered, rest) = message.split_at(1000);
             let (large, rest) = rest.split_at(10 << 20);
             gathered.chunks(7).for_each(|piece| assert_eq!(conn.send_all(piece), Flow::Open));
@@ -104,11 +100,11 @@ fn a_large_send_behind_gathered_bytes_keeps_order() {
             let (small, large) = rest.split_at(1000);
             small.chunks(7).for_each(|piece| assert_eq!(conn.send_all(piece), Flow::Full));
             assert_eq!(conn.send_all(large), Flow::Full);
-            let _ = tell.send(Told::Full(conn.queued()));
+            tell.send(Told::Full(conn.queued()));
             conn.close();
         }
     });
-    let server = Server::start(options, || script);
+    let (server, told) = script.serve(options);
     let mut client = connect_narrow(server.address);
     next(&told).open();
     let Told::Full(queued) = next(&told) else { panic!("on_open did not send its message") };
@@ -122,12 +118,11 @@ fn a_large_send_behind_gathered_bytes_keeps_order() {
 fn sends_of_every_size_keep_their_order() {
     // The sizes go from sends that are gathered to sends that are too large for that. No size divides the size of a buffer.
     const SIZES: [usize; 10] = [1, 9000, 30, 70_001, 500, 3, 8191, 8192, 200_003, 12];
-    let (tell, _told) = mpsc::channel();
     let (full, is_full) = mpsc::channel();
     let message = pattern(12 << 20, 5);
-    let script = Script::new(&tell).on_open(|conn| conn.notify_writable()).on_writable({
+    let script = Script::default().on_open(|conn, _| conn.notify_writable()).on_writable({
         let (message, mut sent, mut sizes) = (message.clone(), 0, SIZES.into_iter().cycle());
-        move |conn| {
+        move |conn, _| {
             while sent < message.len() {
                 let start = sent;
                 sent = message.len().min(start + sizes.next().unwrap());
@@ -139,7 +134,7 @@ fn sends_of_every_size_keep_their_order() {
             conn.close();
         }
     });
-    let server = Server::start(Options::default().write_budget(64 << 20), || script);
+    let server = Server::start(Options::default().write_budget(64 << 20), script);
     let mut client = connect_narrow(server.address);
     next(&is_full);
     assert_same(&read_to_end(&mut client), &message);
@@ -148,12 +143,11 @@ fn sends_of_every_size_keep_their_order() {
 
 #[test]
 fn try_send_returns_how_many_bytes_the_kernel_took() {
-    let (tell, _told) = mpsc::channel();
     let (blocked, is_blocked) = mpsc::channel();
     let message = pattern(12 << 20, 6);
-    let script = Script::new(&tell).on_open(|conn| conn.notify_writable()).on_writable({
+    let script = Script::default().on_open(|conn, _| conn.notify_writable()).on_writable({
         let (message, mut sent) = (message.clone(), 0);
-        move |conn| {
+        move |conn, _| {
             if sent == 0 {
                 conn.send_all(&message[..10]); // These bytes are gathered, and `try_send` has to come after them.
                 sent = 10;
@@ -180,7 +174,7 @@ fn try_send_returns_how_many_bytes_the_kernel_took() {
             conn.close();
         }
     });
-    let server = Server::start(Options::default().write_budget(64 << 20), || script);
+    let server = Server::start(Options::default().write_budget(64 << 20), script);
     let mut client = connect_narrow(server.address);
     next(&is_blocked);
     assert_same(&read_to_end(&mut client), &message);
@@ -189,8 +183,7 @@ fn try_send_returns_how_many_bytes_the_kernel_took() {
 
 #[test]
 fn sends_between_turns_keep_their_order() {
-    let (tell, told) = mpsc::channel();
-    let mut server = Stepped::new(Options::default(), Script::new(&tell), told);
+    let mut server = Stepped::new(Options::default(), Script::default());
     let mut client = connect(server.address);
     let id = server.next().open();
     server.net().send_all(id, b"kept until the next turn or flush, ");

@@ -1,5 +1,5 @@
-//! Tests of connections that this side ends: each ends once, with its session, and no callback but `on_close` comes after
-//! the call that ends it.
+//! Tests of connections that the handler ends: each connection gets one `on_close` with its session, and no other callback
+//! after the call that ended the connection.
 
 use std::{
     collections::HashSet,

@@ -80,7 +80,8 @@ fn without_a_linger_time_a_closed_connection_ends_at_once() {
     assert_eq!(read_out(&mut client), (b"answer".to_vec(), End::Eof));
 }
 
-/// Waits until the reset has arrived at the client. A read cannot tell, because the end of file before the reset hides it.
+/// Waits until the reset has arrived at the client. A read of the client cannot show the reset, because the read returns the
+/// end of file that came before the reset.
 fn wait_for_reset(client: TcpStream) {
     client.set_nonblocking(true).unwrap();
     let mut client = mio::net::TcpStream::from_std(client);

@@ -3,28 +3,19 @@
 use std::{
     io::{Read, Write},
     net::Shutdown,
-    sync::mpsc::{self, Receiver, Sender},
+    sync::mpsc::Receiver,
 };
 
 use tidegate::{CloseKind, Options};
 
 use crate::support::{
-    PATIENCE, Server, assert_same, connect, connect_narrow, next, pattern, read_to_end,
+    PATIENCE, Stepped, assert_same, connect, connect_narrow, next, pattern, read_to_end,
     script::{Script, Told},
-    stepped::Stepped,
 };
 
 /// Returns options with long timeouts, so that a slow machine does not look like a silent peer.
 fn patient() -> Options {
     Options::default().linger(PATIENCE).close_timeout(PATIENCE)
-}
-
-/// Makes a script that echoes its input.
-fn echo(tell: &Sender<Told>) -> Script {
-    Script::new(tell).on_data(|conn, input| {
-        conn.send_all(input);
-        input.len()
-    })
 }
 
 /// Waits for the end of the connection, skipping the messages before, and returns its reason.
@@ -39,8 +30,7 @@ fn end(told: &Receiver<Told>) -> CloseKind {
 #[test]
 fn data_and_end_of_file_in_one_edge_are_answered_whole() {
     for accepted_before in [false, true] {
-        let (tell, told) = mpsc::channel();
-        let mut server = Stepped::new(patient(), echo(&tell), told);
+        let mut server = Stepped::new(patient(), Script::echo());
         let mut client = connect(server.address);
         if accepted_before {
             server.next().open();
@@ -60,25 +50,21 @@ fn a_client_that_has_ended_its_side_still_gets_the_whole_answer() {
     // The answer is larger than the kernel takes. With the automatic pause, the server meets the end of file when most of
     // the answer is delivered; without the pause, at once.
     for pause_when_full in [true, false] {
-        let (tell, told) = mpsc::channel();
         let answer = pattern(8 << 20, 1);
-        let script = Script::new(&tell)
+        let script = Script::default()
             .on_data({
                 let answer = answer.clone();
-                move |conn, input| {
+                move |conn, input, _| {
                     conn.pause_when_full(pause_when_full);
                     conn.send_all(&answer);
                     input.len()
                 }
             })
-            .on_eof({
-                let tell = tell.clone();
-                move |conn| {
-                    let _ = tell.send(Told::Full(conn.queued()));
-                    conn.close();
-                }
+            .on_eof(move |conn, tell| {
+                tell.send(Told::Full(conn.queued()));
+                conn.close();
             });
-        let server = Server::start(patient(), || script);
+        let (server, told) = script.serve(patient());
         let mut client = connect_narrow(server.address);
         client.write_all(b"?").unwrap();
         client.shutdown(Shutdown::Write).unwrap();
@@ -96,9 +82,8 @@ fn a_client_that_has_ended_its_side_still_gets_the_whole_answer() {
 
 #[test]
 fn a_half_closed_client_gets_back_the_mebibyte_it_sent() {
-    let (tell, told) = mpsc::channel();
-    let script = echo(&tell).on_open(|conn| conn.pause_when_full(false));
-    let server = Server::start(patient(), || script);
+    let script = Script::echo().on_open(|conn, _| conn.pause_when_full(false));
+    let (server, told) = script.serve(patient());
     let mut client = connect_narrow(server.address);
     let message = pattern(1 << 20, 2);
     client.write_all(&message).unwrap();
@@ -111,11 +96,10 @@ fn a_half_closed_client_gets_back_the_mebibyte_it_sent() {
 
 #[test]
 fn close_with_unread_input_still_delivers_the_whole_response() {
-    let (tell, told) = mpsc::channel();
     let answer = pattern(1 << 20, 3);
-    let script = Script::new(&tell).on_data({
+    let script = Script::default().on_data({
         let answer = answer.clone();
-        move |conn, input| {
+        move |conn, input, _| {
             assert_eq!(input, b"!");
             conn.send_all(&answer);
             conn.close();
@@ -123,7 +107,7 @@ fn close_with_unread_input_still_delivers_the_whole_response() {
         }
     });
     // A turn reads one byte, so nearly all input is still in the kernel when the answer and the end of file are sent.
-    let server = Stepped::new(patient().read_buffer(1).read_budget(1), script, told);
+    let server = Stepped::new(patient().read_buffer(1).read_budget(1), script);
     let mut client = connect_narrow(server.address);
     client.write_all(&[b'!'; 10_000]).unwrap();
     let (server, told) = server.run();
@@ -140,17 +124,16 @@ fn a_response_to_a_slow_reader_that_still_uploads_arrives_whole_after_close() {
     // The kernel may take three mebibytes, so that the server lingers. It does not take ten, so that the server has to read
     // while it still sends.
     for len in [3 << 20, 10 << 20] {
-        let (tell, told) = mpsc::channel();
         let answer = pattern(len, 4);
-        let script = Script::new(&tell).on_data({
+        let script = Script::default().on_data({
             let answer = answer.clone();
-            move |conn, _| {
+            move |conn, _, _| {
                 conn.send_all(&answer);
                 conn.close();
                 1
             }
         });
-        let server = Server::start(patient(), || script);
+        let (server, told) = script.serve(patient());
         let mut client = connect_narrow(server.address);
         let mut found = vec![0; len];
         for portion in found.chunks_mut(PORTION) {
@@ -170,23 +153,19 @@ fn a_response_to_a_slow_reader_that_still_uploads_arrives_whole_after_close() {
 #[test]
 fn a_connection_that_both_sides_have_ended_is_closed() {
     for server_is_first in [true, false] {
-        let (tell, told) = mpsc::channel();
-        let script = Script::new(&tell)
-            .on_data({
-                let tell = tell.clone();
-                move |conn, input| {
-                    conn.send_all(input);
-                    if server_is_first {
-                        conn.shutdown_write();
-                        // No bytes are accepted after `shutdown_write`.
-                        assert_eq!(conn.send_all(b"more"), tidegate::Flow::Gone);
-                    }
-                    let _ = tell.send(Told::Data(input.to_vec()));
-                    input.len()
+        let script = Script::default()
+            .on_data(move |conn, input, tell| {
+                conn.send_all(input);
+                if server_is_first {
+                    conn.shutdown_write();
+                    // No bytes are accepted after `shutdown_write`.
+                    assert_eq!(conn.send_all(b"more"), tidegate::Flow::Gone);
                 }
+                tell.send(Told::Data(input.to_vec()));
+                input.len()
             })
-            .on_eof(|_| {});
-        let mut server = Stepped::new(patient(), script, told);
+            .on_eof(|_, _| {});
+        let mut server = Stepped::new(patient(), script);
         let mut client = connect(server.address);
         let id = server.next().open();
 
@@ -216,18 +195,17 @@ fn a_connection_that_both_sides_have_ended_is_closed() {
 
 #[test]
 fn shutdown_write_delivers_everything_sent_before_it() {
-    let (tell, told) = mpsc::channel();
     let answer = pattern(8 << 20, 5);
-    let script = Script::new(&tell).on_data({
-        let (tell, answer) = (tell.clone(), answer.clone());
-        move |conn, input| {
+    let script = Script::default().on_data({
+        let answer = answer.clone();
+        move |conn, input, tell| {
             conn.send_all(&answer);
             conn.shutdown_write();
-            let _ = tell.send(Told::Full(conn.queued()));
+            tell.send(Told::Full(conn.queued()));
             input.len()
         }
     });
-    let server = Server::start(patient().write_budget(64 << 20), || script);
+    let (server, told) = script.serve(patient().write_budget(64 << 20));
     let mut client = connect_narrow(server.address);
     client.write_all(b"?").unwrap();
     next(&told).open();
@@ -239,12 +217,11 @@ fn shutdown_write_delivers_everything_sent_before_it() {
 
 #[test]
 fn a_closed_connection_counts_as_open_until_the_peer_ends() {
-    let (tell, told) = mpsc::channel();
-    let script = Script::new(&tell).on_open(|conn| {
+    let script = Script::default().on_open(|conn, _| {
         conn.send_all(b"bye");
         conn.close();
     });
-    let mut server = Stepped::new(patient(), script, told);
+    let mut server = Stepped::new(patient(), script);
     let mut client = connect(server.address);
     let id = server.next().open();
     assert_eq!(server.next(), Told::Close(CloseKind::Closed));
@@ -254,22 +231,18 @@ fn a_closed_connection_counts_as_open_until_the_peer_ends() {
     server.turn();
     assert_eq!((server.net().stats().open, server.net().stats().closed), (1, 1));
     drop(client);
-    server.turn_until(|net| net.stats().open == 0);
+    server.turn_until(|_, net| net.stats().open == 0);
     assert_eq!(server.rest(), []);
 }
 
 #[test]
 fn on_eof_sees_the_unconsumed_bytes() {
-    let (tell, told) = mpsc::channel();
-    let script = Script::new(&tell).on_data({
-        let tell = tell.clone();
-        move |_, input| {
-            let Some(end) = input.iter().position(|byte| *byte == b'\n') else { return 0 };
-            let _ = tell.send(Told::Data(input[..=end].to_vec()));
-            end + 1
-        }
+    let script = Script::default().on_data(move |_, input, tell| {
+        let Some(end) = input.iter().position(|byte| *byte == b'\n') else { return 0 };
+        tell.send(Told::Data(input[..=end].to_vec()));
+        end + 1
     });
-    let mut server = Stepped::new(patient(), script, told);
+    let mut server = Stepped::new(patient(), script);
     let mut client = connect(server.address);
     client.write_all(b"a line\nno line").unwrap();
     client.shutdown(Shutdown::Write).unwrap();
@@ -281,18 +254,14 @@ fn on_eof_sees_the_unconsumed_bytes() {
 }
 
 #[test]
-fn nothing_is_shown_after_on_eof() {
-    let (tell, told) = mpsc::channel();
-    let script = Script::new(&tell)
-        .on_data({
-            let tell = tell.clone();
-            move |_, input| {
-                let _ = tell.send(Told::Data(input.to_vec()));
-                0
-            }
+fn on_data_is_not_called_after_on_eof() {
+    let script = Script::default()
+        .on_data(move |_, input, tell| {
+            tell.send(Told::Data(input.to_vec()));
+            0
         })
-        .on_eof(|_| {});
-    let mut server = Stepped::new(patient(), script, told);
+        .on_eof(|_, _| {});
+    let mut server = Stepped::new(patient(), script);
     let mut client = connect(server.address);
     client.write_all(b"half a mess").unwrap();
     client.shutdown(Shutdown::Write).unwrap();

@@ -2,21 +2,18 @@
 //! at the resume, and then `on_close`.
 
 use std::{
-    collections::HashMap,
     io::{Read, Write},
-    net::TcpStream,
     time::Duration,
 };
 
-use tidegate::{
-    Accepted, CloseKind, CloseReason, Conn, ConnId, EventLoop, Flow, Handler, Net, Options,
-    testing::Rehearsal,
-};
+use tidegate::{CloseKind, ConnId, EventLoop, Flow, Net, Options, testing::Rehearsal};
 
 use crate::support::{
     self, Actor, Call, assert_same, connect_narrow,
     pair::{Pair, turn_until_quiet},
-    pattern, turn_until,
+    pattern,
+    proxy::Proxy,
+    turn_until,
 };
 
 const A_DAY: Duration = Duration::from_secs(24 * 3600);
@@ -31,7 +28,7 @@ enum By {
 
 const BYS: [By; 2] = [By::Event, By::Send];
 
-/// A handler that reads in portions of at most `portion` bytes and pauses before it reads the next portion.
+/// Returns a handler that consumes at most `portion` bytes in each `on_data`, and pauses reading after each `on_data`.
 fn pausing<'a>(portion: usize) -> Actor<'a> {
     let mut actor = Actor::with_conn(|conn, cue| {
         if let Call::Data(_) = cue {
@@ -51,7 +48,15 @@ fn heard(actor: &Actor<'_>) -> Vec<u8> {
     of_data.flatten().collect()
 }
 
-/// Makes the reactor notice that the peer of a paused connection has reset it.
+/// Makes a loop with one connection, whose handler is [`pausing`].
+fn paired<'a>(portion: usize) -> (EventLoop, Actor<'a>, Pair) {
+    let (mut event_loop, mut actor) = (EventLoop::new(Options::default()).unwrap(), pausing(portion));
+    let pair = Pair::adopted_by(event_loop.net(), ());
+    turn_until_quiet(&mut event_loop, &mut actor);
+    (event_loop, actor, pair)
+}
+
+/// Makes the reactor notice that the peer of a paused connection has reset the connection.
 fn notice(event_loop: &mut EventLoop, actor: &mut Actor<'_>, id: ConnId, by: By) {
     if by == By::Send {
         event_loop.net().send_all(id, b"this send meets the reset");
@@ -65,11 +70,8 @@ fn bytes_before_a_reset_are_delivered_at_the_resume_of_a_paused_connection() {
     for by in BYS {
         // The first portion decides where the other bytes wait: in the kernel, in the inbox, or in both places.
         for (first, second) in [(1, 1000), (1000, 0), (1000, 1000)] {
-            let mut event_loop = EventLoop::new(Options::default()).unwrap();
-            let mut actor = pausing(1);
-            let pair = Pair::adopted_by(event_loop.net(), ());
+            let (mut event_loop, mut actor, pair) = paired(1);
             let (id, words) = (pair.id, pattern(first + second, 1));
-            turn_until_quiet(&mut event_loop, &mut actor);
             pair.send(&words[..first]);
             turn_until_quiet(&mut event_loop, &mut actor);
             assert_same(&heard(&actor), &words[..1]);
@@ -123,11 +125,8 @@ fn bytes_before_a_reset_are_delivered_with_pauses_in_between() {
 #[test]
 fn an_end_of_file_before_a_reset_does_not_hide_the_bytes_before_it() {
     for by in BYS {
-        let mut event_loop = EventLoop::new(Options::default()).unwrap();
-        let mut actor = pausing(usize::MAX);
-        let pair = Pair::adopted_by(event_loop.net(), ());
+        let (mut event_loop, mut actor, pair) = paired(usize::MAX);
         let id = pair.id;
-        turn_until_quiet(&mut event_loop, &mut actor);
         pair.send(b"one");
         turn_until_quiet(&mut event_loop, &mut actor);
         pair.send(b"two");
@@ -147,11 +146,8 @@ fn an_end_of_file_before_a_reset_does_not_hide_the_bytes_before_it() {
 #[test]
 fn a_reset_without_bytes_before_it_shows_nothing_at_the_resume() {
     for by in BYS {
-        let mut event_loop = EventLoop::new(Options::default()).unwrap();
-        let mut actor = pausing(usize::MAX);
-        let pair = Pair::adopted_by(event_loop.net(), ());
+        let (mut event_loop, mut actor, pair) = paired(usize::MAX);
         let id = pair.id;
-        turn_until_quiet(&mut event_loop, &mut actor);
         event_loop.net().conn(id).unwrap().pause_reading();
         let _socket = pair.reset();
         notice(&mut event_loop, &mut actor, id, by);
@@ -200,53 +196,6 @@ fn a_reset_connection_that_waits_for_a_resume_can_be_ended() {
     }
 }
 
-/// Passes bytes on between two connections, and pauses each of them while the outbox of the other one is full.
-#[derive(Default)]
-struct Proxy {
-    other: HashMap<ConnId, ConnId>,
-    paused: Option<ConnId>,
-    ended: Vec<(ConnId, CloseKind)>,
-}
-
-impl Proxy {
-    fn between(net: &mut Net, client: TcpStream, backend: TcpStream) -> (Self, ConnId, ConnId) {
-        let ends = [client, backend].map(|end| net.adopt_stream(end, ()).unwrap());
-        for id in ends {
-            net.conn(id).unwrap().pause_when_full(false); // The two directions are independent.
-        }
-        let other = HashMap::from([(ends[0], ends[1]), (ends[1], ends[0])]);
-        (Self { other, ..Self::default() }, ends[0], ends[1])
-    }
-}
-
-impl Handler for Proxy {
-    type Session = ();
-
-    fn on_accept(&mut self, _net: &mut Net, _from: &Accepted) -> Option<()> {
-        None
-    }
-
-    fn on_data(&mut self, conn: &mut Conn<'_>, input: &[u8]) -> usize {
-        let other = self.other[&conn.id()];
-        if conn.net().send_all(other, input) == Flow::Full {
-            conn.pause_reading();
-            self.paused = Some(conn.id());
-        }
-        input.len()
-    }
-
-    fn on_writable(&mut self, conn: &mut Conn<'_>) {
-        self.paused = None;
-        let other = self.other[&conn.id()];
-        conn.net().resume_reading(other);
-    }
-
-    fn on_close(&mut self, net: &mut Net, id: ConnId, _session: (), why: CloseReason) {
-        self.ended.push((id, why.kind()));
-        net.close(self.other[&id]);
-    }
-}
-
 #[test]
 fn a_proxy_passes_on_the_answer_of_a_backend_that_resets() {
     for by in BYS {
@@ -257,7 +206,12 @@ fn a_proxy_passes_on_the_answer_of_a_backend_that_resets() {
         let mut event_loop = EventLoop::new(Options::default()).unwrap();
         let (backend, to_backend) = support::pair::connected();
         let twin = to_backend.try_clone().unwrap();
-        let (mut proxy, client_id, backend_id) = Proxy::between(event_loop.net(), at_proxy, to_backend);
+        let end = |net: &mut Net, other, _| net.close(other);
+        let (mut proxy, ids) = Proxy::between(event_loop.net(), at_proxy, to_backend, end);
+        for id in ids {
+            event_loop.net().conn(id).unwrap().pause_when_full(false); // The two directions are independent.
+        }
+        let [client_id, backend_id] = ids;
         turn_until_quiet(&mut event_loop, &mut proxy);
 
         // The client uploads and does not read. So a first answer fills the outbox of the client, and the proxy pauses the
@@ -268,7 +222,7 @@ fn a_proxy_passes_on_the_answer_of_a_backend_that_resets() {
         let mut answer = pattern(1 << 20, 3);
         let mut sent = 0;
         turn_until(&mut event_loop, &mut proxy, |proxy, _| {
-            let paused = proxy.paused == Some(backend_id);
+            let paused = proxy.act.paused == Some(backend_id);
             if !paused && sent < answer.len() {
                 let chunk = &answer[sent..answer.len().min(sent + (16 << 10))];
                 (&backend).write_all(chunk).unwrap();
@@ -294,13 +248,14 @@ fn a_proxy_passes_on_the_answer_of_a_backend_that_resets() {
             match client.read(&mut chunk) {
                 Ok(0) => return true,
                 Ok(n) => came.extend_from_slice(&chunk[..n]),
-                Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock, "{:?}", proxy.ended),
+                Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock, "{:?}", proxy.ends()),
             }
             false
         });
         assert_same(&came, &answer);
-        assert_eq!(proxy.ended[0], (backend_id, CloseKind::Reset));
-        assert_eq!(proxy.ended[1], (client_id, CloseKind::Closed));
+        assert_eq!(proxy.of_id(backend_id).last(), Some(&RESET));
+        assert_eq!(proxy.of_id(client_id).last(), Some(&Call::Close(CloseKind::Closed)));
+        assert_eq!(proxy.ends(), [CloseKind::Reset, CloseKind::Closed]);
     }
 }
 
@@ -311,7 +266,7 @@ fn turn_until_read(event_loop: &mut EventLoop, proxy: &mut Proxy, mut done: impl
         assert!(
             std::time::Instant::now() < end,
             "the connection of the client does not end: {:?}",
-            proxy.ended
+            proxy.ends()
         );
         event_loop.turn(proxy, Some(Duration::ZERO)).unwrap();
         std::thread::yield_now();

@@ -1,130 +1,91 @@
-//! Tests of how long a closed connection waits for its peer. The tests pass the time to the reactor, so no test waits.
+//! Tests of the time for which a closed connection waits for its peer. The tests pass the time to the reactor, so no test
+//! sleeps.
 
 use std::{
     io::{ErrorKind, Read, Write},
-    net::SocketAddr,
-    sync::mpsc::{self, Receiver},
-    time::{Duration, Instant},
+    net::{SocketAddr, TcpStream},
+    time::Duration,
 };
 
-use mio::{Events, Poll};
-use tidegate::{CloseKind, ConnId, Options, Reactor, testing::Rehearsal};
+use tidegate::{CloseKind, ConnId, Options, testing::Rehearsal};
 
-use crate::support::{
-    Actor, PATIENCE, assert_same, connect, connect_narrow, read_to_end,
-    script::{Script, Told},
-};
+use crate::support::{Actor, Call, Guest, assert_same, connect, connect_narrow, listen, read_to_end};
 
 const LINGER: Duration = Duration::from_secs(2);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
 const MOMENT: Duration = Duration::from_millis(1);
 
-struct Host {
-    poll: Poll,
-    reactor: Reactor,
-    script: Script,
-    told: Receiver<Told>,
-    now: Instant,
-    address: SocketAddr,
-}
+type Server = Guest<Actor<'static>>;
 
-impl Host {
-    /// Makes a server that sends this number of bytes to each client, and closes.
-    fn new(len: usize) -> Self {
-        let (tell, told) = mpsc::channel();
-        let script = Script::new(&tell).on_open(move |conn| {
+/// Makes a server that sends this number of bytes to each client, and closes.
+fn farewell(len: usize) -> (Server, SocketAddr) {
+    let actor = Actor::with_conn(move |conn, call| {
+        if *call == Call::Open {
             conn.send_all(&vec![b'.'; len]);
             conn.close();
-        });
-        let poll = Poll::new().unwrap();
-        let options = Options::default().linger(LINGER).close_timeout(CLOSE_TIMEOUT).write_budget(64 << 20);
-        let mut reactor = Reactor::new(poll.registry(), .., options).unwrap();
-        let listener = reactor.net().listen("127.0.0.1:0").unwrap();
-        let address = reactor.net().local_address(listener).unwrap().socket_addrs()[0];
-        Self { poll, reactor, script, told, now: Instant::now(), address }
-    }
-
-    fn turn(&mut self) {
-        let mut events = Events::with_capacity(16);
-        self.poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
-        for event in &events {
-            assert!(self.reactor.handle(event));
         }
-        self.reactor.settle(&mut self.script, self.now);
-    }
+    });
+    let options = Options::default().linger(LINGER).close_timeout(CLOSE_TIMEOUT).write_budget(64 << 20);
+    let mut server = Guest::in_poll(.., options, actor);
+    let at = listen(server.reactor.net());
+    (server, at)
+}
 
-    /// Makes turns, all at the same time, until `done` returns true.
-    fn turn_until(&mut self, mut done: impl FnMut(&mut Self) -> bool) {
-        let end = Instant::now() + PATIENCE;
-        while !done(self) {
-            assert!(Instant::now() < end, "the condition of the test does not come true");
-            self.turn();
-        }
-    }
+fn open(server: &mut Server) -> usize {
+    server.reactor.net().stats().open
+}
 
-    fn pass(&mut self, time: Duration) {
-        self.now += time;
-        self.turn();
-    }
-
-    fn open(&mut self) -> usize {
-        self.reactor.net().stats().open
-    }
-
-    fn received(&mut self) -> u64 {
-        self.reactor.net().stats().bytes_received
-    }
-
-    fn told(&self) -> Vec<Told> {
-        self.told.try_iter().filter(|told| !matches!(told, Told::Open(_))).collect()
-    }
+/// Connects, and returns when the session has ended and the connection lingers.
+fn lingering(server: &mut Server, at: SocketAddr) -> TcpStream {
+    let client = connect(at);
+    server.turn_until(|actor, _| !actor.ended.is_empty());
+    server.turn_until_quiet();
+    assert_eq!(server.handler.take_calls(), [Call::Open, Call::Close(CloseKind::Closed)]);
+    assert_eq!((open(server), server.reactor.timeout(server.now)), (1, Some(LINGER)));
+    client
 }
 
 #[test]
 fn the_linger_time_ends_a_connection_whose_peer_sends_nothing() {
-    let mut host = Host::new(3);
-    let mut client = connect(host.address);
-    host.turn_until(|host| host.told() == [Told::Close(CloseKind::Closed)]);
-    host.turn_until(|host| host.reactor.timeout(host.now) == Some(LINGER));
-    assert_eq!(host.open(), 1);
-    host.pass(LINGER - MOMENT);
-    assert_eq!((host.open(), host.reactor.timeout(host.now)), (1, Some(MOMENT)));
-    host.pass(MOMENT);
-    assert_eq!((host.open(), host.reactor.timeout(host.now)), (0, None));
+    let (mut server, at) = farewell(3);
+    let mut client = lingering(&mut server, at);
+    server.pass(LINGER - MOMENT);
+    assert_eq!((open(&mut server), server.reactor.timeout(server.now)), (1, Some(MOMENT)));
+    server.pass(MOMENT);
+    assert_eq!((open(&mut server), server.reactor.timeout(server.now)), (0, None));
     assert_same(&read_to_end(&mut client), b"...");
-    assert_eq!(host.told(), []);
+    assert_eq!(server.handler.take_calls(), []);
 }
 
 #[test]
 fn input_prolongs_lingering_up_to_the_close_timeout() {
-    let mut host = Host::new(3);
-    let mut client = connect(host.address);
-    host.turn_until(|host| host.told() == [Told::Close(CloseKind::Closed)]);
+    let (mut server, at) = farewell(3);
+    let mut client = lingering(&mut server, at);
     let mut passed = Duration::ZERO;
     while passed + LINGER < CLOSE_TIMEOUT {
-        host.pass(LINGER - MOMENT);
+        server.pass(LINGER - MOMENT);
         passed += LINGER - MOMENT;
-        let before = host.received();
+        let before = server.reactor.net().stats().bytes_received;
         client.write_all(b"I am still here").unwrap();
-        host.turn_until(|host| host.received() > before);
-        assert_eq!(host.open(), 1, "after {passed:?}");
+        server.turn_until(|_, net| net.stats().bytes_received > before);
+        assert_eq!(open(&mut server), 1, "after {passed:?}");
     }
-    host.pass(CLOSE_TIMEOUT - passed - MOMENT);
-    assert_eq!(host.open(), 1);
-    host.pass(MOMENT);
-    assert_eq!(host.open(), 0);
-    assert_eq!(host.reactor.timeout(host.now), None);
+    server.pass(CLOSE_TIMEOUT - passed - MOMENT);
+    assert_eq!(open(&mut server), 1);
+    server.pass(MOMENT);
+    assert_eq!((open(&mut server), server.reactor.timeout(server.now)), (0, None));
 }
 
 #[test]
 fn an_answer_that_the_peer_does_not_read_ends_at_the_close_timeout() {
-    let mut host = Host::new(8 << 20);
-    let mut client = connect_narrow(host.address);
-    host.turn_until(|host| host.open() == 1);
-    host.pass(CLOSE_TIMEOUT - MOMENT);
-    assert_eq!((host.open(), host.told()), (1, vec![]));
-    host.pass(MOMENT);
-    assert_eq!((host.open(), host.told()), (0, vec![Told::Close(CloseKind::CloseTimeout)]));
+    let (mut server, at) = farewell(8 << 20);
+    let mut client = connect_narrow(at);
+    server.turn_until(|_, net| net.stats().open == 1);
+    server.pass(CLOSE_TIMEOUT - MOMENT);
+    assert_eq!((open(&mut server), server.handler.take_calls()), (1, vec![Call::Open]));
+    server.pass(MOMENT);
+    let end = Call::Close(CloseKind::CloseTimeout);
+    assert_eq!((open(&mut server), server.handler.take_calls()), (0, vec![end]));
     // The client must not mistake the truncated answer for a complete one.
     let error = client.read_to_end(&mut Vec::new()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);

@@ -2,18 +2,14 @@
 //! same.
 
 use std::{
-    collections::HashMap,
     net::TcpListener,
     time::{Duration, Instant},
 };
 
-use tidegate::{
-    Accepted, CloseKind, CloseReason, Conn, ConnId, EventLoop, Flow, Handler, Net, Options, Reactor,
-    testing::Rehearsal,
-};
+use tidegate::{CloseKind, CloseReason, Conn, ConnId, EventLoop, Flow, Options, Reactor, testing::Rehearsal};
 
 use crate::support::{
-    Call, Host,
+    Actor, Call, Host,
     pair::{Pair, turn_until_quiet},
 };
 
@@ -36,61 +32,27 @@ const fn lost(kind: CloseKind) -> Outcome {
     Outcome { kind, is_clean: false, undelivered: true }
 }
 
-type Act<'a> = Box<dyn FnMut(&mut Conn<'_>, &Call) + 'a>;
-
-/// Records the outcome of each connection, runs the code of the test in each callback, and closes at an end of file and
-/// when a drain begins.
-struct Witness<'a> {
-    outcomes: HashMap<ConnId, Outcome>,
-    act: Act<'a>,
+/// Returns the outcome of a connection that has ended.
+fn outcome(actor: &Actor<'_>, id: ConnId) -> Option<Outcome> {
+    let mut ends = actor.ended.iter().filter(|end| end.id == id);
+    let outcome = ends.next().map(|end| {
+        let (kind, is_clean) = (end.why.kind(), end.why.is_clean());
+        Outcome { kind, is_clean, undelivered: end.undelivered }
+    });
+    assert!(ends.next().is_none(), "{id:?} ended twice");
+    outcome
 }
 
-impl<'a> Witness<'a> {
-    fn new(act: impl FnMut(&mut Conn<'_>, &Call) + 'a) -> Self {
-        Self { outcomes: HashMap::new(), act: Box::new(act) }
-    }
-
-    fn idle() -> Self {
-        Self::new(|_, _| {})
+/// Closes at an end of file and when a drain begins.
+fn closes(conn: &mut Conn<'_>, call: &Call) {
+    if let Call::Eof | Call::Drain = call {
+        conn.close();
     }
 }
 
-impl Handler for Witness<'_> {
-    type Session = ();
-
-    fn on_accept(&mut self, _net: &mut Net, _from: &Accepted) -> Option<()> {
-        Some(())
-    }
-
-    fn on_open(&mut self, conn: &mut Conn<'_>) {
-        (self.act)(conn, &Call::Open);
-    }
-
-    fn on_data(&mut self, conn: &mut Conn<'_>, input: &[u8]) -> usize {
-        (self.act)(conn, &Call::Data(input.to_vec()));
-        if input.starts_with(b"a part") { 0 } else { input.len() }
-    }
-
-    fn on_eof(&mut self, conn: &mut Conn<'_>) {
-        (self.act)(conn, &Call::Eof);
-        conn.close();
-    }
-
-    fn on_drain(&mut self, conn: &mut Conn<'_>) {
-        (self.act)(conn, &Call::Drain);
-        conn.close();
-    }
-
-    fn on_close(&mut self, net: &mut Net, id: ConnId, _session: (), why: CloseReason) {
-        let (kind, is_clean) = (why.kind(), why.is_clean());
-        let outcome = Outcome { kind, is_clean, undelivered: net.undelivered() };
-        assert_eq!(
-            net.undelivered(),
-            outcome.undelivered,
-            "a second call of undelivered gives another answer"
-        );
-        assert!(self.outcomes.insert(id, outcome).is_none(), "{id:?} ended twice");
-    }
+/// Makes a recorder that keeps a part of a message in the inbox, and closes at an end of file and when a drain begins.
+fn witness<'a>() -> Actor<'a> {
+    Actor::with_conn(closes).with_data(|_, input| if input.starts_with(b"a part") { 0 } else { input.len() })
 }
 
 /// A step in the life of a connection in memory. The reactor comes to rest after each step.
@@ -119,7 +81,7 @@ enum Step {
 }
 
 impl Step {
-    fn take(self, rehearsal: &mut Rehearsal, witness: &mut Witness<'_>, id: ConnId) {
+    fn take(self, rehearsal: &mut Rehearsal, witness: &mut Actor<'_>, id: ConnId) {
         let at = rehearsal.net().now() + SECOND;
         match self {
             Self::Send => assert_eq!(rehearsal.net().send_all(id, b"an answer"), Flow::Open),
@@ -195,7 +157,7 @@ const ENDS: [(&[Step], Outcome); 31] = {
 #[test]
 fn a_clean_reason_means_that_everything_was_delivered() {
     for (steps, expected) in ENDS {
-        let mut witness = Witness::idle();
+        let mut witness = witness();
         let options = Options::default().max_outbox(1000).max_inbox(1000).close_timeout(30 * SECOND);
         let mut rehearsal = Rehearsal::new(options);
         let id = rehearsal.accept(&mut witness).unwrap();
@@ -204,7 +166,7 @@ fn a_clean_reason_means_that_everything_was_delivered() {
             step.take(&mut rehearsal, &mut witness, id);
         }
         rehearsal.advance(&mut witness, 100 * SECOND);
-        assert_eq!(witness.outcomes.get(&id), Some(&expected), "{steps:?}");
+        assert_eq!(outcome(&witness, id), Some(expected), "{steps:?}");
         assert_eq!(rehearsal.why(id), Some(expected.kind), "{steps:?}");
         let stats = rehearsal.net().stats();
         assert_eq!((stats.undelivered, stats.open), (u64::from(expected.undelivered), 0), "{steps:?}");
@@ -215,8 +177,8 @@ fn a_clean_reason_means_that_everything_was_delivered() {
 }
 
 #[test]
-fn the_outcome_of_one_connection_does_not_leak_into_the_next_one() {
-    let mut witness = Witness::idle();
+fn the_outcome_of_a_connection_does_not_change_that_of_the_next_connection() {
+    let mut witness = witness();
     let mut rehearsal = Rehearsal::new(Options::default());
     let ids = [(); 4].map(|()| rehearsal.accept(&mut witness).unwrap());
     for id in [ids[0], ids[2]] {
@@ -226,17 +188,17 @@ fn the_outcome_of_one_connection_does_not_leak_into_the_next_one() {
     }
     [ids[1], ids[3]].iter().for_each(|id| rehearsal.net().close(*id));
     rehearsal.settle(&mut witness);
-    let outcomes = ids.map(|id| witness.outcomes[&id]);
+    let outcomes = ids.map(|id| outcome(&witness, id).expect("the connection has ended"));
     let (lost, delivered) = (lost(CloseKind::Aborted), delivered(CloseKind::Closed));
     assert_eq!(outcomes, [lost, delivered, lost, delivered]);
     assert!(!rehearsal.net().undelivered(), "undelivered is true outside of on_close");
 }
 
 #[test]
-fn a_session_without_a_token_has_lost_nothing() {
+fn a_session_without_a_token_has_no_undelivered_bytes() {
     let (host, now) = (Host::new(), Instant::now());
     let mut reactor = Reactor::new(host.poll.registry(), 0..1, Options::default()).unwrap();
-    let mut witness = Witness::idle();
+    let mut witness = witness();
     let pair = Pair::adopted_by(reactor.net(), ());
     reactor.settle(&mut witness, now);
     let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -249,14 +211,15 @@ fn a_session_without_a_token_has_lost_nothing() {
     reactor.net().send_all(pair.id, b"taken, and not sent when the connection is aborted");
     reactor.net().abort(pair.id);
     reactor.settle(&mut witness, now);
-    assert_eq!(witness.outcomes[&pair.id], lost(CloseKind::Aborted));
-    assert_eq!(witness.outcomes[&unplaced], delivered(CloseKind::ConnectFailed));
+    assert_eq!(outcome(&witness, pair.id), Some(lost(CloseKind::Aborted)));
+    assert_eq!(outcome(&witness, unplaced), Some(delivered(CloseKind::ConnectFailed)));
 }
 
 #[test]
 fn bytes_that_a_callback_sends_before_its_abort_are_undelivered() {
     for closes_first in [false, true] {
-        let mut witness = Witness::new(|conn, cue| {
+        let mut witness = Actor::with_conn(|conn, cue| {
+            closes(conn, cue);
             if let Call::Data(_) = cue {
                 assert_eq!(conn.send_all(b"taken, and gathered"), Flow::Open);
                 if closes_first {
@@ -268,17 +231,18 @@ fn bytes_that_a_callback_sends_before_its_abort_are_undelivered() {
         let mut rehearsal = Rehearsal::new(Options::default());
         let id = rehearsal.accept(&mut witness).unwrap();
         rehearsal.receive(&mut witness, id, b"go");
-        assert_eq!(witness.outcomes[&id], lost(CloseKind::Aborted));
+        assert_eq!(outcome(&witness, id), Some(lost(CloseKind::Aborted)));
         assert_eq!(rehearsal.sent(id), b"");
     }
 }
 
 #[test]
-fn a_send_that_meets_a_reset_is_undelivered() {
-    // The first send is gathered, and the other one is too large to be gathered.
+fn bytes_of_a_send_that_fails_with_a_reset_are_undelivered() {
+    // The first send is gathered. The second send is too large to be gathered.
     for len in [100, 100_000] {
         let mut event_loop = EventLoop::new(Options::default()).unwrap();
-        let mut witness = Witness::new(|conn, cue| {
+        let mut witness = Actor::with_conn(|conn, cue| {
+            closes(conn, cue);
             if let Call::Data(_) = cue {
                 conn.send_all(&vec![b'.'; len]);
                 conn.close();
@@ -290,7 +254,7 @@ fn a_send_that_meets_a_reset_is_undelivered() {
         pair.send(b"go");
         let _socket = pair.reset();
         turn_until_quiet(&mut event_loop, &mut witness);
-        assert_eq!(witness.outcomes.get(&id), Some(&lost(CloseKind::Reset)), "{len} bytes");
+        assert_eq!(outcome(&witness, id), Some(lost(CloseKind::Reset)), "{len} bytes");
         assert_eq!(event_loop.net().stats().undelivered, 1);
     }
 }
@@ -305,7 +269,7 @@ fn bytes_sent_to_an_address_that_refuses_are_undelivered() {
     ] {
         let (mut host, now) = (Host::new(), Instant::now());
         let mut reactor = Reactor::new(host.poll.registry(), .., Options::default()).unwrap();
-        let mut witness = Witness::idle();
+        let mut witness = witness();
         let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let id = reactor.net().connect(&nobody.into(), ());
         if sends {
@@ -314,41 +278,26 @@ fn bytes_sent_to_an_address_that_refuses_are_undelivered() {
         if closes {
             reactor.net().close(id);
         }
-        let done = |witness: &Witness<'_>, _: &mut Net| witness.outcomes.contains_key(&id);
-        host.turn_until(&mut reactor, &mut witness, now, done);
-        assert_eq!(witness.outcomes[&id], expected, "sends: {sends}, closes: {closes}");
+        host.turn_until(&mut reactor, &mut witness, now, |witness, _| !witness.ended.is_empty());
+        assert_eq!(outcome(&witness, id), Some(expected), "sends: {sends}, closes: {closes}");
         assert_eq!(reactor.net().stats().undelivered, u64::from(expected.undelivered));
     }
 }
 
 #[test]
 fn a_close_timeout_is_a_reason_of_its_own() {
-    let mut why = None;
-    struct Last<'a>(&'a mut Option<CloseReason>);
-    impl Handler for Last<'_> {
-        type Session = ();
-
-        fn on_accept(&mut self, _net: &mut Net, _from: &Accepted) -> Option<()> {
-            Some(())
-        }
-
-        fn on_data(&mut self, conn: &mut Conn<'_>, input: &[u8]) -> usize {
+    let mut handler = Actor::with_conn(|conn, call| {
+        if let Call::Data(input) = call {
             conn.send_all(input);
             conn.close();
-            input.len()
         }
-
-        fn on_close(&mut self, _net: &mut Net, _id: ConnId, _session: (), why: CloseReason) {
-            *self.0 = Some(why);
-        }
-    }
-    let mut handler = Last(&mut why);
+    });
     let mut rehearsal = Rehearsal::new(Options::default().close_timeout(SECOND));
     let id = rehearsal.accept(&mut handler).unwrap();
     rehearsal.capacity(id, 0);
     rehearsal.receive(&mut handler, id, b"hello");
     rehearsal.advance(&mut handler, SECOND);
-    let why = why.expect("on_close has come");
+    let why = handler.ended.pop().expect("on_close has come").why;
     assert!(matches!(why, CloseReason::CloseTimeout), "{why}");
     assert_eq!((why.kind(), why.is_clean()), (CloseKind::CloseTimeout, false));
     assert_eq!(why.to_string(), CloseKind::CloseTimeout.to_string());

@@ -54,7 +54,7 @@ fn every_reason_is_passed_to_on_close_and_counted() {
         (CloseKind::Closed, |rehearsal, _, id| rehearsal.net().close(id)),
         (CloseKind::Drained, |rehearsal, _, _| rehearsal.net().drain(SECOND)),
         (CloseKind::Aborted, |rehearsal, _, id| rehearsal.net().abort(id)),
-        // A second drain ends the grace of the first one.
+        // A second drain ends the grace of the first drain.
         (CloseKind::Aborted, |rehearsal, _, _| {
             rehearsal.net().drain(SECOND);
             rehearsal.net().drain(SECOND);

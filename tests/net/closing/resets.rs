@@ -9,11 +9,10 @@ use std::{
 use tidegate::{CloseKind, Conn, Flow, Options};
 
 use crate::support::{
-    Server, connect, connect_narrow, next,
+    Server, Stepped, connect, connect_narrow, next,
     pair::Pair,
     pattern, reset,
     script::{Script, Told},
-    stepped::Stepped,
 };
 
 /// Sends more bytes than the kernel takes while the peer reads nothing.
@@ -35,8 +34,7 @@ fn assert_reset_closes_once(server: Server<Script>, told: &mpsc::Receiver<Told>)
 
 #[test]
 fn a_reset_between_messages_is_closed_once() {
-    let (tell, told) = mpsc::channel();
-    let server = Server::start(Options::default(), move || Script::new(&tell));
+    let (server, told) = Script::default().serve(Options::default());
     let mut client = server.connect();
     client.write_all(b"hello").unwrap();
     next(&told).open();
@@ -47,8 +45,7 @@ fn a_reset_between_messages_is_closed_once() {
 
 #[test]
 fn a_client_that_resets_before_it_is_accepted_opens_and_closes() {
-    let (tell, told) = mpsc::channel();
-    let mut server = Stepped::new(Options::default(), Script::new(&tell), told);
+    let mut server = Stepped::new(Options::default(), Script::default());
     reset(connect(server.address));
     server.next().open();
     assert_eq!(server.next(), Told::Close(CloseKind::Reset));
@@ -57,8 +54,7 @@ fn a_client_that_resets_before_it_is_accepted_opens_and_closes() {
 
 #[test]
 fn a_reset_in_the_middle_of_an_answer_is_closed_once() {
-    let (tell, told) = mpsc::channel();
-    let server = Server::start(generous(), move || Script::new(&tell).on_open(overfill));
+    let (server, told) = Script::default().on_open(|conn, _| overfill(conn)).serve(generous());
     let mut client = connect_narrow(server.address);
     next(&told).open();
     client.read_exact(&mut [0; 100_000]).unwrap();
@@ -69,19 +65,15 @@ fn a_reset_in_the_middle_of_an_answer_is_closed_once() {
 #[test]
 fn a_reset_while_reading_is_paused_ends_the_connection_after_the_resume() {
     for paused_before in [true, false] {
-        let (tell, told) = mpsc::channel();
-        let script = Script::new(&tell).on_data({
-            let tell = tell.clone();
-            move |conn, input| {
-                let _ = tell.send(Told::Data(input.to_vec()));
-                if input.starts_with(b"!") {
-                    conn.pause_reading();
-                    return 1;
-                }
-                input.len()
+        let script = Script::default().on_data(move |conn, input, tell| {
+            tell.send(Told::Data(input.to_vec()));
+            if input.starts_with(b"!") {
+                conn.pause_reading();
+                return 1;
             }
+            input.len()
         });
-        let mut server = Stepped::new(Options::default(), script, told);
+        let mut server = Stepped::new(Options::default(), script);
         let mut client = connect(server.address);
         client.write_all(b"!more than it wants").unwrap();
         let id = server.next().open();
@@ -112,9 +104,8 @@ fn a_reset_while_reading_is_paused_ends_the_connection_after_the_resume() {
 
 #[test]
 fn an_end_of_file_while_reading_is_paused_waits_for_the_resume() {
-    let (tell, told) = mpsc::channel();
-    let script = Script::new(&tell).on_open(|conn| conn.pause_reading());
-    let mut server = Stepped::new(Options::default(), script, told);
+    let script = Script::default().on_open(|conn, _| conn.pause_reading());
+    let mut server = Stepped::new(Options::default(), script);
     let mut client = connect(server.address);
     let id = server.next().open();
     client.write_all(b"words").unwrap();
@@ -132,8 +123,7 @@ fn an_end_of_file_while_reading_is_paused_waits_for_the_resume() {
 
 #[test]
 fn a_reset_behind_an_end_of_file_ends_the_connection() {
-    let (tell, told) = mpsc::channel();
-    let mut server = Stepped::new(Options::default(), Script::new(&tell).on_eof(|_| {}), told);
+    let mut server = Stepped::new(Options::default(), Script::default().on_eof(|_, _| {}));
     let client = connect(server.address);
     server.next().open();
     client.shutdown(Shutdown::Write).unwrap();
@@ -161,9 +151,8 @@ fn hear_out(server: &mut Stepped) -> (Vec<u8>, Vec<Told>) {
 
 #[test]
 fn bytes_before_a_reset_are_delivered_although_the_outbox_is_full() {
-    let (tell, told) = mpsc::channel();
-    let script = Script::new(&tell).on_open(overfill);
-    let mut server = Stepped::new(generous().read_buffer(1000).read_budget(2000), script, told);
+    let script = Script::default().on_open(|conn, _| overfill(conn));
+    let mut server = Stepped::new(generous().read_buffer(1000).read_budget(2000), script);
     let mut client = connect_narrow(server.address);
     let id = server.next().open();
     assert!(server.net().conn(id).unwrap().queued() > 64 << 10, "the outbox is not above high water");
@@ -175,17 +164,13 @@ fn bytes_before_a_reset_are_delivered_although_the_outbox_is_full() {
 
 #[test]
 fn bytes_before_a_reset_are_delivered_although_sends_fail() {
-    let (tell, told) = mpsc::channel();
-    let script = Script::new(&tell).on_data({
-        let tell = tell.clone();
-        move |conn, input| {
-            // The kernel reports the reset once, and the first answer gets that error. A later read returns an end of file.
-            conn.send_all(b"I see");
-            let _ = tell.send(Told::Data(input[..1].to_vec()));
-            1
-        }
+    let script = Script::default().on_data(move |conn, input, tell| {
+        // The kernel reports the reset once, and the first answer gets that error. A later read returns an end of file.
+        conn.send_all(b"I see");
+        tell.send(Told::Data(input[..1].to_vec()));
+        1
     });
-    let mut server = Stepped::new(Options::default().read_buffer(1000), script, told);
+    let mut server = Stepped::new(Options::default().read_buffer(1000), script);
     let mut client = connect(server.address);
     server.next().open();
     let words = pattern(5000, 2);
@@ -195,21 +180,17 @@ fn bytes_before_a_reset_are_delivered_although_sends_fail() {
 }
 
 #[test]
-fn bytes_before_a_reset_are_delivered_without_an_event() {
-    let (tell, told) = mpsc::channel();
+fn bytes_before_a_reset_that_a_send_finds_are_delivered_without_an_event() {
     let (go_on, gone_on) = mpsc::channel::<()>();
-    let script = Script::new(&tell).on_data({
-        let tell = tell.clone();
-        move |conn, input| {
-            let _ = tell.send(Told::Data(input.to_vec()));
-            if input == b"one" {
-                next(&gone_on);
-                conn.send_all(b"this meets the reset");
-            }
-            input.len()
+    let script = Script::default().on_data(move |conn, input, tell| {
+        tell.send(Told::Data(input.to_vec()));
+        if input == b"one" {
+            next(&gone_on);
+            conn.send_all(b"this meets the reset");
         }
+        input.len()
     });
-    let server = Server::start(Options::default(), || script);
+    let (server, told) = script.serve(Options::default());
     let mut client = server.connect();
     client.write_all(b"one").unwrap();
     next(&told).open();
@@ -224,16 +205,12 @@ fn bytes_before_a_reset_are_delivered_without_an_event() {
 
 #[test]
 fn input_kept_back_at_high_water_is_delivered_after_a_reset() {
-    let (tell, told) = mpsc::channel();
-    let script = Script::new(&tell).on_data({
-        let tell = tell.clone();
-        move |conn, input| {
-            let _ = tell.send(Told::Data(input[..1].to_vec()));
-            overfill(conn);
-            1
-        }
+    let script = Script::default().on_data(move |conn, input, tell| {
+        tell.send(Told::Data(input[..1].to_vec()));
+        overfill(conn);
+        1
     });
-    let mut server = Stepped::new(generous(), script, told);
+    let mut server = Stepped::new(generous(), script);
     let mut client = connect_narrow(server.address);
     client.write_all(b"a pipeline").unwrap();
     server.next().open();
@@ -243,14 +220,13 @@ fn input_kept_back_at_high_water_is_delivered_after_a_reset() {
 }
 
 #[test]
-fn a_reset_that_shutdown_write_meets_has_the_reason_reset() {
-    let (tell, told) = mpsc::channel();
-    let script = Script::new(&tell).on_data(|conn, input| {
+fn a_reset_that_is_found_by_shutdown_write_has_the_reason_reset() {
+    let script = Script::default().on_data(|conn, input, _| {
         conn.shutdown_write();
         input.len()
     });
     // The read budget ends the turn before `recv` returns the reset.
-    let mut server = Stepped::new(Options::default().read_buffer(1).read_budget(1), script, told);
+    let mut server = Stepped::new(Options::default().read_buffer(1).read_budget(1), script);
     let mut client = connect(server.address);
     server.next().open();
     client.write_all(b"no answer, please").unwrap();
@@ -260,13 +236,12 @@ fn a_reset_that_shutdown_write_meets_has_the_reason_reset() {
 
 #[test]
 fn abort_is_a_reset_for_the_client() {
-    let (tell, told) = mpsc::channel();
-    let script = Script::new(&tell).on_data(|conn, input| {
+    let script = Script::default().on_data(|conn, input, _| {
         conn.abort();
         assert_eq!(conn.send_all(b"too late"), Flow::Gone);
         input.len()
     });
-    let server = Server::start(Options::default(), || script);
+    let (server, told) = script.serve(Options::default());
     let mut client = server.connect();
     client.write_all(b"!").unwrap();
     let error = client.read(&mut [0]).unwrap_err();
@@ -280,15 +255,14 @@ fn abort_is_a_reset_for_the_client() {
 
 #[test]
 fn bytes_that_a_callback_sends_before_its_abort_are_counted_as_undelivered() {
-    let (tell, told) = mpsc::channel();
-    let script = Script::new(&tell).on_data(|conn, input| {
+    let script = Script::default().on_data(|conn, input, _| {
         if input == b"!" {
             assert_eq!(conn.send_all(b"taken, and gathered"), Flow::Open);
         }
         conn.abort();
         input.len()
     });
-    let mut server = Stepped::new(Options::default(), script, told);
+    let mut server = Stepped::new(Options::default(), script);
     for (words, undelivered) in [(b"!", 1), (b".", 1)] {
         let mut client = connect(server.address);
         server.next().open();
@@ -306,8 +280,7 @@ fn bytes_that_a_callback_sends_before_its_abort_are_counted_as_undelivered() {
 #[test]
 fn a_send_error_ends_the_connection_once() {
     for size in [1, 100_000] {
-        let (tell, told) = mpsc::channel();
-        let mut server = Stepped::new(Options::default(), Script::new(&tell), told);
+        let mut server = Stepped::new(Options::default(), Script::default());
         let pair = Pair::adopted_by(server.net(), ());
         let id = server.next().open();
         server.turn();
@@ -335,12 +308,11 @@ fn a_send_error_ends_the_connection_once() {
 
 #[test]
 fn a_reset_ends_a_connection_that_is_being_closed() {
-    let (tell, told) = mpsc::channel();
-    let script = Script::new(&tell).on_open(|conn| {
+    let script = Script::default().on_open(|conn, _| {
         overfill(conn);
         conn.close();
     });
-    let mut server = Stepped::new(generous(), script, told);
+    let mut server = Stepped::new(generous(), script);
     let client = connect_narrow(server.address);
     server.next().open();
     server.turn();

@@ -1,4 +1,4 @@
-//! Tests that a connect tries the addresses in order until one answers.
+//! Tests that a connect tries the addresses in order until an address answers.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -45,8 +45,8 @@ impl Caller {
     }
 }
 
-/// Returns addresses at which nothing listens any more, each with another loopback address where the system has more than
-/// one.
+/// Returns addresses at which no socket listens any more. On a system with several loopback addresses, each of them has a
+/// different loopback address.
 fn nobody(count: u8) -> Vec<SocketAddr> {
     let unused = |n| {
         TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().map(|at| {

@@ -1,9 +1,9 @@
-//! Tests of `close_when_idle`, which is also the default `on_drain`: when a connection is idle, and that it is served until
-//! then.
+//! Tests of `close_when_idle`, which is also the default `on_drain`: when a connection is idle, and that a connection is
+//! served until then.
 
 use std::time::{Duration, Instant};
 
-use tidegate::{Accepted, CloseKind, CloseReason, Conn, ConnId, Handler, Net, Options, testing::Rehearsal};
+use tidegate::{CloseKind, ConnId, Options, testing::Rehearsal};
 
 use crate::support::{Actor, Call, Host, connect};
 
@@ -11,38 +11,18 @@ const A_DAY: Duration = Duration::from_secs(24 * 3600);
 const QUIET: Duration = Duration::from_secs(1);
 const MOMENT: Duration = Duration::from_millis(1);
 
-/// Sends each line back, and keeps the default `on_drain`. An incomplete line stays in the inbox.
-#[derive(Default)]
-struct Lines {
-    closes: Vec<CloseKind>,
-    writables: usize,
-}
-
-impl Handler for Lines {
-    type Session = ();
-
-    fn on_accept(&mut self, _net: &mut Net, _from: &Accepted) -> Option<()> {
-        Some(())
-    }
-
-    fn on_data(&mut self, conn: &mut Conn<'_>, input: &[u8]) -> usize {
+/// Makes a recorder that sends each line back, and has the default `on_drain`. An incomplete line stays in the inbox.
+fn lines() -> Actor<'static> {
+    Actor::consuming(|conn, input| {
         let lines = input.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
         conn.send_all(&input[..lines]);
         lines
-    }
-
-    fn on_writable(&mut self, _conn: &mut Conn<'_>) {
-        self.writables += 1;
-    }
-
-    fn on_close(&mut self, _net: &mut Net, _id: ConnId, _session: (), why: CloseReason) {
-        self.closes.push(why.kind());
-    }
+    })
 }
 
 /// Makes a connection on which a byte has just moved, in a reactor whose drain has just begun.
-fn draining() -> (Lines, Rehearsal, ConnId) {
-    let mut lines = Lines::default();
+fn draining() -> (Actor<'static>, Rehearsal, ConnId) {
+    let mut lines = lines();
     let mut rehearsal = Rehearsal::new(Options::default().drain_quiet(QUIET));
     let id = rehearsal.accept(&mut lines).unwrap();
     rehearsal.receive(&mut lines, id, b"hello\n");
@@ -54,7 +34,7 @@ fn draining() -> (Lines, Rehearsal, ConnId) {
 
 /// Asserts that the connection is closed when no byte moves for the rest of the quiet time, and not before.
 #[track_caller]
-fn assert_closes_after(rehearsal: &mut Rehearsal, lines: &mut Lines, id: ConnId, left: Duration) {
+fn assert_closes_after(rehearsal: &mut Rehearsal, lines: &mut Actor<'_>, id: ConnId, left: Duration) {
     rehearsal.advance(lines, left - MOMENT);
     assert!(rehearsal.is_open(id), "the connection closed too early: {:?}", rehearsal.why(id));
     rehearsal.advance(lines, MOMENT);
@@ -71,7 +51,7 @@ fn the_quiet_time_of_a_drain_is_a_quarter_of_a_second_by_default() {
 fn the_default_on_drain_closes_a_connection_that_is_quiet() {
     let (mut lines, mut rehearsal, id) = draining();
     assert_closes_after(&mut rehearsal, &mut lines, id, QUIET);
-    assert_eq!(lines.closes, [CloseKind::Drained]);
+    assert_eq!(lines.ends(), [CloseKind::Drained]);
     // The connection lingers until the end of file of the peer.
     rehearsal.eof(&mut lines, id);
     assert_eq!((rehearsal.net().stats().open, rehearsal.net().stats().drain_resets), (0, 0));
@@ -157,17 +137,17 @@ fn a_connection_that_is_owed_an_on_writable_is_not_idle() {
     assert!(rehearsal.net().conn(id).unwrap().try_send(b"not taken").is_err());
     rehearsal.advance(&mut lines, 100 * QUIET);
     assert!(rehearsal.is_open(id));
-    assert_eq!(lines.writables, 0);
+    assert_eq!(lines.count(&Call::Writable), 0);
     rehearsal.capacity(id, usize::MAX);
     rehearsal.settle(&mut lines);
-    assert_eq!(lines.writables, 1);
+    assert_eq!(lines.count(&Call::Writable), 1);
     rehearsal.advance(&mut lines, QUIET);
     assert_eq!(rehearsal.why(id), Some(CloseKind::Drained));
 }
 
 #[test]
 fn a_connection_that_is_never_idle_is_reset_at_the_end_of_the_grace() {
-    let busy: [fn(&mut Rehearsal, &mut Lines, ConnId); 3] = [
+    let busy: [fn(&mut Rehearsal, &mut Actor<'_>, ConnId); 3] = [
         |rehearsal, _, id| rehearsal.net().conn(id).unwrap().pause_reading(),
         |rehearsal, lines, id| rehearsal.receive(lines, id, b"half a line"),
         |rehearsal, lines, id| {
@@ -181,7 +161,7 @@ fn a_connection_that_is_never_idle_is_reset_at_the_end_of_the_grace() {
         rehearsal.advance(&mut lines, A_DAY - MOMENT);
         assert!(rehearsal.is_open(id));
         rehearsal.advance(&mut lines, MOMENT);
-        assert_eq!(lines.closes, [CloseKind::Aborted]);
+        assert_eq!(lines.ends(), [CloseKind::Aborted]);
         assert!(rehearsal.is_reset(id));
         assert_eq!(rehearsal.net().stats().drain_resets, 1);
     }
@@ -189,7 +169,7 @@ fn a_connection_that_is_never_idle_is_reset_at_the_end_of_the_grace() {
 
 #[test]
 fn close_when_idle_without_a_drain_ends_with_closed() {
-    let mut lines = Lines::default();
+    let mut lines = lines();
     let mut rehearsal = Rehearsal::new(Options::default());
     let ids = [(); 2].map(|()| rehearsal.accept(&mut lines).unwrap());
     rehearsal.receive(&mut lines, ids[0], b"hello\n");
@@ -230,8 +210,8 @@ fn close_when_idle_with_no_quiet_time_closes_when_nothing_is_left_to_do() {
 }
 
 #[test]
-fn an_end_before_the_connection_is_idle_keeps_its_own_reason() {
-    type End = fn(&mut Rehearsal, &mut Lines, ConnId);
+fn a_connection_that_ends_before_it_is_idle_keeps_its_close_reason() {
+    type End = fn(&mut Rehearsal, &mut Actor<'_>, ConnId);
     let ends: [(End, CloseKind); 4] = [
         (|rehearsal, lines, id| rehearsal.eof(lines, id), CloseKind::Eof),
         (|rehearsal, lines, id| rehearsal.reset(lines, id), CloseKind::Reset),
@@ -242,10 +222,10 @@ fn an_end_before_the_connection_is_idle_keeps_its_own_reason() {
         let (mut lines, mut rehearsal, id) = draining();
         end(&mut rehearsal, &mut lines, id);
         rehearsal.settle(&mut lines);
-        assert_eq!(lines.closes, [kind]);
+        assert_eq!(lines.ends(), [kind]);
         rehearsal.eof(&mut lines, id);
         rehearsal.advance(&mut lines, 100 * QUIET);
-        assert_eq!(lines.closes, [kind], "on_close came again");
+        assert_eq!(lines.ends(), [kind], "on_close came again");
         assert_eq!(rehearsal.net().stats().open, 0);
     }
 }
@@ -254,7 +234,7 @@ fn an_end_before_the_connection_is_idle_keeps_its_own_reason() {
 fn a_drain_ends_when_its_connections_have_become_idle() {
     let (mut host, now) = (Host::new(), Instant::now());
     let (mut reactor, at) = host.listening(.., Options::default().drain_quiet(QUIET).linger(Duration::ZERO));
-    let mut lines = Lines::default();
+    let mut lines = lines();
     let clients = [(); 3].map(|()| connect(at));
     host.turn_until(&mut reactor, &mut lines, now, |_, net| net.stats().accepted == 3);
     reactor.net().drain(A_DAY);
@@ -266,15 +246,15 @@ fn a_drain_ends_when_its_connections_have_become_idle() {
     while !finished {
         host.poll_once(&mut reactor);
         finished = reactor.settle(&mut lines, later).finished;
-        assert!(finished || reactor.timeout(later).is_some_and(|wait| wait.is_zero()), "{:?}", lines.closes);
+        assert!(finished || reactor.timeout(later).is_some_and(|wait| wait.is_zero()), "{:?}", lines.ends());
     }
-    assert_eq!(lines.closes, [CloseKind::Drained; 3]);
+    assert_eq!(lines.ends(), [CloseKind::Drained; 3]);
     assert_eq!((reactor.net().stats().open, reactor.next_deadline()), (0, None));
     drop(clients);
 }
 
 #[test]
-fn a_time_without_end_takes_a_request_back_until_the_next_request() {
+fn close_when_idle_with_the_longest_time_cancels_an_earlier_request() {
     let (mut lines, mut rehearsal, id) = draining();
     let request = |rehearsal: &mut Rehearsal, quiet| rehearsal.net().conn(id).unwrap().close_when_idle(quiet);
     request(&mut rehearsal, Duration::MAX);

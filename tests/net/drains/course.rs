@@ -79,15 +79,12 @@ fn a_drain_reads_from_a_client_in_the_backlog_before_on_drain() {
 fn a_drain_delivers_all_bytes_that_were_sent_before() {
     const LEN: usize = 1 << 20;
     // The write budget is small, so nearly all bytes wait in the outbox when the drain begins.
-    let server = Server::start(Options::default().write_budget(4096), || {
-        Recorder::new(|net: &mut Net<u32>, id, _, call: &Call| match call {
-            Call::Data(_) => {
-                net.send_all(id, &pattern(LEN, 3));
-            }
-            Call::Drain => net.close(id),
-            _ => {}
-        })
+    let recorder = Recorder::new(|net: &mut Net<u32>, id, _, call: &Call| match call {
+        Call::Data(_) => _ = net.send_all(id, &pattern(LEN, 3)),
+        Call::Drain => net.close(id),
+        _ => {}
     });
+    let server = Server::start(Options::default().write_budget(4096), recorder);
     let mut client = server.connect();
     client.write_all(b"go").unwrap();
     let mut came = vec![0; 1];
@@ -251,7 +248,7 @@ fn a_connection_that_an_on_drain_connects_gets_on_drain_once() {
 }
 
 #[test]
-fn the_deadline_of_a_finished_drain_does_not_touch_later_connections() {
+fn the_deadline_of_a_finished_drain_does_not_reset_later_connections() {
     let (mut host, now) = (Host::new(), Instant::now());
     let (mut reactor, _) = host.listening(.., Options::default());
     let mut recorder = Recorder::new(|_, _, _, _| {});

@@ -32,7 +32,8 @@ fn the_end_of_the_grace_closes_lingering_sockets() {
     assert_eq!(recorder.count(&Call::Close(CloseKind::Closed)), CLIENTS, "on_close is not called again");
     for client in &mut clients {
         assert_eq!(read_out(client), (b"answer".to_vec(), End::Eof));
-        // The system resets a peer that goes on sending to a closed socket. A lingering socket would receive everything.
+        // The system resets a peer that goes on sending to a closed socket. A lingering socket would receive all bytes and
+        // send no reset.
         let end = Instant::now() + PATIENCE;
         while client.write_all(b"more").is_ok() {
             assert!(Instant::now() < end, "the socket is still open");

@@ -1,7 +1,6 @@
 //! Tests of a drain of a small proxy with the default `on_drain`: a stream arrives whole, or it ends with a reset.
 
 use std::{
-    collections::HashMap,
     io::{Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
     sync::mpsc::{self, Receiver, Sender},
@@ -9,9 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tidegate::{Accepted, CloseKind, CloseReason, Conn, ConnId, EventLoop, Flow, Handler, Net, Options};
+use tidegate::{CloseKind, ConnId, EventLoop, Net, Options};
 
-use crate::support::{self, End, PATIENCE, assert_same, connect, connect_narrow, next, pattern, read_out};
+use crate::support::{
+    self, End, PATIENCE, assert_same, connect, connect_narrow, next, pattern, proxy::Proxy, read_out,
+};
 
 const A_DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -21,56 +22,21 @@ fn options() -> Options {
     Options::default().drain_quiet(A_DAY)
 }
 
-/// Passes bytes, ends of file and failures on between two connections.
-#[derive(Default)]
-struct Proxy {
-    other: HashMap<ConnId, ConnId>,
-    ends: Vec<CloseKind>,
+/// Passes the end of a connection on to the other connection.
+fn end(net: &mut Net, other: ConnId, kind: CloseKind) {
+    if kind.is_clean() { net.close(other) } else { net.abort(other) }
 }
 
-impl Handler for Proxy {
-    type Session = ();
-
-    fn on_accept(&mut self, _net: &mut Net, _from: &Accepted) -> Option<()> {
-        None
-    }
-
-    fn on_data(&mut self, conn: &mut Conn<'_>, input: &[u8]) -> usize {
-        let other = self.other[&conn.id()];
-        if conn.net().send_all(other, input) == Flow::Full {
-            conn.pause_reading();
-        }
-        input.len()
-    }
-
-    fn on_writable(&mut self, conn: &mut Conn<'_>) {
-        let other = self.other[&conn.id()];
-        conn.net().resume_reading(other);
-    }
-
-    fn on_eof(&mut self, conn: &mut Conn<'_>) {
-        let other = self.other[&conn.id()];
-        conn.net().shutdown_write(other);
-    }
-
-    fn on_close(&mut self, net: &mut Net, id: ConnId, _session: (), why: CloseReason) {
-        self.ends.push(why.kind());
-        let other = self.other[&id];
-        if why.is_clean() { net.close(other) } else { net.abort(other) }
-    }
-}
-
-/// Makes a proxied stream. Returns the client, whose buffers are small, and the backend.
-fn proxied(event_loop: &mut EventLoop, proxy: &mut Proxy) -> (TcpStream, TcpStream) {
+/// Makes a proxied stream. Returns the client, whose buffers are small, and the backend as well.
+fn proxied(event_loop: &mut EventLoop) -> (Proxy, TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = listener.local_addr().unwrap();
     let client = connect_narrow(at);
     let from_client = listener.accept().unwrap().0;
     let backend = connect(at);
     let to_backend = listener.accept().unwrap().0;
-    let ids = [from_client, to_backend].map(|stream| event_loop.net().adopt_stream(stream, ()).unwrap());
-    proxy.other = HashMap::from([(ids[0], ids[1]), (ids[1], ids[0])]);
-    (client, backend)
+    let (proxy, _) = Proxy::between(event_loop.net(), from_client, to_backend, end);
+    (proxy, client, backend)
 }
 
 /// Runs the loop in this thread until a drain ends it. Fails if the drain does not end.
@@ -84,8 +50,8 @@ fn run_to_the_end(event_loop: &mut EventLoop, proxy: &mut Proxy) {
 #[test]
 fn a_proxied_stream_arrives_whole_although_a_drain_begins_in_the_middle() {
     const LEN: usize = 8 << 20;
-    let (mut event_loop, mut proxy) = (EventLoop::new(options()).unwrap(), Proxy::default());
-    let (mut client, mut backend) = proxied(&mut event_loop, &mut proxy);
+    let mut event_loop = EventLoop::new(options()).unwrap();
+    let (mut proxy, mut client, mut backend) = proxied(&mut event_loop);
     let remote = event_loop.remote();
     let writer = thread::spawn(move || {
         backend.write_all(&pattern(LEN, 1)).unwrap();
@@ -105,10 +71,11 @@ fn a_proxied_stream_arrives_whole_although_a_drain_begins_in_the_middle() {
     assert_same(&came, &pattern(LEN, 1));
     assert_eq!(end, End::Eof);
     assert_eq!(writer.join().unwrap(), (vec![], End::Eof));
-    assert_eq!(event_loop.net().stats().drain_resets, 0, "{:?}", proxy.ends);
+    assert_eq!(event_loop.net().stats().drain_resets, 0, "{:?}", proxy.ends());
 }
 
-/// Sends the first half of a stream, as far as the proxy takes it. Sends the second half only after a message of `go_on`.
+/// Sends the first half of a stream, as far as the proxy takes the bytes. Sends the second half only after a message of
+/// `go_on`.
 fn send_half(mut backend: TcpStream, len: usize, go_on: Receiver<()>) -> TcpStream {
     let bytes = pattern(len, 2);
     let half = backend.write_all(&bytes[..len / 2]); // The grace may end before the proxy has taken all of the half.
@@ -121,11 +88,11 @@ fn send_half(mut backend: TcpStream, len: usize, go_on: Receiver<()>) -> TcpStre
 #[test]
 fn a_proxied_stream_that_a_drain_cuts_off_does_not_end_with_a_clean_end_of_file() {
     const LEN: usize = 16 << 20;
-    // In the first case the client has read all bytes that came. In the second case, most bytes are in the proxy and the
-    // kernel.
+    // The backend sends only the first half. In the first case the client has read all of this half when the drain begins. In
+    // the second case, most bytes of this half are still in the proxy and in the kernel.
     for reads in [LEN / 2, 100_000] {
-        let (mut event_loop, mut proxy) = (EventLoop::new(options()).unwrap(), Proxy::default());
-        let (mut client, backend) = proxied(&mut event_loop, &mut proxy);
+        let mut event_loop = EventLoop::new(options()).unwrap();
+        let (mut proxy, mut client, backend) = proxied(&mut event_loop);
         let remote = event_loop.remote();
         let (go_on, told): (Sender<()>, _) = mpsc::channel();
         let writer = thread::spawn(move || send_half(backend, LEN, told));
@@ -140,8 +107,8 @@ fn a_proxied_stream_that_a_drain_cuts_off_does_not_end_with_a_clean_end_of_file(
         run_to_the_end(&mut event_loop, &mut proxy);
         ended.send(()).unwrap();
         let (came, (rest, how)) = reader.join().unwrap();
-        assert_eq!(how, End::Reset, "after {} of {LEN} bytes, {:?}", came.len() + rest.len(), proxy.ends);
-        assert!(proxy.ends.iter().all(|kind| *kind == CloseKind::Aborted), "{:?}", proxy.ends);
+        assert_eq!(how, End::Reset, "after {} of {LEN} bytes, {:?}", came.len() + rest.len(), proxy.ends());
+        assert!(proxy.ends().iter().all(|kind| *kind == CloseKind::Aborted), "{:?}", proxy.ends());
         drop(go_on);
         let _ = writer.join().unwrap();
     }
@@ -150,8 +117,8 @@ fn a_proxied_stream_that_a_drain_cuts_off_does_not_end_with_a_clean_end_of_file(
 #[test]
 fn a_backend_that_resets_during_a_drain_ends_the_client_with_a_reset() {
     const LEN: usize = 200_000;
-    let (mut event_loop, mut proxy) = (EventLoop::new(options()).unwrap(), Proxy::default());
-    let (mut client, backend) = proxied(&mut event_loop, &mut proxy);
+    let mut event_loop = EventLoop::new(options()).unwrap();
+    let (mut proxy, mut client, backend) = proxied(&mut event_loop);
     let remote = event_loop.remote();
     let (go_on, told) = mpsc::channel();
     let writer = thread::spawn(move || send_half(backend, LEN, told));
@@ -163,5 +130,5 @@ fn a_backend_that_resets_during_a_drain_ends_the_client_with_a_reset() {
         read_out(&mut client).1
     });
     run_to_the_end(&mut event_loop, &mut proxy);
-    assert_eq!(reader.join().unwrap(), End::Reset, "{:?}", proxy.ends);
+    assert_eq!(reader.join().unwrap(), End::Reset, "{:?}", proxy.ends());
 }

@@ -79,7 +79,7 @@ impl Handler for Downloads {
 #[test]
 fn a_download_arrives_whole_although_a_drain_begins_in_the_middle() {
     const LEN: usize = 8 << 20;
-    let server = Server::start(Options::default(), || Downloads::new(LEN));
+    let server = Server::start(Options::default(), Downloads::new(LEN));
     let mut client = connect_narrow(server.address);
     client.write_all(b"go").unwrap();
     let mut came = vec![0; 100_000];
@@ -151,7 +151,7 @@ fn a_request_in_the_kernel_when_a_drain_begins_is_answered_whole() {
     host.turn_until(&mut reactor, &mut downloads, now, |_, net| net.stats().bytes_sent == LEN as u64);
     let (answer, mut client) = reader.join().unwrap().expect("the answer is whole");
     assert_same(&answer, &Downloads::body(LEN));
-    // Then the connection is idle, and the drain ends long before its grace is over.
+    // After the answer the connection is idle, and the drain ends long before the end of its grace.
     let minute = Duration::from_secs(60);
     host.turn_until(&mut reactor, &mut downloads, now + minute, |downloads, _| !downloads.ends.is_empty());
     assert_eq!(downloads.ends, [CloseKind::Drained]);

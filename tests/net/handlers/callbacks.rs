@@ -157,7 +157,7 @@ fn a_protocol_can_be_a_function_over_its_state_and_an_output() {
 }
 
 #[test]
-fn flows_are_ordered_from_open_to_gone() {
+fn flow_orders_open_before_full_before_gone() {
     assert_eq!([Flow::Open, Flow::Gone, Flow::Full].into_iter().max(), Some(Flow::Gone));
     assert_eq!(Flow::Open.max(Flow::Full), Flow::Full);
 }

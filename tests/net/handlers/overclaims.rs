@@ -2,32 +2,22 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use tidegate::{Accepted, Conn, Handler, Net, Options, testing::Rehearsal};
+use tidegate::{Options, testing::Rehearsal};
+
+use crate::support::Actor;
 
 const MESSAGE: &str = "on_data says that it used more bytes than it was shown";
 
-/// For each call of `on_data`, the number of bytes that are shown and the number of bytes that the call claims to have
-/// used.
-struct Claims(Vec<(usize, usize)>);
-
-impl Handler for Claims {
-    type Session = ();
-
-    fn on_accept(&mut self, _net: &mut Net, _from: &Accepted) -> Option<()> {
-        Some(())
-    }
-
-    fn on_data(&mut self, _conn: &mut Conn<'_>, input: &[u8]) -> usize {
-        let (shown, used) = self.0.remove(0);
-        assert_eq!(input.len(), shown);
-        used
-    }
-}
-
-/// Asserts that the last of these claims panics, and that the claims before it do not.
+/// Asserts that the last of these claims panics, and that the claims before it do not. For each call of `on_data`, a claim
+/// has the number of bytes that are shown and the number of bytes that the call claims to have used.
 #[track_caller]
 fn assert_panics(pieces: &[&[u8]], claims: &[(usize, usize)]) {
-    let mut handler = Claims(claims.to_vec());
+    let mut left = claims.iter();
+    let mut handler = Actor::consuming(|_, input| {
+        let (shown, used) = left.next().expect("`on_data` is called once for each claim");
+        assert_eq!(input.len(), *shown);
+        *used
+    });
     let panic = catch_unwind(AssertUnwindSafe(|| {
         let mut rehearsal = Rehearsal::new(Options::default());
         let client = rehearsal.accept(&mut handler).unwrap();
@@ -36,7 +26,8 @@ fn assert_panics(pieces: &[&[u8]], claims: &[(usize, usize)]) {
     let panic = panic.expect_err("the claim does not panic");
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     assert_eq!(text.or_else(|| panic.downcast_ref::<String>().cloned()).as_deref(), Some(MESSAGE));
-    assert!(handler.0.is_empty(), "the panic came before the last claim");
+    drop(handler);
+    assert!(left.next().is_none(), "the panic came before the last claim");
 }
 
 #[test]
@@ -46,7 +37,7 @@ fn claiming_more_than_the_input_of_a_first_call_panics() {
 }
 
 #[test]
-fn claiming_more_than_a_further_call_shows_panics() {
+fn claiming_more_than_the_input_of_a_further_call_panics() {
     assert_panics(&[b"hello"], &[(5, 3), (2, 3)]);
     assert_panics(&[b"hello"], &[(5, 3), (2, 5)]);
     assert_panics(&[b"hello"], &[(5, 3), (2, usize::MAX)]);

@@ -29,7 +29,7 @@ const ZEROS: [(&str, Change); 12] = [
     ("accept_budget", |options| options.accept_budget(0)),
 ];
 
-/// The options with each of these changes alone, and with all together.
+/// Returns the options with each of these changes alone, and then with all changes together.
 fn changes(zeros: &[(&'static str, Change)], base: &Options) -> Vec<(&'static str, Options)> {
     let each = zeros.iter().map(|(name, change)| (*name, change(base.clone())));
     let all = zeros.iter().fold(base.clone(), |options, (_, change)| change(options));
@@ -72,7 +72,8 @@ fn an_option_that_is_zero_still_serves_an_echo_and_a_drain() {
 
 #[test]
 fn an_option_that_is_zero_stops_neither_a_part_of_a_message_nor_a_full_outbox() {
-    // A part of a message, or an answer that waits, passes these limits if they are zero.
+    // These three limits are excluded: with a limit of zero, a part of a message or an unsent answer passes the limit, and
+    // the connection ends.
     let zeros =
         ZEROS.into_iter().filter(|(name, _)| !["max_outbox", "max_inbox", "memory_budget"].contains(name));
     let base = Options::default().high_water(1000).low_water(500);
@@ -100,6 +101,6 @@ fn an_option_that_is_zero_stops_neither_a_part_of_a_message_nor_a_full_outbox() 
 
 #[test]
 fn a_backlog_of_zero_still_serves_a_client() {
-    let server = Server::start_with(Options::default(), ListenOptions::default().backlog(0), Echo::default);
+    let server = Server::start_with(Options::default(), ListenOptions::default().backlog(0), Echo);
     assert_eq!(exchange(&mut server.connect(), b"hello"), b"hello");
 }

@@ -78,7 +78,7 @@ impl Handler for Shared {
 }
 
 #[test]
-fn a_dropped_loop_drops_its_sessions_and_sockets_and_calls_nothing() {
+fn a_dropped_loop_drops_its_sessions_and_sockets_without_callbacks() {
     let (mut event_loop, at) = listening(Options::default());
     let mut handler = Shared::new("nowhere");
     // One client is at rest, one has sent a part of a message, one prevents a flush, and one lets its connection linger. A

@@ -11,16 +11,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tidegate::{Accepted, Conn, EventLoop, Handler, Net, Options};
+use tidegate::{EventLoop, Options};
 
 use crate::support::{
-    self, Call, Echo, End, PATIENCE, Recorder, Server, connect, exchange, listening, read_out, within,
+    self, Actor, Call, Echo, End, PATIENCE, Recorder, Server, connect, exchange, listening, read_out,
+    script::Script, within,
 };
 
 const A_DAY: Duration = Duration::from_secs(24 * 3600);
 
 #[test]
-fn stop_returns_from_run_and_leaves_everything_in_place() {
+fn stop_returns_from_run_and_keeps_connections_and_listeners() {
     within(|| {
         let (mut event_loop, at) = listening(Options::default());
         let mut recorder = Recorder::new(|net, id, _, call| {
@@ -47,12 +48,12 @@ fn stop_returns_from_run_and_leaves_everything_in_place() {
 
 #[test]
 fn another_thread_can_stop_and_drain_a_loop_that_sleeps() {
-    let server = Server::start(Options::default(), Echo::default);
+    let server = Server::start(Options::default(), Echo);
     let _client = server.connect();
     let (_, stats) = server.stop();
     assert_eq!(stats.closed, 0);
 
-    let server = Server::start(Options::default(), Echo::default);
+    let server = Server::start(Options::default(), Echo);
     let mut client = server.connect();
     assert_eq!(exchange(&mut client, b"hello"), b"hello");
     client.shutdown(Shutdown::Write).unwrap();
@@ -60,7 +61,7 @@ fn another_thread_can_stop_and_drain_a_loop_that_sleeps() {
     assert_eq!(server.drain(A_DAY).1.drain_resets, 0);
 
     // The second drain does not wait for the client that stays connected.
-    let server = Server::start(Options::default(), support::echo);
+    let server = Server::start(Options::default(), support::echo());
     let mut client = server.connect();
     assert_eq!(exchange(&mut client, b"hello"), b"hello"); // A second drain would not accept a client in the backlog.
     let remote = server.remote.clone();
@@ -91,36 +92,19 @@ fn many_wakes_before_a_turn_cause_one_on_wake() {
     }
 }
 
-/// Accepts no client, and calls the closure in `on_wake`.
-struct OnWake<F>(F);
-
-impl<F: FnMut(&mut Net)> Handler for OnWake<F> {
-    type Session = ();
-
-    fn on_accept(&mut self, _net: &mut Net, _from: &Accepted) -> Option<()> {
-        None
-    }
-
-    fn on_data(&mut self, _conn: &mut Conn<'_>, _input: &[u8]) -> usize {
-        0
-    }
-
-    fn on_wake(&mut self, net: &mut Net) {
-        self.0(net);
-    }
-}
-
 #[test]
 fn a_wake_during_on_wake_causes_another_on_wake() {
     within(|| {
         let mut event_loop = EventLoop::new(Options::default()).unwrap();
         let (remote, mut wakes) = (event_loop.remote(), 0);
         remote.wake();
-        let mut handler = OnWake(|net: &mut Net| {
+        let mut actor = Actor::idle().with_net(|net, call| {
+            assert_eq!(*call, Call::Wake);
             wakes += 1;
             if wakes < 10 { remote.wake() } else { net.stop() }
         });
-        event_loop.run(&mut handler).unwrap();
+        event_loop.run(&mut actor).unwrap();
+        drop(actor);
         assert_eq!(wakes, 10);
     });
 }
@@ -131,18 +115,17 @@ fn no_wake_of_many_threads_is_lost() {
     let asked: Arc<[AtomicU64; 8]> = Arc::default();
     let (answers, receivers): (Vec<_>, Vec<_>) = (0..8).map(|_| mpsc::channel()).unzip();
     let shared = Arc::clone(&asked);
-    let server = Server::start(Options::default(), move || {
-        let mut answered = [0; 8];
-        OnWake(move |_: &mut Net| {
-            for (n, asked) in shared.iter().enumerate() {
-                let asked = asked.load(Ordering::Acquire);
-                if asked > answered[n] {
-                    answered[n] = asked;
-                    answers[n].send(asked).unwrap();
-                }
+    let mut answered = [0; 8];
+    let script = Script::default().on_wake(move |_| {
+        for (n, asked) in shared.iter().enumerate() {
+            let asked = asked.load(Ordering::Acquire);
+            if asked > answered[n] {
+                answered[n] = asked;
+                answers[n].send(asked).unwrap();
             }
-        })
+        }
     });
+    let server = Server::start(Options::default(), script);
     std::thread::scope(|scope| {
         for (n, receiver) in receivers.into_iter().enumerate() {
             let (remote, asked) = (server.remote.clone(), &asked[n]);

@@ -11,14 +11,14 @@ use tidegate::{CloseKind, ConnId, Options, Reactor, testing::Rehearsal};
 
 use crate::support::{Actor, Call, Host, connect};
 
-const SECOND: Duration = Duration::from_secs(1);
-const MOMENT: Duration = Duration::from_millis(1);
-const IDLE: Duration = Duration::from_secs(10);
-const DAY: Duration = Duration::from_secs(24 * 3600);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+pub(super) const MOMENT: Duration = Duration::from_millis(1);
+pub(super) const IDLE: Duration = Duration::from_secs(10);
+pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
 const TOO_IDLE: Option<CloseKind> = Some(CloseKind::IdleTimeout);
 
 /// Makes a rehearsal with this idle timeout and one client.
-fn rehearse(actor: &mut Actor<'_>, idle_timeout: Option<Duration>) -> (Rehearsal, ConnId) {
+pub(super) fn rehearse(actor: &mut Actor<'_>, idle_timeout: Option<Duration>) -> (Rehearsal, ConnId) {
     let mut rehearsal = Rehearsal::new(Options::default().idle_timeout(idle_timeout));
     let client = rehearsal.accept(actor).unwrap();
     (rehearsal, client)
@@ -26,11 +26,16 @@ fn rehearse(actor: &mut Actor<'_>, idle_timeout: Option<Duration>) -> (Rehearsal
 
 /// Asserts that the connection is open at the last moment before `left` has passed, and ends by the idle timeout then.
 #[track_caller]
-fn assert_ends_after(rehearsal: &mut Rehearsal, actor: &mut Actor<'_>, client: ConnId, left: Duration) {
+pub(super) fn assert_ends_after(
+    rehearsal: &mut Rehearsal,
+    actor: &mut Actor<'_>,
+    client: ConnId,
+    left: Duration,
+) {
     rehearsal.advance(actor, left - MOMENT);
     assert_eq!(rehearsal.why(client), None, "too early");
     rehearsal.advance(actor, MOMENT);
-    assert_eq!(rehearsal.why(client), TOO_IDLE);
+    assert_eq!(rehearsal.why(client), TOO_IDLE, "too late");
 }
 
 /// Makes a reactor with an idle timeout and one connection, and returns the socket of its peer.
@@ -67,7 +72,7 @@ fn each_connection_has_its_own_idle_time() {
 }
 
 #[test]
-fn received_bytes_put_the_idle_timeout_off() {
+fn received_bytes_postpone_the_idle_timeout() {
     let mut actor = Actor::idle();
     let (mut rehearsal, client) = rehearse(&mut actor, Some(IDLE));
     for _ in 0..5 {
@@ -81,7 +86,7 @@ fn received_bytes_put_the_idle_timeout_off() {
 }
 
 #[test]
-fn declined_input_puts_the_idle_timeout_off() {
+fn declined_input_postpones_the_idle_timeout() {
     let mut actor = Actor::idle();
     actor.portion = 0;
     let (mut rehearsal, client) = rehearse(&mut actor, Some(IDLE));
@@ -91,7 +96,7 @@ fn declined_input_puts_the_idle_timeout_off() {
 }
 
 #[test]
-fn bytes_taken_by_the_kernel_put_the_idle_timeout_off_and_queued_bytes_do_not() {
+fn bytes_taken_by_the_kernel_postpone_the_idle_timeout_and_queued_bytes_do_not() {
     let mut actor = Actor::idle();
     let (mut rehearsal, client) = rehearse(&mut actor, Some(IDLE));
     // The peer takes ten bytes every nine seconds, and no bytes at the end.
@@ -111,7 +116,7 @@ fn bytes_taken_by_the_kernel_put_the_idle_timeout_off_and_queued_bytes_do_not() 
 }
 
 #[test]
-fn sends_between_turns_and_from_on_timer_put_the_idle_timeout_off() {
+fn sends_between_turns_and_from_on_timer_postpone_the_idle_timeout() {
     let to = Cell::new(None);
     let mut actor = Actor::idle().with_net(|net, cue| {
         if let Call::Timer(_) = cue {
@@ -151,7 +156,7 @@ fn assert_sends_put_the_timeout_off(len: usize, pushes: &[fn(&mut Reactor, ConnI
 }
 
 #[test]
-fn flushes_between_turns_put_the_idle_timeout_off() {
+fn flushes_between_turns_postpone_the_idle_timeout() {
     let flush = |reactor: &mut Reactor, id| {
         reactor.net().send_all(id, b"ping");
         reactor.flush();
@@ -160,7 +165,7 @@ fn flushes_between_turns_put_the_idle_timeout_off() {
 }
 
 #[test]
-fn a_large_send_between_turns_puts_the_idle_timeout_off() {
+fn a_large_send_between_turns_postpones_the_idle_timeout() {
     // The send is large enough to reach the kernel at once, without a flush.
     assert_sends_put_the_timeout_off(
         10_000,
@@ -183,7 +188,7 @@ fn a_queued_send_is_flushed_before_the_idle_timeout_and_puts_it_off() {
 }
 
 #[test]
-fn sends_from_on_timeout_put_the_idle_timeout_off() {
+fn sends_from_on_timeout_postpone_the_idle_timeout() {
     let mut actor = Actor::with_conn(|conn, cue| {
         if let Call::Timeout(_) = cue {
             conn.send_all(b"ping");
@@ -198,7 +203,7 @@ fn sends_from_on_timeout_put_the_idle_timeout_off() {
 }
 
 #[test]
-fn traffic_moves_no_timer_until_it_fires() {
+fn traffic_does_not_move_the_idle_timer_before_the_timer_fires() {
     let mut actor = Actor::echo();
     let (mut host, mut reactor, mut client, now) = connected(&mut actor);
     assert_eq!(reactor.next_deadline(), Some(now + IDLE));

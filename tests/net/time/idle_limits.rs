@@ -6,31 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tidegate::{CloseKind, Conn, ConnId, Options, Reactor, testing::Rehearsal};
+use tidegate::{CloseKind, Conn, Options, Reactor, testing::Rehearsal};
 
+use super::idle::{DAY, IDLE, MOMENT, SECOND, assert_ends_after, rehearse};
 use crate::support::{self, Actor, Call, Host};
 
-const SECOND: Duration = Duration::from_secs(1);
-const MOMENT: Duration = Duration::from_millis(1);
-const IDLE: Duration = Duration::from_secs(10);
-const DAY: Duration = Duration::from_secs(24 * 3600);
-const TOO_IDLE: Option<CloseKind> = Some(CloseKind::IdleTimeout);
 /// The time after which the counter wraps: it counts milliseconds in 32 bits.
 const WRAP: Duration = Duration::from_millis(1 << 32);
-
-fn rehearse(actor: &mut Actor<'_>, idle_timeout: Duration) -> (Rehearsal, ConnId) {
-    let mut rehearsal = Rehearsal::new(Options::default().idle_timeout(Some(idle_timeout)));
-    let client = rehearsal.accept(actor).unwrap();
-    (rehearsal, client)
-}
-
-#[track_caller]
-fn assert_ends_after(rehearsal: &mut Rehearsal, actor: &mut Actor<'_>, client: ConnId, left: Duration) {
-    rehearsal.advance(actor, left - MOMENT);
-    assert_eq!(rehearsal.why(client), None, "too early");
-    rehearsal.advance(actor, MOMENT);
-    assert_eq!(rehearsal.why(client), TOO_IDLE, "too late");
-}
 
 type Wish = fn(&mut Conn<'_>);
 const WISHES: [(&str, Wish); 3] = [
@@ -42,7 +24,7 @@ const WISHES: [(&str, Wish); 3] = [
     }),
 ];
 
-/// The system connects at once, but the reactor knows that only after it got the event.
+/// The system connects at once, but the reactor learns of the connection only from an event.
 #[test]
 fn the_idle_timeout_counts_from_the_opening_of_a_connection() {
     for (name, wish) in WISHES {
@@ -68,7 +50,7 @@ fn the_idle_timeout_counts_from_the_opening_of_a_connection() {
 }
 
 /// Makes a listener whose backlog is full, and the client that fills the backlog. Linux does not answer further clients, so
-/// they go on connecting (listen(2)).
+/// these clients stay in the state of connecting: listen(2).
 #[cfg(target_os = "linux")]
 fn full() -> (socket2::Socket, std::net::TcpStream) {
     let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
@@ -110,10 +92,10 @@ fn a_connection_that_is_still_connecting_is_not_idle() {
 #[test]
 fn an_idle_timeout_of_49_days_is_kept_and_a_longer_one_never_fires() {
     let mut actor = Actor::idle();
-    let (mut rehearsal, client) = rehearse(&mut actor, 49 * DAY);
+    let (mut rehearsal, client) = rehearse(&mut actor, Some(49 * DAY));
     assert_ends_after(&mut rehearsal, &mut actor, client, 49 * DAY);
     for too_long in [WRAP - MOMENT + Duration::from_nanos(1), WRAP, WRAP + IDLE, 50 * DAY, Duration::MAX] {
-        let (mut rehearsal, client) = rehearse(&mut actor, too_long);
+        let (mut rehearsal, client) = rehearse(&mut actor, Some(too_long));
         // The second wait comes after traffic, when the counter has wrapped.
         for _ in 0..2 {
             rehearsal.advance(&mut actor, 100 * DAY);
@@ -126,7 +108,7 @@ fn an_idle_timeout_of_49_days_is_kept_and_a_longer_one_never_fires() {
 #[test]
 fn a_connection_that_is_active_while_the_counter_wraps_keeps_its_idle_time() {
     let mut actor = Actor::idle();
-    let (mut rehearsal, client) = rehearse(&mut actor, 40 * DAY);
+    let (mut rehearsal, client) = rehearse(&mut actor, Some(40 * DAY));
     for _ in 0..10 {
         rehearsal.advance(&mut actor, 30 * DAY);
         assert_eq!(rehearsal.why(client), None);

@@ -39,7 +39,7 @@ fn connected(actor: &mut Actor<'_>) -> (Host, Reactor, std::net::TcpStream, Conn
 }
 
 #[test]
-fn timers_fire_by_deadline_and_equal_ones_in_the_order_they_were_set() {
+fn timers_fire_by_deadline_and_timers_with_equal_deadlines_in_the_order_of_setting() {
     let mut actor = Actor::idle();
     let (mut rehearsal, now) = begin(&mut actor);
     let client = rehearsal.accept(&mut actor).unwrap();
@@ -135,7 +135,7 @@ fn a_timer_that_sets_itself_again_in_the_past_fires_once_a_turn() {
 }
 
 #[test]
-fn a_timer_set_while_another_one_fires_is_ordered_by_its_deadline() {
+fn a_timer_set_by_a_timer_that_fires_is_ordered_by_its_deadline() {
     let mut actor = Actor::idle().with_net(|net, cue| {
         if *cue == Call::Timer(0) {
             let now = net.now();
@@ -250,7 +250,7 @@ fn on_timeout_can_send_and_close() {
 }
 
 #[test]
-fn one_turn_has_one_time() {
+fn all_callbacks_of_a_turn_see_an_equal_time() {
     let mut actor = Actor::with_conn(|conn, cue| {
         if let Call::Data(_) = cue {
             conn.close();

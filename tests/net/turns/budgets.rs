@@ -70,7 +70,7 @@ fn turns_past_their_end(options: Options, echoes: bool, total: usize, bound: u64
     let (mut turns, mut more) = (0, 0);
     while moved(event_loop.net()) < all {
         let before = moved(event_loop.net());
-        // The turn is allowed to wait, but its end has passed, so it must not.
+        // The turn may wait for an event, but the end of the turn has passed, so the turn must not wait.
         let turn = event_loop.turn_until(&mut sink, Some(2 * PATIENCE), past).unwrap();
         let bytes = moved(event_loop.net()) - before;
         assert!(bytes <= bound, "{bytes} bytes in a turn that may move {bound}");
@@ -84,7 +84,7 @@ fn turns_past_their_end(options: Options, echoes: bool, total: usize, bound: u64
 }
 
 #[test]
-fn a_flood_of_64_mib_cannot_stretch_a_turn() {
+fn a_flood_of_64_mib_does_not_make_a_turn_exceed_its_bound() {
     let options = Options::default();
     // After a look at the clock, a turn may still handle one connection: its read budget, and the last `recv`, which may
     // pass the budget.
@@ -93,13 +93,13 @@ fn a_flood_of_64_mib_cannot_stretch_a_turn() {
 }
 
 #[test]
-fn a_flood_cannot_stretch_a_turn_with_small_read_budgets() {
+fn a_flood_does_not_make_a_turn_exceed_its_bound_with_small_read_budgets() {
     let options = Options::default().read_buffer(16 << 10).read_budget(16 << 10);
     turns_past_their_end(options, false, 64 << 20, LOOK + (32 << 10));
 }
 
 #[test]
-fn an_echo_of_a_flood_cannot_stretch_a_turn() {
+fn an_echo_of_a_flood_does_not_make_a_turn_exceed_its_bound() {
     let options = Options::default();
     let share = options.read_budget + options.read_buffer + options.write_budget;
     turns_past_their_end(options, true, 32 << 20, LOOK + share as u64);
@@ -108,7 +108,7 @@ fn an_echo_of_a_flood_cannot_stretch_a_turn() {
 }
 
 #[test]
-fn many_clients_in_the_backlog_cannot_stretch_a_turn() {
+fn many_clients_in_the_backlog_does_not_make_a_turn_exceed_its_bound() {
     const CLIENTS: u64 = 100;
     let (mut event_loop, at) = listening(Options::default());
     let _clients: Vec<_> = (0..CLIENTS).map(|_| connect(at)).collect();
@@ -127,7 +127,7 @@ fn many_clients_in_the_backlog_cannot_stretch_a_turn() {
 }
 
 #[test]
-fn many_small_messages_cannot_stretch_a_turn() {
+fn many_small_messages_does_not_make_a_turn_exceed_its_bound() {
     const CLIENTS: u32 = 100;
     let (mut event_loop, _) = listening(Options::default());
     let mut sink = Sink { echoes: true };
@@ -152,7 +152,7 @@ fn many_small_messages_cannot_stretch_a_turn() {
 }
 
 #[test]
-fn bytes_sent_between_turns_cannot_stretch_the_next_turn() {
+fn bytes_sent_between_turns_does_not_make_the_next_turn_exceed_its_bound() {
     const CLIENTS: u64 = 100;
     const MESSAGE: usize = 6000;
     let (mut event_loop, _) = listening(Options::default());
@@ -229,7 +229,7 @@ fn a_broadcast_is_not_delayed_by_a_flood_that_spends_every_turn() {
 type OneTurn = fn(&mut EventLoop<u32>, &mut dyn Handler<Session = u32>) -> Turn;
 
 #[test]
-fn a_turn_whose_allowance_is_spent_by_input_still_flushes_one_connection() {
+fn a_turn_whose_budget_is_spent_on_input_still_flushes_one_connection() {
     const PIECES: u64 = 5;
     let by_bytes: OneTurn = |event_loop, handler| event_loop.turn(handler, Some(PATIENCE)).unwrap();
     let by_time: OneTurn = |event_loop, handler| {

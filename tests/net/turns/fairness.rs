@@ -3,10 +3,7 @@
 use std::{
     io::{Read, Write},
     net::{Shutdown, TcpStream},
-    sync::{
-        atomic::{AtomicU64, Ordering},
-        mpsc,
-    },
+    sync::atomic::{AtomicU64, Ordering},
     thread,
     time::Instant,
 };
@@ -14,9 +11,8 @@ use std::{
 use tidegate::{Flow, Options};
 
 use crate::support::{
-    Echo, PATIENCE, Server, connect, exchange,
+    Echo, PATIENCE, Server, Stepped, connect, exchange,
     script::{Script, Told},
-    stepped::Stepped,
 };
 
 const PIECE: [u8; 16 << 10] = [b'.'; 16 << 10];
@@ -43,7 +39,7 @@ impl Drop for HangUp<'_> {
 
 #[test]
 fn a_client_is_served_while_another_floods() {
-    let server = Server::start(Options::default(), Echo::default);
+    let server = Server::start(Options::default(), Echo);
     let (flood, mut client) = (server.connect(), server.connect());
     let came_back = AtomicU64::new(0);
     thread::scope(|scope| {
@@ -61,9 +57,9 @@ fn a_client_is_served_while_another_floods() {
 
 /// Sends without end to each client that has sent a `!`, until a send returns `Full` and again in `on_writable`. All other
 /// clients get an echo.
-fn endless(tell: &mpsc::Sender<Told>) -> Script {
-    Script::new(tell)
-        .on_data(|conn, input| {
+fn endless() -> Script {
+    Script::default()
+        .on_data(|conn, input, _| {
             if input == b"!" {
                 conn.notify_writable();
             } else {
@@ -71,13 +67,12 @@ fn endless(tell: &mpsc::Sender<Told>) -> Script {
             }
             input.len()
         })
-        .on_writable(|conn| while conn.send_all(&PIECE) == Flow::Open {})
+        .on_writable(|conn, _| while conn.send_all(&PIECE) == Flow::Open {})
 }
 
 #[test]
 fn a_client_is_served_while_another_keeps_up_with_an_endless_answer() {
-    let (tell, _) = mpsc::channel();
-    let server = Server::start(Options::default(), move || endless(&tell));
+    let server = Server::start(Options::default(), endless());
     let (mut reader, mut client) = (server.connect(), server.connect());
     reader.write_all(b"!").unwrap();
     let read = AtomicU64::new(0);
@@ -97,15 +92,14 @@ fn a_client_is_served_while_another_keeps_up_with_an_endless_answer() {
 fn a_turn_hands_over_no_more_than_the_write_budget() {
     const BUDGET: u64 = 5000;
     const TURNS: u64 = 20;
-    let (tell, told) = mpsc::channel();
     let options = Options::default().write_budget(BUDGET as usize);
-    let mut server = Stepped::new(options, endless(&tell), told);
+    let mut server = Stepped::new(options, endless());
     let mut reader = connect(server.address);
     let id = server.next().open();
     reader.write_all(b"!").unwrap();
     // Every kernel takes this number of bytes from a new socket, although the client reads nothing.
     for turn in 0..TURNS {
-        server.turn_until(|net| net.stats().bytes_sent > turn * BUDGET);
+        server.turn_until(|_, net| net.stats().bytes_sent > turn * BUDGET);
         // The turn hands over the whole budget, although no event has come.
         assert_eq!(server.net().stats().bytes_sent, (turn + 1) * BUDGET);
         // The send returned `Full` when the budget was spent, and not only at high water.
@@ -116,16 +110,15 @@ fn a_turn_hands_over_no_more_than_the_write_budget() {
 #[test]
 fn a_turn_receives_no_more_than_the_read_budget() {
     const BUDGET: u64 = 3000;
-    let (tell, told) = mpsc::channel();
     let options = Options::default().read_buffer(1000).read_budget(BUDGET as usize);
-    let script = Script::new(&tell).on_data(|_, input| input.len());
-    let mut server = Stepped::new(options, script, told);
+    let script = Script::default().on_data(|_, input, _| input.len());
+    let mut server = Stepped::new(options, script);
     let mut client = connect(server.address);
     server.next().open();
     client.write_all(&[b'.'; 15_000]).unwrap();
     let mut received = 0;
     while received < 15_000 {
-        server.turn_until(|net| net.stats().bytes_received > received);
+        server.turn_until(|_, net| net.stats().bytes_received > received);
         let before = std::mem::replace(&mut received, server.net().stats().bytes_received);
         assert!(received - before <= BUDGET, "{} bytes in one turn", received - before);
     }
@@ -133,11 +126,10 @@ fn a_turn_receives_no_more_than_the_read_budget() {
 
 #[test]
 fn on_writable_comes_at_most_once_a_turn() {
-    let (tell, told) = mpsc::channel();
-    let script = Script::new(&tell)
-        .on_open(|conn| conn.notify_writable())
-        .on_writable(|conn| (0..3).for_each(|_| conn.notify_writable()));
-    let mut server = Stepped::new(Options::default(), script, told);
+    let script = Script::default()
+        .on_open(|conn, _| conn.notify_writable())
+        .on_writable(|conn, _| (0..3).for_each(|_| conn.notify_writable()));
+    let mut server = Stepped::new(Options::default(), script);
     let _client = connect(server.address);
     server.next().open();
     for _ in 0..10 {

@@ -24,7 +24,7 @@ fn connections_are_served_in_the_order_in_which_they_became_ready() {
         // no common factor.
         let order: Vec<u32> = (0..CLIENTS).map(|n| n * 7 % CLIENTS).collect();
         for who in &order {
-            // `Pair::send` returns when the bytes have arrived, so each socket becomes ready before the next one.
+            // `Pair::send` returns when the bytes have arrived, so the sockets become ready in this order.
             pairs[*who as usize].send(b"hello");
         }
         event_loop.turn(&mut recorder, Some(PATIENCE)).unwrap();

@@ -2,55 +2,36 @@
 
 use std::time::{Duration, Instant};
 
-use tidegate::{
-    Accepted, Address, CloseReason, Conn, ConnId, EventLoop, Handler, Net, Options, Reactor,
-    testing::Rehearsal,
-};
+use tidegate::{Address, CloseKind, Conn, EventLoop, Options, Reactor, testing::Rehearsal};
+
+use crate::support::{Actor, Call, as_by_default};
 
 /// Pauses reading in `on_open`, and closes at the first byte.
-#[derive(Default)]
-struct ClosesAtOnce {
-    why: Option<CloseReason>,
-}
-
-impl Handler for ClosesAtOnce {
-    type Session = ();
-
-    fn on_accept(&mut self, _net: &mut Net, _from: &Accepted) -> Option<()> {
-        Some(())
-    }
-
-    fn on_open(&mut self, conn: &mut Conn<'_>) {
-        conn.pause_reading();
-    }
-
-    fn on_data(&mut self, conn: &mut Conn<'_>, input: &[u8]) -> usize {
-        conn.close();
-        input.len()
-    }
-
-    fn on_close(&mut self, _net: &mut Net, _id: ConnId, _session: (), why: CloseReason) {
-        self.why = Some(why);
-    }
+fn closes_at_once<'a>() -> Actor<'a> {
+    Actor::with_conn(|conn, call| match call {
+        Call::Open => conn.pause_reading(),
+        Call::Data(_) => conn.close(),
+        call => as_by_default(conn, call),
+    })
 }
 
 #[test]
 fn lingering_reads_input_that_an_event_announced_before_the_close() {
     // The socket holds more bytes than a turn may read when the connection is closed, and the end of file behind them.
-    let (mut handler, options) = (ClosesAtOnce::default(), Options::default().read_buffer(4).read_budget(4));
+    let (mut handler, options) = (closes_at_once(), Options::default().read_buffer(4).read_budget(4));
     let mut rehearsal = Rehearsal::new(options);
     let client = rehearsal.accept(&mut handler).unwrap();
     rehearsal.receive(&mut handler, client, &[0; 100]);
     rehearsal.eof(&mut handler, client);
     rehearsal.net().resume_reading(client);
     rehearsal.settle(&mut handler);
-    assert!(matches!(handler.why, Some(CloseReason::Closed)));
+    assert_eq!(handler.ends(), [CloseKind::Closed]);
     assert_eq!(rehearsal.net().stats().bytes_received, 100, "unread input would turn the close into a reset");
     assert_eq!(rehearsal.net().stats().open, 0, "the connection lingers although the peer has ended");
 }
 
 #[test]
-fn a_connection_that_waits_for_its_connect_asks_for_no_turn() {
+fn a_connection_that_is_still_connecting_asks_for_no_turn() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let to = Address::from(listener.local_addr().unwrap());
     let asks: [fn(&mut Conn<'_>); 3] = [|_| {}, |conn| conn.notify_writable(), |conn| conn.shutdown_write()];
@@ -59,18 +40,18 @@ fn a_connection_that_waits_for_its_connect_asks_for_no_turn() {
         let id = client.net().connect(&to, ());
         ask(&mut client.net().conn(id).unwrap());
         // The connect begins in this turn, so only the next poll can bring its event.
-        let turn = client.turn(&mut ClosesAtOnce::default(), Some(Duration::ZERO)).unwrap();
+        let turn = client.turn(&mut closes_at_once(), Some(Duration::ZERO)).unwrap();
         assert!(!turn.more, "case {case}: the loop would spin until the peer answers");
     }
 }
 
 #[test]
-fn a_flush_does_not_touch_a_stream_that_is_not_connected_yet() {
+fn a_flush_does_not_send_on_a_stream_that_is_not_connected_yet() {
     let refused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut poll = mio::Poll::new().unwrap();
     let mut events = mio::Events::with_capacity(8);
     let mut reactor = Reactor::<()>::new(poll.registry(), .., Options::default()).unwrap();
-    let mut handler = ClosesAtOnce::default();
+    let mut handler = closes_at_once();
     let id = reactor.net().connect(&Address::from(refused), ());
     reactor.settle(&mut handler, Instant::now());
     poll.poll(&mut events, Some(Duration::from_secs(30))).unwrap();
@@ -80,5 +61,5 @@ fn a_flush_does_not_touch_a_stream_that_is_not_connected_yet() {
     reactor.net().send_all(id, b"hello");
     reactor.flush();
     reactor.settle(&mut handler, Instant::now());
-    assert!(matches!(handler.why, Some(CloseReason::ConnectFailed(_))), "{:?}", handler.why);
+    assert_eq!(handler.ends(), [CloseKind::ConnectFailed]);
 }

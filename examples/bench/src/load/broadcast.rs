@@ -47,7 +47,7 @@ impl<'a> Broadcast<'a> {
         seed: u64,
         pattern: &'a Pattern,
     ) -> Result<Self, String> {
-        let poll = Poll::new().map_err(|error| format!("no poll: {error}"))?;
+        let poll = Poll::new().map_err(|error| format!("cannot make a poll: {error}"))?;
         let open = |role: u8, index: usize| {
             let mut stream = super::connect(to)?;
             stream.write_all(&[role])?;
@@ -123,7 +123,7 @@ impl<'a> Broadcast<'a> {
                 let late = |one: &Subscriber| one.received < limit;
                 let index = self.subscribers.iter().position(late).unwrap_or_default();
                 let missing = limit - self.subscribers[index].received;
-                let missing = format!("{missing} bytes are missing after {PATIENCE:?}");
+                let missing = format!("the server did not send {missing} bytes within {PATIENCE:?}");
                 return Err(name(index, self.subscribers.len(), &missing));
             }
         }
@@ -150,7 +150,7 @@ impl<'a> Broadcast<'a> {
         while self.sent < *limit && !self.is_blocked {
             let length = (*limit - self.sent).min(LONGEST as u64) as usize;
             match self.publisher.write(self.pattern.at(self.offset + self.sent, length)) {
-                Ok(0) => return Err("a send took nothing".into()),
+                Ok(0) => return Err("a send accepted no bytes".into()),
                 Ok(taken) => self.sent += taken as u64,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.is_blocked = true,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -171,7 +171,7 @@ impl<'a> Broadcast<'a> {
         };
         let before = subscriber.received;
         if before + bytes as u64 > self.sent {
-            let error = format!("{bytes} bytes came, after {before} of {} bytes", self.sent);
+            let error = format!("{bytes} more bytes came, after {before} of {} published bytes", self.sent);
             return Err(name(index, count, &error));
         }
         self.pattern
@@ -202,7 +202,7 @@ impl<'a> Broadcast<'a> {
         let count = self.subscribers.len();
         match read(&mut self.publisher, &mut self.buffer) {
             Ok(None) => Ok(()),
-            Ok(Some(bytes)) => Err(name(count, count, &format!("{bytes} bytes came"))),
+            Ok(Some(bytes)) => Err(name(count, count, &format!("{bytes} bytes came for the publisher"))),
             Err(error) => Err(name(count, count, &error)),
         }
     }
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_and_additional_bytes_are_found_with_the_subscriber() {
+    fn the_error_of_wrong_or_additional_bytes_names_the_subscriber() {
         let wrong = outcome(|number, bytes| bytes[1023] ^= u8::from(number == 1)).unwrap_err();
         assert!(wrong.starts_with("subscriber 2: ") && wrong.contains("in place of"), "{wrong}");
         let more = outcome(|number, bytes| {

@@ -29,7 +29,7 @@ pub fn run(
     seed: u64,
     pattern: &Pattern,
 ) -> Result<Tally, String> {
-    let mut poll = Poll::new().map_err(|error| format!("no poll: {error}"))?;
+    let mut poll = Poll::new().map_err(|error| format!("cannot make a poll: {error}"))?;
     let mut events = Events::with_capacity(1024);
     let mut histogram = super::histogram();
     let mut buffer = vec![0; message + 1];
@@ -105,7 +105,10 @@ impl Place {
             match self.stream.read(buffer) {
                 Ok(0) => return Err(format!("closed by the server after {} bytes", self.received)),
                 Ok(bytes) if self.received + bytes > self.sent => {
-                    return Err(format!("{} bytes came for {message}", self.received + bytes));
+                    return Err(format!(
+                        "{} bytes came for a message of {message} bytes",
+                        self.received + bytes
+                    ));
                 }
                 Ok(bytes) => {
                     pattern.check(self.offset + self.received as u64, &buffer[..bytes])?;

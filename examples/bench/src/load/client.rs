@@ -103,7 +103,7 @@ impl Client {
         while self.sent < self.queued && !self.is_blocked {
             let len = (self.queued - self.sent).min(LONGEST as u64) as usize;
             match self.stream.write(pattern.at(self.offset + self.sent, len)) {
-                Ok(0) => return Err("a send took nothing".into()),
+                Ok(0) => return Err("a send accepted no bytes".into()),
                 Ok(taken) => self.sent += taken as u64,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.is_blocked = true,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -154,7 +154,7 @@ impl Client {
     }
 
     pub fn progress(&self) -> String {
-        format!("after {} of {} bytes sent had come back", self.received, self.sent)
+        format!("after {} of {} sent bytes had come back", self.received, self.sent)
     }
 }
 
@@ -165,14 +165,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_tells_whether_bytes_were_not_taken_or_not_sent_back() {
+    fn the_error_says_whether_the_server_did_not_take_or_did_not_send_back_bytes() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let role = Role { message: 1000, in_flight: 1, habit: Habit::Answers, is_timed: false };
         let mut client = Client::connect(listener.local_addr().unwrap(), role, 0).unwrap();
         client.queue(Instant::now());
         assert_eq!(
             client.missing(Duration::from_secs(3)),
-            "the server did not take 1000 of 1000 bytes within 3s, after 0 of 0 bytes sent had come back"
+            "the server did not take 1000 of 1000 bytes within 3s, after 0 of 0 sent bytes had come back"
         );
         client.send(&Pattern::new()).unwrap();
         assert_eq!(

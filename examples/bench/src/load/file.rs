@@ -45,7 +45,7 @@ struct Client {
 /// Receives the file on each of several connections, again and again for `time`. Each client receives the file at least
 /// once, and the last files are received to their ends.
 pub fn run(to: SocketAddr, plan: &Plan, request: &Request, pattern: &Pattern) -> Result<Tally, String> {
-    let mut poll = Poll::new().map_err(|error| format!("no poll: {error}"))?;
+    let mut poll = Poll::new().map_err(|error| format!("cannot make a poll: {error}"))?;
     let mut events = Events::with_capacity(1024);
     let mut buffer = vec![0; LONGEST];
     let mut clients = (0..plan.connections)
@@ -80,7 +80,7 @@ pub fn run(to: SocketAddr, plan: &Plan, request: &Request, pattern: &Pattern) ->
                 .receive(plan.length, pattern, &mut buffer)
                 .map_err(|error| super::name(index, &error))?;
             let Some(bytes) = bytes else { continue };
-            // Each client is read once for each poll, so that no client waits for the others.
+            // Each client is read once for each poll, so that no client waits for the other clients.
             ready.push(index);
             tally.bytes += bytes as u64;
             last = now;
@@ -167,7 +167,7 @@ impl Client {
     fn finish(&mut self, buffer: &mut [u8]) -> Result<(), String> {
         match self.read(buffer)? {
             None => Ok(()),
-            Some(bytes) => Err(format!("{bytes} bytes came behind the file")),
+            Some(bytes) => Err(format!("{bytes} bytes came behind the end of the file")),
         }
     }
 
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_comes_with_and_without_a_header() {
+    fn the_file_is_received_with_and_without_a_header() {
         for header in [None, Some("HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n")] {
             let tally = outcome(header, |_| {}).unwrap();
             assert!(tally.messages >= 1, "{}", tally.messages);
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_file_and_an_error_of_the_server_are_found() {
+    fn a_wrong_file_and_a_refused_request_are_errors() {
         let error = |header, fault| outcome(header, fault).err().unwrap();
         let wrong = error(None, |file| file[LENGTH - 1] ^= 1);
         assert!(wrong.starts_with("connection 1: ") && wrong.contains("in place of"), "{wrong}");

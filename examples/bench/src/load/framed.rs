@@ -62,7 +62,7 @@ struct Client {
 pub fn run(to: SocketAddr, plan: &Plan, seed: u64, pattern: &Pattern) -> Result<Tally, String> {
     let cycle = Cycle::new(plan.frame, seed, pattern);
     let window = (plan.in_flight * cycle.whole) as u64;
-    let mut poll = Poll::new().map_err(|error| format!("no poll: {error}"))?;
+    let mut poll = Poll::new().map_err(|error| format!("cannot make a poll: {error}"))?;
     let mut events = Events::with_capacity(1024);
     let mut clients = (0..plan.streams)
         .map(|index| Client::connect(to, &poll, index, &cycle).map_err(|error| super::name(index, &error)))
@@ -137,7 +137,7 @@ impl Client {
         let stream = open().map_err(|error: std::io::Error| format!("cannot connect: {error}"))?;
         Ok(Self {
             stream,
-            // Each client begins with another frame, so that the frames of two clients are told apart.
+            // Each client begins with another frame, so that a server that mixes up two clients fails.
             first: index * 7 % cycle.words.len() * cycle.whole,
             sent: 0,
             ledger: Ledger::default(),
@@ -151,7 +151,7 @@ impl Client {
         })
     }
 
-    /// Sends one portion, or ends the stream. Returns false if there was nothing to do.
+    /// Sends one portion, or ends the stream. Returns false if the client has to wait for the server.
     fn send(&mut self, cycle: &Cycle, window: u64) -> Result<bool, String> {
         if self.has_ended || self.is_blocked {
             return Ok(false);
@@ -169,7 +169,7 @@ impl Client {
             return Ok(false);
         }
         match self.stream.write(bytes) {
-            Ok(0) => return Err("a send took nothing".into()),
+            Ok(0) => return Err("a send accepted no bytes".into()),
             Ok(taken) => self.sent += taken as u64,
             Err(error) if error.kind() == ErrorKind::WouldBlock => self.is_blocked = true,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -208,7 +208,9 @@ impl Client {
     fn verify(&mut self, bytes: u64, digest: u64, cycle: &Cycle, parses: bool) -> Result<(), String> {
         if bytes <= self.acknowledged || bytes > self.sent {
             let Self { acknowledged, sent, .. } = self;
-            return Err(format!("{bytes} bytes are acknowledged, after {acknowledged} of {sent} before"));
+            return Err(format!(
+                "{bytes} bytes are acknowledged, after an acknowledgement of {acknowledged} of {sent} bytes"
+            ));
         }
         self.acknowledged = bytes;
         if !parses {
@@ -223,7 +225,7 @@ impl Client {
             return Err(format!("{bytes} bytes are acknowledged, which are not whole frames"));
         }
         if self.ledger.digest != digest {
-            return Err(format!("the frames in the {bytes} bytes that are acknowledged are not those sent"));
+            return Err(format!("the acknowledged frames in {bytes} bytes differ from the sent frames"));
         }
         Ok(())
     }
@@ -236,8 +238,8 @@ mod tests {
 
     use super::*;
 
-    /// Runs two streams against a server that acknowledges at the end of the stream. `fault` changes what the server
-    /// has received.
+    /// Runs two streams against a server that acknowledges at the end of the stream. `fault` changes the bytes
+    /// that the server has received.
     fn outcome(parses: bool, fault: fn(&mut Vec<u8>)) -> Result<Tally, String> {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let to = listener.local_addr().unwrap();
@@ -248,7 +250,7 @@ mod tests {
                 scope.spawn(move || {
                     let (mut stream, _) = listener.accept().unwrap();
                     let mut input = Vec::new();
-                    // The client has seen the fault of the other stream if the read fails.
+                    // The client has seen the fault of another stream if the read fails.
                     if stream.read_to_end(&mut input).is_err() {
                         return;
                     }
@@ -278,14 +280,14 @@ mod tests {
     }
 
     #[test]
-    fn frames_that_the_server_got_wrong_are_found() {
+    fn changed_additional_and_missing_frames_are_errors() {
         let changed = |input: &mut Vec<u8>| input[4] ^= 1;
         let error = outcome(true, changed).err().unwrap();
-        assert!(error.contains("are not those sent"), "{error}");
+        assert!(error.contains("differ from the sent frames"), "{error}");
         assert!(outcome(false, changed).is_ok(), "only bytes are counted");
         let longer = |input: &mut Vec<u8>| input.extend([0, 0, 0, 0]);
         let error = outcome(true, longer).err().unwrap();
-        assert!(error.contains("bytes are acknowledged, after 0 of"), "{error}");
+        assert!(error.contains("bytes are acknowledged, after an acknowledgement of 0 of"), "{error}");
         let shorter = |input: &mut Vec<u8>| input.truncate(input.len() - 1004);
         let error = outcome(false, shorter).err().unwrap();
         assert!(error.contains("closed by the server after"), "{error}");

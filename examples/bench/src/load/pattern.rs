@@ -37,9 +37,9 @@ impl Pattern {
             return Ok(());
         }
         let wrong = found.iter().zip(expected).position(|(found, expected)| found != expected);
-        let wrong = wrong.expect("the lengths are the same, so a byte differs");
+        let wrong = wrong.expect("the lengths are equal, so a byte differs");
         Err(format!(
-            "{:#04x} in place of {:#04x}, {wrong} bytes into what came",
+            "wrong byte: {:#04x} in place of {:#04x}, behind {wrong} correct bytes",
             found[wrong], expected[wrong]
         ))
     }
@@ -50,18 +50,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wrong_byte_is_found_and_a_right_one_is_not() {
+    fn a_wrong_byte_is_an_error_and_correct_bytes_are_not() {
         let pattern = Pattern::new();
         for position in [0, 1, PERIOD as u64 - 1, PERIOD as u64, 1 << 40] {
             let mut bytes = pattern.at(position, 1000).to_vec();
             assert_eq!(pattern.check(position, &bytes), Ok(()));
             bytes[700] ^= 1;
-            assert!(pattern.check(position, &bytes).unwrap_err().contains("700 bytes into"));
+            assert!(pattern.check(position, &bytes).unwrap_err().contains("behind 700 correct bytes"));
         }
     }
 
     #[test]
-    fn what_is_lost_or_doubled_is_found() {
+    fn lost_or_doubled_bytes_do_not_match_the_pattern() {
         let pattern = Pattern::new();
         for shift in [1, 64, 4096, 8192, 16_384, 65_536, 262_144] {
             assert!(pattern.check(0, pattern.at(shift, 64)).is_err(), "shifted by {shift}");
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn it_goes_on_where_it_was() {
+    fn pieces_of_the_pattern_agree_within_and_across_its_period() {
         let pattern = Pattern::new();
         assert_eq!(pattern.at(5, LONGEST)[100..200], *pattern.at(105, 100));
         assert_eq!(pattern.at(PERIOD as u64 - 10, 20)[10..], *pattern.at(0, 10));

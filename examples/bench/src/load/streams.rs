@@ -39,7 +39,7 @@ pub struct Streams<'a> {
 impl<'a> Streams<'a> {
     /// Connects all clients, and returns when the server has accepted all clients.
     pub fn connect(to: SocketAddr, roles: &[Role], seed: u64, pattern: &'a Pattern) -> Result<Self, String> {
-        let poll = Poll::new().map_err(|error| format!("no poll: {error}"))?;
+        let poll = Poll::new().map_err(|error| format!("cannot make a poll: {error}"))?;
         let mut clients = Vec::with_capacity(roles.len());
         let end = Instant::now() + CONNECTING;
         for (index, &role) in roles.iter().enumerate() {
@@ -51,7 +51,11 @@ impl<'a> Streams<'a> {
                 .map_err(|error| format!("cannot register: {error}"))?;
             clients.push(client);
             if Instant::now() > end {
-                return Err(format!("{} connections of {} after {CONNECTING:?}", index + 1, roles.len()));
+                return Err(format!(
+                    "only {} connections of {} were open after {CONNECTING:?}",
+                    index + 1,
+                    roles.len()
+                ));
             }
             // Some servers serve a single client at a time. With one client there is no need to wait for the accept,
             // and such a server would not serve the extra client of `be_served`.
@@ -302,7 +306,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_late_is_still_due_when_it_was() {
+    fn a_late_message_keeps_its_due_time() {
         let begin = Instant::now();
         let mut pace = Pace::new(begin, Some(1000.0));
         let at = |micros| begin + Duration::from_micros(micros);

@@ -30,35 +30,36 @@ pub fn glance(results: &Results) -> Drawn<String> {
     let floor = columns::floor(&all).unwrap_or("the floor");
     let timed = |workload: &Workload| workload.kind != Kind::Idle;
     let of = |summary: &Summary| Some((cpu_ratio(summary.to_floor)?, false));
-    let title = format!("CPU time of {OURS} to that of {floor}");
+    let title = format!("CPU time of {OURS}, compared with {floor}");
     let label = |workload: &Workload| {
-        if workload.kind == Kind::Bulk { to(workload, &workload.floor) } else { row_title(workload) }
+        if workload.kind == Kind::Bulk { versus(workload, &workload.floor) } else { row_title(workload) }
     };
-    html += &ratios(results, &title, "times as much for the same work; less is better", label, timed, of)?;
+    let below = "ratio of the CPU time for equal work; less is better";
+    html += &ratios(results, &title, below, label, timed, of)?;
     // The workloads without an echo have baselines of their own, and ratios that may be far from 1.
     let of = |summary: &Summary| Some((rate_ratio(summary.to_baseline)?, summary.generator_limited));
-    let below = "times as much in the same time; more is better";
+    let below = "ratio of the throughput; more is better";
     let baseline = results.baseline.as_deref().unwrap_or("the baseline");
-    let title = format!("Throughput of {OURS} to that of {baseline}");
+    let title = format!("Throughput of {OURS}, compared with {baseline}");
     let free = |workload: &Workload| {
         workload.kind.is_echo() && !matches!(workload.kind, Kind::FixedRate | Kind::Idle)
     };
     html += &ratios(results, &title, below, row_title, free, of)?;
-    let title = format!("Throughput of {OURS}, without an echo");
-    let label = |workload: &Workload| to(workload, &workload.baseline);
+    let title = format!("Throughput of {OURS} in workloads without an echo");
+    let label = |workload: &Workload| versus(workload, &workload.baseline);
     html += &ratios(results, &title, below, label, |workload| !workload.kind.is_echo(), of)?;
     let of = |summary: &Summary| Some((cpu_ratio(summary.to_counterpart)?, false));
-    let title = format!("CPU time of {OURS} to that of {OURS} without the feature");
-    let below = "times as much for the same work; less is better";
-    let label = |workload: &Workload| to(workload, &workload.counterpart);
+    let title = format!("CPU time of {OURS}, compared with {OURS} without the feature of the workload");
+    let below = "ratio of the CPU time for equal work; less is better";
+    let label = |workload: &Workload| versus(workload, &workload.counterpart);
     html += &ratios(results, &title, below, label, |workload| !workload.kind.is_echo(), of)?;
     Ok(html)
 }
 
-/// Returns the label of a ratio to a server that depends on the workload.
-fn to(workload: &Workload, server: &Option<String>) -> String {
+/// Returns the label of a ratio whose reference depends on the workload; the label names the reference.
+fn versus(workload: &Workload, server: &Option<String>) -> String {
     let title = row_title(workload);
-    server.as_ref().map_or(title.clone(), |server| format!("{title}, to {server}"))
+    server.as_ref().map_or(title.clone(), |server| format!("{title}, vs. {server}"))
 }
 
 fn ratios(
@@ -94,7 +95,7 @@ fn ratios(
     }
     let label = format!("{title}: a mark for each workload, with its 95 % interval");
     let plot = Rows { label, below, axis: Axis::Ratio, write: plain, rows, text_width: 132 };
-    figure(title, "95 % interval", "", rows::draw(&plot)?)
+    figure(title, "the mark is the ratio, the line its 95 % interval", "", rows::draw(&plot)?)
 }
 
 /// Returns all plots of a group of workloads.
@@ -195,7 +196,7 @@ fn latency_lines(results: &Results, group: &[&Workload]) -> Drawn<String> {
     });
     let legend = legend(results, &lines);
     let label = format!("Latency, p99: {}", group_title(group[0]));
-    let about = format!("logarithmic; less is better{}", hollow(&lines));
+    let about = format!("logarithmic scale; less is better{}", hollow(&lines));
     let plot = Lines { label, below: "connections", log: true, write: time, lines };
     figure("Latency, p99", &about, &legend, lines::draw(&plot)?)
 }
@@ -212,7 +213,7 @@ fn latency_rows(results: &Results, group: &[&Workload]) -> Drawn<String> {
     });
     let label = format!("Latency, p50, p99 and p99.9: {}", group_title(group[0]));
     let plot = Rows { label, below: "", axis: Axis::Log, write: time, rows, text_width: 172 };
-    figure("Latency", "p50 / p99 / p99.9 in µs; logarithmic; less is better", "", rows::draw(&plot)?)
+    figure("Latency", "p50 / p99 / p99.9 in µs; logarithmic scale; less is better", "", rows::draw(&plot)?)
 }
 
 fn memory_rows(results: &Results, group: &[&Workload]) -> Drawn<String> {
@@ -226,8 +227,8 @@ fn memory_rows(results: &Results, group: &[&Workload]) -> Drawn<String> {
     });
     let label = format!("Memory for each connection: {}", group_title(group[0]));
     let plot = Rows { label, below: "", axis: Axis::Binary, write: memory, rows, text_width: 150 };
-    let about = if idle { "before and after an echo; " } else { "" };
-    let about = format!("{about}logarithmic; less is better");
+    let about = if idle { "first mark: before an echo; second mark: after an echo; " } else { "" };
+    let about = format!("{about}logarithmic scale; less is better");
     figure("Memory for each connection", &about, "", rows::draw(&plot)?)
 }
 

@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn decades_have_steps_between_them_where_they_are_few() {
+    fn an_axis_with_few_decades_has_ticks_between_the_decades() {
         let many = Scale::log([3.0, 5000.0].into_iter()).unwrap();
         assert_eq!(many.ticks, [10.0, 100.0, 1000.0]);
         let few = Scale::log([3.0, 40.0].into_iter()).unwrap();
@@ -175,14 +175,14 @@ mod tests {
     }
 
     #[test]
-    fn nothing_above_zero_makes_no_logarithmic_axis() {
+    fn values_without_one_above_zero_make_no_logarithmic_axis() {
         assert!(Scale::log([0.0, -1.0, f64::NAN, f64::INFINITY].into_iter()).is_none());
         assert!(Scale::binary(std::iter::empty()).is_none());
         assert!(Scale::log_at(std::iter::empty()).is_none());
     }
 
     #[test]
-    fn one_value_alone_is_an_axis_as_well() {
+    fn a_single_value_makes_an_axis() {
         for scale in [Scale::log([100.0].into_iter()), Scale::log_at([100.0].into_iter())] {
             let scale = scale.unwrap();
             assert!((scale.place(100.0) - 0.5).abs() < 1e-9 && scale.ticks.contains(&100.0), "{scale:?}");
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn ticks_are_written_short() {
+    fn tick_labels_have_few_digits_and_a_unit() {
         assert_eq!([0.0, 1500.0, 200_000.0, 2e6].map(thousands), ["0", "1.5k", "200k", "2M"]);
         assert_eq!([0.5, 20.0, 1000.0, 5e6].map(time), ["0.5 µs", "20 µs", "1 ms", "5 s"]);
         assert_eq!([64.0, 16384.0].map(memory).map(|text| text.replace('\u{a0}', " ")), ["64 B", "16 KiB"]);

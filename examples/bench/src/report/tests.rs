@@ -74,11 +74,11 @@ fn check(page: &str) {
         assert!(!page.contains(outside), "{outside}");
     }
     // The page contains none of the placeholder colours any more.
-    assert!(!body.contains("=\"#"), "a colour that no style sheet decides on");
+    assert!(!body.contains("=\"#"), "the page has a colour that the style sheet does not set");
 }
 
 #[test]
-fn a_full_run_makes_a_whole_page() {
+fn a_full_run_makes_a_page_with_all_plots_and_tables() {
     let results = fixture::full();
     let page = html(&results).unwrap();
     check(&page);
@@ -101,7 +101,7 @@ fn a_full_run_makes_a_whole_page() {
 }
 
 #[test]
-fn figures_stand_in_the_table() {
+fn the_table_of_the_report_shows_the_figures() {
     let page = html(&small()).unwrap();
     check(&page);
     assert!(page.contains("<td>150\u{a0}000</td><td>5.00</td><td>33</td>"), "{page}");
@@ -109,7 +109,7 @@ fn figures_stand_in_the_table() {
 }
 
 #[test]
-fn names_are_escaped_wherever_they_stand() {
+fn names_and_descriptions_of_servers_are_escaped() {
     let page = html(&small()).unwrap();
     assert!(!page.contains("a<b") && !page.contains("<script"));
     assert!(page.contains("a&lt;b&gt;&amp;&quot;c&quot;"));
@@ -117,14 +117,14 @@ fn names_are_escaped_wherever_they_stand() {
 }
 
 #[test]
-fn nothing_makes_a_page_as_well() {
+fn empty_results_make_a_page_without_plots() {
     let page = html(&fixture::empty()).unwrap();
     check(&page);
     assert!(page.contains("There are no results") && !page.contains("<svg"));
 }
 
 #[test]
-fn workloads_without_figures_have_no_plots_but_their_reasons() {
+fn workloads_without_figures_have_an_error_and_no_plot() {
     let mut results = fixture::full();
     for outcome in results.workloads.iter_mut().flat_map(|workload| &mut workload.results) {
         outcome.rounds.clear();
@@ -137,7 +137,7 @@ fn workloads_without_figures_have_no_plots_but_their_reasons() {
 }
 
 #[test]
-fn rounds_of_nothing_are_drawn_as_nothing() {
+fn rounds_whose_figures_are_all_zero_make_a_valid_page() {
     let mut results = fixture::full();
     for workload in &mut results.workloads {
         for outcome in &mut workload.results {
@@ -165,7 +165,7 @@ fn a_plot_leaves_out_servers_without_data() {
 }
 
 #[test]
-fn the_load_generator_s_limit_and_the_floor_of_streams_are_told_where_they_stand() {
+fn the_report_explains_hollow_marks_and_names_the_floor_of_streams() {
     let mut results = fixture::full();
     let page = html(&results).unwrap();
     assert!(
@@ -175,8 +175,8 @@ fn the_load_generator_s_limit_and_the_floor_of_streams_are_told_where_they_stand
     );
     assert!(page.contains("floor of the ratios") && page.contains("floor of bulk streams"));
     assert!(
-        page.contains(">CPU time of tidegate to that of the floor<")
-            && page.contains("1 connection, to mio-256k")
+        page.contains(">CPU time of tidegate, compared with the floor<")
+            && page.contains("1 connection, vs. mio-256k")
     );
     // In the fixture, the load generator is the limit in the workload with one connection and 16 KiB.
     let hollow = "hollow marks: the load generator was the limit";
@@ -190,7 +190,7 @@ fn the_load_generator_s_limit_and_the_floor_of_streams_are_told_where_they_stand
 }
 
 #[test]
-fn ratios_to_who_did_not_take_part_are_left_out() {
+fn the_report_has_no_ratios_to_a_server_that_did_not_take_part() {
     let mut results = fixture::full();
     // In other workloads tokio is the baseline.
     results.workloads.retain(|workload| workload.kind.is_echo());
@@ -202,13 +202,13 @@ fn ratios_to_who_did_not_take_part_are_left_out() {
     (results.floor, results.baseline) = (None, None);
     let page = html(&results).unwrap();
     check(&page);
-    for absent in ["At a glance", "× (95 %)", "CPU to", "rate to", "floor of"] {
+    for absent in ["At a glance", "ratio (95 %)", "CPU vs.", "rate vs.", "floor of"] {
         assert!(!page.contains(absent), "{absent}");
     }
 }
 
 #[test]
-fn a_server_has_one_colour_and_ours_the_first() {
+fn each_server_has_its_own_look_and_the_server_of_this_crate_is_first() {
     let mut results = small();
     results.servers.reverse();
     assert_eq!(figures::place_of(&results, OURS), 0);
@@ -219,7 +219,7 @@ fn a_server_has_one_colour_and_ours_the_first() {
     results.servers = twenty;
     check(&html(&results).unwrap());
     let looks: std::collections::HashSet<String> = (0..20).map(figures::swatch).collect();
-    assert_eq!(looks.len(), 20, "further ones have the same colour, but another mark");
+    assert_eq!(looks.len(), 20, "two servers have equal colours and equal marks");
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn the_style_sheet_has_all_colours_for_light_and_dark() {
 }
 
 #[test]
-fn days_are_those_of_the_calendar() {
+fn dates_follow_the_calendar_with_leap_years() {
     let cases = [
         (0, "1970-01-01 00:00 UTC"),
         (951_782_399, "2000-02-28 23:59 UTC"),
@@ -249,8 +249,8 @@ fn days_are_those_of_the_calendar() {
 }
 
 #[test]
-#[ignore = "for eyes: it leaves the page in the directory for temporary files, where a browser shows it"]
-fn a_page_to_look_at() {
+#[ignore = "writes a page for a look in a browser into the directory for temporary files"]
+fn a_page_for_a_browser_is_written() {
     let file = std::env::temp_dir().join("bench-report.html");
     std::fs::write(&file, html(&fixture::full()).unwrap()).unwrap();
     println!("{}", file.display());

@@ -91,7 +91,7 @@ pub fn read(stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<Option<usiz
     }
 }
 
-/// Sends what `unsent` holds. The bytes that the kernel does not accept stay in `unsent`.
+/// Sends the bytes in `unsent`. Bytes that the kernel does not accept stay in `unsent`.
 pub fn flush(stream: &mut TcpStream, unsent: &mut Vec<u8>) -> io::Result<()> {
     while !unsent.is_empty() {
         match stream.write(unsent) {

@@ -40,7 +40,7 @@ fn list<'a>(value: &'a Value, field: &str) -> &'a [Value] {
 }
 
 #[test]
-fn two_servers_are_compared_and_everything_is_written_down() {
+fn the_json_file_has_all_figures_of_both_servers() {
     let results = results(
         "two.json",
         2,
@@ -160,7 +160,7 @@ fn the_file_is_removed_at_the_end() {
 }
 
 #[test]
-fn any_servers_can_be_picked_and_ratios_are_there_if_what_they_refer_to_is() {
+fn results_have_ratios_only_to_servers_that_took_part() {
     let arguments = ["--workloads", "ping-pong,bulk", "--connections", "2"];
     let picked = |servers| results(servers, 1, &[&["--servers", servers][..], &arguments].concat());
 
@@ -186,7 +186,7 @@ fn any_servers_can_be_picked_and_ratios_are_there_if_what_they_refer_to_is() {
 }
 
 #[test]
-fn one_client_at_a_time_takes_part_where_there_is_one() {
+fn the_blocking_server_takes_part_only_in_workloads_with_one_connection() {
     let results = results(
         "one.json",
         1,
@@ -212,7 +212,7 @@ fn servers_and_workloads_are_listed() {
 }
 
 #[test]
-fn wrong_arguments_are_told_apart_from_failures() {
+fn wrong_arguments_exit_with_2() {
     for arguments in [
         &["--servers", "apache"][..],
         &["--servers", "mio,mio"],
@@ -231,7 +231,7 @@ fn wrong_arguments_are_told_apart_from_failures() {
 }
 
 #[test]
-fn a_file_that_cannot_be_written_is_told_first() {
+fn a_file_that_cannot_be_written_is_an_error_before_the_measurement() {
     let output = bench(&["--json", "no such folder/results.json"]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(line(&output).starts_with("bench: cannot write no such folder/results.json: "), "{output:?}");

@@ -61,16 +61,16 @@ fn a_program_that_does_not_exist_is_named() {
 }
 
 #[test]
-fn a_program_that_ends_at_once_is_told_with_its_last_words() {
+fn a_program_that_ends_at_once_is_reported_with_its_last_line() {
     let error = fails("ls /no/such/{port}");
     assert!(
-        error.starts_with("bench: ls: it ended (exit status: ") && error.contains("/no/such/"),
+        error.starts_with("bench: ls: the server ended (exit status: ") && error.contains("/no/such/"),
         "{error}"
     );
 }
 
 #[test]
-fn a_program_that_never_listens_is_not_waited_for() {
+fn a_program_that_never_listens_is_an_error() {
     let error = fails("sleep 600.{port}");
     // The port is free when the benchmark chooses it, and a server of another test may take the port a moment later. In
     // that case the run begins, and fails when that server has ended.
@@ -78,7 +78,7 @@ fn a_program_that_never_listens_is_not_waited_for() {
 }
 
 #[test]
-fn a_server_that_does_not_echo_fails_the_run_and_not_the_other() {
+fn a_server_with_a_wrong_echo_fails_the_run_and_other_servers_keep_their_results() {
     for (fault, told) in [("alter", "in place of"), ("add", "bytes came"), ("close", "closed by the server")]
     {
         let json = file(fault);
@@ -235,7 +235,7 @@ fn child_of_a_server() {
 }
 
 #[test]
-fn a_server_that_never_reads_is_told_with_the_time() {
+fn a_server_that_never_reads_is_an_error_with_the_time_limit() {
     let tell = |connections: &str, told: &str| {
         let command = server("mute", "server_that_never_reads", "");
         let arguments = ["--servers", "mio", "--exec", &command, "--connections", connections];

@@ -1,4 +1,5 @@
-//! The two servers with this crate. The servers differ only in the call that sends a message to a subscriber.
+//! The two servers with this crate. The server `tidegate` sends a message to a subscriber with `send_shared`, and the
+//! server `tidegate-copy` with `send_all`.
 
 use std::io;
 use std::sync::Arc;

@@ -27,7 +27,7 @@ async fn client(mut stream: TcpStream, messages: Sender<Arc<[u8]>>) -> io::Resul
             stream.write_u8(SUBSCRIBE).await?;
             let (mut input, output) = stream.into_split();
             let task = tokio::spawn(forward(received, output));
-            // A subscriber sends nothing more, so a result of this read means that the subscriber has gone.
+            // A subscriber sends nothing more, so the read returns only if the subscriber has closed the connection.
             let end = input.read_u8().await;
             task.abort();
             end.map(drop)

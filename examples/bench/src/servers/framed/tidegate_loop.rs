@@ -1,5 +1,5 @@
-//! The two servers with this crate. One of the servers parses the frames with `framing`. The other server consumes all
-//! that it is shown, and so the difference between the two servers is the cost of framing.
+//! The two servers with this crate. The server `tidegate` parses the frames with `framing`. The server `tidegate-all`
+//! consumes all input and parses no frames, so the difference between the two servers is the cost of framing.
 
 use std::io;
 
