@@ -1,5 +1,5 @@
-//! The two servers with this crate. One of the servers sends the file with `send_file`. The other server reads a portion
-//! of the file and sends the portion, again and again.
+//! The two servers with this crate. The server `tidegate` sends the file with `send_file`. The server `tidegate-read`
+//! reads a portion of the file and sends the portion, again and again.
 
 use std::fs::File;
 use std::io;
@@ -17,8 +17,6 @@ const PORTION: usize = 64 << 10;
 pub fn serve(path: &Path, reads: bool) -> io::Result<()> {
     let file = File::open(path)?;
     let length = file.metadata()?.len();
-    // Without the feature there is no `send_file`, and both servers read and send.
-    let reads = reads || !cfg!(feature = "send-file");
     super::super::run_tidegate(&mut Files { file, length, reads, buffer: vec![0; PORTION] })
 }
 
@@ -29,7 +27,7 @@ struct Files {
     buffer: Vec<u8>,
 }
 
-/// The answers that a client still waits for.
+/// The answers that a client of the server `tidegate-read` still waits for.
 #[derive(Default)]
 struct Answers {
     requests: usize,
@@ -48,7 +46,7 @@ impl Handler for Files {
         let requests = requests(input);
         if self.reads {
             conn.session().requests += requests;
-            self.go_on(conn);
+            self.read_and_send(conn);
         } else {
             (0..requests).for_each(|_| self.send_file(conn));
         }
@@ -57,13 +55,12 @@ impl Handler for Files {
 
     fn on_writable(&mut self, conn: &mut Conn<'_, Answers>) {
         if self.reads {
-            self.go_on(conn);
+            self.read_and_send(conn);
         }
     }
 }
 
 impl Files {
-    #[cfg(feature = "send-file")]
     fn send_file(&self, conn: &mut Conn<'_, Answers>) {
         match self.file.try_clone() {
             Ok(file) => {
@@ -73,13 +70,8 @@ impl Files {
         }
     }
 
-    #[cfg(not(feature = "send-file"))]
-    fn send_file(&self, _conn: &mut Conn<'_, Answers>) {
-        unreachable!("`reads` is true");
-    }
-
     /// Reads and sends until the connection is full.
-    fn go_on(&mut self, conn: &mut Conn<'_, Answers>) {
+    fn read_and_send(&mut self, conn: &mut Conn<'_, Answers>) {
         while conn.session().requests > 0 {
             let sent = conn.session().sent;
             let left = self.length - sent;
