@@ -7,8 +7,16 @@
 //! ```
 //!
 //! The benchmark compares the echo server of this crate with a bare `mio` loop, with the blocking version and with tokio.
-//! Each server runs in a process of its own, on a core of its own where the system allows it. A run takes about six minutes;
-//! with `-- --quick` it takes under half a minute.
+//! Each server runs in a process of its own, on a core of its own where the system allows it. A run takes about nine minutes;
+//! with `-- --quick` it takes about half a minute.
+//!
+//! Three workloads measure other servers. `--workloads framed,broadcast,file` runs these workloads alone:
+//!
+//! | workload | work | server of this crate | compared with |
+//! |---|---|---|---|
+//! | `framed` | the server receives frames of 1 000, 40 001 and 200 003 bytes on 4 connections, and acknowledges after each MiB | [`framing::u32_be`](crate::framing::u32_be()) | this crate without framing, a bare `mio` loop, tokio-util's codec |
+//! | `broadcast` | the server sends messages of 1 KiB to 1 to 1 000 subscribers, with 1, 16 and 64 messages in flight | [`send_shared`](crate::Conn::send_shared) | [`send_all`](crate::Conn::send_all), a bare `mio` loop, tokio's broadcast channel |
+//! | `file` | the server sends a file of 200 MiB on 1 and 4 connections | [`send_file`](crate::Conn::send_file) | reading and sending, a bare `mio` loop with sendfile(2), nginx if it is installed |
 //!
 //! The benchmark verifies every byte and runs in interleaved rounds. It gives ratios of the same run with their 95 %
 //! intervals, or only the range if there are few rounds, as in a quick run. `--html` writes a report with plots, and `--json`

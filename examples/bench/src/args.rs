@@ -7,18 +7,20 @@ use clap::{CommandFactory, Parser, ValueEnum, error::ErrorKind};
 
 use crate::child::{Contender, What};
 use crate::plan::Load;
-use crate::servers::Builtin;
+use crate::servers::{Builtin, Service};
 
-/// Compares the echo server of this crate with other echo servers, over the loopback device of this machine.
+/// Compares servers of this crate with other servers, over the loopback device of this machine: echo servers, receivers
+/// of framed streams, broadcasts, and servers of a file.
 ///
 /// Every server runs in a process of its own. If the system allows it, the server and the load generator each have a
-/// core of their own. Rounds of the servers are interleaved. The load generator compares every byte that comes back; a
-/// wrong, lost or extra byte fails the run. Without options the benchmark takes about six minutes. Build the benchmark
-/// with --release, and run no other program while the benchmark runs.
+/// core of their own. Rounds of the servers are interleaved. The load generator compares every byte that comes back,
+/// and the digests of the frames that the server received; a wrong, lost or extra byte fails the run. Without options
+/// the benchmark takes about nine minutes. Build the benchmark with --release, and run no other program while the
+/// benchmark runs.
 #[derive(Debug, Parser)]
 #[command(name = "bench")]
 pub struct Args {
-    /// Run fewer and shorter rounds with fewer connections, in less than half a minute
+    /// Run fewer and shorter rounds with fewer connections, in about half a minute
     #[arg(long)]
     pub quick: bool,
 
@@ -26,10 +28,10 @@ pub struct Args {
     #[arg(long, value_name = "NAMES", value_delimiter = ',', hide_possible_values = true)]
     servers: Vec<Builtin>,
 
-    /// Compare another program as well: any echo server. {port} stands for the port at 127.0.0.1 where the program has
-    /// to listen. No shell is involved; spaces separate the words. The processes that the program starts are ended with
-    /// the program, if these processes stay in its process group. This option can be given several times, and works on
-    /// Unix only
+    /// Compare another program as well in the workloads with an echo: any echo server. {port} stands for the port at
+    /// 127.0.0.1 where the program has to listen. No shell is involved; spaces separate the words. The processes that
+    /// the program starts are ended with the program, if these processes stay in its process group. This option can be
+    /// given several times, and works on Unix only
     #[arg(long, value_name = "[NAME=]CMD {port}", value_parser = program)]
     exec: Vec<Contender>,
 
@@ -37,7 +39,8 @@ pub struct Args {
     #[arg(long, value_name = "NAMES", value_delimiter = ',', hide_possible_values = true)]
     workloads: Vec<Load>,
 
-    /// Run each workload with these numbers of connections, in place of the workload's own numbers
+    /// Run each workload with these numbers of connections (for broadcast: of subscribers), in place of the workload's
+    /// own numbers
     #[arg(long, value_name = "N,N,...", value_delimiter = ',', value_parser = at_least_one)]
     pub connections: Vec<usize>,
 
@@ -70,6 +73,14 @@ pub struct Args {
     /// Run one server alone, for a profiler: the server prints its address, and Ctrl-C ends the server
     #[arg(long, value_name = "SERVER")]
     pub serve: Option<Builtin>,
+
+    /// With --serve: the service that the server has
+    #[arg(long, value_name = "SERVICE", value_enum, default_value_t = Service::Echo, requires = "serve")]
+    pub service: Service,
+
+    /// With --serve and --service file: the file that the server sends
+    #[arg(long, value_name = "FILE", requires = "serve")]
+    pub file: Option<PathBuf>,
 
     /// Run the server on this core
     #[arg(long, hide = true)]

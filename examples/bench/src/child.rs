@@ -3,13 +3,15 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{self, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::args::Args;
 use crate::group;
-use crate::servers::Builtin;
+use crate::servers::{Builtin, Service, file::nginx};
 
 /// The time that a server may take until it listens.
 const STARTING: Duration = Duration::from_secs(5);
@@ -42,6 +44,19 @@ impl Contender {
         !matches!(self.what, What::Builtin(builtin) if !builtin.is_close())
     }
 
+    /// Returns the built-in server, or `None` for another program.
+    pub fn builtin(&self) -> Option<Builtin> {
+        match self.what {
+            What::Builtin(builtin) => Some(builtin),
+            What::Program(_) => None,
+        }
+    }
+
+    /// Returns true if the server has this service. Another program is an echo server.
+    pub fn has(&self, service: Service) -> bool {
+        self.builtin().map_or(service == Service::Echo, |builtin| builtin.has(service))
+    }
+
     /// Returns true if the server may have more than one thread. Another program may always have threads, because the
     /// benchmark knows nothing about that program.
     pub fn may_have_threads(&self) -> bool {
@@ -58,7 +73,13 @@ pub struct Child {
 }
 
 impl Child {
-    pub fn start(contender: &Contender, core: Option<usize>) -> Result<Self, String> {
+    /// Starts a server with this service. `file` is the path of the file for [`Service::File`].
+    pub fn start(
+        contender: &Contender,
+        service: Service,
+        file: Option<&Path>,
+        core: Option<usize>,
+    ) -> Result<Self, String> {
         let myself = std::env::current_exe()
             .map_err(|error| format!("cannot find the file of this program: {error}"))?;
         let mut command = Command::new(myself);
@@ -66,8 +87,18 @@ impl Child {
             command.arg("--core").arg(core.to_string());
         }
         match &contender.what {
+            What::Builtin(Builtin::Nginx) => {
+                let address = free_port().map_err(|error| format!("cannot find a free port: {error}"))?;
+                let words = nginx::command(file.unwrap_or(Path::new("")), address.port());
+                let words = words.map_err(|error| format!("cannot make the command for nginx: {error}"))?;
+                Self::start_program(command, &words, address)
+            }
             What::Builtin(builtin) => {
-                command.arg("--serve").arg(builtin.name()).stdout(Stdio::piped());
+                command.arg("--serve").arg(builtin.name()).arg("--service").arg(service.name());
+                if let Some(file) = file {
+                    command.arg("--file").arg(file);
+                }
+                command.stdout(Stdio::piped());
                 let mut child = Self::spawn(command)?;
                 child.address = child.announced()?;
                 Ok(child)
@@ -75,14 +106,19 @@ impl Child {
             What::Program(words) => {
                 let address = free_port().map_err(|error| format!("cannot find a free port: {error}"))?;
                 let port = address.port().to_string();
-                command.arg("--").args(words.iter().map(|word| word.replace("{port}", &port)));
-                command.stdout(Stdio::null());
-                let mut child = Self::spawn(command)?;
-                child.address = address;
-                child.wait_until_it_accepts()?;
-                Ok(child)
+                let words: Vec<String> = words.iter().map(|word| word.replace("{port}", &port)).collect();
+                Self::start_program(command, &words, address)
             }
         }
+    }
+
+    /// Starts another program, and waits until the program accepts at `address`.
+    fn start_program(mut command: Command, words: &[String], address: SocketAddr) -> Result<Self, String> {
+        command.arg("--").args(words).stdout(Stdio::null());
+        let mut child = Self::spawn(command)?;
+        child.address = address;
+        child.wait_until_it_accepts()?;
+        Ok(child)
     }
 
     pub fn pid(&self) -> u32 {
@@ -169,19 +205,17 @@ fn free_port() -> io::Result<SocketAddr> {
 
 /// Turns this process into a server; the benchmark started the process for that. The function returns only an error, or
 /// at the end of a blocking server.
-pub fn become_server(
-    builtin: Option<Builtin>,
-    program: &[String],
-    core: Option<usize>,
-) -> Result<(), String> {
+pub fn become_server(args: &Args) -> Result<(), String> {
     end_with_parent();
-    if let Some(core) = core {
+    if let Some(core) = args.core {
         // The parent has set its own core successfully, so this call is not expected to fail.
         crate::system::pin(core);
     }
     crate::system::raise_descriptors();
-    match (builtin, program) {
-        (Some(builtin), _) => builtin.serve().map_err(|error| error.to_string()),
+    match (args.serve, args.program.as_slice()) {
+        (Some(builtin), _) => {
+            builtin.serve(args.service, args.file.as_deref()).map_err(|error| error.to_string())
+        }
         (None, [program, arguments @ ..]) => {
             Err(format!("{program}: {}", replace_by(Command::new(program).args(arguments))))
         }

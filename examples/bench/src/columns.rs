@@ -1,5 +1,6 @@
-//! The columns that the table and the report show for an outcome, and the format of numbers.
+//! The columns that the table and the report show for an outcome.
 
+pub use crate::numbers::{bytes, count, number};
 use crate::results::{Kind, Latency, Outcome, Ratio, Ratios, Results, Spread, Summary, Workload};
 
 /// The name of this crate's server, which the table and the report emphasise.
@@ -13,7 +14,7 @@ pub const LIMITED: &str = "*";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Column {
-    /// The number of echoes, connections or bytes for each second.
+    /// The number of echoes, deliveries, connections or bytes for each second.
     Rate,
     Cpu,
     UserShare,
@@ -21,6 +22,8 @@ pub enum Column {
     CpuToBaseline,
     RateToFloor,
     RateToBaseline,
+    CpuToCounterpart,
+    RateToCounterpart,
     P50,
     P99,
     P999,
@@ -30,8 +33,8 @@ pub enum Column {
 }
 
 use Column::{
-    Cpu, CpuToBaseline, CpuToFloor, Memory, MemoryAfter, P50, P99, P999, Peak, Rate, RateToBaseline,
-    RateToFloor, UserShare,
+    Cpu, CpuToBaseline, CpuToCounterpart, CpuToFloor, Memory, MemoryAfter, P50, P99, P999, Peak, Rate,
+    RateToBaseline, RateToCounterpart, RateToFloor, UserShare,
 };
 
 /// Returns the columns for a terminal: the columns that describe such workloads best.
@@ -45,6 +48,9 @@ pub fn few(group: &[&Workload]) -> Vec<Column> {
         Kind::Idle => &[Memory, MemoryAfter, Peak],
         Kind::SlowReaders => &[Rate, P50, P99, P999, Memory, Peak],
         Kind::Flood => &[Rate, Cpu, CpuToFloor, RateToBaseline, P50, P99, P999, Peak],
+        Kind::Framed => &[Cpu, Rate, CpuToFloor, CpuToCounterpart, RateToBaseline, Peak],
+        Kind::Broadcast => &[Cpu, Rate, CpuToFloor, CpuToCounterpart, RateToCounterpart, RateToBaseline],
+        Kind::File => &[Cpu, Rate, CpuToFloor, CpuToCounterpart, CpuToBaseline, RateToBaseline],
     };
     with_figures(columns, group)
 }
@@ -68,6 +74,18 @@ pub fn all(group: &[&Workload]) -> Vec<Column> {
             P999,
             Peak,
         ],
+        Kind::Framed | Kind::Broadcast | Kind::File => &[
+            Cpu,
+            Rate,
+            UserShare,
+            CpuToFloor,
+            CpuToBaseline,
+            CpuToCounterpart,
+            RateToFloor,
+            RateToBaseline,
+            RateToCounterpart,
+            Peak,
+        ],
     };
     with_figures(columns, group)
 }
@@ -81,14 +99,10 @@ fn with_figures(columns: &[Column], group: &[&Workload]) -> Vec<Column> {
     let is_known = |column: &Column| match column {
         CpuToFloor | RateToFloor => summaries().any(|summary| summary.to_floor.is_some()),
         CpuToBaseline | RateToBaseline => summaries().any(|summary| summary.to_baseline.is_some()),
+        CpuToCounterpart | RateToCounterpart => summaries().any(|summary| summary.to_counterpart.is_some()),
         _ => true,
     };
     columns.iter().copied().filter(is_known).collect()
-}
-
-/// Returns true for workloads whose throughput is measured in bytes, not in messages.
-pub fn in_bytes(kind: Kind) -> bool {
-    matches!(kind, Kind::Bulk | Kind::Flood)
 }
 
 /// Returns the title of a workload without the number of connections. Workloads that differ only in the number of
@@ -104,6 +118,9 @@ pub fn group_title(workload: &Workload) -> String {
         Kind::Idle => "Idle connections".to_owned(),
         Kind::SlowReaders => "Clients that do not read, and one ping-pong client".to_owned(),
         Kind::Flood => "A flood of streams, and one ping-pong client".to_owned(),
+        Kind::Framed => format!("Framed streams, {} bytes in a frame", count(workload.message_bytes as f64)),
+        Kind::Broadcast => format!("Broadcast, {size}, {} in flight", workload.in_flight),
+        Kind::File => format!("A file of {size}"),
     }
 }
 
@@ -122,13 +139,29 @@ pub fn groups(results: &Results) -> Vec<Vec<&Workload>> {
 
 /// Returns the text that distinguishes a workload from the other workloads of its group.
 pub fn row_title(workload: &Workload) -> String {
+    let each = clients(workload.kind);
     let connections = match workload.connections {
-        1 => "1 connection".to_owned(),
-        many => format!("{} connections", count(many as f64)),
+        1 => format!("1 {}", each.trim_end_matches('s')),
+        many => format!("{} {each}", count(many as f64)),
     };
     match workload.rate {
         Some(rate) => format!("{connections}, {} messages/s", count(rate)),
         None => connections,
+    }
+}
+
+/// Returns the word for the connections of a workload.
+pub fn clients(kind: Kind) -> &'static str {
+    if kind == Kind::Broadcast { "subscribers" } else { "connections" }
+}
+
+/// Returns the unit in which the throughput of a workload is measured.
+pub fn rate_unit(kind: Kind) -> &'static str {
+    match kind {
+        Kind::File => "GiB/s",
+        _ if kind.is_in_bytes() => "MiB/s",
+        Kind::Churn => "conns/s",
+        _ => "msgs/s",
     }
 }
 
@@ -153,15 +186,15 @@ pub fn about_floor(group: &[&Workload]) -> Option<String> {
 
 impl Column {
     /// Returns the title of the column and the unit.
-    pub fn head(self, group: &[&Workload], results: &Results) -> (String, &'static str) {
+    pub fn head(self, group: &[&Workload]) -> (String, &'static str) {
         let kind = group[0].kind;
         let floor = floor(group).unwrap_or("floor");
-        let baseline = results.baseline.as_deref().unwrap_or("baseline");
+        // These two servers depend only on the kind of the workload.
+        let baseline = group[0].baseline.as_deref().unwrap_or("baseline");
+        let counterpart = group[0].counterpart.as_deref().unwrap_or("counterpart");
         match self {
-            Rate if in_bytes(kind) => ("echoed".to_owned(), "MiB/s"),
-            Rate if kind == Kind::Churn => ("served".to_owned(), "conns/s"),
-            Rate => ("echoed".to_owned(), "msgs/s"),
-            Cpu if in_bytes(kind) => ("CPU".to_owned(), "s/GiB"),
+            Rate => (moved(kind).to_owned(), rate_unit(kind)),
+            Cpu if kind.is_in_bytes() => ("CPU".to_owned(), "s/GiB"),
             Cpu if kind == Kind::Churn => ("CPU".to_owned(), "µs/conn"),
             Cpu => ("CPU".to_owned(), "µs/msg"),
             UserShare => ("user time".to_owned(), "% of CPU"),
@@ -169,6 +202,8 @@ impl Column {
             CpuToBaseline => (format!("CPU vs. {baseline}"), "ratio (95 %)"),
             RateToFloor => (format!("rate vs. {floor}"), "ratio (95 %)"),
             RateToBaseline => (format!("rate vs. {baseline}"), "ratio (95 %)"),
+            CpuToCounterpart => (format!("CPU vs. {counterpart}"), "ratio (95 %)"),
+            RateToCounterpart => (format!("rate vs. {counterpart}"), "ratio (95 %)"),
             P50 => ("p50".to_owned(), "µs"),
             P99 => ("p99".to_owned(), "µs"),
             P999 => ("p99.9".to_owned(), "µs"),
@@ -199,6 +234,8 @@ impl Column {
             CpuToBaseline => interval(cpu_ratio(summary.to_baseline)),
             RateToFloor => interval(rate_ratio(summary.to_floor)),
             RateToBaseline => interval(rate_ratio(summary.to_baseline)),
+            CpuToCounterpart => interval(cpu_ratio(summary.to_counterpart)),
+            RateToCounterpart => interval(rate_ratio(summary.to_counterpart)),
             P50 => percentile(|latency| latency.p50),
             P99 => percentile(|latency| latency.p99),
             P999 => percentile(|latency| latency.p999),
@@ -209,12 +246,29 @@ impl Column {
     }
 }
 
+/// Returns the throughput in the unit of [`rate_unit`].
 pub fn rate(kind: Kind, summary: &Summary) -> Spread {
-    if in_bytes(kind) { summary.mebibytes_per_second } else { summary.messages_per_second }
+    let Spread { median, low, high } = summary.mebibytes_per_second;
+    match kind {
+        Kind::File => Spread { median: median / 1024.0, low: low / 1024.0, high: high / 1024.0 },
+        _ if kind.is_in_bytes() => summary.mebibytes_per_second,
+        _ => summary.messages_per_second,
+    }
+}
+
+/// Returns the title of the throughput: the work that the server does with the bytes or the messages.
+fn moved(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Churn => "served",
+        Kind::Framed => "received",
+        Kind::Broadcast => "delivered",
+        Kind::File => "sent",
+        _ => "echoed",
+    }
 }
 
 pub fn cpu(kind: Kind, summary: &Summary) -> Spread {
-    if in_bytes(kind) { summary.cpu_per_gib } else { summary.cpu_per_message }
+    if kind.is_in_bytes() { summary.cpu_per_gib } else { summary.cpu_per_message }
 }
 
 pub fn cpu_ratio(ratios: Option<Ratios>) -> Option<Ratio> {
@@ -230,57 +284,17 @@ fn interval(ratio: Option<Ratio>) -> String {
     match ratio {
         None => NONE.to_owned(),
         Some(Ratio { median, low, high }) if median == 1.0 && low == high => "1".to_owned(),
-        Some(Ratio { median, low, high }) => format!("{median:.2} ({low:.2}–{high:.2})"),
+        // Ratios from 10 on have a decimal less, so that the column stays narrow.
+        Some(Ratio { median, low, high }) => {
+            let decimals = if high < 9.995 { 2 } else { 1 };
+            format!("{median:.decimals$} ({low:.decimals$}–{high:.decimals$})")
+        }
     }
 }
 
 /// Returns the text of a figure that is 0 only if there is no measurement.
 fn known(value: f64) -> String {
     if value > 0.0 { number(value) } else { NONE.to_owned() }
-}
-
-/// Returns a number with three significant digits. A number with more than three digits before the point keeps all of
-/// those digits.
-pub fn number(value: f64) -> String {
-    let size = value.abs();
-    let decimals = match size {
-        _ if !size.is_finite() => return NONE.to_owned(),
-        _ if size < 0.000_5 => return "0".to_owned(),
-        // A number that rounding raises by a digit before the point has a digit less behind the point.
-        _ if size < 0.999_5 => 3,
-        _ if size < 9.995 => 2,
-        _ if size < 99.95 => 1,
-        _ => 0,
-    };
-    grouped(&format!("{value:.decimals$}"))
-}
-
-/// Returns a whole number as text, without a decimal point.
-pub fn count(value: f64) -> String {
-    if value.is_finite() { grouped(&format!("{value:.0}")) } else { NONE.to_owned() }
-}
-
-/// Groups the digits by three, separated by a space at which no line breaks.
-fn grouped(plain: &str) -> String {
-    let whole = plain.find('.').unwrap_or(plain.len());
-    let mut grouped = String::new();
-    for (at, digit) in plain.char_indices() {
-        let left = whole.saturating_sub(at);
-        if grouped.ends_with(|last: char| last.is_ascii_digit()) && left > 0 && left.is_multiple_of(3) {
-            grouped.push('\u{a0}');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
-/// Returns a number of bytes with a binary unit.
-pub fn bytes(value: f64) -> String {
-    let units = [("GiB", f64::from(1 << 30)), ("MiB", f64::from(1 << 20)), ("KiB", 1024.0), ("bytes", 1.0)];
-    let (unit, size) = units.into_iter().find(|(_, size)| value >= *size).unwrap_or(("bytes", 1.0));
-    let value = value / size;
-    let figure = if value.fract() == 0.0 { count(value) } else { number(value) };
-    format!("{figure}\u{a0}{unit}")
 }
 
 /// Returns the workload, the outcome and the error of every server that failed, even if some of its rounds succeeded.
@@ -320,49 +334,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_have_three_significant_digits_and_groups_of_three() {
-        let cases = [
-            (0.0, "0"),
-            (0.000_4, "0"),
-            (0.05, "0.050"),
-            (0.123_4, "0.123"),
-            (1.0, "1.00"),
-            (1.234, "1.23"),
-            (9.999, "10.0"),
-            (12.34, "12.3"),
-            (99.99, "100"),
-            (123.4, "123"),
-            (1234.4, "1\u{a0}234"),
-            (123_456.0, "123\u{a0}456"),
-            (1_234_567.0, "1\u{a0}234\u{a0}567"),
-            (-123.0, "-123"),
-            (-123_456.0, "-123\u{a0}456"),
-            (f64::NAN, NONE),
-            (f64::INFINITY, NONE),
-        ];
-        for (value, expected) in cases {
-            assert_eq!(number(value), expected, "{value}");
-        }
-    }
-
-    #[test]
-    fn bytes_have_binary_units() {
-        let cases = [
-            (64.0, "64 bytes"),
-            (16384.0, "16 KiB"),
-            (1536.0, "1.50 KiB"),
-            (8.0 * (1u64 << 30) as f64, "8 GiB"),
-        ];
-        for (value, expected) in cases {
-            assert_eq!(bytes(value).replace('\u{a0}', " "), expected);
-        }
-    }
-
-    #[test]
     fn the_ratio_of_a_server_to_itself_is_shown_without_an_interval() {
         let one = Ratio { median: 1.0, low: 1.0, high: 1.0 };
         assert_eq!(interval(Some(one)), "1");
         assert_eq!(interval(Some(Ratio { median: 1.0, low: 0.97, high: 1.034 })), "1.00 (0.97–1.03)");
+        assert_eq!(interval(Some(Ratio { median: 12.67, low: 9.06, high: 14.6 })), "12.7 (9.1–14.6)");
         assert_eq!(interval(None), NONE);
     }
 

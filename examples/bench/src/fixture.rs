@@ -4,13 +4,13 @@ use std::sync::LazyLock;
 
 use crate::{
     results::{Kind, Latency, Machine, Outcome, Results, Round, Server, Workload},
-    run::{BASELINE, FLOORS},
+    run::{BASELINE, FLOORS, references},
     statistics::summarise,
 };
 
 /// For each server: the name, a description, the CPU time for a message and for a GiB as a ratio to the floor, and the
 /// memory for a connection.
-const SERVERS: [(&str, &str, f64, f64, f64); 7] = [
+const SERVERS: [(&str, &str, f64, f64, f64); 11] = [
     ("tidegate", "this crate's echo", 1.02, 0.56, 152.0),
     ("mio", "a bare mio loop, 64 KiB buffer", 1.0, 1.0, 88.0),
     ("mio-256k", "a bare mio loop, 256 KiB buffer", 1.01, 0.55, 88.0),
@@ -18,11 +18,27 @@ const SERVERS: [(&str, &str, f64, f64, f64); 7] = [
     ("threads-256k", "a thread for each client, 256 KiB", 1.58, 0.7, 271_000.0),
     ("blocking", "one client at a time", 0.8, 3.3, 0.0),
     ("tokio", "tokio's current_thread, 8 KiB", 1.05, 2.1, 640.0),
+    ("tidegate-all", "consumes all", 1.0, 0.5, 152.0),
+    ("tidegate-copy", "send_all", 2.1, 1.1, 152.0),
+    ("tidegate-read", "reads and sends", 1.3, 1.4, 152.0),
+    ("nginx", "sendfile", 1.0, 0.55, 300.0),
 ];
+
+/// Returns true if a server takes part in workloads of the kind.
+fn takes_part(server: &str, kind: Kind) -> bool {
+    match server {
+        "tidegate" | "mio" => true,
+        "tokio" => kind != Kind::File,
+        "tidegate-all" => kind == Kind::Framed,
+        "tidegate-copy" => kind == Kind::Broadcast,
+        "tidegate-read" | "nginx" => kind == Kind::File,
+        _ => kind.is_echo(),
+    }
+}
 
 pub fn empty() -> Results {
     Results {
-        format: 2,
+        format: 3,
         machine: Machine::default(),
         arguments: Vec::new(),
         began: 0,
@@ -83,6 +99,15 @@ fn made() -> Results {
     results.workloads.push(workload(Kind::Idle, 5000, 64, 0));
     results.workloads.push(workload(Kind::SlowReaders, 200, 16 << 10, 1));
     results.workloads.push(workload(Kind::Flood, 16, 256 << 10, 1));
+    for length in [1000, 40_001] {
+        results.workloads.push(workload(Kind::Framed, 4, length, 16));
+    }
+    for subscribers in [1, 10, 100, 1000] {
+        results.workloads.push(workload(Kind::Broadcast, subscribers, 1024, 16));
+    }
+    for connections in [1, 4] {
+        results.workloads.push(workload(Kind::File, connections, 200 << 20, 1));
+    }
     results
 }
 
@@ -96,10 +121,15 @@ pub fn workload(kind: Kind, connections: usize, message_bytes: usize, in_flight:
         in_flight,
         rate,
         floor: None,
+        baseline: None,
+        counterpart: None,
         results: Vec::new(),
     };
     for (at, server) in SERVERS.iter().enumerate() {
         let name = server.0;
+        if !takes_part(name, kind) {
+            continue;
+        }
         let (rounds, error) = match name {
             "blocking" if connections > 1 => (Vec::new(), Some("it serves one client at a time".into())),
             "threads-256k" if connections > 5000 => {
@@ -109,7 +139,7 @@ pub fn workload(kind: Kind, connections: usize, message_bytes: usize, in_flight:
         };
         workload.results.push(Outcome { server: name.into(), rounds, error, summary: None });
     }
-    summarise(&mut workload, &FLOORS, BASELINE);
+    summarise(&mut workload, &references(kind));
     workload
 }
 
@@ -122,7 +152,7 @@ fn round(workload: &Workload, server: usize, round: usize) -> Round {
     let (name, _, message_cost, stream_cost, memory) = SERVERS[server];
     let noise = noise(server * 31 + round * 17 + workload.connections);
     let many = workload.connections as f64;
-    let streams = matches!(workload.kind, Kind::Bulk | Kind::Flood);
+    let streams = workload.kind.is_in_bytes();
     // The server handles more messages in each turn when there are more clients, and caches work less well when there
     // are many clients.
     let crowd = 1.0 + 1.2 / many + (many / 1000.0).ln_1p() * if message_cost > 1.3 { 0.4 } else { 0.12 };
@@ -138,7 +168,7 @@ fn round(workload: &Workload, server: usize, round: usize) -> Round {
     let busy = if many == 1.0 { 0.45 } else { 0.98 };
     let (messages, bytes, cpu) = if streams {
         let bytes = seconds * busy / (0.35 * stream_cost * noise) * gib;
-        (if workload.kind == Kind::Flood { 900 } else { 0 }, bytes as u64, seconds * busy)
+        (if workload.kind == Kind::Bulk { 0 } else { 900 }, bytes as u64, seconds * busy)
     } else if workload.kind == Kind::Idle {
         (0, 0, 0.0)
     } else {
@@ -148,7 +178,7 @@ fn round(workload: &Workload, server: usize, round: usize) -> Round {
     };
     let middle = 25.0 * message_cost * noise + many * 3.0 * message_cost;
     let tail = if name == "threads" { 9.0 } else { 2.5 } * if streams { 8.0 } else { 1.0 };
-    let silent = matches!(workload.kind, Kind::Bulk | Kind::Idle);
+    let silent = matches!(workload.kind, Kind::Bulk | Kind::Idle) || !workload.kind.is_echo();
     let holds = matches!(workload.kind, Kind::Idle | Kind::SlowReaders);
     Round {
         number: round,

@@ -14,8 +14,11 @@ use socket2::SockRef;
 
 use crate::results::Latency;
 
+pub mod broadcast;
 pub mod churn;
 pub mod client;
+pub mod file;
+pub mod framed;
 pub mod pattern;
 pub mod streams;
 
@@ -23,7 +26,9 @@ pub mod streams;
 /// the connection or the bytes.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The measurements between the first message and the last echo.
+/// The measurements between the first message and the last echo. For streams of frames, acknowledgements stand for
+/// echoes; for a broadcast, a message counts for each subscriber that received the message; for files, a file is a
+/// message.
 #[derive(Default)]
 pub struct Tally {
     pub seconds: f64,
@@ -57,6 +62,11 @@ fn explain(error: io::Error, missing: &str) -> io::Error {
         }
         _ => error,
     }
+}
+
+/// Returns an error with the number of the connection, which counts from 1.
+fn name(index: usize, error: &str) -> String {
+    format!("connection {}: {error}", index + 1)
 }
 
 /// Polls for events. A signal that interrupts the poll counts as a poll without events.

@@ -1,7 +1,7 @@
 //! The benchmark measures what the event loop gains over blocking servers, and what this crate costs above a bare mio
 //! loop.
 //!
-//! `cargo run --release -p bench` takes about six minutes. `cargo run --release -p bench -- --quick` takes half a
+//! `cargo run --release -p bench` takes about nine minutes. `cargo run --release -p bench -- --quick` takes half a
 //! minute.
 
 use std::fs;
@@ -18,12 +18,15 @@ use results::Results;
 mod args;
 mod child;
 mod columns;
+mod document;
 #[cfg(test)]
 mod fixture;
 mod group;
 mod load;
 mod measure;
+mod numbers;
 mod plan;
+mod protocol;
 mod report;
 mod results;
 mod run;
@@ -37,7 +40,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let is_server = args.serve.is_some() || !args.program.is_empty();
     let done = if is_server {
-        child::become_server(args.serve, &args.program, args.core)
+        child::become_server(&args)
     } else if args.list {
         // A failed write is not an error: the reader of the list has closed the pipe.
         let _ = io::stdout().write_all(args::list().as_bytes());
@@ -61,6 +64,7 @@ fn compare(args: &Args) -> Result<(), String> {
     let interrupted = || {
         if run::STOP.swap(true, Ordering::Relaxed) {
             group::end_all();
+            document::remove_all();
             process::exit(130);
         }
     };

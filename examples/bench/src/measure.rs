@@ -1,14 +1,18 @@
 //! One round measures one server under one workload.
 
+use std::path::Path;
 use std::time::Duration;
 
 use crate::child::Child;
+use crate::load::broadcast::Broadcast;
 use crate::load::client::{Habit, Role};
 use crate::load::pattern::Pattern;
 use crate::load::streams::Streams;
-use crate::load::{Tally, churn};
+use crate::load::{Tally, churn, file, framed};
 use crate::plan::{Case, PING};
+use crate::protocol::FILE_REQUEST;
 use crate::results::{Kind, Round};
+use crate::servers::{Builtin, file::nginx};
 use crate::usage::{self, Usage};
 
 /// The time that a server may still work after its clients have all their echoes: to close thousands of connections
@@ -23,6 +27,8 @@ pub struct Bench<'a> {
     pub pattern: &'a Pattern,
     /// The messages a second, for `Kind::FixedRate`.
     pub rate: Option<f64>,
+    /// The file, for `Kind::File`.
+    pub file: Option<&'a Path>,
 }
 
 /// The process of a server, and the CPU time that the process had used directly after its start.
@@ -31,6 +37,8 @@ pub struct Subject {
     pub begin: Usage,
     /// True if the server may start threads that end with their connections.
     pub has_threads: bool,
+    /// The built-in server, or `None` for another program.
+    pub builtin: Option<Builtin>,
 }
 
 impl Bench<'_> {
@@ -40,6 +48,9 @@ impl Bench<'_> {
             Kind::Churn => self.churn(subject, seed),
             Kind::Idle => self.idle(subject, seed),
             Kind::SlowReaders => self.slow_readers(subject, seed),
+            Kind::Framed => self.framed(subject, seed),
+            Kind::Broadcast => self.broadcast(subject, seed),
+            Kind::File => self.file(subject),
             _ => self.streams(subject, seed),
         }?;
         // The server closes its connections now, and must not take CPU time from the next server.
@@ -131,6 +142,44 @@ impl Bench<'_> {
         load.hear()?;
         load.finish()?;
         Ok(round)
+    }
+
+    fn framed(&self, subject: &Subject, seed: u64) -> Result<Round, String> {
+        let Case { connections, message, in_flight, warm_up, time, .. } = *self.case;
+        let address = subject.child.address;
+        let parses = subject.builtin != Some(Builtin::TidegateAll);
+        let plan = framed::Plan { streams: connections, frame: message, in_flight, time, parses };
+        framed::run(address, &framed::Plan { time: warm_up, ..plan }, seed, self.pattern)?;
+        let before = self.at_rest(subject);
+        let tally = framed::run(address, &plan, seed, self.pattern)?;
+        Ok(self.round_of(subject, &before, tally))
+    }
+
+    fn broadcast(&self, subject: &Subject, seed: u64) -> Result<Round, String> {
+        let Case { connections, in_flight, warm_up, time, .. } = *self.case;
+        let mut load = Broadcast::connect(subject.child.address, connections, in_flight, seed, self.pattern)?;
+        load.run(warm_up)?;
+        let before = self.at_rest(subject);
+        let tally = load.run(time)?;
+        let round = self.round_of(subject, &before, tally);
+        load.finish()?;
+        Ok(round)
+    }
+
+    fn file(&self, subject: &Subject) -> Result<Round, String> {
+        let Case { connections, message, time, .. } = *self.case;
+        let path = self.file.ok_or("there is no file")?;
+        let request = match subject.builtin {
+            Some(Builtin::Nginx) => file::Request { bytes: nginx::request(path), has_header: true },
+            _ => file::Request { bytes: FILE_REQUEST.to_vec(), has_header: false },
+        };
+        let plan = file::Plan { connections, length: message, time };
+        // One file on one connection is enough to warm up.
+        let warm_up = file::Plan { connections: 1, time: Duration::ZERO, ..plan };
+        file::run(subject.child.address, &warm_up, &request, self.pattern)?;
+        let before = self.at_rest(subject);
+        let tally = file::run(subject.child.address, &plan, &request, self.pattern)?;
+        Ok(self.round_of(subject, &before, tally))
     }
 
     fn role(&self, habit: Habit) -> Role {

@@ -6,8 +6,9 @@ use clap::ValueEnum;
 
 use crate::args::Args;
 use crate::child::{Contender, What};
+use crate::protocol;
 use crate::results::Kind;
-use crate::servers::Builtin;
+use crate::servers::{Builtin, Service};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Load {
@@ -30,6 +31,12 @@ pub enum Load {
     SlowReaders,
     /// Connections carry streams to the server and back, while another client plays ping-pong
     Flood,
+    /// Each connection carries a stream of frames of 1 000, 40 001 and 200 003 bytes; the server acknowledges
+    Framed,
+    /// A publisher sends messages of 1 KiB to all subscribers, with 1, 16 and 64 messages in flight
+    Broadcast,
+    /// Each connection receives a file of 200 MiB, again and again
+    File,
 }
 
 /// A workload with one number of connections.
@@ -60,26 +67,44 @@ pub fn cases(args: &Args, descriptors: u64, notes: &mut Vec<String>) -> Vec<Case
     for load in args.workloads() {
         let default = load.connections(args.quick);
         let numbers = if args.connections.is_empty() { default } else { &args.connections };
-        for &wanted in numbers {
-            let case = load.case(args, wanted.min(most));
-            if wanted > most {
-                notes.push(format!(
-                    "{} ran with {most} connections in place of {wanted}, because a process may have {descriptors} \
-                     descriptors",
-                    load.name()
-                ));
-            }
-            // Two cases that the limit reduces to an equal number of connections count as one case.
-            let is_same = |other: &Case| {
-                (other.kind, other.message, other.connections) == (case.kind, case.message, case.connections)
-            };
-            if !cases.iter().any(is_same) {
-                cases.push(case);
+        for &wanted in numbers.iter().filter(|wanted| **wanted > most) {
+            notes.push(format!(
+                "{} ran with {most} connections in place of {wanted}, because a process may have {descriptors} \
+                 descriptors",
+                load.name()
+            ));
+        }
+        for shape in load.shapes(args.quick) {
+            for &wanted in numbers {
+                let case = load.case(args, shape, wanted.min(most));
+                // Two cases that the limit reduces to an equal number of connections count as one case.
+                if !cases.iter().any(|other| other.title() == case.title()) {
+                    cases.push(case);
+                }
             }
         }
     }
     cases
 }
+
+/// The message size of a workload, and the number of messages in flight.
+#[derive(Clone, Copy)]
+struct Shape {
+    kind: Kind,
+    message: usize,
+    in_flight: usize,
+}
+
+/// The number of bytes of a framed stream that may be sent before they are acknowledged. The number is larger than the
+/// MiB after which a server acknowledges, so the server does not wait for the generator.
+const FRAMED_WINDOW: usize = 2 << 20;
+
+/// The lengths of the frames. The first length is the default, and the only length of a quick run.
+const FRAMES: [usize; 3] = [1000, 40_001, 200_003];
+
+/// The numbers of broadcast messages in flight, and the only number of a quick run.
+const BROADCAST: [usize; 3] = [1, 16, 64];
+const QUICK_BROADCAST: usize = 16;
 
 impl Load {
     fn name(self) -> String {
@@ -97,11 +122,30 @@ impl Load {
             Load::Idle if quick => &[1000],
             Load::Idle => &[10_000],
             Load::SlowReaders => &[20],
+            Load::Framed => &[4],
+            Load::Broadcast if quick => &[1, 100],
+            Load::Broadcast => &[1, 10, 100, 1000],
+            Load::File if quick => &[1],
+            Load::File => &[1, 4],
         }
     }
 
-    fn case(self, args: &Args, connections: usize) -> Case {
-        let (kind, message, in_flight) = match self {
+    /// Returns the shapes of the workload. Most workloads have a single shape.
+    fn shapes(self, quick: bool) -> Vec<Shape> {
+        let shape = |(kind, message, in_flight)| Shape { kind, message, in_flight };
+        let one = match self {
+            Load::Framed => {
+                let frame = |frame| (Kind::Framed, frame, FRAMED_WINDOW.div_ceil(frame));
+                let lengths = if quick { &FRAMES[..1] } else { &FRAMES[..] };
+                return lengths.iter().map(|length| shape(frame(*length))).collect();
+            }
+            Load::Broadcast => {
+                let message = |in_flight| (Kind::Broadcast, protocol::MESSAGE, in_flight);
+                let numbers = if quick { &[QUICK_BROADCAST][..] } else { &BROADCAST[..] };
+                return numbers.iter().map(|number| shape(message(*number))).collect();
+            }
+            Load::File if quick => (Kind::File, 16 << 20, 1),
+            Load::File => (Kind::File, 200 << 20, 1),
             Load::PingPong => (Kind::PingPong, PING, 1),
             Load::PingPong16k => (Kind::PingPong, 16 << 10, 1),
             Load::Pipelined => (Kind::Pipelined, PING, 16),
@@ -113,9 +157,14 @@ impl Load {
             Load::SlowReaders => (Kind::SlowReaders, 8 << 20, 1),
             Load::Flood => (Kind::Flood, 64 << 10, 4),
         };
+        vec![shape(one)]
+    }
+
+    fn case(self, args: &Args, shape: Shape, connections: usize) -> Case {
+        let Shape { kind, message, in_flight } = shape;
         // In these workloads this crate's server is within a few per cent of the floor, so each per cent must be
         // measured.
-        let is_precise = matches!(kind, Kind::PingPong | Kind::Pipelined | Kind::Bulk);
+        let is_precise = matches!(kind, Kind::PingPong | Kind::Pipelined | Kind::Bulk | Kind::Framed);
         let rounds = match (kind, args.quick) {
             // Memory is less noisy than time, and every round has a new process.
             (Kind::Idle, true) => 1,
@@ -129,6 +178,10 @@ impl Load {
             // each pair of rounds.
             (_, false) if is_precise => 25,
             (Kind::SlowReaders, false) => 5,
+            // The workload has many cases, and its servers differ by far more than a per cent.
+            (Kind::Broadcast, false) => 9,
+            // Each round receives the file at least once on each connection, which takes long.
+            (Kind::File, false) => 15,
             (_, false) => 7,
         };
         let millis = match (kind, args.quick) {
@@ -138,7 +191,7 @@ impl Load {
             // The round is long enough for several messages on each connection, so that the first messages, which all
             // clients send at once, do not dominate the result.
             (_, false) if connections > 2000 => 500,
-            (_, false) if is_precise => 100,
+            (_, false) if is_precise || kind == Kind::Broadcast => 100,
             (_, false) => 200,
         };
         // Servers far from the floor need fewer rounds, because their differences are larger than a few per cent.
@@ -169,12 +222,30 @@ impl Case {
                 if n == 1 { "es" } else { "" }
             ),
             Kind::Flood => format!("{n} stream{s} beside a ping-pong client"),
+            Kind::Framed => format!("framed, {size}, {n} stream{s}"),
+            Kind::Broadcast => {
+                format!("broadcast, {size}, {} in flight, {n} subscriber{s}", self.in_flight)
+            }
+            Kind::File => format!("file, {size}, {n} connection{s}"),
         }
     }
 
-    /// Returns true if a server can take part. A server that serves one client at a time would keep all other clients
-    /// waiting for ever.
+    /// Returns the service that the workload needs.
+    pub fn service(&self) -> Service {
+        match self.kind {
+            Kind::Framed => Service::Framed,
+            Kind::Broadcast => Service::Broadcast,
+            Kind::File => Service::File,
+            _ => Service::Echo,
+        }
+    }
+
+    /// Returns true if a server has the service, and can take part. A server that serves one client at a time would keep
+    /// all other clients waiting for ever.
     pub fn suits(&self, contender: &Contender) -> bool {
+        if !contender.has(self.service()) {
+            return false;
+        }
         let is_single = matches!(self.kind, Kind::PingPong | Kind::Pipelined | Kind::Bulk | Kind::FixedRate)
             && self.connections == 1;
         contender.what != What::Builtin(Builtin::Blocking) || is_single
@@ -259,5 +330,46 @@ mod tests {
             ]
         );
         assert!(cases.iter().all(|case| case.suits(&Contender::from(Builtin::Tidegate))));
+    }
+
+    #[test]
+    fn frames_and_broadcasts_have_several_shapes_in_a_full_run_and_one_in_a_quick_run() {
+        let quick = planned("bench --quick --workloads framed,broadcast,file", 20_000).0;
+        assert_eq!(
+            quick,
+            [
+                "framed, 1000 bytes, 4 streams",
+                "broadcast, 1 KiB, 16 in flight, 1 subscriber",
+                "broadcast, 1 KiB, 16 in flight, 100 subscribers",
+                "file, 16 MiB, 1 connection"
+            ]
+        );
+        let full = planned("bench --workloads framed,broadcast,file", 20_000).0;
+        assert_eq!(full.len(), 3 + 3 * 4 + 2);
+        assert_eq!(full[2], "framed, 200003 bytes, 4 streams");
+        assert_eq!(full[3], "broadcast, 1 KiB, 1 in flight, 1 subscriber");
+        assert_eq!(full[14], "broadcast, 1 KiB, 64 in flight, 1000 subscribers");
+        assert_eq!(full[16], "file, 200 MiB, 4 connections");
+    }
+
+    #[test]
+    fn a_server_takes_part_in_the_workloads_of_its_services() {
+        let args = Args::try_parse_from(["bench", "--quick"]).unwrap();
+        let cases = cases(&args, 20_000, &mut Vec::new());
+        let servers = |kind| {
+            let case = cases.iter().find(|case| case.kind == kind).unwrap();
+            let contenders = Builtin::DEFAULT.map(Contender::from);
+            let names: Vec<_> =
+                contenders.into_iter().filter(|one| case.suits(one)).map(|one| one.name).collect();
+            names.join(" ")
+        };
+        assert_eq!(servers(Kind::Framed), "tidegate mio tokio tidegate-all");
+        assert_eq!(servers(Kind::Broadcast), "tidegate mio tokio tidegate-copy");
+        let mio = if cfg!(target_os = "linux") { " mio" } else { "" };
+        assert_eq!(servers(Kind::File), format!("tidegate{mio} tidegate-read nginx"));
+        assert_eq!(servers(Kind::Churn), "tidegate mio mio-256k threads threads-256k tokio");
+        let other = Contender { name: "other".into(), about: String::new(), what: What::Program(Vec::new()) };
+        let kinds: Vec<_> = cases.iter().filter(|case| !case.suits(&other)).map(Case::service).collect();
+        assert_eq!(kinds, [Service::Framed, Service::Broadcast, Service::Broadcast, Service::File]);
     }
 }

@@ -13,9 +13,9 @@ pub struct Results {
     pub began: u64,
     pub seconds: f64,
     pub servers: Vec<Server>,
-    /// The name of the floor, if the floor took part: the bare mio loop with which all servers are compared. Each
-    /// `Bulk` workload has a floor of its own. `baseline` is the name of the second server with which all servers are
-    /// compared, if that server took part: the blocking server with a thread for each client.
+    /// The name of the usual floor, if that server took part: the bare mio loop with which all echo servers are compared.
+    /// `baseline` is the name of the second server with which all echo servers are compared, if that server took part: the
+    /// blocking server with a thread for each client. Each workload names its own floor and baseline.
     pub floor: Option<String>,
     pub baseline: Option<String>,
     pub workloads: Vec<Workload>,
@@ -62,6 +62,25 @@ pub enum Kind {
     SlowReaders,
     /// Streams run beside one client that plays ping-pong.
     Flood,
+    /// Each connection carries a stream of frames to the server, and the server acknowledges.
+    Framed,
+    /// A publisher sends messages, and each connection receives all messages.
+    Broadcast,
+    /// Each connection receives a file, again and again.
+    File,
+}
+
+impl Kind {
+    /// Returns true for workloads with an echo server. The other workloads have servers, a baseline and a counterpart of
+    /// their own.
+    pub fn is_echo(self) -> bool {
+        !matches!(self, Kind::Framed | Kind::Broadcast | Kind::File)
+    }
+
+    /// Returns true for workloads whose work is measured in bytes. The other workloads count messages.
+    pub fn is_in_bytes(self) -> bool {
+        matches!(self, Kind::Bulk | Kind::Flood | Kind::Framed | Kind::File)
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -77,6 +96,11 @@ pub struct Workload {
     /// The floor of this workload. For `Bulk`, where the size of the buffer decides, the floor is the bare mio loop
     /// that took the least CPU time for a GiB, of the loops that took part.
     pub floor: Option<String>,
+    /// The baseline of this workload, if that server took part.
+    pub baseline: Option<String>,
+    /// The counterpart, if that server took part: a server of this crate that lacks the feature that the workload is
+    /// about.
+    pub counterpart: Option<String>,
     pub results: Vec<Outcome>,
 }
 
@@ -97,9 +121,11 @@ pub struct Round {
     /// after each other.
     pub number: usize,
     pub seconds: f64,
-    /// The number of whole echoes that came back. For `Churn` this is the number of connections.
+    /// The number of whole echoes that came back. For `Churn` this is the number of connections, for `Framed` the number
+    /// of frames, for `Broadcast` the number of messages that all subscribers together received, and for `File` the
+    /// number of files.
     pub messages: u64,
-    /// The number of bytes that came back.
+    /// The number of bytes that came back, or that were acknowledged for `Framed`.
     pub bytes: u64,
     pub user_seconds: f64,
     pub system_seconds: f64,
@@ -144,10 +170,11 @@ pub struct Summary {
     /// the throughput.
     pub generator_limited: bool,
     /// The medians of the ratios between each round and the round with an equal number of the workload's floor.
-    /// `to_baseline` has the ratios to the baseline. For `Bulk` and `Flood` the ratios count bytes in place of
-    /// messages.
+    /// `to_baseline` has the ratios to the baseline, and `to_counterpart` has the ratios to the counterpart. For `Bulk`,
+    /// `Flood`, `Framed` and `File` the ratios count bytes in place of messages.
     pub to_floor: Option<Ratios>,
     pub to_baseline: Option<Ratios>,
+    pub to_counterpart: Option<Ratios>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]

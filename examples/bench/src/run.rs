@@ -1,6 +1,7 @@
 //! The method of the benchmark: the processes of all servers of a workload run concurrently, and the servers take turns
 //! with their rounds.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -8,11 +9,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::Args;
 use crate::child::{Child, Contender, What};
+use crate::document::Document;
 use crate::load::pattern::Pattern;
 use crate::measure::{Bench, Subject};
 use crate::plan::{self, Case};
 use crate::results::{Kind, Outcome, Results, Round, Server, Workload};
-use crate::statistics;
+use crate::servers::{Builtin, Service, file::nginx};
+use crate::statistics::{self, References};
 use crate::system::{self, Cores};
 use crate::usage::Usage;
 
@@ -20,6 +23,17 @@ use crate::usage::Usage;
 /// can be the floor.
 pub const FLOORS: [&str; 3] = ["mio", "mio-16k", "mio-256k"];
 pub const BASELINE: &str = "threads";
+
+/// Returns the servers that the ratios of a workload refer to.
+pub fn references(kind: Kind) -> References<'static> {
+    let (baseline, counterpart) = match kind {
+        Kind::Framed => ("tokio", Some("tidegate-all")),
+        Kind::Broadcast => ("tokio", Some("tidegate-copy")),
+        Kind::File => ("nginx", Some("tidegate-read")),
+        _ => (BASELINE, None),
+    };
+    References { floors: &FLOORS, baseline, counterpart }
+}
 
 /// The fixed rate as a share of the rate that the slowest server reaches.
 const RATE_SHARE: f64 = 0.6;
@@ -49,11 +63,13 @@ struct Run {
     cores: Option<Cores>,
     pattern: Pattern,
     progress: ProgressBar,
+    /// The file of the present workload, if the workload needs a file.
+    document: Option<Document>,
 }
 
 pub fn run(args: &Args) -> Result<Results, String> {
     let (clock, began) = (Instant::now(), SystemTime::now());
-    let contenders = args.contenders();
+    let mut contenders = args.contenders();
     let mut notes = Vec::new();
     if cfg!(debug_assertions) {
         notes.push(
@@ -65,14 +81,22 @@ pub fn run(args: &Args) -> Result<Results, String> {
     let cores = pin(&mut notes);
     machine.pinned = cores.is_some();
     let waited = system::waited();
+    let cases = plan::cases(args, descriptors, &mut notes);
+    // A server that has none of the services would only fill the legends.
+    contenders.retain(|contender| cases.iter().any(|case| contender.has(case.service())));
+    let is_nginx = |contender: &Contender| contender.builtin() == Some(Builtin::Nginx);
+    if contenders.iter().any(is_nginx) && nginx::find().is_none() {
+        contenders.retain(|contender| !is_nginx(contender));
+        notes.push("the server nginx did not take part, because nginx is not installed".into());
+    }
     // The benchmark starts each other program once before the measurement, so that a mistake in a command is reported
     // at once.
     for contender in contenders.iter().filter(|contender| matches!(contender.what, What::Program(_))) {
-        start(contender, cores).map_err(|error| format!("{}: {error}", contender.name))?;
+        start(contender, Service::Echo, None, cores)
+            .map_err(|error| format!("{}: {error}", contender.name))?;
     }
-    let cases = plan::cases(args, descriptors, &mut notes);
     let steps: usize = cases.iter().map(|case| steps(case, &contenders)).sum();
-    let run = Run { cores, pattern: Pattern::new(), progress: progress(steps as u64) };
+    let mut run = Run { cores, pattern: Pattern::new(), progress: progress(steps as u64), document: None };
 
     let name = |name: &str| contenders.iter().any(|one| one.name == name).then(|| name.to_owned());
     let mut workloads = Vec::new();
@@ -80,8 +104,14 @@ pub fn run(args: &Args) -> Result<Results, String> {
         if is_stopped() {
             break;
         }
+        run.document = None;
+        if case.service() == Service::File {
+            let document = Document::create(case.message, &run.pattern)
+                .map_err(|error| format!("cannot create a file of {} bytes: {error}", case.message))?;
+            run.document = Some(document);
+        }
         let mut workload = run.workload(case, &contenders, args.rate.map(|rate| rate as f64));
-        statistics::summarise(&mut workload, &FLOORS, BASELINE);
+        statistics::summarise(&mut workload, &references(case.kind));
         workloads.push(workload);
     }
     run.progress.finish_and_clear();
@@ -116,7 +146,7 @@ pub fn run(args: &Args) -> Result<Results, String> {
     }
     let server = |one: &Contender| Server { name: one.name.clone(), about: one.about.clone() };
     Ok(Results {
-        format: 2,
+        format: 3,
         machine,
         arguments: std::env::args().skip(1).collect(),
         began: began.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
@@ -133,8 +163,9 @@ impl Run {
     fn workload(&self, case: &Case, contenders: &[Contender], rate: Option<f64>) -> Workload {
         let suited = contenders.iter().filter(|contender| case.suits(contender));
         let mut entrants: Vec<_> =
-            suited.map(|contender| self.entrant(contender, !case.is_fresh())).collect();
-        let mut bench = Bench { case, pattern: &self.pattern, rate: None };
+            suited.map(|contender| self.entrant(case, contender, !case.is_fresh())).collect();
+        let file = self.document.as_ref().map(Document::path);
+        let mut bench = Bench { case, pattern: &self.pattern, rate: None, file };
         if case.kind == Kind::FixedRate {
             bench.rate = rate.or_else(|| self.rate(&bench, &mut entrants));
         }
@@ -145,7 +176,7 @@ impl Run {
                 }
                 self.progress.set_message(format!("{}: {}", case.title(), entrant.contender.name));
                 if case.is_fresh() && entrant.outcome.error.is_none() {
-                    self.start(entrant);
+                    self.start(case, entrant);
                 }
                 entrant.round(&bench, round);
                 if case.is_fresh() {
@@ -162,26 +193,30 @@ impl Run {
             in_flight: case.in_flight,
             rate: bench.rate,
             floor: None,
+            baseline: None,
+            counterpart: None,
             results: entrants.into_iter().map(|entrant| entrant.outcome).collect(),
         }
     }
 
-    fn entrant<'a>(&self, contender: &'a Contender, is_started: bool) -> Entrant<'a> {
+    fn entrant<'a>(&self, case: &Case, contender: &'a Contender, is_started: bool) -> Entrant<'a> {
         let outcome =
             Outcome { server: contender.name.clone(), rounds: Vec::new(), error: None, summary: None };
         let mut entrant = Entrant { contender, subject: None, outcome };
         if is_started {
-            self.start(&mut entrant);
+            self.start(case, &mut entrant);
         }
         entrant
     }
 
-    fn start(&self, entrant: &mut Entrant<'_>) {
-        match start(entrant.contender, self.cores) {
+    fn start(&self, case: &Case, entrant: &mut Entrant<'_>) {
+        let file = self.document.as_ref().map(Document::path);
+        let contender = entrant.contender;
+        match start(contender, case.service(), file, self.cores) {
             Ok(child) => {
-                let begin = Usage::of(child.pid());
-                entrant.subject =
-                    Some(Subject { child, begin, has_threads: entrant.contender.may_have_threads() });
+                let (begin, builtin) = (Usage::of(child.pid()), contender.builtin());
+                let has_threads = contender.may_have_threads();
+                entrant.subject = Some(Subject { child, begin, has_threads, builtin });
             }
             Err(error) => entrant.outcome.error = Some(error),
         }
@@ -229,8 +264,13 @@ fn steps(case: &Case, contenders: &[Contender]) -> usize {
     suited.map(|one| (0..case.rounds).filter(|round| case.has(*round, one)).count()).sum()
 }
 
-fn start(contender: &Contender, cores: Option<Cores>) -> Result<Child, String> {
-    Child::start(contender, cores.map(|cores| cores.server))
+fn start(
+    contender: &Contender,
+    service: Service,
+    file: Option<&Path>,
+    cores: Option<Cores>,
+) -> Result<Child, String> {
+    Child::start(contender, service, file, cores.map(|cores| cores.server))
 }
 
 /// Pins this process to the core of the load generator. A server is pinned to its own core when the server starts.

@@ -1,12 +1,18 @@
 //! The servers that are compared. Each server runs in a process of its own, which is another process of this program.
 
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
 
 use clap::ValueEnum;
 use socket2::{Domain, Socket, Type};
 use tidegate::blocking::{Server, ServerOptions};
+use tidegate::{EventLoop, Handler, ListenOptions, Options};
 
+mod bare;
+mod broadcast;
+pub mod file;
+mod framed;
 mod mio_loop;
 mod tidegate_loop;
 mod tokio_loop;
@@ -14,10 +20,29 @@ mod tokio_loop;
 /// The backlog of the listener, which is equal for all servers.
 const BACKLOG: u32 = 1024;
 
+/// The work that a server does. Every workload needs one of the services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Service {
+    /// Sends back all received bytes
+    Echo,
+    /// Receives frames with a length in front, and acknowledges after each MiB
+    Framed,
+    /// Sends each message of a publisher to all subscribers
+    Broadcast,
+    /// Sends a file for each request
+    File,
+}
+
+impl Service {
+    pub fn name(self) -> String {
+        self.to_possible_value().expect("none is skipped").get_name().into()
+    }
+}
+
 /// The built-in servers. The doc comment of each server is the text in the list and in the legends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Builtin {
-    /// The echo server of this crate, through the public interface of the crate
+    /// A server of this crate, through the public interface of the crate
     Tidegate,
     /// A bare mio loop without this crate, 64 KiB buffer; the floor with which other servers are compared
     Mio,
@@ -34,12 +59,23 @@ pub enum Builtin {
     Threads256k,
     /// A blocking server for one client at a time, 4 KiB buffer; runs only in workloads with one connection
     Blocking,
-    /// A tokio server in the current_thread runtime, a task for each client, 8 KiB buffer
+    /// A tokio server in the current_thread runtime, a task for each client; 8 KiB buffer for the echo
     Tokio,
+    /// A server of this crate that consumes all input and parses no frames; runs only in the workload framed
+    #[value(name = "tidegate-all")]
+    TidegateAll,
+    /// A server of this crate with send_all in place of send_shared; runs only in the workload broadcast
+    #[value(name = "tidegate-copy")]
+    TidegateCopy,
+    /// A server of this crate that reads and sends 64 KiB at a time; runs only in the workload file
+    #[value(name = "tidegate-read")]
+    TidegateRead,
+    /// The server nginx with sendfile, if nginx is installed; runs only in the workload file
+    Nginx,
 }
 
 impl Builtin {
-    pub const DEFAULT: [Builtin; 7] = [
+    pub const DEFAULT: [Builtin; 11] = [
         Builtin::Tidegate,
         Builtin::Mio,
         Builtin::Mio256k,
@@ -47,6 +83,10 @@ impl Builtin {
         Builtin::Threads256k,
         Builtin::Blocking,
         Builtin::Tokio,
+        Builtin::TidegateAll,
+        Builtin::TidegateCopy,
+        Builtin::TidegateRead,
+        Builtin::Nginx,
     ];
 
     pub fn name(self) -> String {
@@ -64,11 +104,57 @@ impl Builtin {
     /// Returns true if the server is close to the floor. Every per cent between such a server and the floor counts, and
     /// many rounds are necessary to measure a per cent.
     pub fn is_close(self) -> bool {
-        matches!(self, Builtin::Tidegate | Builtin::Mio | Builtin::Mio16k | Builtin::Mio256k)
+        !matches!(self, Builtin::Threads | Builtin::Threads256k | Builtin::Blocking | Builtin::Tokio)
     }
 
-    /// Serves for ever. The parent process reads the address from the standard output of this process.
-    pub fn serve(self) -> io::Result<()> {
+    /// Returns true if the server has this service.
+    pub fn has(self, service: Service) -> bool {
+        use Builtin::{Mio, Nginx, Tidegate, TidegateAll, TidegateCopy, TidegateRead, Tokio};
+        match service {
+            Service::Echo => !matches!(self, TidegateAll | TidegateCopy | TidegateRead | Nginx),
+            Service::Framed => matches!(self, Tidegate | TidegateAll | Mio | Tokio),
+            Service::Broadcast => matches!(self, Tidegate | TidegateCopy | Mio | Tokio),
+            // The bare loop calls sendfile(2) of Linux.
+            Service::File if self == Mio => cfg!(target_os = "linux"),
+            Service::File => matches!(self, Tidegate | TidegateRead | Nginx),
+        }
+    }
+
+    /// Serves for ever. The parent process reads the address from the standard output of this process. `file` is the path
+    /// of the file for [`Service::File`].
+    pub fn serve(self, service: Service, file: Option<&Path>) -> io::Result<()> {
+        match service {
+            Service::Echo => self.echo(),
+            Service::Framed => match self {
+                Builtin::Tidegate => framed::tidegate_loop::serve(true),
+                Builtin::TidegateAll => framed::tidegate_loop::serve(false),
+                Builtin::Mio => framed::mio_loop::serve(listen()?),
+                Builtin::Tokio => framed::tokio_loop::serve(listen()?),
+                _ => self.lacks(service),
+            },
+            Service::Broadcast => match self {
+                Builtin::Tidegate => broadcast::tidegate_loop::serve(false),
+                Builtin::TidegateCopy => broadcast::tidegate_loop::serve(true),
+                Builtin::Mio => broadcast::mio_loop::serve(listen()?),
+                Builtin::Tokio => broadcast::tokio_loop::serve(listen()?),
+                _ => self.lacks(service),
+            },
+            Service::File => {
+                let missing =
+                    || io::Error::new(ErrorKind::InvalidInput, "the service needs the option --file");
+                let file = file.ok_or_else(missing)?;
+                match self {
+                    Builtin::Tidegate => file::tidegate_loop::serve(file, false),
+                    Builtin::TidegateRead => file::tidegate_loop::serve(file, true),
+                    #[cfg(target_os = "linux")]
+                    Builtin::Mio => file::mio_loop::serve(listen()?, file),
+                    _ => self.lacks(service),
+                }
+            }
+        }
+    }
+
+    fn echo(self) -> io::Result<()> {
         match self {
             Builtin::Tidegate => tidegate_loop::serve(),
             Builtin::Mio => mio_loop::serve(listen()?, 64 << 10),
@@ -78,8 +164,23 @@ impl Builtin {
             Builtin::Threads256k => blocking(256 << 10, Server::serve_with_threads),
             Builtin::Blocking => blocking(4 << 10, Server::serve_one_at_a_time),
             Builtin::Tokio => tokio_loop::serve(listen()?),
+            _ => self.lacks(Service::Echo),
         }
     }
+
+    /// Returns the error of a server that does not have the service, or that is a program of its own.
+    fn lacks(self, service: Service) -> io::Result<()> {
+        let error = format!("the server {} does not have the service {}", self.name(), service.name());
+        Err(io::Error::new(ErrorKind::Unsupported, error))
+    }
+}
+
+/// Runs a server of this crate.
+fn run_tidegate<H: Handler>(handler: &mut H) -> io::Result<()> {
+    let mut server = EventLoop::new(Options::default())?;
+    let listener = server.net().listen_with("127.0.0.1:0", ListenOptions::default().backlog(BACKLOG))?;
+    announce(server.net().local_address(listener)?.socket_addrs()[0])?;
+    server.run(handler)
 }
 
 fn blocking(buffer: usize, serve: impl FnOnce(Server)) -> io::Result<()> {

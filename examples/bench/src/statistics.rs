@@ -12,19 +12,34 @@ const BUSY: f64 = 0.95;
 /// The number of resamples. The ends of an interval hardly change with more resamples.
 const RESAMPLES: usize = 2000;
 
-/// Fills the summary of every outcome, and sets the floor of the workload: the server with which the report compares
-/// all other servers. `floors` are the names of the servers that can be the floor. For `Bulk` the floor is the
-/// cheapest of these servers, and for all other kinds the floor is the first. `baseline` is the name of a second
-/// server with which the report compares all other servers.
-pub fn summarise(workload: &mut Workload, floors: &[&str], baseline: &str) {
+/// The names of the servers with which the report compares all servers of a workload.
+#[derive(Clone, Copy, Debug)]
+pub struct References<'a> {
+    /// The servers that can be the floor. For `Bulk` the floor is the cheapest of these servers, and for all other kinds
+    /// the floor is the first.
+    pub floors: &'a [&'a str],
+    pub baseline: &'a str,
+    /// A server of this crate that lacks the feature that the workload is about.
+    pub counterpart: Option<&'a str>,
+}
+
+/// Fills the summary of every outcome, and sets the names of the servers with which the report compares all servers: the
+/// floor, the baseline and the counterpart.
+pub fn summarise(workload: &mut Workload, references: &References<'_>) {
     let kind = workload.kind;
-    workload.floor = floor(kind, &workload.results, floors).map(|outcome| outcome.server.clone());
-    let floor = workload.floor.as_deref().and_then(|floor| rounds_of(&workload.results, floor));
-    let baseline = rounds_of(&workload.results, baseline);
+    let part = |name: &str| workload.results.iter().any(|one| one.server == name).then(|| name.to_owned());
+    (workload.baseline, workload.counterpart) =
+        (part(references.baseline), references.counterpart.and_then(part));
+    workload.floor = floor(kind, &workload.results, references.floors).map(|outcome| outcome.server.clone());
+    let rounds = |name: &Option<String>| rounds_of(&workload.results, name.as_deref()?);
+    let floor = rounds(&workload.floor);
+    let baseline = rounds(&workload.baseline);
+    let counterpart = rounds(&workload.counterpart);
     for outcome in &mut workload.results {
         outcome.summary = (!outcome.rounds.is_empty()).then(|| Summary {
             to_floor: floor.as_deref().and_then(|floor| ratios(kind, &outcome.rounds, floor)),
             to_baseline: baseline.as_deref().and_then(|baseline| ratios(kind, &outcome.rounds, baseline)),
+            to_counterpart: counterpart.as_deref().and_then(|other| ratios(kind, &outcome.rounds, other)),
             ..summary(&outcome.rounds)
         });
     }
@@ -67,6 +82,7 @@ fn summary(rounds: &[Round]) -> Summary {
             && server_busy.is_some_and(|busy| busy < BUSY),
         to_floor: None,
         to_baseline: None,
+        to_counterpart: None,
     }
 }
 
@@ -101,10 +117,7 @@ fn latency(rounds: &[Round]) -> Option<Latency> {
 
 /// Returns the amount of work in a round. Streams have no meaningful messages, so their bytes count.
 fn work(kind: Kind, round: &Round) -> f64 {
-    match kind {
-        Kind::Bulk | Kind::Flood => round.bytes as f64,
-        _ => round.messages as f64,
-    }
+    if kind.is_in_bytes() { round.bytes as f64 } else { round.messages as f64 }
 }
 
 /// Returns the ratios round by round, because a disturbance of the machine affects both servers of a pair. A round

@@ -16,6 +16,10 @@ fn outcome(server: &str, rounds: Vec<Round>) -> Outcome {
     Outcome { server: server.to_owned(), rounds: numbered.collect(), error: None, summary: None }
 }
 
+fn references<'a>(floors: &'a [&'a str], baseline: &'a str) -> References<'a> {
+    References { floors, baseline, counterpart: None }
+}
+
 fn workload(kind: Kind, results: Vec<Outcome>) -> Workload {
     Workload {
         kind,
@@ -25,6 +29,8 @@ fn workload(kind: Kind, results: Vec<Outcome>) -> Workload {
         in_flight: 1,
         rate: None,
         floor: None,
+        baseline: None,
+        counterpart: None,
         results,
     }
 }
@@ -34,7 +40,7 @@ fn summaries(kind: Kind, rounds: impl IntoIterator<Item = Vec<Round>>) -> Vec<Op
     let names = ["floor", "baseline", "other"];
     let outcomes = names.iter().zip(rounds).map(|(name, rounds)| outcome(name, rounds)).collect();
     let mut workload = workload(kind, outcomes);
-    summarise(&mut workload, &["floor"], "baseline");
+    summarise(&mut workload, &references(&["floor"], "baseline"));
     workload.results.into_iter().map(|outcome| outcome.summary).collect()
 }
 
@@ -155,7 +161,7 @@ fn a_server_without_rounds_has_no_summary_and_is_no_reference() {
 #[test]
 fn a_workload_without_a_floor_and_a_baseline_has_no_ratios() {
     let mut workload = workload(Kind::PingPong, vec![outcome("some", vec![round(10, 1.0)])]);
-    summarise(&mut workload, &["not there", "some"], "not there");
+    summarise(&mut workload, &references(&["not there", "some"], "not there"));
     let summary = workload.results[0].summary.as_ref().unwrap();
     assert_eq!((summary.to_floor, summary.to_baseline), (None, None));
     assert_eq!(workload.floor, None);
@@ -186,7 +192,7 @@ fn a_server_that_echoed_nothing_has_a_ratio_of_zero_and_is_no_reference() {
 #[test]
 fn streams_are_compared_by_their_bytes() {
     let stream = |bytes: u64, cpu: f64| vec![Round { bytes, messages: 1, ..round(1, cpu) }; 3];
-    for kind in [Kind::Bulk, Kind::Flood] {
+    for kind in [Kind::Bulk, Kind::Flood, Kind::Framed, Kind::File] {
         let summary = summaries(kind, [stream(1 << 20, 1.0), stream(4 << 20, 1.0)]).remove(1).unwrap();
         let ratios = summary.to_floor.unwrap();
         assert_eq!((ratios.messages_per_second.median, ratios.cpu_per_message.median), (4.0, 0.25));
@@ -199,7 +205,7 @@ fn floor_of(kind: Kind, cpu: &[(&str, [f64; 3])]) -> Workload {
     let outcomes =
         cpu.iter().map(|(name, cpu)| outcome(name, cpu.map(|cpu| round(100, cpu)).into())).collect();
     let mut workload = workload(kind, outcomes);
-    summarise(&mut workload, &["usual", "other"], "none");
+    summarise(&mut workload, &references(&["usual", "other"], "none"));
     workload
 }
 
@@ -219,10 +225,26 @@ fn the_floor_of_streams_is_the_cheapest_floor_that_took_part() {
 }
 
 #[test]
+fn the_counterpart_is_a_reference_only_if_the_counterpart_took_part() {
+    let results = || vec![outcome("ours", vec![round(30, 1.0)]), outcome("plain", vec![round(10, 2.0)])];
+    let mut workload = workload(Kind::Broadcast, results());
+    let all = References { counterpart: Some("plain"), ..references(&[], "none") };
+    summarise(&mut workload, &all);
+    assert_eq!((workload.counterpart.as_deref(), workload.baseline.as_deref()), (Some("plain"), None));
+    let ratios = workload.results[0].summary.as_ref().unwrap().to_counterpart.unwrap();
+    assert!(close(ratios.messages_per_second.median, 3.0), "{ratios:?}");
+    assert!(close(ratios.cpu_per_message.median, 1.0 / 6.0), "{ratios:?}");
+    workload.results.pop();
+    summarise(&mut workload, &all);
+    assert_eq!(workload.counterpart, None);
+    assert_eq!(workload.results[0].summary.as_ref().unwrap().to_counterpart, None);
+}
+
+#[test]
 fn rounds_are_paired_by_their_numbers() {
     let mut workload = floor_of(Kind::PingPong, &[("ours", [1.0, 2.0, 3.0]), ("usual", [1.0, 1.0, 1.0])]);
     workload.results[1].rounds = vec![Round { number: 2, ..round(100, 1.5) }];
-    summarise(&mut workload, &["usual"], "none");
+    summarise(&mut workload, &references(&["usual"], "none"));
     let ratios = workload.results[0].summary.as_ref().unwrap().to_floor.unwrap();
     assert_eq!(ratios.cpu_per_message, Ratio { median: 2.0, low: 2.0, high: 2.0 });
     assert_eq!(workload.results[1].summary.as_ref().unwrap().to_floor.unwrap().cpu_per_message.median, 1.0);

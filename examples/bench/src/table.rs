@@ -8,7 +8,7 @@ use comfy_table::{
 
 use crate::{
     columns::{self, Column, LIMITED, NONE, OURS},
-    results::{Outcome, Results, Workload},
+    results::{Kind, Outcome, Results, Workload},
 };
 
 /// The width of the table in characters. The longest row fits, and the table is not wider than half a large screen.
@@ -28,7 +28,7 @@ fn render(results: &Results, styled: bool) -> String {
     let mut limited = false;
     for group in columns::groups(results) {
         text.push_str(&format!("\n{}\n", columns::group_title(group[0])));
-        text.push_str(&table(&group, results, styled));
+        text.push_str(&table(&group, styled));
         text.push('\n');
         if let Some(floor) = columns::about_floor(&group) {
             text.push_str(&format!("  {floor}\n"));
@@ -53,7 +53,7 @@ fn render(results: &Results, styled: bool) -> String {
     text
 }
 
-fn table(group: &[&Workload], results: &Results, styled: bool) -> String {
+fn table(group: &[&Workload], styled: bool) -> String {
     let kind = group[0].kind;
     let columns = columns::few(group);
     let mut table = Table::new();
@@ -65,7 +65,7 @@ fn table(group: &[&Workload], results: &Results, styled: bool) -> String {
         .remove_style(TableComponent::RightBorderIntersections)
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_width(WIDTH)
-        .set_header(header(group, &columns, results));
+        .set_header(header(group, &columns));
     if styled {
         table.enforce_styling()
     } else {
@@ -94,10 +94,11 @@ fn table(group: &[&Workload], results: &Results, styled: bool) -> String {
     table.trim_fmt()
 }
 
-fn header(group: &[&Workload], columns: &[Column], results: &Results) -> Vec<Cell> {
-    let mut cells = vec![right("conns"), Cell::new("server")];
+fn header(group: &[&Workload], columns: &[Column]) -> Vec<Cell> {
+    let mut cells =
+        vec![right(if group[0].kind == Kind::Broadcast { "subscrs" } else { "conns" }), Cell::new("server")];
     cells.extend(columns.iter().map(|column| {
-        let (what, unit) = column.head(group, results);
+        let (what, unit) = column.head(group);
         right(format!("{what}\n{unit}"))
     }));
     cells
@@ -120,12 +121,7 @@ fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        fixture,
-        results::Kind,
-        run::{BASELINE, FLOORS},
-        statistics::summarise,
-    };
+    use crate::{fixture, run::references, statistics::summarise};
 
     fn lines_with<'a>(text: &'a str, part: &str) -> Vec<&'a str> {
         text.lines().filter(|line| line.contains(part)).collect()
@@ -146,7 +142,8 @@ mod tests {
     #[test]
     fn the_table_on_a_terminal_emphasises_the_server_of_this_crate() {
         let text = render(&fixture::full(), true);
-        assert!(lines_with(&text, OURS).iter().all(|line| line.contains('\u{1b}')), "{text}");
+        let ours = format!("{OURS} ");
+        assert!(lines_with(&text, &ours).iter().all(|line| line.contains('\u{1b}')), "{text}");
         assert!(lines_with(&text, " tokio ").iter().all(|line| !line.contains('\u{1b}')), "{text}");
     }
 
@@ -164,6 +161,26 @@ mod tests {
         assert_eq!(
             cells[..4],
             ["mio-256k", &rate, &format!("{:.3}", summary.cpu_per_gib.median), "1"],
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn the_tables_of_workloads_without_an_echo_name_their_own_references() {
+        let mut results = fixture::full();
+        results.workloads.retain(|workload| !workload.kind.is_echo());
+        let text = render(&results, false).replace('\u{a0}', " ");
+        let heads = lines_with(&text, "server").join("\n");
+        for part in ["s/GiB", "MiB/s", "GiB/s", "µs/msg", "msgs/s", "subscrs"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        for title in
+            ["Framed streams, 40 001 bytes in a frame", "Broadcast, 1 KiB, 16 in flight", "A file of 200 MiB"]
+        {
+            assert_eq!(lines_with(&text, title).len(), 1, "{title}: {text}");
+        }
+        assert!(
+            !heads.contains("threads") && text.contains("tidegate-copy") && text.contains("nginx"),
             "{text}"
         );
     }
@@ -187,9 +204,11 @@ mod tests {
     #[test]
     fn the_table_has_no_ratios_to_a_server_that_did_not_take_part() {
         let mut results = fixture::full();
+        // In other workloads tokio is the baseline.
+        results.workloads.retain(|workload| workload.kind.is_echo());
         for workload in &mut results.workloads {
             workload.results.retain(|outcome| ["tidegate", "tokio"].contains(&outcome.server.as_str()));
-            summarise(workload, &FLOORS, BASELINE);
+            summarise(workload, &references(workload.kind));
         }
         (results.floor, results.baseline) = (None, None);
         let text = render(&results, false);

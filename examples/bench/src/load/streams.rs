@@ -9,7 +9,7 @@ use mio::{Events, Interest, Poll, Token};
 
 use super::client::{Client, Habit, Role};
 use super::pattern::{LONGEST, Pattern};
-use super::{Idleness, PATIENCE, Tally};
+use super::{Idleness, PATIENCE, Tally, name};
 
 /// The number of clients that connect before `connect` waits until the server has accepted all of them. The number is
 /// far less than the backlog of any server.
@@ -262,10 +262,6 @@ impl<'a> Streams<'a> {
         let index = self.clients.iter().position(|client| client.owed() > 0).unwrap_or_default();
         name(index, &self.clients[index].missing(PATIENCE))
     }
-}
-
-fn name(index: usize, error: &str) -> String {
-    format!("connection {}: {error}", index + 1)
 }
 
 /// Connects another client and waits for its echo. An echo means that the server has accepted all earlier clients.

@@ -22,8 +22,8 @@ pub fn place_of(results: &Results, server: &str) -> usize {
     }
 }
 
-/// Returns plots that compare this crate's server with the floor and with the baseline, for all workloads that measure
-/// speed.
+/// Returns plots that compare this crate's server with the floor, with the baseline and with the counterpart, for all
+/// workloads that measure speed.
 pub fn glance(results: &Results) -> Drawn<String> {
     let mut html = String::new();
     let all: Vec<&Workload> = results.workloads.iter().collect();
@@ -31,19 +31,35 @@ pub fn glance(results: &Results) -> Drawn<String> {
     let timed = |workload: &Workload| workload.kind != Kind::Idle;
     let of = |summary: &Summary| Some((cpu_ratio(summary.to_floor)?, false));
     let title = format!("CPU time of {OURS}, compared with {floor}");
-    let label = |workload: &Workload| match &workload.floor {
-        Some(floor) if workload.kind == Kind::Bulk => format!("{}, vs. {floor}", row_title(workload)),
-        _ => row_title(workload),
+    let label = |workload: &Workload| {
+        if workload.kind == Kind::Bulk { versus(workload, &workload.floor) } else { row_title(workload) }
     };
-    html +=
-        &ratios(results, &title, "ratio of the CPU time for equal work; less is better", label, timed, of)?;
-    if let Some(baseline) = &results.baseline {
-        let of = |summary: &Summary| Some((rate_ratio(summary.to_baseline)?, summary.generator_limited));
-        let title = format!("Throughput of {OURS}, compared with {baseline}");
-        let free = |workload: &Workload| !matches!(workload.kind, Kind::FixedRate | Kind::Idle);
-        html += &ratios(results, &title, "ratio of the throughput; more is better", row_title, free, of)?;
-    }
+    let below = "ratio of the CPU time for equal work; less is better";
+    html += &ratios(results, &title, below, label, timed, of)?;
+    // The workloads without an echo have baselines of their own, and ratios that may be far from 1.
+    let of = |summary: &Summary| Some((rate_ratio(summary.to_baseline)?, summary.generator_limited));
+    let below = "ratio of the throughput; more is better";
+    let baseline = results.baseline.as_deref().unwrap_or("the baseline");
+    let title = format!("Throughput of {OURS}, compared with {baseline}");
+    let free = |workload: &Workload| {
+        workload.kind.is_echo() && !matches!(workload.kind, Kind::FixedRate | Kind::Idle)
+    };
+    html += &ratios(results, &title, below, row_title, free, of)?;
+    let title = format!("Throughput of {OURS} in workloads without an echo");
+    let label = |workload: &Workload| versus(workload, &workload.baseline);
+    html += &ratios(results, &title, below, label, |workload| !workload.kind.is_echo(), of)?;
+    let of = |summary: &Summary| Some((cpu_ratio(summary.to_counterpart)?, false));
+    let title = format!("CPU time of {OURS}, compared with {OURS} without the feature of the workload");
+    let below = "ratio of the CPU time for equal work; less is better";
+    let label = |workload: &Workload| versus(workload, &workload.counterpart);
+    html += &ratios(results, &title, below, label, |workload| !workload.kind.is_echo(), of)?;
     Ok(html)
+}
+
+/// Returns the label of a ratio whose reference depends on the workload; the label names the reference.
+fn versus(workload: &Workload, server: &Option<String>) -> String {
+    let title = row_title(workload);
+    server.as_ref().map_or(title.clone(), |server| format!("{title}, vs. {server}"))
 }
 
 fn ratios(
@@ -96,7 +112,7 @@ pub fn of_group(results: &Results, group: &[&Workload]) -> Drawn<String> {
             html += &cpu_plot(results, group)?;
             html += &latency_rows(results, group)?;
         }
-        Kind::Bulk => {
+        Kind::Bulk | Kind::Framed | Kind::Broadcast | Kind::File => {
             html += &rate_plot(results, group)?;
             html += &cpu_plot(results, group)?;
         }
@@ -124,7 +140,8 @@ fn representative<'a>(group: &[&'a Workload]) -> Vec<&'a Workload> {
 fn rate_plot(results: &Results, group: &[&Workload]) -> Drawn<String> {
     let kind = group[0].kind;
     let unit = match kind {
-        _ if columns::in_bytes(kind) => "MiB a second",
+        Kind::File => "GiB a second",
+        _ if kind.is_in_bytes() => "MiB a second",
         Kind::Churn => "connections a second",
         _ => "messages a second",
     };
@@ -136,7 +153,7 @@ fn rate_plot(results: &Results, group: &[&Workload]) -> Drawn<String> {
 fn cpu_plot(results: &Results, group: &[&Workload]) -> Drawn<String> {
     let kind = group[0].kind;
     let unit = match kind {
-        _ if columns::in_bytes(kind) => "seconds for each GiB",
+        _ if kind.is_in_bytes() => "seconds for each GiB",
         Kind::Churn => "µs for each connection",
         _ => "µs for each message",
     };
@@ -157,7 +174,7 @@ fn lines_or_bars(
         let lines = lines(results, group, value);
         let legend = legend(results, &lines);
         let about = format!("{unit}; {better}{}", hollow(&lines));
-        let plot = Lines { label, below: "connections", log: false, write, lines };
+        let plot = Lines { label, below: columns::clients(group[0].kind), log: false, write, lines };
         return figure(title, &about, &legend, lines::draw(&plot)?);
     }
     let rows = rows(results, group, |summary| {

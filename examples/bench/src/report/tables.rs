@@ -15,7 +15,7 @@ pub fn of_group(results: &Results, group: &[&Workload]) -> String {
     let columns = columns::all(group);
     let mut head = "<th scope=\"col\">server</th>".to_owned();
     for column in &columns {
-        let (what, unit) = column.head(group, results);
+        let (what, unit) = column.head(group);
         head += &format!("<th scope=\"col\">{} <small>{unit}</small></th>", escape(&what));
     }
     let bodies: String = group.iter().map(|workload| body(results, workload, &columns)).collect();

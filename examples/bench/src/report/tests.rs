@@ -2,8 +2,8 @@ use super::*;
 use crate::{
     fixture,
     results::{Kind, Latency, Round, Server, Workload},
-    run::{BASELINE, FLOORS},
-    statistics::summarise,
+    run::references,
+    statistics::{References, summarise},
 };
 
 /// Returns results with one workload of two servers, and one round for each server.
@@ -32,9 +32,12 @@ fn small() -> Results {
         in_flight: 1,
         rate: None,
         floor: None,
+        baseline: None,
+        counterpart: None,
         results: vec![outcome(OURS, 150_000), outcome("a<b>&\"c\"", 75_000)],
     };
-    summarise(&mut workload, &[], "a<b>&\"c\"");
+    let references = References { floors: &[], baseline: "a<b>&\"c\"", counterpart: None };
+    summarise(&mut workload, &references);
     Results {
         servers: vec![
             Server { name: OURS.into(), about: "ours".into() },
@@ -140,7 +143,7 @@ fn rounds_whose_figures_are_all_zero_make_a_valid_page() {
         for outcome in &mut workload.results {
             outcome.rounds = vec![Round { latency: Some(Latency::default()), ..Round::default() }];
         }
-        summarise(workload, &FLOORS, BASELINE);
+        summarise(workload, &references(workload.kind));
     }
     check(&html(&results).unwrap());
 }
@@ -189,10 +192,12 @@ fn the_report_explains_hollow_marks_and_names_the_floor_of_streams() {
 #[test]
 fn the_report_has_no_ratios_to_a_server_that_did_not_take_part() {
     let mut results = fixture::full();
+    // In other workloads tokio is the baseline.
+    results.workloads.retain(|workload| workload.kind.is_echo());
     results.servers.retain(|server| ["tidegate", "tokio"].contains(&server.name.as_str()));
     for workload in &mut results.workloads {
         workload.results.retain(|outcome| ["tidegate", "tokio"].contains(&outcome.server.as_str()));
-        summarise(workload, &FLOORS, BASELINE);
+        summarise(workload, &references(workload.kind));
     }
     (results.floor, results.baseline) = (None, None);
     let page = html(&results).unwrap();

@@ -2,14 +2,10 @@
 
 use std::io;
 
-use tidegate::{Accepted, Conn, EventLoop, Handler, ListenOptions, Net, Options};
+use tidegate::{Accepted, Conn, Handler, Net};
 
 pub fn serve() -> io::Result<()> {
-    let mut server = EventLoop::new(Options::default())?;
-    let listener =
-        server.net().listen_with("127.0.0.1:0", ListenOptions::default().backlog(super::BACKLOG))?;
-    super::announce(server.net().local_address(listener)?.socket_addrs()[0])?;
-    server.run(&mut Echo)
+    super::run_tidegate(&mut Echo)
 }
 
 struct Echo;

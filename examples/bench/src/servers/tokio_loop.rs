@@ -7,20 +7,27 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 pub fn serve(listener: std::net::TcpListener) -> io::Result<()> {
+    run(listener, |stream| {
+        tokio::spawn(echo(stream));
+    })
+}
+
+/// Accepts clients for ever, and calls `start` for each client.
+pub fn run(listener: std::net::TcpListener, start: impl Fn(TcpStream)) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     runtime.block_on(async move {
         let listener = TcpListener::from_std(listener)?;
         loop {
             let (stream, _) = listener.accept().await?;
-            tokio::spawn(echo(stream));
+            if !cfg!(target_os = "linux") {
+                stream.set_nodelay(true)?;
+            }
+            start(stream);
         }
     })
 }
 
 async fn echo(mut stream: TcpStream) {
-    if !cfg!(target_os = "linux") && stream.set_nodelay(true).is_err() {
-        return;
-    }
     let mut buffer = vec![0; 8 << 10];
     loop {
         match stream.read(&mut buffer).await {

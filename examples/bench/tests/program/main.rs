@@ -87,9 +87,11 @@ fn the_json_file_has_all_figures_of_both_servers() {
 }
 
 #[test]
-fn every_workload_echoes_with_every_server() {
+fn every_workload_with_an_echo_runs_with_every_server() {
+    let echoes = "ping-pong,ping-pong-16k,pipelined,fixed-rate,bulk,churn,idle,slow-readers,flood";
+    let servers = "tidegate,mio,threads,blocking,tokio";
     let results =
-        results("all.json", 1, &["--servers", "tidegate,mio,threads,blocking,tokio", "--connections", "3"]);
+        results("all.json", 1, &["--servers", servers, "--workloads", echoes, "--connections", "3"]);
     let workloads = list(&results, "workloads");
     assert_eq!(workloads.len(), 9);
     for workload in workloads {
@@ -108,6 +110,53 @@ fn every_workload_echoes_with_every_server() {
             assert_eq!(round["bytes_per_connection_after"].is_null(), workload["kind"] != "idle", "{round}");
         }
     }
+}
+
+#[test]
+fn frames_broadcasts_and_files_are_measured_with_every_server_that_has_the_service() {
+    let results =
+        results("services.json", 1, &["--workloads", "framed,broadcast,file", "--connections", "3"]);
+    let workloads = list(&results, "workloads");
+    let servers = |workload| {
+        let outcomes = list(workload, "results").iter();
+        outcomes.map(|outcome| outcome["server"].as_str().unwrap()).collect::<Vec<_>>()
+    };
+    let [framed, broadcast, file] = workloads else { panic!("{results}") };
+    assert_eq!(servers(framed), ["tidegate", "mio", "tokio", "tidegate-all"]);
+    assert_eq!(servers(broadcast), ["tidegate", "mio", "tokio", "tidegate-copy"]);
+    // Whether nginx takes part depends on the machine.
+    let mut senders = servers(file);
+    let is_left_out = list(&results, "notes").iter().any(|note| note.as_str().unwrap().contains("nginx"));
+    assert_eq!(senders.last() == Some(&"nginx"), !is_left_out, "{senders:?}");
+    senders.retain(|server| !["nginx", "mio"].contains(server));
+    assert_eq!(senders, ["tidegate", "tidegate-read"]);
+    for workload in workloads {
+        for outcome in list(workload, "results") {
+            assert_eq!(outcome["error"], Value::Null, "{}: {}", workload["title"], outcome["server"]);
+            let round = &list(outcome, "rounds")[0];
+            let (messages, bytes) = (number(&round["messages"]), number(&round["bytes"]));
+            let header = if workload["kind"] == "framed" { 4.0 } else { 0.0 };
+            assert!(messages >= 1.0, "{round}");
+            assert_eq!(bytes, messages * (number(&workload["message_bytes"]) + header), "{round}");
+            assert!(!outcome["summary"]["to_counterpart"].is_null(), "{outcome}");
+        }
+    }
+    assert_eq!((&framed["baseline"], &framed["counterpart"]), (&"tokio".into(), &"tidegate-all".into()));
+    assert_eq!(broadcast["counterpart"], "tidegate-copy");
+    assert_eq!(file["counterpart"], "tidegate-read");
+}
+
+#[test]
+#[cfg(unix)]
+fn the_file_is_removed_at_the_end() {
+    let directory = file("temporary");
+    fs::create_dir(&directory).unwrap();
+    let arguments = "--quick --servers tidegate --workloads file --rounds 1 --round-time 0.02".split(' ');
+    let mut command = support::command(&arguments.collect::<Vec<_>>());
+    let output = command.env("TMPDIR", &directory).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    // The call fails if the directory is not empty.
+    fs::remove_dir(&directory).unwrap();
 }
 
 #[test]
@@ -154,7 +203,7 @@ fn servers_and_workloads_are_listed() {
     let output = bench(&["--list"]);
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
     let text = String::from_utf8(output.stdout).unwrap();
-    for name in ["tidegate", "mio-256k", "threads", "tokio", "ping-pong-16k", "slow-readers"] {
+    for name in ["tidegate", "mio-256k", "tokio", "tidegate-copy", "nginx", "ping-pong-16k", "broadcast"] {
         assert!(
             text.lines().any(|line| line.trim_start().starts_with(&format!("{name} "))),
             "{name}: {text}"
@@ -165,13 +214,14 @@ fn servers_and_workloads_are_listed() {
 #[test]
 fn wrong_arguments_exit_with_2() {
     for arguments in [
-        &["--servers", "nginx"][..],
+        &["--servers", "apache"][..],
         &["--servers", "mio,mio"],
         &["--workloads", "ping"],
         &["--connections", "0"],
         &["--rounds", "many"],
         &["--round-time", "0"],
         &["--exec", "echo 7007"],
+        &["--service", "file"],
         &["--colour"],
     ] {
         let output = bench(arguments);
