@@ -36,6 +36,7 @@ impl Handler for Frames {
         if let Some(acknowledgement) = ledger.due() {
             out.send_all(&acknowledgement);
         }
+        conn.need(frames.needed());
         frames.used()
     }
 
