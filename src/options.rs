@@ -129,7 +129,7 @@ options! {
         },
         /// The size of the buffer that every `recv` goes into; all connections share this buffer. Bytes; default 256 KiB,
         /// at least 1; a larger value than [`max_inbox`](Self::max_inbox) is reduced to it. After a pause or high water has
-        /// kept back more than 16 KiB, a `recv` asks for 16 KiB, until the handler consumes all that it brings.
+        /// kept back more than 16 KiB, a `recv` asks for 16 KiB, until the handler takes what that brings without a pause.
         read_buffer: usize = 256 << 10 => {
             /// let mut rehearsal = Rehearsal::new(Options::default().read_buffer(1000));
             /// let client = rehearsal.accept(&mut echo).unwrap();

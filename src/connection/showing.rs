@@ -32,7 +32,7 @@ impl<T: Read + SendFile> Connection<T> {
         }
     }
 
-    /// The handler has consumed all input that a `recv` brought, so a larger `recv` will not be kept back either.
+    /// The handler has taken what it can of the input that a `recv` brought, and nothing was kept back.
     pub(crate) fn read_much_again(&mut self) {
         self.flags.clear(Flags::READS_LITTLE);
     }

@@ -76,7 +76,7 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
             inbox.consume(consumed);
         }
         let Some(mut entry) = self.engine().entry(slot) else { return };
-        if received > 0 && inbox.is_empty() {
+        if received > 0 && consumed > 0 && !held {
             entry.connection.read_much_again();
         }
         entry.connection.put_inbox(inbox, held);

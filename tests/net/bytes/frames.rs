@@ -123,6 +123,27 @@ fn frames_come_back_over_a_socket() {
 }
 
 #[test]
+fn a_stream_of_frames_is_read_much_at_a_time_again_after_its_outbox_was_full() {
+    let (_, stream) = frames_of(&[1000; 3000]);
+    for needs in [false, true] {
+        let mut handler = Frames { needs, ..Frames::default() };
+        let mut rehearsal = Rehearsal::new(Options::default());
+        let client = rehearsal.accept(&mut handler).unwrap();
+        let (first, rest) = stream.split_at(300_000);
+        rehearsal.capacity(client, 0);
+        rehearsal.receive(&mut handler, client, first);
+        assert!(rehearsal.net().stats().reads_paused > 0);
+        rehearsal.capacity(client, usize::MAX);
+        rehearsal.settle(&mut handler);
+        let before = rehearsal.net().stats().receives;
+        rehearsal.receive(&mut handler, client, rest);
+        let receives = rehearsal.net().stats().receives - before;
+        assert!(receives <= rest.len() as u64 / 200_000, "{receives} for {} bytes", rest.len());
+        assert_eq!(handler.frames.len(), 3000);
+    }
+}
+
+#[test]
 fn a_connection_in_the_middle_of_a_frame_owns_little_more_than_the_frame() {
     const FRAME: usize = 1004;
     let (_, stream) = frames_of(&[1000; 300]);

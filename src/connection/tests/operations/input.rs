@@ -59,10 +59,10 @@ impl Model {
         }
         self.used += used;
         self.need(need);
-        if !bytes.is_empty() && inbox.is_empty() {
+        let held = !inbox.is_empty() && !self.bench.connection.wants_input();
+        if !bytes.is_empty() && used > 0 && !held {
             self.bench.connection.read_much_again();
         }
-        let held = !inbox.is_empty() && !self.bench.connection.wants_input();
         self.bench.connection.put_inbox(inbox, held);
         if self.phase() < Phase::Flushing {
             assert_eq!(self.bench.connection.is_held(), held && all.len() - used >= self.need);

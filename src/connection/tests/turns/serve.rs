@@ -87,7 +87,7 @@ impl Loop {
         } else {
             inbox.consume(input.len() - rest.len());
         }
-        if received > 0 && inbox.is_empty() {
+        if received > 0 && rest.len() < input.len() && !held {
             self.bench.connection.read_much_again();
         }
         self.bench.connection.put_inbox(inbox, held);
