@@ -92,3 +92,9 @@ mod turns {
     mod order;
     mod work_left;
 }
+
+#[cfg(unix)]
+mod unix {
+    mod paths;
+    mod streams;
+}

@@ -16,6 +16,8 @@ mod server;
 mod skip;
 #[cfg(target_os = "linux")]
 pub mod twin;
+#[cfg(unix)]
+pub mod unix;
 mod waiting;
 
 pub use clients::*;
