@@ -120,7 +120,8 @@ fn a_socket_that_somebody_listens_on_is_not_replaced() {
         let mut clients = Vec::new();
         if full {
             let pending = || {
-                let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
+                let socket =
+                    socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
                 socket.set_nonblocking(true).unwrap();
                 socket.connect(&socket2::SockAddr::unix(&path).unwrap()).map(|()| socket)
             };
@@ -180,6 +181,29 @@ fn a_listener_that_finds_no_token_leaves_no_file() {
     assert!(folder.names().is_empty());
 }
 
+/// A server that starts holds the lock on the directory. Its socket looks like a socket that nobody listens on until it
+/// listens.
+#[test]
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn nothing_is_replaced_while_another_server_starts_in_the_directory() {
+    use rustix::fs::{FlockOperation, flock};
+
+    let folder = Folder::new();
+    let path = folder.file("socket");
+    leave_stale(&path);
+    let before = inode(&path);
+    let lock = fs::File::open(folder.path()).unwrap();
+    flock(&lock, FlockOperation::LockExclusive).unwrap();
+    let error = listen(&mut event_loop(), &path).unwrap_err();
+    assert_eq!((error.kind(), inode(&path)), (io::ErrorKind::AddrInUse, before), "{error}");
+    // A path that is free needs no lock.
+    listen(&mut event_loop(), &folder.file("free")).unwrap();
+    // A server that waits for the lock goes on when the lock is free.
+    let waiting = thread::spawn(move || listen(&mut event_loop(), &path).map(drop));
+    drop(lock);
+    waiting.join().unwrap().unwrap();
+}
+
 /// Several servers start at a time at the path of a server that was killed. One of them gets the path, and clients reach
 /// that one.
 #[test]
@@ -190,7 +214,7 @@ fn a_listener_that_finds_no_token_leaves_no_file() {
 fn of_servers_that_start_at_a_time_one_gets_the_path() {
     const SERVERS: usize = 8;
     let folder = Folder::new();
-    for round in 0..50 {
+    for round in 0..100 {
         let path = folder.file("socket");
         if round % 2 == 0 {
             leave_stale(&path);

@@ -136,7 +136,11 @@ fn a_connect_that_fails_ends_in_on_close_with_the_cause() {
         let mut actor = Actor::by_default();
         turn_until(&mut event_loop, &mut actor, |_, net| net.stats().closed == 1);
         let [end] = &actor.ended[..] else { panic!("one connection has one end") };
-        assert!(matches!(&end.why, CloseReason::ConnectFailed(error) if error.kind() == kind), "{:?}", end.why);
+        assert!(
+            matches!(&end.why, CloseReason::ConnectFailed(error) if error.kind() == kind),
+            "{:?}",
+            end.why
+        );
         assert!(end.undelivered && actor.count(&Call::Open) == 0);
         if kind == ErrorKind::WouldBlock {
             assert!(end.why.to_string().contains("the backlog of the listener is full"), "{}", end.why);
@@ -165,12 +169,54 @@ fn a_connection_that_is_never_accepted_ends_with_a_reset() {
     assert_eq!(actor.ends(), [CloseKind::Reset]);
 }
 
+/// The ways by which a connection comes into a loop.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Adopted,
+    Accepted,
+    Connected,
+}
+
+/// Makes a loop with an open connection, and returns the other end.
+fn opened(way: Way, folder: &Folder) -> (EventLoop, UnixStream) {
+    let (mut event_loop, path) = (event_loop(), folder.file(&format!("{way:?}")));
+    let mut actor = Actor::idle();
+    let other = match way {
+        Way::Adopted => {
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            event_loop.net().adopt_unix_stream(ours, ()).unwrap();
+            theirs
+        }
+        Way::Accepted => {
+            event_loop.net().listen(Address::unix(&path).unwrap()).unwrap();
+            UnixStream::connect(&path).unwrap()
+        }
+        Way::Connected => {
+            let listener = UnixListener::bind(&path).unwrap();
+            event_loop.net().connect(&Address::unix(&path).unwrap(), ());
+            turn_until(&mut event_loop, &mut actor, |actor, _| actor.has_heard(&Call::Open));
+            let other = listener.accept().unwrap().0;
+            std::fs::remove_file(&path).unwrap();
+            other
+        }
+    };
+    turn_until_quiet(&mut event_loop, &mut actor);
+    (event_loop, patient(other))
+}
+
 /// A read of a Unix socket ends behind bytes that came with descriptors, so it returns less than it was asked for although
 /// more bytes are there.
 #[test]
 fn descriptors_among_the_bytes_stop_a_read_and_lose_no_byte() {
-    for closes in [true, false] {
-        let (mut event_loop, _, mut client) = adopted();
+    let folder = Folder::new();
+    for (way, closes) in [
+        (Way::Adopted, true),
+        (Way::Adopted, false),
+        (Way::Accepted, false),
+        (Way::Connected, true),
+        (Way::Connected, false),
+    ] {
+        let (mut event_loop, mut client) = opened(way, &folder);
         let passed = std::fs::File::open("/dev/null").unwrap();
         let pieces: Vec<Vec<u8>> = (0..9).map(|n| pattern(1000 + n, n as u64)).collect();
         for (n, piece) in pieces.iter().enumerate() {
@@ -185,9 +231,9 @@ fn descriptors_among_the_bytes_stop_a_read_and_lose_no_byte() {
         }
         let expected = pieces.concat();
         let mut actor = Actor::echo();
-        // All bytes are there before the first turn, so only one event tells of them.
+        // All bytes are there before this turn, so only one event tells of them.
         turn_until_quiet(&mut event_loop, &mut actor);
-        assert_eq!(event_loop.net().stats().bytes_received, expected.len() as u64);
+        assert_eq!(event_loop.net().stats().bytes_received, expected.len() as u64, "{way:?}");
         let mut echo = vec![0; expected.len()];
         client.read_exact(&mut echo).unwrap();
         assert_same(&echo, &expected);
