@@ -431,3 +431,5 @@ fn split(text: &str) -> Result<(&str, u16), String> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(all(test, unix))]
+mod unix_tests;

@@ -14,6 +14,7 @@ mod recorder;
 pub mod script;
 mod server;
 mod skip;
+mod transport;
 #[cfg(target_os = "linux")]
 pub mod twin;
 #[cfg(unix)]
@@ -27,4 +28,5 @@ pub use own_loop::*;
 pub use recorder::*;
 pub use server::*;
 pub use skip::skip;
+pub use transport::*;
 pub use waiting::*;

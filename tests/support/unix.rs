@@ -2,19 +2,12 @@
 
 use std::{
     fs,
-    net::{IpAddr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv6Addr, SocketAddr, TcpStream},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU16, Ordering},
 };
 
-use tidegate::Address;
-
-/// What the connections of a test run over.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Transport {
-    Tcp,
-    Unix,
-}
+use socket2::{Domain, SockAddr, Socket, Type};
 
 /// The number of the next path, so that each path of this process is used once.
 static NEXT: AtomicU16 = AtomicU16::new(1);
@@ -22,10 +15,7 @@ static NEXT: AtomicU16 = AtomicU16::new(1);
 /// The prefix for documentation, RFC 3849. No host has such an address.
 const STAND_IN: [u16; 2] = [0x2001, 0xdb8];
 
-/// Returns an address that stands for a path, so that tests over both transports can have one type of address. [`connect`]
-/// connects to the path, and [`address`] returns the path.
-///
-/// [`connect`]: super::connect
+/// Returns an address that stands for the path of a Unix socket.
 pub fn stand_in() -> SocketAddr {
     let ip = Ipv6Addr::new(STAND_IN[0], STAND_IN[1], 0, 0, 0, 0, 0, 0);
     SocketAddr::from((ip, NEXT.fetch_add(1, Ordering::Relaxed)))
@@ -42,9 +32,13 @@ pub fn path_of(at: SocketAddr) -> Option<PathBuf> {
     }
 }
 
-/// Returns the address for a call of the crate.
-pub fn address(at: SocketAddr) -> Address {
-    path_of(at).map_or(at.into(), |path| Address::unix(path).unwrap())
+/// Connects a socket to a path. The type is that of TCP, so that a test has one type of client: as its type says, the value is
+/// a stream socket, and only the calls about addresses and about options of TCP fail.
+pub fn connect_to(path: &Path, prepare: impl FnOnce(&Socket)) -> TcpStream {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+    prepare(&socket);
+    socket.connect(&SockAddr::unix(path).unwrap()).unwrap();
+    socket.into()
 }
 
 /// A folder for the paths of one test, which is removed at the end of the test.
