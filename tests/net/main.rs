@@ -4,6 +4,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+/// What the helpers listen on.
+const TRANSPORT: support::Transport = support::Transport::Tcp;
+
 mod ids;
 mod memory;
 mod rehearsal;

@@ -11,7 +11,7 @@ use socket2::{Domain, SockRef, Socket, Type};
 
 #[cfg(unix)]
 use super::unix;
-use super::{PATIENCE, descriptors::raise_limit};
+use super::{PATIENCE, Transport, descriptors::raise_limit};
 
 /// Connects a blocking client, whose calls fail after [`PATIENCE`].
 pub fn connect(to: SocketAddr) -> TcpStream {
@@ -45,7 +45,7 @@ pub fn connect_narrow(to: SocketAddr) -> TcpStream {
     patient(socket.into())
 }
 
-fn patient(stream: TcpStream) -> TcpStream {
+pub(super) fn patient(stream: TcpStream) -> TcpStream {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
     stream
@@ -118,12 +118,29 @@ pub enum End {
     Reset,
 }
 
+impl End {
+    /// Returns how a client sees the end of a connection that the server resets. Unix sockets have no reset: on Linux, whether
+    /// the client reads ECONNRESET depends on whether the server had unread bytes, and `read_out` makes no difference.
+    pub fn of_abort() -> Self {
+        if crate::TRANSPORT == Transport::Tcp { Self::Reset } else { Self::Eof }
+    }
+}
+
+/// Returns true if nothing listens at this address, which the loop of the test had listened at.
+pub fn is_refused(at: SocketAddr) -> bool {
+    #[cfg(unix)]
+    if let Some(path) = unix::path_of(at) {
+        return !path.exists(); // the file of a listener is removed with the listener
+    }
+    TcpStream::connect(at).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
+}
+
 /// Reads all bytes until the stream ends, and returns how the stream ended.
 pub fn read_out(stream: &mut TcpStream) -> (Vec<u8>, End) {
     let mut all = Vec::new();
     match stream.read_to_end(&mut all) {
         Ok(_) => (all, End::Eof),
-        Err(error) if error.kind() == ErrorKind::ConnectionReset => (all, End::Reset),
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => (all, End::of_abort()),
         Err(error) => panic!("no end after {} bytes: {error}", all.len()),
     }
 }
