@@ -333,6 +333,10 @@ fn recv(stream: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
 }
 
 fn connect(address: &Address) -> io::Result<TcpStream> {
+    if address.is_unix() {
+        let why = format!("cannot connect to {address}: it is no address of TCP");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    }
     // `TcpStream::connect` tries the addresses in order, as a listener does.
     let stream = TcpStream::connect(address.socket_addrs())
         .map_err(|error| explain(format_args!("cannot connect to {address}"), &error))?;

@@ -83,6 +83,7 @@ mod buffer;
 mod cases;
 mod close;
 mod connection;
+mod credentials;
 pub mod embedding;
 mod engine;
 mod event_loop;
@@ -103,6 +104,7 @@ mod turn;
 
 pub use address::{Address, ToAddress};
 pub use close::{CloseKind, CloseReason};
+pub use credentials::PeerCredentials;
 pub use event_loop::EventLoop;
 pub use flow::Flow;
 pub use handler::{Accepted, Handler};

@@ -372,6 +372,20 @@ options! {
             /// # }
             /// # std::io::Result::Ok(())
         },
+        /// The permissions of the file at the path of a Unix socket, as for chmod(2). On Linux, a process needs the permission
+        /// to write in order to connect. They are set before the first client can connect. Unix sockets with a path only;
+        /// other listeners ignore this option. Default none: 0o777 without the bits of the umask.
+        unix_mode: Option<u32> = None => {
+            /// # if cfg!(unix) {
+            /// let path = std::env::temp_dir().join(format!("tidegate-mode-{}", std::process::id()));
+            /// let options = ListenOptions::default().unix_mode(Some(0o600)); // for processes of the same user
+            /// let mut server = EventLoop::<()>::new(Options::default())?;
+            /// let listener = server.net().listen_with(Address::unix(&path)?, options)?;
+            /// server.net().close_listener(listener);
+            /// assert!(!path.exists());
+            /// # }
+            /// # std::io::Result::Ok(())
+        },
     }
 }
 

@@ -57,7 +57,7 @@ fn a_malformed_text_is_refused_in_one_line_that_says_why() {
         ("localhost:+80", "the port \"+80\" is not a number"),
         ("localhost:-1", "the port \"-1\" is not a number"),
         ("localhost:http", "the port \"http\" is not a number"),
-        ("unix:/tmp/socket", "the port \"/tmp/socket\" is not a number"),
+        ("unix", "the port is missing"),
         ("::1", "an IPv6 address needs brackets"),
         ("::1:7000", "an IPv6 address needs brackets"),
         ("a:b:7000", "more than one colon"),

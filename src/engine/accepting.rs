@@ -2,6 +2,8 @@
 
 use std::{io, time::Instant};
 
+#[cfg(unix)]
+use crate::socket::unix::SocketFile;
 use crate::{id::ListenerId, options::WhenFull, socket::listener::Accept};
 
 use super::{common::Common, listener::ListenerRecord, state::Engine, timer_kind::TimerKind};
@@ -105,6 +107,14 @@ impl Engine {
     pub(crate) fn configure_adopted(&mut self, listener: ListenerId) {
         if let Some(listener) = self.table.listener_mut(listener.slot()) {
             listener.socket.configure_adopted(&self.common.options);
+        }
+    }
+
+    /// The file of a Unix socket is removed when its listener is closed.
+    #[cfg(unix)]
+    pub(crate) fn own_file(&mut self, listener: ListenerId, file: SocketFile) {
+        if let Some(listener) = self.table.listener_mut(listener.slot()) {
+            listener.socket.own(file);
         }
     }
 

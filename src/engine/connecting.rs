@@ -51,13 +51,13 @@ impl Entry<'_> {
                 let _ = self.connection.stream_mut().deregister(&self.common.registry);
                 self.connection.replace_stream(Stream::Unconnected);
             }
-            let Some(address) = to.socket_addrs().get(*next).copied() else {
+            let Some(endpoint) = to.endpoint(*next) else {
                 self.connection.end(CloseReason::ConnectFailed(last_error), Phase::Dropping);
                 return false;
             };
             *next += 1;
             let token = self.common.token(self.meta.slot());
-            let begun = Stream::connect(address).and_then(|mut stream| {
+            let begun = Stream::connect(&endpoint).and_then(|mut stream| {
                 stream.register(&self.common.registry, token)?;
                 Ok(stream)
             });

@@ -1,5 +1,7 @@
 //! Taking over sockets that the host made.
 
+#[cfg(unix)]
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::{
     io,
     net::{TcpListener, TcpStream},
@@ -12,7 +14,7 @@ use crate::{
     id::{ConnId, ListenerId},
     options::ListenOptions,
     refused::Refused,
-    socket::{platform, stream::Stream},
+    socket::{handover::HandOver, listener::ListenSocket, platform, stream::Stream},
 };
 
 use super::{Net, no_token};
@@ -51,12 +53,48 @@ impl<S> Net<S> {
         listener: TcpListener,
         options: ListenOptions,
     ) -> Result<ListenerId, Refused<TcpListener>> {
-        let was_nonblocking = match check_listener(&listener).and_then(|()| unblock(&(&listener).into())) {
+        self.adopt_any_listener(listener, options)
+    }
+
+    /// [`adopt_listener`](Self::adopt_listener) for a Unix socket. The host has made the file at the path of the socket, so
+    /// the reactor does not remove the file.
+    ///
+    /// # Errors
+    /// As [`adopt_listener`](Self::adopt_listener): `InvalidInput` if it is not a Unix stream socket.
+    #[cfg(unix)]
+    pub fn adopt_unix_listener(
+        &mut self,
+        listener: UnixListener,
+    ) -> Result<ListenerId, Refused<UnixListener>> {
+        self.adopt_unix_listener_with(listener, ListenOptions::default())
+    }
+
+    /// [`adopt_unix_listener`](Self::adopt_unix_listener) with options. Of these, `reuse_port` and `unix_mode` have no effect,
+    /// and `backlog` only says how many clients a drain still accepts.
+    ///
+    /// # Errors
+    /// As [`adopt_unix_listener`](Self::adopt_unix_listener).
+    #[cfg(unix)]
+    pub fn adopt_unix_listener_with(
+        &mut self,
+        listener: UnixListener,
+        options: ListenOptions,
+    ) -> Result<ListenerId, Refused<UnixListener>> {
+        self.adopt_any_listener(listener, options)
+    }
+
+    fn adopt_any_listener<T>(&mut self, listener: T, options: ListenOptions) -> Result<ListenerId, Refused<T>>
+    where
+        T: HandOver<Source: Into<ListenSocket>>,
+    {
+        let checked = check_listener(&listener).and_then(|()| unblock(&listener.sock_ref()));
+        let was_nonblocking = match checked {
             Ok(was) => was,
             Err(error) => return Err(Refused { error, back: listener }),
         };
         let id = self.place_listener(listener, options).inspect_err(|refused| {
-            let _ = refused.back.set_nonblocking(was_nonblocking); // it could be changed, so it can be changed back
+            // The mode could be changed, so it can be changed back.
+            let _ = refused.back.sock_ref().set_nonblocking(was_nonblocking);
         })?;
         self.engine.configure_adopted(id);
         Ok(id)
@@ -72,15 +110,46 @@ impl<S> Net<S> {
     /// With the stream and the session: `InvalidInput` if it is not a TCP socket; `NotConnected` if it is not connected, or
     /// no longer; what the poll said if it cannot be registered; no token left.
     pub fn adopt_stream(&mut self, stream: TcpStream, session: S) -> Result<ConnId, Refused<(TcpStream, S)>> {
-        let checked = check_type(&SockRef::from(&stream))
-            .and_then(|()| stream.peer_addr())
-            .and_then(|_| unblock(&SockRef::from(&stream)));
+        self.adopt_any_stream(stream, session)
+    }
+
+    /// [`adopt_stream`](Self::adopt_stream) for a Unix socket, for instance for one end of a
+    /// [`UnixStream::pair`](std::os::unix::net::UnixStream::pair).
+    ///
+    /// # Errors
+    /// As [`adopt_stream`](Self::adopt_stream): `InvalidInput` if it is not a Unix stream socket.
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+    /// let mut server = tidegate::EventLoop::new(tidegate::Options::default())?;
+    /// let id = server.net().adopt_unix_stream(ours, "the session")?;
+    /// # let _ = (theirs, id);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(unix)]
+    pub fn adopt_unix_stream(
+        &mut self,
+        stream: UnixStream,
+        session: S,
+    ) -> Result<ConnId, Refused<(UnixStream, S)>> {
+        self.adopt_any_stream(stream, session)
+    }
+
+    fn adopt_any_stream<T>(&mut self, stream: T, session: S) -> Result<ConnId, Refused<(T, S)>>
+    where
+        T: HandOver<Source: Into<Stream>>,
+    {
+        let checked = check_type(&stream)
+            .and_then(|()| stream.sock_ref().peer_addr())
+            .and_then(|_| unblock(&stream.sock_ref()));
         let was_nonblocking = match checked {
             Ok(checked) => checked,
             Err(error) => return Err(Refused { error, back: (stream, session) }),
         };
-        let give_back = |error, stream: TcpStream, session| {
-            let _ = stream.set_nonblocking(was_nonblocking); // the mode could be changed, so it can be changed back
+        let give_back = |error, stream: T, session| {
+            let _ = stream.sock_ref().set_nonblocking(was_nonblocking); // the mode could be changed, so it can be changed back
             Err(Refused { error, back: (stream, session) })
         };
         let Some(slot) = self.engine.reserve_slot() else { return give_back(no_token(), stream, session) };
@@ -94,20 +163,20 @@ impl<S> Net<S> {
     }
 }
 
-fn check_listener(listener: &TcpListener) -> io::Result<()> {
-    let socket = SockRef::from(listener);
-    check_type(&socket)?;
-    if !platform::may_listen(&socket) {
+fn check_listener<T: HandOver>(listener: &T) -> io::Result<()> {
+    check_type(listener)?;
+    if !platform::may_listen(&listener.sock_ref()) {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the socket does not listen"));
     }
     Ok(())
 }
 
-/// A `TcpListener` or `TcpStream` of the standard library can be made of any descriptor, so its type proves nothing.
-fn check_type(socket: &SockRef<'_>) -> io::Result<()> {
-    let is_internet = socket.local_addr()?.as_socket().is_some();
-    if !is_internet || socket.r#type()? != Type::STREAM {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the socket is not a TCP socket"));
+/// A listener or a stream of the standard library can be made of any descriptor, so its type proves nothing.
+fn check_type<T: HandOver>(socket: &T) -> io::Result<()> {
+    let found = socket.sock_ref();
+    if !T::is_family(&found.local_addr()?) || found.r#type()? != Type::STREAM {
+        let why = format!("the socket is not a {}", T::KIND);
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
     }
     Ok(())
 }

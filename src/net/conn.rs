@@ -12,6 +12,7 @@ use std::{
 use crate::{
     address::Address,
     connection::Connection,
+    credentials::PeerCredentials,
     engine::Entry,
     flow::Flow,
     id::{ConnId, TimerId},
@@ -327,16 +328,39 @@ impl<'a, S> Conn<'a, S> {
     }
 
     /// Ends the connection with a reset. Bytes that were not delivered are lost.
+    ///
+    /// Unix sockets have no reset. Their peer reads an end of file, or on Linux ECONNRESET if bytes of the peer were not read:
+    /// see [`guide::platforms`](crate::guide::platforms#unix-sockets).
     pub fn abort(&mut self) {
         self.output().abort();
     }
 
-    /// The address of the peer.
+    /// The address of the peer. The peer of a Unix socket seldom has a name: see [`Address`].
     ///
     /// # Errors
     /// `NotConnected` if the peer is gone, or the connection is not open yet.
     pub fn peer(&self) -> io::Result<Address> {
-        self.connection().stream().peer().map(Address::from)
+        self.connection().stream().peer()
+    }
+
+    /// The user and the process at the other end of a Unix socket. A handler that serves only some users asks in
+    /// [`on_open`](crate::Handler::on_open).
+    ///
+    /// # Errors
+    /// `Unsupported` if the connection is not over a Unix socket, or on other systems than Linux and Android. `NotConnected`
+    /// if the connection has not begun to connect.
+    ///
+    /// ```
+    /// # use tidegate::Conn;
+    /// # fn my_uid() -> u32 { 0 }
+    /// fn on_open(conn: &mut Conn<'_>) {
+    ///     if !conn.peer_credentials().is_ok_and(|peer| peer.uid == my_uid()) {
+    ///         conn.abort();
+    ///     }
+    /// }
+    /// ```
+    pub fn peer_credentials(&self) -> io::Result<PeerCredentials> {
+        self.connection().stream().peer_credentials()
     }
 
     /// The id of the connection, to keep it and to find the connection by.

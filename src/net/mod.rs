@@ -10,7 +10,6 @@ pub use self::{conn::Conn, output::Output};
 use std::{
     collections::VecDeque,
     fmt, io,
-    net::TcpListener,
     time::{Duration, Instant},
 };
 
@@ -24,8 +23,20 @@ use crate::{
     id::{ConnId, ListenerId, TimerId},
     options::{ListenOptions, Options},
     refused::Refused,
-    socket::{self, listen, listener::Listener, platform::OPTIONS_ARE_INHERITED, stream::Stream},
+    socket::{
+        self,
+        handover::HandOver,
+        listen,
+        listener::{ListenSocket, Listener},
+        platform::OPTIONS_ARE_INHERITED,
+        stream::Stream,
+    },
     stats::Stats,
+};
+#[cfg(unix)]
+use crate::{
+    address::{Endpoint, UnixName},
+    socket::unix::Bound,
 };
 
 /// The connections and listeners of a reactor.
@@ -49,9 +60,27 @@ impl<S> Net<S> {
 
     /// `socket()`, `bind()`, `listen()`: clients are accepted from the next turn on.
     ///
+    /// # Unix sockets
+    /// `"unix:/path"` makes a file at the path, and the file is removed when the listener is closed or the reactor is dropped,
+    /// unless another file has taken its place. A process that is killed leaves its file behind. On Linux and Android, `listen`
+    /// replaces the file of a socket that nobody listens on. It replaces no other file, and no socket that is in use, also
+    /// if several reactors and processes call `listen` at a time: each holds a lock on the directory, flock(2), from before
+    /// bind(2) until after listen(2). This has limits:
+    ///
+    /// * Another program that takes no such lock must not call bind(2) at the same moment: between its bind(2) and its
+    ///   listen(2), its socket looks like one that nobody listens on.
+    /// * `listen` waits up to a second for the lock. Without the lock (the directory cannot be read, or the file system has no
+    ///   locks) `listen` binds, but replaces nothing.
+    /// * A live server that has the path sees a client that connects and ends at once.
+    /// * On other systems nothing is replaced, because a connect is refused there also if the backlog of a live server is
+    ///   full. The program or its user removes the file.
+    ///
+    /// [`ListenOptions::unix_mode`] sets the permissions of the file. An abstract name, `"unix:@name"`, has no file and no
+    /// permissions: every process in the network namespace can connect, and [`Conn::peer_credentials`] tells who did.
+    ///
     /// # Errors
-    /// The error of the system, with the address in the text: the address is in use, not allowed, or no address at all. `Other` if
-    /// all tokens are taken.
+    /// The error of the system, with the address in the text: the address is in use, not allowed, or no address at all. `AddrInUse`
+    /// if there is a file at the path of a Unix socket that is not replaced. `Other` if all tokens are taken.
     ///
     /// ```
     /// # fn main() -> std::io::Result<()> {
@@ -71,6 +100,12 @@ impl<S> Net<S> {
     /// As [`listen`](Self::listen).
     pub fn listen_with(&mut self, at: impl ToAddress, options: ListenOptions) -> io::Result<ListenerId> {
         let address = at.to_address()?;
+        #[cfg(unix)]
+        if let Some(Endpoint::Unix(name)) = address.endpoint(0) {
+            return self
+                .listen_unix(&name, options)
+                .map_err(|error| listen::explain(format_args!("cannot listen on {address}"), &error));
+        }
         let socket = listen::listen_socket(&address, options.backlog, options.reuse_port)?;
         if OPTIONS_ARE_INHERITED && let Some(wish) = &self.options().keepalive {
             socket::options::set_keepalive(&SockRef::from(&socket), wish).map_err(|error| {
@@ -81,12 +116,31 @@ impl<S> Net<S> {
             .map_err(|refused| listen::explain(format_args!("cannot listen on {address}"), &refused.error))
     }
 
+    #[cfg(unix)]
+    fn listen_unix(&mut self, name: &UnixName, options: ListenOptions) -> io::Result<ListenerId> {
+        if options.reuse_port {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "reuse_port: a Unix socket has no port"));
+        }
+        let Bound { file, listener } = socket::unix::listen(name, options.backlog, options.unix_mode)?;
+        match self.place_listener(listener, options) {
+            Ok(id) => {
+                if let Some(file) = file {
+                    self.engine.own_file(id, file);
+                }
+                Ok(id)
+            }
+            Err(refused) => {
+                drop(file); // before the listener is closed
+                Err(refused.error)
+            }
+        }
+    }
+
     /// Registers a socket that listens and does not block.
-    fn place_listener(
-        &mut self,
-        socket: TcpListener,
-        options: ListenOptions,
-    ) -> Result<ListenerId, Refused<TcpListener>> {
+    fn place_listener<T>(&mut self, socket: T, options: ListenOptions) -> Result<ListenerId, Refused<T>>
+    where
+        T: HandOver<Source: Into<ListenSocket>>,
+    {
         let Some(slot) = self.engine.reserve_slot() else {
             return Err(Refused { error: no_token(), back: socket });
         };
@@ -110,7 +164,8 @@ impl<S> Net<S> {
         }
     }
 
-    /// Stops listening. The system resets clients that wait in the backlog.
+    /// Stops listening. The system resets clients that wait in the backlog. The file of a Unix socket is removed: see
+    /// [`listen`](Self::listen).
     pub fn close_listener(&mut self, listener: ListenerId) {
         self.engine.close_listener(listener);
     }
@@ -130,6 +185,10 @@ impl<S> Net<S> {
     /// The addresses are tried in order. Bytes that are sent meanwhile wait in the outbox. `on_open` comes when the
     /// connection is established; every failure comes later, in `on_close`, with the session back: as
     /// [`ConnectFailed`](crate::CloseReason::ConnectFailed), also if all tokens are taken.
+    ///
+    /// A Unix socket connects at once, even before the server has accepted, or fails at once. If the backlog of the listener is
+    /// full, Linux does not let a nonblocking connect wait, connect(2): the attempt fails, with an error of the kind
+    /// `WouldBlock`, and may be repeated after a pause as in [`guide::connecting`](crate::guide::connecting).
     ///
     /// Reading does not pause by itself above high water: see [`Conn::pause_when_full`].
     pub fn connect(&mut self, to: &Address, session: S) -> ConnId {

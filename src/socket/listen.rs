@@ -21,6 +21,10 @@ use super::platform;
 ///
 /// The error says what was tried and the cause, in one line, and keeps the kind of the last cause.
 pub(crate) fn listen_socket(address: &Address, backlog: u32, reuse_port: bool) -> io::Result<TcpListener> {
+    if address.is_unix() {
+        let why = format!("cannot listen on {address}: it is no address of TCP");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    }
     let mut tried = Vec::new();
     for at in candidates(address) {
         let error = match create(at, address.is_any_interface()) {

@@ -2,12 +2,17 @@
 
 use std::io;
 
-use mio::{Interest, Registry, Token, event::Source, net::TcpListener};
+#[cfg(unix)]
+use mio::net::UnixListener;
+use mio::{Registry, Token, event::Source, net::TcpListener};
 use socket2::SockRef;
 
+#[cfg(unix)]
+use super::unix::SocketFile;
 use crate::{address::Address, options::Options, refused::Refused};
 
 use super::{
+    handover::{self, HandOver},
     options,
     platform::{self, OPTIONS_ARE_INHERITED},
     stream::Stream,
@@ -15,11 +20,35 @@ use super::{
 
 #[derive(Debug)]
 pub(crate) struct Listener {
-    socket: TcpListener,
+    /// The file of a Unix socket that this process has made. The field stands before the socket, because fields are dropped
+    /// in order, and the file must go first.
+    #[cfg(unix)]
+    file: Option<SocketFile>,
+    socket: ListenSocket,
     /// True if the next client that is accepted has the options of this socket already.
     inherits: bool,
     /// The host made the socket, so SO_LINGER may be set on the clients that wait in its backlog.
     adopted: bool,
+}
+
+#[derive(Debug)]
+pub(crate) enum ListenSocket {
+    Tcp(TcpListener),
+    #[cfg(unix)]
+    Unix(UnixListener),
+}
+
+impl From<TcpListener> for ListenSocket {
+    fn from(socket: TcpListener) -> Self {
+        Self::Tcp(socket)
+    }
+}
+
+#[cfg(unix)]
+impl From<UnixListener> for ListenSocket {
+    fn from(socket: UnixListener) -> Self {
+        Self::Unix(socket)
+    }
 }
 
 /// The result of one `accept`.
@@ -37,29 +66,43 @@ pub(crate) enum Accept {
 }
 
 impl Listener {
-    pub(crate) fn register(
-        socket: std::net::TcpListener,
-        registry: &Registry,
-        token: Token,
-    ) -> Result<Self, Refused<std::net::TcpListener>> {
-        let mut socket = TcpListener::from_std(socket);
-        match socket.register(registry, token, Interest::READABLE) {
-            Ok(()) => Ok(Self { socket, inherits: OPTIONS_ARE_INHERITED, adopted: false }),
-            Err(error) => Err(Refused { error, back: socket.into() }),
-        }
+    pub(crate) fn register<T>(socket: T, registry: &Registry, token: Token) -> Result<Self, Refused<T>>
+    where
+        T: HandOver<Source: Into<ListenSocket>>,
+    {
+        let socket = handover::register(socket, registry, token)?.into();
+        Ok(Self {
+            #[cfg(unix)]
+            file: None,
+            socket,
+            inherits: OPTIONS_ARE_INHERITED,
+            adopted: false,
+        })
+    }
+
+    /// Removes the file when the listener is closed.
+    #[cfg(unix)]
+    pub(crate) fn own(&mut self, file: SocketFile) {
+        self.file = Some(file);
     }
 
     pub(crate) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        self.socket.deregister(registry)
+        match &mut self.socket {
+            ListenSocket::Tcp(socket) => socket.deregister(registry),
+            #[cfg(unix)]
+            ListenSocket::Unix(socket) => socket.deregister(registry),
+        }
     }
 
     /// Sets the options that the clients of a socket that the host made inherit, where clients inherit options. The
     /// clients that wait in the backlog have connected before, so each of them is configured by itself.
     pub(crate) fn configure_adopted(&mut self, options: &Options) {
-        let socket = SockRef::from(&self.socket);
-        options::clear_linger(&socket);
-        if OPTIONS_ARE_INHERITED {
-            options::configure(&socket, options);
+        if let ListenSocket::Tcp(socket) = &self.socket {
+            let socket = SockRef::from(socket);
+            options::clear_linger(&socket);
+            if OPTIONS_ARE_INHERITED {
+                options::configure(&socket, options);
+            }
         }
         self.inherits = false;
         self.adopted = true;
@@ -67,16 +110,15 @@ impl Listener {
 
     /// Takes the next client from the backlog and sets the options that it does not have yet.
     pub(crate) fn accept(&mut self, options: &Options) -> Accept {
-        let error = match self.socket.accept() {
+        let error = match self.next() {
             Ok((stream, peer)) => {
-                let stream = Stream::from(stream);
                 if !self.inherits {
                     stream.configure(options);
                     if self.adopted {
                         stream.clear_linger();
                     }
                 }
-                return Accept::Stream(stream, peer.into());
+                return Accept::Stream(stream, peer);
             }
             Err(error) => error,
         };
@@ -91,8 +133,26 @@ impl Listener {
         }
     }
 
+    fn next(&self) -> io::Result<(Stream, Address)> {
+        match &self.socket {
+            ListenSocket::Tcp(socket) => {
+                let (stream, peer) = socket.accept()?;
+                Ok((Stream::Tcp(stream), peer.into()))
+            }
+            #[cfg(unix)]
+            ListenSocket::Unix(socket) => {
+                let (stream, peer) = socket.accept()?;
+                Ok((Stream::Unix(stream), Address::from_unix(&peer)))
+            }
+        }
+    }
+
     pub(crate) fn local_address(&self) -> io::Result<Address> {
-        self.socket.local_addr().map(Address::from)
+        match &self.socket {
+            ListenSocket::Tcp(socket) => socket.local_addr().map(Address::from),
+            #[cfg(unix)]
+            ListenSocket::Unix(socket) => socket.local_addr().map(|at| Address::from_unix(&at)),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The operating system: streams, listeners, socket options, and every difference between platforms.
 
 pub(crate) mod file;
+pub(crate) mod handover;
 pub(crate) mod listen;
 pub(crate) mod listener;
 pub(crate) mod memory;
@@ -8,3 +9,5 @@ pub(crate) mod options;
 pub(crate) mod platform;
 pub(crate) mod readiness;
 pub(crate) mod stream;
+#[cfg(unix)]
+pub(crate) mod unix;

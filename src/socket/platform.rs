@@ -5,10 +5,12 @@ use std::{
     io::{self, IoSlice},
 };
 
+#[cfg(unix)]
+use mio::net::UnixStream;
 use mio::{Interest, net::TcpStream};
 use socket2::{SockRef, Socket, TcpKeepalive};
 
-use crate::options::Keepalive;
+use crate::{credentials::PeerCredentials, options::Keepalive};
 
 use super::file::{self, FileError, FileRange};
 
@@ -82,9 +84,8 @@ epoll! {
 
     /// Sends several slices in one system call, without SIGPIPE. The standard library uses `writev`, which takes no
     /// MSG_NOSIGNAL, and SIGPIPE kills a host that has left it at its default.
-    pub(crate) fn send_vectored(stream: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        const MSG_NOSIGNAL: i32 = 0x4000; // linux/socket.h
-        stream.try_io(|| SockRef::from(stream).send_vectored_with_flags(slices, MSG_NOSIGNAL))
+    pub(crate) fn send_vectored(stream: &impl MioStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        stream.try_io(|| stream.sock_ref().send_vectored_with_flags(slices, MSG_NOSIGNAL))
     }
 
     /// True for the errors of sendfile(2) that no socket returns: EIO, EBADF, EINVAL, ESPIPE, ENOSYS and EOVERFLOW. Their
@@ -113,7 +114,11 @@ epoll! {
     }
 
     /// Sends a part of a file without a copy through this process, sendfile(2).
-    pub(crate) fn send_file(stream: &mut TcpStream, file: &mut FileRange, most: usize) -> Result<usize, FileError> {
+    pub(crate) fn send_file(
+        stream: &mut (impl MioStream + std::os::fd::AsFd),
+        file: &mut FileRange,
+        most: usize,
+    ) -> Result<usize, FileError> {
         let wanted = most.min(usize::try_from(file.len()).unwrap_or(usize::MAX));
         let mut offset = file.offset();
         let sent = stream.try_io(|| Ok(rustix::fs::sendfile(&*stream, file.file(), Some(&mut offset), wanted)?));
@@ -123,7 +128,7 @@ epoll! {
             // sendfile(2) may fail because of the file. Reading the file then shows its own error, or works.
             Err(error) if concerns_file(&error) => {
                 file.copy_from_now_on();
-                file.copy_to(stream, most)
+                file.copy_to(&mut Sends(stream), most)
             }
             Err(error) => Err(FileError::Stream(error)),
         }
@@ -146,17 +151,100 @@ portable! {
         false
     }
 
-    pub(crate) fn send_file(stream: &mut TcpStream, file: &mut FileRange, most: usize) -> Result<usize, FileError> {
-        file.copy_to(stream, most)
+    pub(crate) fn send_file(stream: &mut impl MioStream, file: &mut FileRange, most: usize) -> Result<usize, FileError> {
+        file.copy_to(&mut Sends(stream), most)
     }
 
     /// Sends one slice. This way is safe where SIGPIPE would be raised, and where mio has to see the call.
-    pub(crate) fn send_vectored(stream: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    pub(crate) fn send_vectored(stream: &impl MioStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match slices.iter().find(|slice| !slice.is_empty()) {
-            Some(first) => io::Write::write(&mut &*stream, first),
+            Some(first) => stream.send(first),
             None => Ok(0),
         }
     }
+}
+
+/// The methods that `mio` has for each of its streams, and that no trait of `mio` has.
+pub(crate) trait MioStream {
+    /// Makes a system call whose `WouldBlock` the selector has to see.
+    fn try_io<R>(&self, call: impl FnOnce() -> io::Result<R>) -> io::Result<R>;
+
+    fn sock_ref(&self) -> SockRef<'_>;
+
+    /// `send()` without SIGPIPE.
+    fn send(&self, bytes: &[u8]) -> io::Result<usize>;
+}
+
+impl MioStream for TcpStream {
+    fn try_io<R>(&self, call: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+        self.try_io(call)
+    }
+
+    fn sock_ref(&self) -> SockRef<'_> {
+        self.into()
+    }
+
+    fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        io::Write::write(&mut &*self, bytes)
+    }
+}
+
+#[cfg(unix)]
+impl MioStream for UnixStream {
+    fn try_io<R>(&self, call: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+        self.try_io(call)
+    }
+
+    fn sock_ref(&self) -> SockRef<'_> {
+        self.into()
+    }
+
+    /// For Unix sockets, some versions of the standard library use `write`, which takes no MSG_NOSIGNAL.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[inline]
+    fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.try_io(|| self.sock_ref().send_with_flags(bytes, MSG_NOSIGNAL))
+    }
+
+    /// The systems of Apple have SO_NOSIGPIPE, which the standard library and `mio` set. On the others, a program that does
+    /// not ignore SIGPIPE, as programs of Rust do by default, may be ended by the signal.
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        io::Write::write(&mut &*self, bytes)
+    }
+}
+
+/// linux/socket.h.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const MSG_NOSIGNAL: i32 = 0x4000;
+
+/// A stream as a writer without SIGPIPE.
+struct Sends<'a, T>(&'a T);
+
+impl<T: MioStream> io::Write for Sends<'_, T> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.send(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The user and the process at the other end of a Unix socket, SO_PEERCRED in unix(7).
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) fn peer_credentials(stream: &UnixStream) -> io::Result<PeerCredentials> {
+    let found = rustix::net::sockopt::socket_peercred(stream)?;
+    Ok(PeerCredentials {
+        pid: found.pid.as_raw_nonzero().get(),
+        uid: found.uid.as_raw(),
+        gid: found.gid.as_raw(),
+    })
+}
+
+#[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
+pub(crate) fn peer_credentials(_: &UnixStream) -> io::Result<PeerCredentials> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "credentials of peers are implemented for Linux alone"))
 }
 
 /// Reads from a file at an offset, and leaves the position of the file alone where the system allows that.

@@ -2,18 +2,29 @@
 
 use std::{
     io::{self, IoSlice, Read, Write},
-    net::{Shutdown, SocketAddr},
+    net::Shutdown,
 };
 
+#[cfg(unix)]
+use mio::net::UnixStream;
 use mio::{Registry, Token, event::Source, net::TcpStream};
 use socket2::SockRef;
 
-use crate::{options::Options, refused::Refused};
+#[cfg(unix)]
+use super::unix;
+use crate::{
+    address::{Address, Endpoint},
+    credentials::PeerCredentials,
+    options::Options,
+    refused::Refused,
+};
 
 use super::{
     file::{FileError, FileRange, SendFile},
+    handover::{self, HandOver},
     memory::MemoryStream,
-    options, platform,
+    options,
+    platform::{self, MioStream as _},
 };
 
 /// A nonblocking stream.
@@ -22,36 +33,38 @@ pub(crate) enum Stream {
     /// No socket yet: a connection that has not begun to connect.
     Unconnected,
     Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(UnixStream),
     /// No socket at all: both ends are in memory, for tests.
     Memory(MemoryStream),
 }
 
 impl Stream {
     /// Begins to connect. Success and failure show with the first writable event.
-    pub(crate) fn connect(to: SocketAddr) -> io::Result<Self> {
-        TcpStream::connect(to).map(Self::Tcp)
+    pub(crate) fn connect(to: &Endpoint) -> io::Result<Self> {
+        match to {
+            Endpoint::Internet(to) => TcpStream::connect(*to).map(Self::Tcp),
+            #[cfg(unix)]
+            Endpoint::Unix(to) => unix::connect(to).map(Self::Unix),
+        }
     }
 
     /// Takes over a nonblocking stream that the host connected or accepted.
-    pub(crate) fn adopt(
-        stream: std::net::TcpStream,
-        registry: &Registry,
-        token: Token,
-    ) -> Result<Self, Refused<std::net::TcpStream>> {
-        let mut stream = TcpStream::from_std(stream);
-        match stream.register(registry, token, platform::INTERESTS) {
-            Ok(()) => {
-                options::clear_linger(&SockRef::from(&stream));
-                Ok(Self::Tcp(stream))
-            }
-            Err(error) => Err(Refused { error, back: stream.into() }),
-        }
+    pub(crate) fn adopt<T>(stream: T, registry: &Registry, token: Token) -> Result<Self, Refused<T>>
+    where
+        T: HandOver<Source: Into<Self>>,
+    {
+        let stream = handover::register(stream, registry, token)?.into();
+        stream.clear_linger();
+        Ok(stream)
     }
 
     pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         match self {
             Self::Unconnected | Self::Memory(_) => Ok(()),
             Self::Tcp(stream) => stream.register(registry, token, platform::INTERESTS),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.register(registry, token, handover::UNIX_INTERESTS),
         }
     }
 
@@ -59,19 +72,21 @@ impl Stream {
         match self {
             Self::Unconnected | Self::Memory(_) => Ok(()),
             Self::Tcp(stream) => stream.deregister(registry),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.deregister(registry),
         }
     }
 
-    /// Sets the options that every connection has.
+    /// Sets the options that every connection has. A Unix socket has none of them.
     pub(crate) fn configure(&self, options: &Options) {
-        if let Ok(stream) = self.tcp() {
+        if let Self::Tcp(stream) = self {
             options::configure(&SockRef::from(stream), options);
         }
     }
 
     /// Clears SO_LINGER: see [`options::clear_linger`].
     pub(crate) fn clear_linger(&self) {
-        if let Ok(stream) = self.tcp() {
+        if let Self::Tcp(stream) = self {
             options::clear_linger(&SockRef::from(stream));
         }
     }
@@ -79,15 +94,19 @@ impl Stream {
     /// The result of a connect; `None` while it is still under way. See connect(2) on EINPROGRESS.
     pub(crate) fn connected(&self) -> Option<io::Result<()>> {
         use io::ErrorKind::{NotConnected, WouldBlock};
-        // mio's selectors other than epoll report the socket again only after a `WouldBlock` that mio sees.
-        let check = |stream: &TcpStream| {
-            stream.try_io(|| match (stream.take_error()?, stream.peer_addr()) {
-                (Some(error), _) => Err(error),
-                (None, Err(error)) if error.kind() == NotConnected => Err(WouldBlock.into()),
-                (None, peer) => peer.map(drop),
-            })
+        let check = |socket: SockRef<'_>| match (socket.take_error()?, socket.peer_addr()) {
+            (Some(error), _) => Err(error),
+            (None, Err(error)) if error.kind() == NotConnected => Err(WouldBlock.into()),
+            (None, peer) => peer.map(drop),
         };
-        match self.tcp().and_then(check) {
+        // mio's selectors other than epoll report the socket again only after a `WouldBlock` that mio sees.
+        let checked = match self {
+            Self::Tcp(stream) => stream.try_io(|| check(stream.into())),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.try_io(|| check(stream.into())),
+            Self::Unconnected | Self::Memory(_) => return None,
+        };
+        match checked {
             Err(error) if matches!(error.kind(), NotConnected | WouldBlock) => None,
             checked => Some(checked),
         }
@@ -96,34 +115,62 @@ impl Stream {
     pub(crate) fn shutdown_write(&self) -> io::Result<()> {
         match self {
             Self::Memory(stream) => stream.shutdown_write(),
-            _ => self.tcp()?.shutdown(Shutdown::Write),
+            _ => self.socket()?.shutdown(Shutdown::Write),
         }
     }
 
-    /// Makes the coming close a reset.
+    /// Makes the coming close a reset. Unix sockets have no reset.
     pub(crate) fn reset_on_close(&self) -> io::Result<()> {
         match self {
             Self::Memory(stream) => stream.reset_on_close(),
-            _ => options::reset_on_close(&SockRef::from(self.tcp()?)),
+            #[cfg(unix)]
+            Self::Unix(_) => Ok(()),
+            _ => options::reset_on_close(&self.socket()?),
         }
     }
 
     pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
         match self {
             Self::Memory(stream) => Ok(stream.take_error()),
-            _ => self.tcp()?.take_error(),
+            _ => self.socket()?.take_error(),
         }
     }
 
-    pub(crate) fn peer(&self) -> io::Result<SocketAddr> {
-        self.tcp()?.peer_addr()
+    pub(crate) fn peer(&self) -> io::Result<Address> {
+        match self {
+            Self::Tcp(stream) => stream.peer_addr().map(Address::from),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.peer_addr().map(|peer| Address::from_unix(&peer)),
+            Self::Unconnected | Self::Memory(_) => Err(io::ErrorKind::NotConnected.into()),
+        }
     }
 
-    #[inline]
-    fn tcp(&self) -> io::Result<&TcpStream> {
+    /// The user and the process at the other end of a Unix socket.
+    pub(crate) fn peer_credentials(&self) -> io::Result<PeerCredentials> {
+        match self {
+            #[cfg(unix)]
+            Self::Unix(stream) => platform::peer_credentials(stream),
+            Self::Unconnected => Err(io::ErrorKind::NotConnected.into()),
+            _ => Err(io::Error::new(io::ErrorKind::Unsupported, "only Unix sockets have credentials")),
+        }
+    }
+
+    /// True if a `recv` that returned less than it was asked for has emptied the socket. A Unix socket also stops a `recv`
+    /// behind bytes that came with descriptors, unix(7), and no further event tells of the bytes behind them.
+    pub(crate) fn short_read_drains(&self) -> bool {
+        match self {
+            #[cfg(unix)]
+            Self::Unix(_) => false,
+            _ => platform::SHORT_READ_DRAINS,
+        }
+    }
+
+    fn socket(&self) -> io::Result<SockRef<'_>> {
         match self {
             Self::Unconnected | Self::Memory(_) => Err(io::ErrorKind::NotConnected.into()),
-            Self::Tcp(stream) => Ok(stream),
+            Self::Tcp(stream) => Ok(stream.into()),
+            #[cfg(unix)]
+            Self::Unix(stream) => Ok(stream.into()),
         }
     }
 }
@@ -134,13 +181,44 @@ impl From<TcpStream> for Stream {
     }
 }
 
+#[cfg(unix)]
+impl From<UnixStream> for Stream {
+    fn from(stream: UnixStream) -> Self {
+        Self::Unix(stream)
+    }
+}
+
+// TCP comes first and by itself: with all kinds of stream in one `match`, the compiler no longer inlines these calls into
+// the code that serves a connection.
+
 impl Read for Stream {
     #[inline]
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => stream.read(buffer),
+            _ => self.read_other(buffer),
+        }
+    }
+}
+
+impl Stream {
+    #[inline(never)]
+    fn read_other(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.read(buffer),
             Self::Memory(stream) => stream.read(buffer),
-            Self::Unconnected => Err(io::ErrorKind::NotConnected.into()),
+            Self::Tcp(_) | Self::Unconnected => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    #[inline(never)]
+    fn write_other(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.send(bytes),
+            Self::Memory(stream) => stream.write(bytes),
+            Self::Tcp(_) | Self::Unconnected => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 }
@@ -150,14 +228,15 @@ impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => stream.write(bytes),
-            Self::Memory(stream) => stream.write(bytes),
-            Self::Unconnected => Err(io::ErrorKind::NotConnected.into()),
+            _ => self.write_other(bytes),
         }
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => platform::send_vectored(stream, slices),
+            #[cfg(unix)]
+            Self::Unix(stream) => platform::send_vectored(stream, slices),
             Self::Memory(stream) => stream.write_vectored(slices),
             Self::Unconnected => Err(io::ErrorKind::NotConnected.into()),
         }
@@ -172,6 +251,8 @@ impl SendFile for Stream {
     fn send_file(&mut self, file: &mut FileRange, most: usize) -> Result<usize, FileError> {
         match self {
             Self::Tcp(stream) if !file.copies() => platform::send_file(stream, file, most),
+            #[cfg(unix)]
+            Self::Unix(stream) if !file.copies() => platform::send_file(stream, file, most),
             _ => file.copy_to(self, most),
         }
     }

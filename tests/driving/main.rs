@@ -4,6 +4,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+/// What the helpers listen on.
+const TRANSPORT: support::Transport = support::Transport::Tcp;
+
 mod behaviours;
 mod deadlines;
 mod embedding;
@@ -13,22 +16,22 @@ mod subject;
 #[cfg(all(unix, not(mio_unsupported_force_poll_poll)))]
 mod edges;
 
-/// Makes one test for each behaviour under each driver.
+/// Makes one test for each behaviour under each driver, over each transport.
 macro_rules! under_each {
-    ($behaviour:ident: $($(#[$where:meta])* $name:ident = $driver:path,)*) => {
+    ($transport:expr, $behaviour:ident: $($(#[$where:meta])* $name:ident = $driver:path,)*) => {
         mod $behaviour {
             $(
                 $(#[$where])*
                 #[test]
                 fn $name() {
-                    crate::behaviours::$behaviour(&$driver);
+                    crate::behaviours::$behaviour(&$driver.over($transport));
                 }
             )*
         }
     };
-    ($($behaviour:ident,)*) => {
+    ($transport:expr; $($behaviour:ident,)*) => {
         $(
-            under_each! { $behaviour:
+            under_each! { $transport, $behaviour:
                 in_its_own_loop = crate::hosts::own::RUN,
                 in_turns_with_tiny_shares = crate::hosts::own::TINY_TURNS,
                 in_frames = crate::hosts::own::FRAMES,
@@ -39,7 +42,7 @@ macro_rules! under_each {
         #[cfg(all(unix, not(mio_unsupported_force_poll_poll)))]
         mod nested {
             $(
-                under_each! { $behaviour:
+                under_each! { $transport, $behaviour:
                     #[cfg(target_os = "linux")]
                     in_epoll = crate::hosts::nested::EPOLL,
                     in_mio = crate::hosts::nested::MIO,
@@ -47,6 +50,15 @@ macro_rules! under_each {
                     in_tokio = crate::hosts::tokio::TOKIO,
                 }
             )*
+        }
+    };
+    ($($behaviour:ident,)*) => {
+        mod over_tcp {
+            under_each! { crate::support::Transport::Tcp; $($behaviour,)* }
+        }
+        #[cfg(unix)]
+        mod over_unix {
+            under_each! { crate::support::Transport::Unix; $($behaviour,)* }
         }
     };
 }

@@ -12,9 +12,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tidegate::{CloseKind, Conn, ConnId, Net, Options, Remote, Stats};
+use tidegate::{CloseKind, Conn, ConnId, ListenOptions, Net, Options, Remote, Stats};
 
-use crate::support::{Act, Call, PATIENCE, Recorder, as_by_default, connect, listen, next, within};
+use crate::support::{Act, Call, PATIENCE, Recorder, Transport, as_by_default, connect, next, within};
 
 /// A way of driving a loop.
 #[derive(Clone, Copy)]
@@ -23,16 +23,22 @@ pub struct Driver {
     drive: fn(Job) -> Stats,
     tick: Option<Duration>,
     beside: u64,
+    transport: Transport,
 }
 
 impl Driver {
     pub const fn new(drive: fn(Job) -> Stats) -> Self {
-        Self { drive, tick: None, beside: 0 }
+        Self { drive, tick: None, beside: 0, transport: Transport::Tcp }
     }
 
     /// Returns a driver that makes a turn at least once in each `tick`, even if there is no work.
     pub const fn ticking(self, tick: Duration) -> Self {
         Self { tick: Some(tick), ..self }
+    }
+
+    /// Returns a driver of a server whose clients connect over this transport.
+    pub const fn over(self, transport: Transport) -> Self {
+        Self { transport, ..self }
     }
 
     /// Returns a driver that makes at most this number of turns for work of the host.
@@ -55,12 +61,13 @@ pub struct Job {
     pub options: Options,
     pub subject: Recorder<Subject, ()>,
     ready: Sender<(SocketAddr, Remote)>,
+    transport: Transport,
 }
 
 impl Job {
     /// Makes the listener. A driver calls this once, when it has made its reactor.
     pub fn begin(&self, net: &mut Net, remote: Remote) {
-        let address = listen(net);
+        let address = self.transport.listen(net, ListenOptions::default());
         self.ready.send((address, remote)).unwrap();
     }
 }
@@ -149,7 +156,8 @@ impl Driven {
             rest: Rest { is_wanted: is_wanted.clone(), began: tell_began, ended: tell_ended },
         };
         change(&mut subject);
-        let (drive, job) = (driver.drive, Job { options, subject: Recorder::with(subject), ready });
+        let job = Job { options, subject: Recorder::with(subject), ready, transport: driver.transport };
+        let drive = driver.drive;
         let thread = thread::spawn(move || drive(job));
         let (address, remote) = started.recv_timeout(PATIENCE).expect("the driver begins");
         let rest = Rest { is_wanted, began, ended };

@@ -4,6 +4,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+/// What the helpers listen on.
+const TRANSPORT: support::Transport = support::Transport::Tcp;
+
 mod accept;
 mod blocking_server;
 mod descriptors;

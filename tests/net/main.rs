@@ -4,6 +4,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+/// What the helpers listen on.
+const TRANSPORT: support::Transport = support::Transport::Tcp;
+
 mod ids;
 mod memory;
 mod rehearsal;
@@ -93,4 +96,10 @@ mod turns {
     mod fairness;
     mod order;
     mod work_left;
+}
+
+#[cfg(unix)]
+mod unix {
+    mod paths;
+    mod streams;
 }

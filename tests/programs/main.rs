@@ -3,6 +3,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+/// What the helpers listen on.
+const TRANSPORT: support::Transport = support::Transport::Tcp;
+
 mod blocking;
 mod echo;
 mod embedded;

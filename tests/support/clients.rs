@@ -9,30 +9,45 @@ use std::{
 
 use socket2::{Domain, SockRef, Socket, Type};
 
-use super::{PATIENCE, descriptors::raise_limit};
+#[cfg(unix)]
+use super::unix;
+use super::{PATIENCE, Transport, descriptors::raise_limit};
 
 /// Connects a blocking client, whose calls fail after [`PATIENCE`].
 pub fn connect(to: SocketAddr) -> TcpStream {
     raise_limit();
-    patient(TcpStream::connect(to).unwrap())
+    #[cfg(unix)]
+    if let Some(path) = unix::path_of(to) {
+        return patient(unix::connect_to(&path, |_| {}));
+    }
+    let stream = patient(TcpStream::connect(to).unwrap());
+    // Without this option, a small message may wait for an acknowledgement, and a reset of the client would discard it.
+    stream.set_nodelay(true).unwrap();
+    stream
 }
 
 /// Connects a client with small buffers, so that bytes for the client have to wait in the server.
 pub fn connect_narrow(to: SocketAddr) -> TcpStream {
     raise_limit();
+    let narrow = |socket: &Socket| {
+        // The size is set before `connect`, because `connect` announces how far the window can be scaled: tcp(7).
+        socket.set_recv_buffer_size(32 << 10).unwrap();
+        socket.set_send_buffer_size(32 << 10).unwrap();
+    };
+    #[cfg(unix)]
+    if let Some(path) = unix::path_of(to) {
+        return patient(unix::connect_to(&path, narrow));
+    }
     let socket = Socket::new(Domain::for_address(to), Type::STREAM, None).unwrap();
-    // The size is set before `connect`, because `connect` announces how far the window can be scaled: tcp(7).
-    socket.set_recv_buffer_size(32 << 10).unwrap();
-    socket.set_send_buffer_size(32 << 10).unwrap();
+    narrow(&socket);
     socket.connect(&to.into()).unwrap();
+    socket.set_tcp_nodelay(true).unwrap(); // as in `connect`
     patient(socket.into())
 }
 
-fn patient(stream: TcpStream) -> TcpStream {
+pub(super) fn patient(stream: TcpStream) -> TcpStream {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
-    // Without this option, a small message may wait for an acknowledgement, and a reset of the client would discard it.
-    stream.set_nodelay(true).unwrap();
     stream
 }
 
@@ -103,12 +118,29 @@ pub enum End {
     Reset,
 }
 
+impl End {
+    /// Returns how a client sees the end of a connection that the server resets. Unix sockets have no reset: on Linux, whether
+    /// the client reads ECONNRESET depends on whether the server had unread bytes, and `read_out` makes no difference.
+    pub fn of_abort() -> Self {
+        if crate::TRANSPORT == Transport::Tcp { Self::Reset } else { Self::Eof }
+    }
+}
+
+/// Returns true if nothing listens at this address, which the loop of the test had listened at.
+pub fn is_refused(at: SocketAddr) -> bool {
+    #[cfg(unix)]
+    if let Some(path) = unix::path_of(at) {
+        return !path.exists(); // the file of a listener is removed with the listener
+    }
+    TcpStream::connect(at).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
+}
+
 /// Reads all bytes until the stream ends, and returns how the stream ended.
 pub fn read_out(stream: &mut TcpStream) -> (Vec<u8>, End) {
     let mut all = Vec::new();
     match stream.read_to_end(&mut all) {
         Ok(_) => (all, End::Eof),
-        Err(error) if error.kind() == ErrorKind::ConnectionReset => (all, End::Reset),
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => (all, End::of_abort()),
         Err(error) => panic!("no end after {} bytes: {error}", all.len()),
     }
 }

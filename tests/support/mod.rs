@@ -14,8 +14,11 @@ mod recorder;
 pub mod script;
 mod server;
 mod skip;
+mod transport;
 #[cfg(target_os = "linux")]
 pub mod twin;
+#[cfg(unix)]
+pub mod unix;
 mod waiting;
 
 pub use clients::*;
@@ -25,4 +28,5 @@ pub use own_loop::*;
 pub use recorder::*;
 pub use server::*;
 pub use skip::skip;
+pub use transport::*;
 pub use waiting::*;

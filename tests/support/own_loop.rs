@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tidegate::{ConnId, EventLoop, Handler, Net, Options};
+use tidegate::{ConnId, EventLoop, Handler, ListenOptions, Net, Options};
 
 use super::{Act, Call, PATIENCE, Recorder, connect, descriptors::raise_limit};
 
@@ -59,10 +59,9 @@ pub fn listening<S>(options: Options) -> (EventLoop<S>, SocketAddr) {
     (event_loop, at)
 }
 
-/// Makes a listener on a loopback address.
+/// Makes a listener for the transport of the test.
 pub fn listen<S>(net: &mut Net<S>) -> SocketAddr {
-    let listener = net.listen("127.0.0.1:0").unwrap();
-    net.local_address(listener).unwrap().socket_addrs()[0]
+    crate::TRANSPORT.listen(net, ListenOptions::default())
 }
 
 /// Connects `count` clients to a loop in this thread. Each client connects after the client before was accepted.

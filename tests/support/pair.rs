@@ -11,7 +11,7 @@ use std::{
 use tidegate::{ConnId, EventLoop, Handler, Net};
 
 pub use super::turn_until_quiet;
-use super::{PATIENCE, connect};
+use super::{PATIENCE, Transport, connect};
 
 pub struct Pair {
     pub client: TcpStream,
@@ -20,8 +20,14 @@ pub struct Pair {
     twin: TcpStream,
 }
 
-/// Returns both ends of a connection.
+/// Returns both ends of a connection over the transport of the test.
 pub fn connected() -> (TcpStream, TcpStream) {
+    #[cfg(unix)]
+    if crate::TRANSPORT == Transport::Unix {
+        let (client, end) =
+            socket2::Socket::pair(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
+        return (super::patient(client.into()), end.into());
+    }
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = connect(listener.local_addr().unwrap());
     (client, listener.accept().unwrap().0)
@@ -31,7 +37,7 @@ impl Pair {
     pub fn adopted_by<S: std::fmt::Debug>(net: &mut Net<S>, session: S) -> Self {
         let (client, end) = connected();
         let twin = end.try_clone().unwrap();
-        Self { client, id: net.adopt_stream(end, session).unwrap(), twin }
+        Self { client, id: adopt(net, end, session), twin }
     }
 
     /// Makes `count` pairs, whose sessions are the numbers from 0, and turns until the loop has nothing to do.
@@ -68,6 +74,15 @@ impl Pair {
         (&self.client).read_exact(&mut bytes).unwrap();
         bytes
     }
+}
+
+/// Adopts an end of a connection over the transport of the test.
+pub fn adopt<S: std::fmt::Debug>(net: &mut Net<S>, end: TcpStream, session: S) -> ConnId {
+    #[cfg(unix)]
+    if crate::TRANSPORT == Transport::Unix {
+        return net.adopt_unix_stream(std::os::fd::OwnedFd::from(end).into(), session).unwrap();
+    }
+    net.adopt_stream(end, session).unwrap()
 }
 
 /// Waits until `len` bytes can be received, and receives none of them.

@@ -4,7 +4,7 @@ use std::{collections::HashMap, net::TcpStream};
 
 use tidegate::{CloseKind, Conn, ConnId, Flow, Net};
 
-use super::{Act, Call, Recorder, as_by_default};
+use super::{Act, Call, Recorder, as_by_default, pair::adopt};
 
 /// Passes bytes and ends of file on between two connections, and pauses each of them while the outbox of the other one is
 /// full.
@@ -24,7 +24,7 @@ pub type Proxy = Recorder<Passes, ()>;
 impl Proxy {
     /// Makes a proxy that adopts both streams. Returns the ids of the two connections as well.
     pub fn between(net: &mut Net, client: TcpStream, backend: TcpStream, end: End) -> (Self, [ConnId; 2]) {
-        let ids = [client, backend].map(|stream| net.adopt_stream(stream, ()).unwrap());
+        let ids = [client, backend].map(|stream| adopt(net, stream, ()));
         let other = HashMap::from([(ids[0], ids[1]), (ids[1], ids[0])]);
         (Self::with(Passes { other, paused: None, end }), ids)
     }

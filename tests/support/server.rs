@@ -25,8 +25,7 @@ impl<H: Handler<Session: Send> + Send + 'static> Server<H> {
     pub fn start_with(options: Options, listen: ListenOptions, handler: H) -> Self {
         raise_limit();
         let mut event_loop = EventLoop::new(options).unwrap();
-        let listener = event_loop.net().listen_with("127.0.0.1:0", listen).unwrap();
-        let address = event_loop.net().local_address(listener).unwrap().socket_addrs()[0];
+        let address = crate::TRANSPORT.listen(event_loop.net(), listen);
         Self::run((event_loop, address), handler)
     }
 

@@ -10,7 +10,7 @@ use std::{
 use tidegate::{EventLoop, Flow, Options, Reactor};
 
 use crate::support::{
-    Act, Call, Host, PATIENCE, Recorder, assert_same, connect_narrow, id_of, listening,
+    Act, Call, Host, PATIENCE, Recorder, address_of, assert_same, connect_narrow, id_of, listening,
     pair::{Pair, turn_until_quiet},
     pattern, turn_until,
 };
@@ -38,7 +38,7 @@ fn a_connection_whose_both_ends_are_full_does_not_deadlock() {
         }
     });
     // Both ends are in one loop, and neither end reads before both have sent everything.
-    event_loop.net().connect(&at.into(), CALLER);
+    event_loop.net().connect(&address_of(at), CALLER);
     let (mut came, mut seen) = ([0; 2], 0);
     turn_until(&mut event_loop, &mut recorder, |recorder, _| {
         for note in &recorder.notes[seen..] {

@@ -40,7 +40,7 @@ impl How {
     fn seen_as(self) -> End {
         match self {
             How::Close => End::Eof,
-            How::Abort => End::Reset,
+            How::Abort => End::of_abort(),
         }
     }
 }
@@ -279,7 +279,7 @@ fn the_first_reason_is_kept() {
         client.write_all(b"go").unwrap();
         turn_until(&mut event_loop, &mut recorder, |recorder, _| recorder.has_closed(0));
         assert_eq!(recorder.of(0).last(), Some(&Call::Close(first.kind())));
-        assert_eq!(read_out(&mut client).1, End::Reset, "{first:?}, {then:?}");
+        assert_eq!(read_out(&mut client).1, End::of_abort(), "{first:?}, {then:?}");
         assert_eq!(event_loop.net().stats().open, 0);
     }
 }

@@ -1,15 +1,16 @@
 //! Tests of the course of a drain: which clients are served, which callbacks they get, and how the deadline ends the drain.
 
 use std::{
-    io::{ErrorKind, Read, Write},
-    net::{TcpListener, TcpStream},
+    io::{Read, Write},
+    net::TcpListener,
     time::{Duration, Instant},
 };
 
 use tidegate::{CloseKind, EventLoop, Handler, ListenOptions, Net, Options};
 
 use crate::support::{
-    Call, Echo, End, Host, PATIENCE, Recorder, Server, connect, connect_open, listening, pair::connected,
+    Call, Echo, End, Host, PATIENCE, Recorder, Server, connect, connect_open, is_refused, listening,
+    pair::{adopt, connected},
     pattern, read_out, turn_until, within,
 };
 
@@ -44,7 +45,7 @@ fn a_drain_serves_the_clients_in_the_backlog_and_refuses_later_ones() {
     );
     let life = [Call::Open, Call::Drain, Call::Close(CloseKind::Drained)];
     (0..5).for_each(|who| assert_eq!(recorder.of(who), life));
-    assert_eq!(TcpStream::connect(at).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    assert!(is_refused(at));
     for mut client in clients {
         assert_eq!(read_out(&mut client), (b"bye".to_vec(), End::Eof));
     }
@@ -127,7 +128,7 @@ fn connections_left_at_the_deadline_of_a_drain_are_reset_and_counted() {
         assert!(recorder.of(who).ends_with(&[Call::Drain, Call::Close(CloseKind::Aborted)]));
     }
     for client in &mut clients {
-        assert_eq!(read_out(client).1, End::Reset);
+        assert_eq!(read_out(client).1, End::of_abort());
     }
 }
 
@@ -142,7 +143,7 @@ fn a_second_drain_ends_at_once() {
     assert!(event_loop.turn(&mut recorder, Some(Duration::ZERO)).unwrap().finished);
     let life = [Call::Open, Call::Drain, Call::Close(CloseKind::Aborted)];
     (0..2).for_each(|who| assert_eq!(recorder.of(who), life));
-    clients.iter_mut().for_each(|client| assert_eq!(read_out(client).1, End::Reset));
+    clients.iter_mut().for_each(|client| assert_eq!(read_out(client).1, End::of_abort()));
     assert_eq!(event_loop.net().stats().drain_resets, 2);
 }
 
@@ -205,7 +206,7 @@ fn connections_that_open_during_a_drain_get_on_drain_right_after_on_open() {
     assert_eq!((recorder.of(0), recorder.of(DIALING)), (vec![Call::Open, Call::Drain], vec![Call::Drain]));
 
     let (adopted_client, stream) = connected();
-    reactor.net().adopt_stream(stream, 2).unwrap();
+    adopt(reactor.net(), stream, 2);
     reactor.net().connect(&to, 3);
     let late = [2, 3];
     host.turn_until(&mut reactor, &mut recorder, now, |recorder, _| {

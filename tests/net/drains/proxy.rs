@@ -107,7 +107,13 @@ fn a_proxied_stream_that_a_drain_cuts_off_does_not_end_with_a_clean_end_of_file(
         run_to_the_end(&mut event_loop, &mut proxy);
         ended.send(()).unwrap();
         let (came, (rest, how)) = reader.join().unwrap();
-        assert_eq!(how, End::Reset, "after {} of {LEN} bytes, {:?}", came.len() + rest.len(), proxy.ends());
+        assert_eq!(
+            how,
+            End::of_abort(),
+            "after {} of {LEN} bytes, {:?}",
+            came.len() + rest.len(),
+            proxy.ends()
+        );
         assert!(proxy.ends().iter().all(|kind| *kind == CloseKind::Aborted), "{:?}", proxy.ends());
         drop(go_on);
         let _ = writer.join().unwrap();
@@ -130,5 +136,5 @@ fn a_backend_that_resets_during_a_drain_ends_the_client_with_a_reset() {
         read_out(&mut client).1
     });
     run_to_the_end(&mut event_loop, &mut proxy);
-    assert_eq!(reader.join().unwrap(), End::Reset, "{:?}", proxy.ends());
+    assert_eq!(reader.join().unwrap(), End::of_abort(), "{:?}", proxy.ends());
 }

@@ -2,22 +2,20 @@
 
 use std::{
     cell::Cell,
-    io::{ErrorKind, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    io::Write,
+    net::{SocketAddr, TcpListener},
     time::{Duration, Instant},
 };
 
 use tidegate::{Accepted, CloseKind, CloseReason, Conn, ConnId, EventLoop, Handler, Net, Options, Reactor};
 
 use crate::support::{
-    Call, End, Host, PATIENCE, Recorder, connect, connect_open, listening, pair::connected, read_out,
+    Call, End, Host, PATIENCE, Recorder, connect, connect_open, is_refused, listening,
+    pair::{adopt, connected},
+    read_out,
 };
 
 const A_DAY: Duration = Duration::from_secs(24 * 3600);
-
-fn is_refused(at: SocketAddr) -> bool {
-    TcpStream::connect(at).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
-}
 
 type Ask = fn(&mut EventLoop<u32>);
 
@@ -61,7 +59,7 @@ fn a_second_drain_before_the_first_has_begun_resets_without_accepting_the_backlo
         }
         assert_eq!(recorder.notes.len(), 4, "{how}");
         assert!(is_refused(at), "{how}: the listener is closed");
-        clients.iter_mut().for_each(|client| assert_eq!(read_out(client), (vec![], End::Reset)));
+        clients.iter_mut().for_each(|client| assert_eq!(read_out(client), (vec![], End::of_abort())));
         assert_eq!(event_loop.next_deadline(), None, "{how}: a timer is left");
     }
 }
@@ -81,7 +79,7 @@ fn a_second_drain_during_on_drain_resets_the_other_connections_at_once() {
         assert_eq!(recorder.of(who).last(), Some(&Call::Close(CloseKind::Aborted)));
     }
     assert_eq!(recorder.count(&Call::Drain), 1, "the other connections got an on_drain");
-    clients.iter_mut().for_each(|client| assert_eq!(read_out(client).1, End::Reset));
+    clients.iter_mut().for_each(|client| assert_eq!(read_out(client).1, End::of_abort()));
     assert_eq!(event_loop.next_deadline(), None);
 }
 
@@ -270,7 +268,7 @@ fn the_end_of_the_grace_waits_for_sessions_that_on_close_makes() {
         again
     });
     let (_peer, stream) = connected();
-    reactor.net().adopt_stream(stream, 1).unwrap();
+    adopt(reactor.net(), stream, 1);
     (handler.owed, handler.made) = (1, 1);
     reactor.net().drain(Duration::from_secs(5));
     assert!(!reactor.settle(&mut handler, now).finished);
@@ -284,7 +282,7 @@ fn a_stop_does_not_wait_for_sessions() {
     let (mut event_loop, _) = listening(Options::default());
     let mut recorder = Recorder::new(|_, _, _, _| {});
     let (_peer, stream) = connected();
-    event_loop.net().adopt_stream(stream, 0).unwrap();
+    adopt(event_loop.net(), stream, 0);
     event_loop.net().stop();
     assert!(event_loop.turn(&mut recorder, Some(Duration::ZERO)).unwrap().finished);
     assert_eq!((event_loop.net().stats().open, recorder.has_closed(0)), (1, false));

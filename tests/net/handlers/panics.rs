@@ -10,7 +10,7 @@ use std::{
 use tidegate::{CloseKind, Options, Remote};
 
 use crate::support::{
-    Call, End, Host, PATIENCE, connect,
+    Call, End, Host, PATIENCE, connect, is_refused,
     panicky::{Panicky, Place, World, panics},
     read_out,
 };
@@ -61,7 +61,7 @@ fn the_connection_of_a_callback_that_panicked_is_aborted_in_the_next_turn() {
         );
         assert!(world.settle().is_ok());
         assert_eq!(world.handler.of(0)[1..], [on.clone(), Call::Close(CloseKind::Aborted)], "{on:?}");
-        assert_eq!(read_out(&mut world.clients[0]).1, End::Reset, "{on:?}");
+        assert_eq!(read_out(&mut world.clients[0]).1, End::of_abort(), "{on:?}");
 
         world.turn_until(|handler, _| (1..3).all(|who| handler.of(who).contains(&hello())));
         world.turn_until_quiet();
@@ -109,7 +109,7 @@ fn a_listener_goes_on_after_a_panic_in_on_accept_or_on_open() {
         let second = if in_accept { vec![] } else { vec![Call::Open, Call::Close(CloseKind::Aborted)] };
         assert_eq!(world.handler.of(1), second);
         let end = read_out(&mut clients[1]);
-        assert!(in_accept || end == (vec![], End::Reset), "{end:?}");
+        assert!(in_accept || end == (vec![], End::of_abort()), "{end:?}");
         assert_eq!(world.reactor.net().stats().open, 3, "{on:?}");
         world.assert_serves();
     }
@@ -150,7 +150,7 @@ fn after_a_panic_in_on_close_every_other_session_still_gets_its_on_close() {
             assert_eq!(world.handler.of(who), [Call::Open, Call::Close(CloseKind::Aborted)]);
         }
         for client in &mut world.clients {
-            assert_eq!(read_out(client), (vec![], End::Reset));
+            assert_eq!(read_out(client), (vec![], End::of_abort()));
         }
         assert_eq!(world.reactor.net().stats().open, 0);
         assert_eq!(finished, Ok(n == 1), "a drain ends with its last on_close");
@@ -200,7 +200,7 @@ fn a_drain_goes_on_after_a_panic_in_on_drain() {
             assert_eq!(of_who.last(), Some(&Call::Close(kind)), "{of_who:?}");
         }
         assert_eq!(world.reactor.net().stats().open, 0);
-        assert!(TcpStream::connect(world.at).is_err(), "the listener is closed");
+        assert!(is_refused(world.at), "the listener is closed");
     }
 }
 
@@ -279,7 +279,7 @@ fn each_of_several_panics_aborts_its_own_connection() {
     for who in 0..3 {
         let calls = [Call::Open, hello(), Call::Close(CloseKind::Aborted)];
         assert_eq!(world.handler.of(who), calls);
-        assert_eq!(read_out(&mut world.clients[who as usize]).1, End::Reset);
+        assert_eq!(read_out(&mut world.clients[who as usize]).1, End::of_abort());
     }
     assert_eq!(world.handler.of(3), [Call::Open, hello()]);
     assert_eq!(read_next(&mut world.clients[3], 5), b"hello");

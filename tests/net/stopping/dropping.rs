@@ -2,7 +2,7 @@
 
 use std::{
     io::Write,
-    net::{Shutdown, TcpListener, TcpStream},
+    net::{Shutdown, TcpListener},
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
     time::Duration,
@@ -12,8 +12,8 @@ use mio::{Events, Token};
 use tidegate::{Accepted, CloseReason, Conn, ConnId, Handler, Net, Options, Reactor};
 
 use crate::support::{
-    End, Host, connect, listening,
-    pair::{await_arrival, connected},
+    End, Host, address_of, connect, is_refused, listening,
+    pair::{adopt, await_arrival, connected},
     read_out, turn_until,
 };
 
@@ -91,7 +91,7 @@ fn a_dropped_loop_drops_its_sessions_and_sockets_without_callbacks() {
     turn_until(&mut event_loop, &mut handler, |handler, net| {
         net.stats().accepted == 4 && net.stats().receives == 3 && handler.closes == 1
     });
-    event_loop.net().connect(&at.into(), Rc::clone(&handler.counter));
+    event_loop.net().connect(&address_of(at), Rc::clone(&handler.counter));
     assert_eq!((event_loop.net().stats().open, Rc::strong_count(&handler.counter)), (5, 1 + 4));
     drop(event_loop);
     assert_eq!((handler.closes, Rc::strong_count(&handler.counter)), (1, 1));
@@ -99,7 +99,7 @@ fn a_dropped_loop_drops_its_sessions_and_sockets_without_callbacks() {
         read_out(client);
     }
     // The connect fails, so the listener is closed as well.
-    assert!(TcpStream::connect(at).is_err());
+    assert!(is_refused(at));
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn a_dropped_reactor_leaves_no_registration_in_the_poll_of_its_host() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = listener.local_addr().unwrap();
     let (end_twin, _listener_twin) = (end.try_clone().unwrap(), listener.try_clone().unwrap());
-    reactor.net().adopt_stream(end, ()).unwrap();
+    adopt(reactor.net(), end, ());
     reactor.net().adopt_listener(listener).unwrap();
     let _before = connect(at);
     client.write_all(b"before").unwrap();

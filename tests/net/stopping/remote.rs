@@ -35,7 +35,7 @@ fn two_drains_before_a_turn_count_as_two() {
         "the second drain does not end the loop at once"
     );
     assert_eq!(actor.notes.last().unwrap().call, Call::Close(CloseKind::Aborted));
-    assert_eq!(read_out(&mut client).1, End::Reset);
+    assert_eq!(read_out(&mut client).1, End::of_abort());
     assert_eq!(event_loop.net().stats().drain_resets, 1);
 }
 

@@ -68,7 +68,7 @@ fn another_thread_can_stop_and_drain_a_loop_that_sleeps() {
     remote.drain(A_DAY);
     let (recorder, stats) = server.drain(A_DAY);
     assert_eq!((stats.drain_resets, recorder.has_closed(0)), (1, true));
-    assert_eq!(read_out(&mut client).1, End::Reset);
+    assert_eq!(read_out(&mut client).1, End::of_abort());
 
     // A `Remote` may outlive its loop.
     remote.wake();

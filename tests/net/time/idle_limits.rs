@@ -9,7 +9,7 @@ use std::{
 use tidegate::{CloseKind, Conn, Options, Reactor, testing::Rehearsal};
 
 use super::idle::{DAY, IDLE, MOMENT, SECOND, assert_ends_after, rehearse};
-use crate::support::{self, Actor, Call, Host};
+use crate::support::{self, Actor, Call, Host, address_of};
 
 /// The time after which the counter wraps: it counts milliseconds in 32 bits.
 const WRAP: Duration = Duration::from_millis(1 << 32);
@@ -76,7 +76,7 @@ fn a_connection_that_is_still_connecting_is_not_idle() {
     let mut reactor =
         Reactor::new(host.poll.registry(), .., Options::default().idle_timeout(Some(IDLE))).unwrap();
     let mut actor = Actor::idle();
-    let ids = WISHES.map(|_| reactor.net().connect(&at.into(), ()));
+    let ids = WISHES.map(|_| reactor.net().connect(&address_of(at), ()));
     for turn in 0..10 {
         let now = start + turn * IDLE;
         reactor.settle(&mut actor, now);
