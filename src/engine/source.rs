@@ -1,4 +1,4 @@
-//! The slots of the slab: a connection or a listener with the bookkeeping around it.
+//! The slots of the slab: a connection, a listener or a watched source with the bookkeeping around it.
 
 use crate::{
     connection::Connection,
@@ -6,7 +6,7 @@ use crate::{
     socket::stream::Stream,
 };
 
-use super::{lifetime::Lifetime, listener::ListenerRecord};
+use super::{lifetime::Lifetime, listener::ListenerRecord, watched::WatchedRecord};
 
 /// A slot of the slab.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub(super) enum Source {
     Vacated,
     Listener(Box<ListenerRecord>),
     Connection(ConnectionRecord),
+    /// A source that belongs to the program: the slot holds its readiness alone.
+    Watched(WatchedRecord),
 }
 
 /// The bookkeeping of a slot, whatever its source is.

@@ -7,6 +7,7 @@ mod drain;
 mod finish;
 mod serve;
 mod timers;
+mod watched;
 
 use std::time::Instant;
 
