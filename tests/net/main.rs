@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod channels;
 mod ids;
 mod memory;
 mod rehearsal;
@@ -91,4 +92,12 @@ mod turns {
     mod fairness;
     mod order;
     mod work_left;
+}
+
+// The sources of these tests are pipes and Unix sockets.
+#[cfg(unix)]
+mod watching {
+    mod ids;
+    mod life;
+    mod readiness;
 }
