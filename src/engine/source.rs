@@ -23,9 +23,10 @@ pub(super) enum Source {
     /// The source is gone, and the slot is not free yet. A late event for the slot has no effect.
     Vacated,
     Listener(Box<ListenerRecord>),
-    Connection(ConnectionRecord),
     /// A source that belongs to the program: the slot holds its readiness alone.
     Watched(WatchedRecord),
+    // The last variant: the compiler then needs one comparison to find a connection in a slot, and otherwise two.
+    Connection(ConnectionRecord),
 }
 
 /// The bookkeeping of a slot, whatever its source is.

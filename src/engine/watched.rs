@@ -20,8 +20,7 @@ pub(super) struct WatchedRecord {
 }
 
 impl WatchedRecord {
-    /// Adds the content of a plain event. Not inlined, because the events of connections take the same way.
-    #[inline(never)]
+    /// Adds the content of a plain event.
     pub(super) fn add_plain(&mut self, event: Plain) {
         if event.readable {
             self.add(Readiness::READABLE);
