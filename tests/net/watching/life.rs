@@ -88,7 +88,7 @@ fn after_a_panic_in_on_ready_the_call_is_made_again_and_everything_else_goes_on(
     world.collect(1);
     world.handler.notes.clear();
     assert_eq!(world.settle(), Err(()));
-    assert_eq!(world.handler.take_calls(), [ready.clone()]);
+    assert_eq!(world.handler.take_calls(), std::slice::from_ref(&ready));
     assert_eq!(world.reactor.timeout(world.now), Some(Duration::ZERO), "the next turn is due");
     // The edge is not reported again, so the readiness of the call that panicked is shown again.
     assert_eq!(world.settle(), Ok(false));
@@ -130,7 +130,7 @@ fn the_token_of_a_source_whose_descriptor_is_closed_can_be_freed() {
     let raw = fd.as_raw_fd();
     let id = reactor.net().watch(&mut mio::unix::SourceFd(&raw), READABLE).unwrap();
     drop(fd);
-    reactor.net().unwatch(id, &mut mio::unix::SourceFd(&-1));
+    reactor.net().unwatch(id, &mut mio::unix::SourceFd(&raw));
     reactor.settle(&mut Actor::idle(), Instant::now());
     let (_writer, mut other) = full_pipe();
     reactor.net().watch(&mut other, READABLE).unwrap();

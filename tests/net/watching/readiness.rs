@@ -126,8 +126,8 @@ fn ready_again_makes_a_call_in_each_turn_until_the_source_is_empty() {
         let Call::Ready(source, ready) = call else { panic!("{call:?}") };
         assert_eq!(*ready, Readiness::READABLE);
         match receiver.read(&mut byte) {
-            Ok(_) => {
-                received.push(byte[0]);
+            Ok(n) => {
+                received.extend(&byte[..n]);
                 net.ready_again(*source, *ready);
             }
             Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
