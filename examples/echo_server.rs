@@ -127,7 +127,7 @@ type Signals = SignalDelivery<UnixStream, SignalOnly>;
 fn watched_signals(net: &mut Net) -> io::Result<Signals> {
     let (end, other_end) = UnixStream::pair()?;
     let which = [SIGINT, SIGTERM, SIGHUP, SIGUSR1];
-    let mut signals = SignalDelivery::with_pipe(end, other_end, SignalOnly::default(), which)?;
+    let mut signals = SignalDelivery::with_pipe(end, other_end, SignalOnly, which)?;
     net.watch(signals.get_read_mut(), Interest::READABLE)?;
     Ok(signals)
 }

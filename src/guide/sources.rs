@@ -56,7 +56,7 @@
 //!     let mut server = EventLoop::new(Options::default())?;
 //!     let (end, other_end) = UnixStream::pair()?;
 //!     let which = [SIGINT, SIGTERM, SIGHUP];
-//!     let mut signals = SignalDelivery::with_pipe(end, other_end, SignalOnly::default(), which)?;
+//!     let mut signals = SignalDelivery::with_pipe(end, other_end, SignalOnly, which)?;
 //!     server.net().watch(signals.get_read_mut(), Interest::READABLE)?;
 //!     server.net().listen("127.0.0.1:7007")?;
 //!     server.run(&mut Echo { signals })

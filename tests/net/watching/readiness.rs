@@ -121,7 +121,7 @@ fn ready_again_makes_a_call_in_each_turn_until_the_source_is_empty() {
     let (mut sender, mut receiver, id) = watched_pipe(event_loop.net());
     sender.write_all(b"ten bytes.").unwrap();
     let mut byte = [0];
-    let mut received = Vec::new();
+    let mut received = Vec::<u8>::new();
     let mut actor = Actor::idle().with_net(|net, call| {
         let Call::Ready(source, ready) = call else { panic!("{call:?}") };
         assert_eq!(*ready, Readiness::READABLE);
