@@ -129,7 +129,14 @@ impl<S> Net<S> {
         if !self.engine.is_watched(id) {
             return Err(io::Error::new(io::ErrorKind::NotFound, "the source is not watched"));
         }
-        source.reregister(self.engine.registry(), self.engine.token(id.slot()), interest)
+        let (registry, token) = (self.engine.registry(), self.engine.token(id.slot()));
+        match source.reregister(registry, token, interest) {
+            // mio's selector on poll(2) forgets a descriptor that has hung up, also while bytes wait to be read.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                source.register(registry, token, interest)
+            }
+            done => done,
+        }
     }
 
     /// Watches a source no longer. No [`on_ready`](crate::Handler::on_ready) comes for the id after this call, also not for

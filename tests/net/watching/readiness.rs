@@ -8,7 +8,10 @@ use std::{
 use mio::{
     Interest,
     net::UnixStream,
-    unix::pipe::{self, Receiver, Sender},
+    unix::{
+        SourceFd,
+        pipe::{self, Receiver, Sender},
+    },
 };
 use tidegate::{EventLoop, Options, Readiness, SourceId};
 
@@ -212,4 +215,30 @@ fn rewatch_changes_the_interest_and_reports_a_source_that_is_still_ready() {
     guest.collect(1);
     guest.settle();
     assert_eq!(guest.handler.take_calls(), [Call::Ready(id, Readiness::WRITABLE)]);
+}
+
+/// The writer has gone, so the poll reports a hang-up with the first event.
+#[test]
+fn rewatch_brings_each_byte_and_the_end_of_a_pipe_that_is_read_once_for_an_event() {
+    let mut guest = guest();
+    let (mut sender, receiver) = pipe::new().unwrap();
+    let fd = std::os::fd::AsRawFd::as_raw_fd(&receiver);
+    let id = guest.net().watch(&mut SourceFd(&fd), Interest::READABLE).unwrap();
+    sender.write_all(b"abc").unwrap();
+    drop(sender);
+    let mut received = Vec::<u8>::new();
+    for expected in [1, 1, 1, 0] {
+        guest.collect(1);
+        guest.settle();
+        let calls = guest.handler.take_calls();
+        assert!(matches!(calls[..], [Call::Ready(_, ready)] if ready.is_readable()), "{calls:?}");
+        let mut byte = [0];
+        let n = (&receiver).read(&mut byte).unwrap();
+        assert_eq!(n, expected, "after {received:?}");
+        received.extend(&byte[..n]);
+        guest.net().rewatch(id, &mut SourceFd(&fd), Interest::READABLE).unwrap();
+    }
+    assert_eq!(received, b"abc");
+    guest.net().unwatch(id, &mut SourceFd(&fd));
+    guest.turn_until_quiet();
 }
