@@ -10,7 +10,9 @@ use mio::event::Event;
 /// The content of the events of a watched source since the last [`on_ready`](crate::Handler::on_ready).
 ///
 /// Every part is a hint: only the result of a system call on the source is a fact. The parts are those of
-/// [`mio::event::Event`], whose docs say which platforms report which part.
+/// [`mio::event::Event`], whose docs say which platforms report which part. In contrast to `mio`, a source whose reading
+/// direction has ended counts as readable too, a source whose writing direction has ended as writable, and a source with an
+/// error as both: a read or a write then returns the end or the error.
 ///
 /// `|` merges two values.
 ///
@@ -37,12 +39,15 @@ impl Readiness {
     pub const WRITABLE: Self = Self(1 << 1);
 
     pub(crate) fn of(event: &Event) -> Self {
+        let (error, read_closed, write_closed) =
+            (event.is_error(), event.is_read_closed(), event.is_write_closed());
         let parts = [
-            (event.is_readable(), Self::READABLE.0),
-            (event.is_writable(), Self::WRITABLE.0),
-            (event.is_error(), ERROR),
-            (event.is_read_closed(), READ_CLOSED),
-            (event.is_write_closed(), WRITE_CLOSED),
+            // At the end of a pipe the event is a hang-up alone (POLLHUP). A handler that reads when it can read sees the end.
+            (event.is_readable() || read_closed || error, Self::READABLE.0),
+            (event.is_writable() || write_closed || error, Self::WRITABLE.0),
+            (error, ERROR),
+            (read_closed, READ_CLOSED),
+            (write_closed, WRITE_CLOSED),
             (event.is_priority(), PRIORITY),
             (event.is_aio(), AIO),
             (event.is_lio(), LIO),
