@@ -6,15 +6,13 @@
 
 use std::error::Error;
 use std::ffi::OsString;
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, Cursor, ErrorKind, IsTerminal, Read, Write};
 use std::process::ExitCode;
-use std::sync::mpsc::{self, Receiver, SyncSender, TryRecvError};
-use std::thread;
 
 use clap::Parser;
 use log::debug;
 use tidegate::{
-    Accepted, Address, CloseReason, Conn, ConnId, EventLoop, Flow, Handler, Net, Options, Remote,
+    Accepted, Address, CloseReason, Conn, ConnId, EventLoop, Flow, Handler, Net, Options, Readiness, SourceId,
 };
 
 /// Sends a message, or else standard input, to an echo server, and writes the echo to standard output.
@@ -31,17 +29,11 @@ struct Args {
     message: Option<OsString>,
 }
 
-/// One piece of the input, or the error that ends the input. The end of the input is the end of the channel.
-type Chunk = io::Result<Vec<u8>>;
-
-const CHUNK: usize = 64 * 1024;
-const CHUNKS: usize = 4; // the channel holds at most this number of chunks, so that a large input does not fill the memory
-
 fn main() -> ExitCode {
     let args = Args::parse(); // ends the process at --help (status 0) and at wrong arguments (status 2)
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
     match run(args) {
-        Ok(()) => ExitCode::SUCCESS, // a reader thread that still waits for input ends with the process
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // eprintln! would panic if no process reads the pipe of standard error any more.
             let _ = writeln!(io::stderr(), "echo_client: {error}");
@@ -57,8 +49,8 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
 
     let newline = args.message.is_some() && io::stdout().is_terminal();
     let input = match args.message {
-        Some(message) => one_chunk(message)?,
-        None => standard_input(event_loop.remote())?,
+        Some(message) => Input::always_ready(Cursor::new(message.into_encoded_bytes())),
+        None => standard_input(&mut event_loop)?,
     };
     let (sent, back) = (Tally::new(), Tally::new());
     let mut client = Client { conn, input, may_send: false, input_ended: false, sent, back, fault: None };
@@ -74,46 +66,150 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn one_chunk(message: OsString) -> Result<Receiver<Chunk>, Box<dyn Error>> {
-    let (sender, input) = mpsc::sync_channel(1);
-    sender.send(Ok(message.into_encoded_bytes()))?;
-    Ok(input) // the sender is dropped here, and that is the end of the input
+/// The input. The client reads a piece of a bounded size in a turn, so that the connection has its turns as well.
+struct Input {
+    from: Box<dyn Read>,
+    /// Standard input, if the loop watches it.
+    source: Option<SourceId>,
+    is_ready: bool,
+    piece: Vec<u8>,
 }
 
-/// Reads standard input on a thread. The loop cannot read standard input: standard input may be a regular file, which epoll
-/// refuses (EPERM, see epoll_ctl(2)), and a non-blocking standard input would be non-blocking for the shell too.
-fn standard_input(remote: Remote) -> io::Result<Receiver<Chunk>> {
-    let (sender, input) = mpsc::sync_channel(CHUNKS);
-    thread::Builder::new().name("stdin".into()).spawn(move || {
-        read_chunks(&sender, &remote);
-        drop(sender); // before the last wake, so that the loop then finds the end of the channel
-        remote.wake();
-    })?;
-    Ok(input)
-}
+const PIECE: usize = 64 * 1024;
 
-/// Waits in read(2), and waits for room in the channel. The loop must not wait for either.
-fn read_chunks(sender: &SyncSender<Chunk>, remote: &Remote) {
-    let mut stdin = io::stdin().lock();
-    let mut buffer = vec![0; CHUNK];
-    loop {
-        let chunk = match stdin.read(&mut buffer) {
-            Ok(0) => return,
-            Ok(n) => Ok(buffer[..n].to_vec()),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => Err(error),
+impl Input {
+    /// Input that can be read at any time without waiting.
+    fn always_ready(from: impl Read + 'static) -> Self {
+        Self { from: Box::new(from), source: None, is_ready: true, piece: vec![0; PIECE] }
+    }
+
+    /// Reads the next piece. `None` means that no input is there now; 0 bytes are the end of the input.
+    fn read(&mut self, net: &mut Net) -> io::Result<Option<usize>> {
+        let read = loop {
+            match self.from.read(&mut self.piece) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.is_ready = false;
+                    break None;
+                }
+                read => break Some(read?),
+            }
         };
-        let last = chunk.is_err();
-        if sender.send(chunk).is_err() || last {
-            return; // the loop has dropped the receiver, or standard input has failed
+        if let Some(source) = self.source {
+            self.is_ready = false;
+            watched::next_event(net, source, read == Some(0))?;
         }
-        remote.wake();
+        Ok(read)
+    }
+}
+
+use watched::standard_input;
+
+#[cfg(unix)]
+mod watched {
+    use std::{
+        fs::File,
+        io,
+        os::fd::{AsFd, AsRawFd},
+    };
+
+    use mio::{Interest, unix::SourceFd};
+    use tidegate::{EventLoop, Net, SourceId};
+
+    use super::Input;
+
+    /// Standard input as a source in the loop. A regular file needs no watching, because reading a file does not wait for
+    /// others, and epoll refuses it. epoll refuses some other inputs as well, such as /dev/null (EPERM, see epoll_ctl(2)),
+    /// and they do not wait either.
+    pub(super) fn standard_input(event_loop: &mut EventLoop) -> io::Result<Input> {
+        let mut input = Input::always_ready(io::stdin());
+        let stdin = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+        if !stdin.metadata()?.is_file() {
+            let fd = io::stdin().as_raw_fd();
+            match event_loop.net().watch(&mut SourceFd(&fd), Interest::READABLE) {
+                Ok(source) => (input.source, input.is_ready) = (Some(source), false),
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(input)
+    }
+
+    /// Asks for an event when there is more input. Standard input stays blocking, because a nonblocking standard input would
+    /// be nonblocking for the shell too. So the client reads once for each event, and `rewatch` brings a further event if
+    /// input is left.
+    pub(super) fn next_event(net: &mut Net, source: SourceId, has_ended: bool) -> io::Result<()> {
+        let fd = io::stdin().as_raw_fd();
+        if has_ended {
+            net.unwatch(source, &mut SourceFd(&fd));
+            return Ok(());
+        }
+        net.rewatch(source, &mut SourceFd(&fd), Interest::READABLE)
+    }
+}
+
+/// Without descriptors, a thread reads standard input, and sends the pieces into the loop.
+#[cfg(not(unix))]
+mod watched {
+    use std::{
+        io::{self, Read},
+        sync::mpsc::TryRecvError,
+        thread,
+    };
+
+    use tidegate::{EventLoop, Net, Receiver, SourceId};
+
+    use super::{Input, PIECE};
+
+    type Piece = io::Result<Vec<u8>>;
+
+    const PIECES: usize = 4; // a large input does not fill the memory
+
+    pub(super) fn standard_input(event_loop: &mut EventLoop) -> io::Result<Input> {
+        let (sender, pieces) = event_loop.bounded_channel(PIECES);
+        thread::Builder::new().name("stdin".into()).spawn(move || {
+            let mut stdin = io::stdin().lock();
+            let mut buffer = vec![0; PIECE];
+            loop {
+                let piece = match stdin.read(&mut buffer) {
+                    Ok(0) => return,
+                    Ok(n) => Ok(buffer[..n].to_vec()),
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    Err(error) => Err(error),
+                };
+                let is_last = piece.is_err();
+                if sender.send(piece).is_err() || is_last {
+                    return;
+                }
+            }
+        })?;
+        Ok(Input::always_ready(Pieces(pieces))) // until a read would block
+    }
+
+    struct Pieces(Receiver<Piece>);
+
+    impl Read for Pieces {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            match self.0.try_recv() {
+                Ok(piece) => {
+                    let piece = piece?;
+                    buffer[..piece.len()].copy_from_slice(&piece); // the buffer has room for a whole piece
+                    Ok(piece.len())
+                }
+                Err(TryRecvError::Empty) => Err(io::ErrorKind::WouldBlock.into()),
+                Err(TryRecvError::Disconnected) => Ok(0),
+            }
+        }
+    }
+
+    pub(super) fn next_event(_net: &mut Net, _source: SourceId, _has_ended: bool) -> io::Result<()> {
+        Ok(())
     }
 }
 
 struct Client {
     conn: ConnId,
-    input: Receiver<Chunk>,
+    input: Input,
     may_send: bool,    // the connection is open and not full
     input_ended: bool, // the whole input was sent, and the end of file follows it
     sent: Tally,
@@ -122,23 +218,35 @@ struct Client {
 }
 
 impl Client {
-    /// Sends while there is input and the connection is not full. `on_wake` calls this method again when new input comes,
-    /// and `on_writable` calls this method again when a full connection has room.
+    /// Sends a piece if there is input and the connection is not full. `on_ready` calls this method again when new input
+    /// comes, and `on_writable` calls it again when the connection has room.
     fn pump(&mut self, conn: &mut Conn<'_>) {
-        while self.may_send {
-            match self.input.try_recv() {
-                Ok(Ok(chunk)) => {
-                    self.sent.add(&chunk);
-                    self.may_send = conn.send_all(&chunk) == Flow::Open; // at `Full` the chunk was taken as well
-                }
-                Ok(Err(error)) => self.fail(conn, format!("cannot read standard input: {error}")),
-                Err(TryRecvError::Empty) => return,
-                Err(TryRecvError::Disconnected) => {
-                    self.may_send = false;
-                    self.input_ended = true;
-                    conn.shutdown_write(); // the end of file is sent behind the input; the rest of the echo still comes in
+        if !self.may_send || !self.input.is_ready {
+            return;
+        }
+        match self.input.read(conn.net()) {
+            Ok(Some(0)) => {
+                self.may_send = false;
+                self.input_ended = true;
+                conn.shutdown_write(); // the end of file is sent behind the input; the rest of the echo still comes in
+            }
+            Ok(Some(n)) => {
+                let piece = &self.input.piece[..n];
+                self.sent.add(piece);
+                self.may_send = conn.send_all(piece) == Flow::Open; // at `Full` the piece was taken as well
+                if self.input.is_ready {
+                    conn.notify_writable(); // the next turn sends the next piece, or a later turn if the connection is full
                 }
             }
+            Ok(None) => {}
+            Err(error) => self.fail(conn, format!("cannot read standard input: {error}")),
+        }
+    }
+
+    fn input_is_ready(&mut self, net: &mut Net) {
+        self.input.is_ready = true;
+        if let Some(mut conn) = net.conn(self.conn) {
+            self.pump(&mut conn);
         }
     }
 
@@ -179,10 +287,14 @@ impl Handler for Client {
         self.pump(conn);
     }
 
+    fn on_ready(&mut self, net: &mut Net, _stdin: SourceId, _ready: Readiness) {
+        self.input_is_ready(net);
+    }
+
+    /// The thread that reads standard input has sent a piece.
+    #[cfg(not(unix))]
     fn on_wake(&mut self, net: &mut Net) {
-        if let Some(mut conn) = net.conn(self.conn) {
-            self.pump(&mut conn);
-        }
+        self.input_is_ready(net);
     }
 
     fn on_writable(&mut self, conn: &mut Conn<'_>) {

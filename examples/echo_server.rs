@@ -11,10 +11,17 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use log::{debug, info};
 #[cfg(unix)]
-use signal_hook::{consts::SIGUSR1, iterator::Signals};
+use mio::{Interest, net::UnixStream};
+#[cfg(unix)]
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1},
+    iterator::{backend::SignalDelivery, exfiltrator::SignalOnly},
+};
 use tidegate::{
     Accepted, CloseReason, Conn, ConnId, EventLoop, Handler, ListenOptions, Net, Options, WhenFull,
 };
+#[cfg(unix)]
+use tidegate::{Readiness, SourceId};
 
 /// Sends each byte back to the client that sent the byte, until SIGINT, SIGTERM or SIGHUP. SIGUSR1 logs the
 /// statistics.
@@ -86,22 +93,17 @@ fn serve(args: &Args) -> Result<(), Box<dyn Error>> {
     let listener = server.net().listen_with(args.listen.as_str(), listen)?;
     let address = server.net().local_address(listener)?; // with port 0, the system has chosen the port
 
-    // ctrlc calls the closure from a thread of its own, and other threads reach the loop with a `Remote`. A drain closes
-    // the listener, lets each connection go on until it is idle, and then lets `run` return. The signals are
-    // handled before the server prints its address, because a program that waits for the address may send a signal right
-    // after it.
-    let (remote, grace) = (server.remote(), args.drain);
-    let mut asked: Option<Instant> = None;
-    ctrlc::set_handler(move || {
-        if asked.is_none_or(|at| at.elapsed() >= REPEAT) {
-            asked = Some(Instant::now());
-            info!("asked to end by a signal");
-            remote.drain(grace); // a second drain resets all connections
-        }
-    })?;
-
+    // The signals are handled before the server prints its address, because a program that waits for the address may send a
+    // signal right after it.
     #[cfg(unix)]
-    statistics_at_a_signal(server.remote())?;
+    let mut echo = Echo { signals: watched_signals(server.net())?, asked: None, grace: args.drain };
+    #[cfg(not(unix))]
+    let mut echo = Echo { asked: None, grace: args.drain };
+    #[cfg(not(unix))]
+    {
+        let remote = server.remote();
+        ctrlc::set_handler(move || remote.wake())?; // from a thread of its own
+    }
 
     // The program that started the server may wait for this line. If that program is gone, the write fails and the
     // server goes on.
@@ -109,23 +111,25 @@ fn serve(args: &Args) -> Result<(), Box<dyn Error>> {
     let _ = writeln!(stdout, "listening on {address}").and_then(|()| stdout.flush());
     info!("serving on {address}, Ctrl-C ends the server");
 
-    let ended = server.run(&mut Echo);
+    let ended = server.run(&mut echo);
     let stats = server.net().stats();
     info!("stopped\n{stats}");
     Ok(ended?)
 }
 
-/// Makes SIGUSR1 log the statistics. The statistics belong to the loop, so this thread wakes the loop, and `on_wake` logs
-/// the statistics.
+/// The signals, as a source in the loop of the server: a signal handler writes a byte into a pair of sockets, and the loop
+/// watches the other end. No thread waits for signals: a process with one thread alone has cheaper system calls, because glibc
+/// makes `recv` and `send` cancellable in a process with several threads.
 #[cfg(unix)]
-fn statistics_at_a_signal(remote: tidegate::Remote) -> io::Result<()> {
-    let mut signals = Signals::new([SIGUSR1])?;
-    std::thread::Builder::new().name("signals".into()).spawn(move || {
-        for _ in signals.forever() {
-            remote.wake();
-        }
-    })?;
-    Ok(())
+type Signals = SignalDelivery<UnixStream, SignalOnly>;
+
+#[cfg(unix)]
+fn watched_signals(net: &mut Net) -> io::Result<Signals> {
+    let (end, other_end) = UnixStream::pair()?;
+    let which = [SIGINT, SIGTERM, SIGHUP, SIGUSR1];
+    let mut signals = SignalDelivery::with_pipe(end, other_end, SignalOnly, which)?;
+    net.watch(signals.get_read_mut(), Interest::READABLE)?;
+    Ok(signals)
 }
 
 fn options(args: &Args) -> Options {
@@ -148,7 +152,25 @@ fn options(args: &Args) -> Options {
     options
 }
 
-struct Echo;
+struct Echo {
+    #[cfg(unix)]
+    signals: Signals,
+    /// The time of the last signal that asked the server to end.
+    asked: Option<Instant>,
+    grace: Duration,
+}
+
+impl Echo {
+    /// A drain closes the listener, lets each connection go on until it is idle, and then lets `run` return.
+    fn end(&mut self, net: &mut Net) {
+        let now = Instant::now();
+        if self.asked.is_none_or(|at| now.duration_since(at) >= REPEAT) {
+            self.asked = Some(now);
+            info!("asked to end by a signal");
+            net.drain(self.grace); // a second drain resets all connections
+        }
+    }
+}
 
 impl Handler for Echo {
     type Session = (); // the server keeps no state of its own for a client
@@ -167,8 +189,25 @@ impl Handler for Echo {
         input.len() // all bytes are consumed; bytes that a handler leaves are shown again, with later bytes behind them
     }
 
+    #[cfg(unix)]
+    fn on_ready(&mut self, net: &mut Net, source: SourceId, _ready: Readiness) {
+        for signal in self.signals.pending() {
+            match signal {
+                SIGUSR1 => info!("asked for statistics\n{}", net.stats()),
+                _ => self.end(net),
+            }
+        }
+        // `pending` reads until the socket is empty, and mio does not see these reads. With mio's selector on poll(2), a further
+        // event comes only after this call.
+        if let Err(error) = net.rewatch(source, self.signals.get_read_mut(), Interest::READABLE) {
+            log::error!("the server takes no more signals: {error}");
+        }
+    }
+
+    /// Ctrl-C where there are no signals.
+    #[cfg(not(unix))]
     fn on_wake(&mut self, net: &mut Net) {
-        info!("asked for statistics\n{}", net.stats());
+        self.end(net);
     }
 
     // The default `on_eof` closes the connection, and closing first delivers the bytes that were sent. The default

@@ -51,7 +51,7 @@
 //! }
 //! ```
 //!
-//! * **Tokens.** The reactor has a range of tokens, and each listener and each connection takes one token of it; so the range
+//! * **Tokens.** The reactor has a range of tokens, and each listener, connection and watched source takes one token of it; so the range
 //!   is also the limit of how many there can be. A tag in the high bits is a range as well: `7 << 56..8 << 56`.
 //! * **[`handle`]** stores the readiness that an event tells of, and calls nothing. It returns false, and changes nothing, if
 //!   the event is not for this reactor. Several reactors can be asked in turn, each with a range of its own.
@@ -63,7 +63,7 @@
 //!   [`Reactor::remote`] takes a clone of it, and other threads use the [`Remote`](crate::Remote). The event of the waker goes
 //!   to the host, and has no meaning but to end the wait: `settle` finds the requests.
 //! * **The order of the end.** The reactor takes its sources out of the poll when the reactor is dropped, whether the poll
-//!   still exists or not.
+//!   still exists or not. A source of [`Net::watch`](crate::Net::watch) belongs to the program and stays registered.
 //!
 //! # Nested in another poller
 //!
@@ -155,7 +155,8 @@
 //! # Traps
 //!
 //! * A callback that blocks stops the whole host. Long work goes to another thread, together with the
-//!   [`ConnId`](crate::ConnId), and the answer comes back through a channel: see [`guide::threads`](crate::guide::threads).
+//!   [`ConnId`](crate::ConnId), and the answer comes back through a channel
+//!   ([`Reactor::channel`](crate::Reactor::channel)): see [`guide::threads`](crate::guide::threads).
 //! * A panic in a callback passes through the turn to the host. A host that catches it may go on: the next turn aborts the
 //!   connection whose callback panicked, and all other connections go on. [`Handler`](crate::Handler) says more.
 //! * [`Net::now`](crate::Net::now) is the time of the turn. Between turns it is the time of the last turn, so a host counts

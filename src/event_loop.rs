@@ -9,6 +9,7 @@ use std::{
 use mio::{Events, Poll, Token, Waker};
 
 use crate::{
+    channel::{Receiver, Sender},
     handler::Handler,
     net::Net,
     options::Options,
@@ -85,6 +86,67 @@ impl<S> EventLoop<S> {
     /// A handle for other threads.
     pub fn remote(&self) -> Remote {
         self.reactor.remote(Arc::clone(&self.waker))
+    }
+
+    /// A channel from other threads into this loop, for any number of messages.
+    ///
+    /// The [`Sender`] can be cloned and goes to other threads. The [`Receiver`] stays with the handler, which takes the
+    /// messages in [`on_wake`](Handler::on_wake). A message wakes the loop; further messages until the next `on_wake` cost no
+    /// further wake. Messages of one sender arrive in the order in which they were sent. When the receiver or the loop is
+    /// dropped, sends return the message in their error.
+    ///
+    /// ```
+    /// use std::thread;
+    /// use tidegate::{Accepted, Conn, EventLoop, Handler, Net, Options, Receiver};
+    ///
+    /// /// Adds the numbers that other threads send.
+    /// struct Adder {
+    ///     numbers: Receiver<u64>,
+    ///     sum: u64,
+    /// }
+    ///
+    /// impl Handler for Adder {
+    ///     type Session = ();
+    ///
+    ///     fn on_accept(&mut self, _net: &mut Net, _from: &Accepted) -> Option<()> {
+    ///         Some(())
+    ///     }
+    ///
+    ///     fn on_data(&mut self, _conn: &mut Conn<'_>, input: &[u8]) -> usize {
+    ///         input.len()
+    ///     }
+    ///
+    ///     fn on_wake(&mut self, net: &mut Net) {
+    ///         self.sum += self.numbers.try_iter().sum::<u64>();
+    ///         if self.numbers.is_disconnected() {
+    ///             net.stop(); // all senders are gone
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let mut event_loop = EventLoop::new(Options::default())?;
+    /// let (sender, numbers) = event_loop.channel();
+    /// for part in [1..=500, 501..=1000] {
+    ///     let sender = sender.clone();
+    ///     thread::spawn(move || part.for_each(|number| sender.send(number).expect("the loop runs")));
+    /// }
+    /// drop(sender);
+    /// let mut adder = Adder { numbers, sum: 0 };
+    /// event_loop.run(&mut adder)?;
+    /// assert_eq!(adder.sum, 500_500);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn channel<T>(&self) -> (Sender<T>, Receiver<T>) {
+        self.reactor.channel(Arc::clone(&self.waker))
+    }
+
+    /// A [`channel`](Self::channel) that holds at most `capacity` messages; 0 counts as 1. If it is full,
+    /// [`Sender::try_send`] gives the message back, and [`Sender::send`] blocks the sending thread until the handler has taken
+    /// a message.
+    pub fn bounded_channel<T>(&self, capacity: usize) -> (Sender<T>, Receiver<T>) {
+        self.reactor.bounded_channel(Arc::clone(&self.waker), capacity)
     }
 
     /// Makes turns until [`Net::stop`] or [`Remote::stop`] is called, or until a drain has ended.

@@ -3,8 +3,9 @@
 use crate::{
     address::Address,
     close::CloseReason,
-    id::{ConnId, ListenerId},
+    id::{ConnId, ListenerId, SourceId},
     net::{Conn, Net},
+    readiness::Readiness,
 };
 
 /// The behaviour of a program towards its connections.
@@ -137,8 +138,17 @@ pub trait Handler {
     /// A timer of [`Net::set_timer`] has fired.
     fn on_timer(&mut self, _net: &mut Net<Self::Session>, _tag: u64) {}
 
-    /// [`Remote::wake`](crate::Remote::wake) was called, once or more often, since the last call of this method.
+    /// [`Remote::wake`](crate::Remote::wake) was called, or a [`Sender`](crate::Sender) has sent, once or more often, since the
+    /// last call of this method.
     fn on_wake(&mut self, _net: &mut Net<Self::Session>) {}
+
+    /// A source of [`Net::watch`] is ready. `ready` merges all events since the last call for this source.
+    ///
+    /// The readiness is not reported again: the handler reads or writes until `WouldBlock`, or asks for a further call by
+    /// [`Net::ready_again`]. [`Net::watch`] has examples.
+    ///
+    /// If the method panics, the next turn calls the method again with the readiness of the call that panicked.
+    fn on_ready(&mut self, _net: &mut Net<Self::Session>, _source: SourceId, _ready: Readiness) {}
 }
 
 /// A client that has connected.

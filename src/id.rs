@@ -1,4 +1,4 @@
-//! The ids by which a program names connections, listeners and timers.
+//! The ids by which a program names connections, listeners, watched sources and timers.
 
 use std::num::NonZeroU32;
 
@@ -19,6 +19,14 @@ pub struct ConnId {
 /// Names one listener. The id of a closed listener names nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ListenerId {
+    slot: u32,
+    generation: u32,
+}
+
+/// Names one source of the program that the reactor watches: see [`Net::watch`](crate::Net::watch). The id names nothing once
+/// the program has called [`Net::unwatch`](crate::Net::unwatch), also when the slot of the source is used again.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct SourceId {
     slot: u32,
     generation: u32,
 }
@@ -44,6 +52,20 @@ impl ConnId {
 }
 
 impl ListenerId {
+    pub(crate) fn new(slot: u32, generation: u32) -> Self {
+        Self { slot, generation }
+    }
+
+    pub(crate) fn slot(self) -> u32 {
+        self.slot
+    }
+
+    pub(crate) fn generation(self) -> u32 {
+        self.generation
+    }
+}
+
+impl SourceId {
     pub(crate) fn new(slot: u32, generation: u32) -> Self {
         Self { slot, generation }
     }

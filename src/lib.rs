@@ -30,7 +30,7 @@
 //! }
 //! ```
 //!
-//! The [`guide`] has recipes: requests and responses, a broadcast, a proxy, work on threads, new attempts to connect, an
+//! The [`guide`] has recipes: requests and responses, a broadcast, a proxy, work on threads, signals and pipes, new attempts to connect, an
 //! orderly end, a restart without a gap, and tests without sockets. It also has the rules that the crate keeps.
 //!
 //! # Contents
@@ -44,6 +44,8 @@
 //! * [`EventLoop`] owns a [`mio::Poll`] and runs; [`Reactor`] does the same work for a program that has a poll
 //!   already. [`Remote`] reaches a loop or a reactor from another thread; [`guide::threads`] has programs in which
 //!   other threads work.
+//! * [`EventLoop::channel`] makes a [`Sender`] and a [`Receiver`] for messages of other threads. [`Net::watch`] puts a source
+//!   of the program into the loop, such as a pipe; [`Handler::on_ready`] gets its [`SourceId`] and its [`Readiness`].
 //! * [`embedding`] says how a loop that a program already has drives the reactor. [`Net::adopt_listener`] and
 //!   [`Net::adopt_stream`] take over sockets that the program made, or give them back ([`Refused`]).
 //! * [`Options`] holds the limits, [`Stats`] the counters. [`CloseReason`] says why a connection ended.
@@ -81,6 +83,7 @@ pub mod blocking;
 mod buffer;
 #[cfg(test)]
 mod cases;
+mod channel;
 mod close;
 mod connection;
 mod credentials;
@@ -95,6 +98,7 @@ mod id;
 mod net;
 mod options;
 mod reactor;
+mod readiness;
 mod refused;
 mod remote;
 mod socket;
@@ -103,15 +107,17 @@ pub mod testing;
 mod turn;
 
 pub use address::{Address, ToAddress};
+pub use channel::{Receiver, Sender, TryIter};
 pub use close::{CloseKind, CloseReason};
 pub use credentials::PeerCredentials;
 pub use event_loop::EventLoop;
 pub use flow::Flow;
 pub use handler::{Accepted, Handler};
-pub use id::{ConnId, ListenerId, TimerId};
+pub use id::{ConnId, ListenerId, SourceId, TimerId};
 pub use net::{Conn, Net, Output};
 pub use options::{Keepalive, ListenOptions, Options, WhenFull};
 pub use reactor::{Reactor, Turn};
+pub use readiness::Readiness;
 pub use refused::Refused;
 pub use remote::Remote;
 pub use stats::Stats;

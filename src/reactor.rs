@@ -15,12 +15,13 @@ use mio::{Registry, Waker, event::Event};
 use crate::{
     address::Address,
     buffer::Scratch,
+    channel::{Receiver, Sender, channel},
     engine::Engine,
     handler::Handler,
     id::{ConnId, ListenerId, NO_SLOT},
     net::Net,
     options::Options,
-    remote::{Remote, Signals},
+    remote::{Inbound, Remote},
     socket::{
         readiness::{self, Readiness},
         stream::Stream,
@@ -38,7 +39,7 @@ pub struct Reactor<S = ()> {
     scratch: Scratch,
     budget: TurnBudget,
     reminders: Reminders,
-    signals: Arc<Signals>,
+    inbound: Inbound,
 }
 
 /// The result of a turn.
@@ -54,8 +55,8 @@ pub struct Turn {
 }
 
 impl<S> Reactor<S> {
-    /// A reactor that registers its sockets with `registry`, under tokens of the given range: one for each listener
-    /// and connection. Tokens with a tag in the high bits are a range as well: `7 << 56..8 << 56`.
+    /// A reactor that registers its sockets with `registry`, under tokens of the given range: one for each listener,
+    /// connection and watched source. Tokens with a tag in the high bits are a range as well: `7 << 56..8 << 56`.
     ///
     /// # Errors
     /// `InvalidInput` if the range is empty; otherwise what duplicating the registry said.
@@ -82,7 +83,7 @@ impl<S> Reactor<S> {
             scratch,
             budget: TurnBudget::unlimited(),
             reminders: Reminders::default(),
-            signals: Arc::default(),
+            inbound: Inbound::default(),
         })
     }
 
@@ -93,7 +94,18 @@ impl<S> Reactor<S> {
 
     /// A handle for other threads. `waker` is the host's own: a poll has only one.
     pub fn remote(&self, waker: Arc<Waker>) -> Remote {
-        Remote::new(waker, Arc::clone(&self.signals))
+        Remote::new(waker, Arc::clone(self.inbound.signals()))
+    }
+
+    /// A channel from other threads into this reactor, for any number of messages. `waker` is the host's own, as in
+    /// [`remote`](Self::remote). See [`EventLoop::channel`](crate::EventLoop::channel).
+    pub fn channel<T>(&self, waker: Arc<Waker>) -> (Sender<T>, Receiver<T>) {
+        channel(self.remote(waker), usize::MAX)
+    }
+
+    /// A channel that holds at most `capacity` messages. See [`EventLoop::bounded_channel`](crate::EventLoop::bounded_channel).
+    pub fn bounded_channel<T>(&self, waker: Arc<Waker>, capacity: usize) -> (Sender<T>, Receiver<T>) {
+        channel(self.remote(waker), capacity)
     }
 
     /// Stores what an event says and calls nothing. Returns false if the event is not for this reactor.
@@ -107,7 +119,9 @@ impl<S> Reactor<S> {
 
     #[cold]
     fn handle_unusual(&mut self, event: &Event) -> bool {
-        self.net.engine().event(event.token(), readiness::unusual(event))
+        let engine = self.net.engine();
+        engine.watched_event(event.token(), crate::readiness::Readiness::of(event))
+            || engine.event(event.token(), readiness::unusual(event))
     }
 
     /// Does the work of a turn; every callback is made here.
@@ -144,8 +158,8 @@ impl<S> Reactor<S> {
         self.reminders.reset();
         self.net.engine().begin_turn(now);
         self.budget.begin(end, self.net.options().turn_budget, self.net.stats().bytes_moved());
-        let Self { net, scratch, budget, signals, .. } = self;
-        let finished = Pass { net, scratch, budget, handler, now }.run(signals);
+        let Self { net, scratch, budget, inbound, .. } = self;
+        let finished = Pass { net, scratch, budget, handler, now }.run(inbound.signals());
         Turn { events: 0, more: self.has_work(), finished }
     }
 
@@ -185,7 +199,7 @@ impl<S> Reactor<S> {
     }
 
     fn has_work(&self) -> bool {
-        self.net.has_work() || self.signals.is_set()
+        self.net.has_work() || self.inbound.signals().is_set()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -41,8 +41,25 @@ pub(crate) struct Signals {
     /// True if `asked` holds a request. Every turn reads this flag, so reading it must be cheap; only a turn that finds the
     /// flag set takes the lock.
     any: AtomicBool,
+    /// `wake` was called, and `on_wake` has not been called since. It stands outside of `asked`, so that each message of a
+    /// channel that finds a wake on its way costs no lock.
+    wake: AtomicBool,
     asked: Mutex<Asked>,
+    room: Room,
 }
+
+/// Where senders wait for room in bounded channels.
+#[derive(Debug, Default)]
+struct Room {
+    /// Held while room is made, and while a sender looks for room before it waits, so that no sender misses the change.
+    gate: Mutex<()>,
+    changed: Condvar,
+    loop_is_gone: AtomicBool,
+}
+
+/// The reactor's end of the signals. Dropping it tells the senders of channels that the loop is gone.
+#[derive(Debug, Default)]
+pub(crate) struct Inbound(Arc<Signals>);
 
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Asked {
@@ -68,91 +85,14 @@ impl Remote {
 
     /// Calls [`on_wake`](crate::Handler::on_wake) in the next turn. Several calls before that turn make one `on_wake`.
     ///
-    /// A callback that blocks would block the whole loop, so long work goes to another thread, together with the
-    /// [`ConnId`](crate::ConnId) of the connection. The answer comes back through a channel, and `on_wake` finds the connection
-    /// with [`Net::conn`](crate::Net::conn), unless the connection has ended. The handler pauses reading until then;
-    /// otherwise the peer's end of file may close the connection before the answer is sent.
-    ///
-    /// ```
-    /// use std::{
-    ///     io::{Read, Write},
-    ///     net::{Shutdown, TcpStream},
-    ///     sync::mpsc::{Receiver, Sender, channel},
-    ///     thread,
-    /// };
-    /// use tidegate::{Accepted, CloseReason, Conn, ConnId, EventLoop, Handler, Net, Options, framing};
-    ///
-    /// /// Has a worker thread answer each line.
-    /// struct Server {
-    ///     jobs: Sender<(ConnId, Vec<u8>)>,
-    ///     answers: Receiver<(ConnId, Vec<u8>)>,
-    /// }
-    ///
-    /// impl Handler for Server {
-    ///     type Session = ();
-    ///
-    ///     fn on_accept(&mut self, _net: &mut Net, _from: &Accepted) -> Option<()> {
-    ///         Some(())
-    ///     }
-    ///
-    ///     fn on_data(&mut self, conn: &mut Conn<'_>, input: &[u8]) -> usize {
-    ///         let mut lines = framing::lines(input, 100);
-    ///         match lines.next() {
-    ///             Some(Ok(line)) => {
-    ///                 self.jobs.send((conn.id(), line.to_vec())).expect("the worker waits for jobs");
-    ///                 conn.pause_reading(); // further lines, and the end of file, wait for the answer
-    ///             }
-    ///             Some(Err(_)) => conn.abort(),
-    ///             None => {}
-    ///         }
-    ///         lines.used()
-    ///     }
-    ///
-    ///     fn on_wake(&mut self, net: &mut Net) {
-    ///         for (id, answer) in self.answers.try_iter() {
-    ///             // `None` if the connection has ended meanwhile: nobody waits for this answer.
-    ///             if let Some(mut conn) = net.conn(id) {
-    ///                 conn.send_all(&answer);
-    ///                 conn.resume_reading();
-    ///             }
-    ///         }
-    ///     }
-    /// #
-    /// #     fn on_close(&mut self, net: &mut Net, _id: ConnId, _session: (), _why: CloseReason) {
-    /// #         net.stop();
-    /// #     }
-    /// }
-    ///
-    /// # fn main() -> std::io::Result<()> {
-    /// let mut event_loop = EventLoop::new(Options::default())?;
-    /// let listener = event_loop.net().listen("127.0.0.1:0")?;
-    /// let (jobs, to_do) = channel::<(ConnId, Vec<u8>)>();
-    /// let (done, answers) = channel();
-    ///
-    /// let remote = event_loop.remote();
-    /// thread::spawn(move || {
-    ///     for (id, line) in to_do {
-    ///         if done.send((id, line.to_ascii_uppercase())).is_err() {
-    ///             return; // the server is gone
-    ///         }
-    ///         remote.wake();
-    ///     }
-    /// });
-    ///
-    /// let mut client = TcpStream::connect(event_loop.net().local_address(listener)?.socket_addrs())?;
-    /// client.write_all(b"two\nlines\n")?;
-    /// client.shutdown(Shutdown::Write)?;
-    /// event_loop.run(&mut Server { jobs, answers })?; // until on_close calls `net.stop()`
-    /// # drop(event_loop);
-    ///
-    /// let mut received = String::new();
-    /// client.read_to_string(&mut received)?;
-    /// assert_eq!(received, "TWOLINES");
-    /// # Ok(())
-    /// # }
-    /// ```
+    /// Messages that come with the wake go through a channel, whose sender wakes the loop by itself: see
+    /// [`EventLoop::channel`](crate::EventLoop::channel) and [`guide::threads`](crate::guide::threads).
     pub fn wake(&self) {
-        self.signal(|asked| asked.wake = true);
+        // The work that the loop is woken for stands before this swap. If the flag was set, the loop has not cleared it yet,
+        // and `on_wake` comes after the loop has cleared it, so `on_wake` sees that work.
+        if !self.signals.wake.swap(true, Ordering::AcqRel) && !self.announce() {
+            self.signals.wake.store(false, Ordering::Release); // so that the next call tries again
+        }
     }
 
     /// Calls [`Net::stop`](crate::Net::stop) in the next turn.
@@ -170,12 +110,69 @@ impl Remote {
 
     fn signal(&self, change: impl FnOnce(&mut Asked)) {
         change(&mut self.signals.asked.lock().unwrap_or_else(PoisonError::into_inner));
+        self.announce();
+    }
+
+    /// Wakes the poll unless that is under way. Returns false if the poll cannot be woken.
+    fn announce(&self) -> bool {
         let was_set = self.signals.any.swap(true, Ordering::AcqRel);
         // If the flag was set, the wake of an earlier request has not been handled yet, and that turn takes this request too.
         if !was_set && let Err(error) = self.waker.wake() {
             self.signals.any.store(false, Ordering::Release); // so that the next call tries again
             log::error!("the loop cannot be woken: {error}");
+            return false;
         }
+        true
+    }
+}
+
+/// For channels.
+impl Remote {
+    pub(crate) fn loop_is_gone(&self) -> bool {
+        let Signals { room, .. } = &*self.signals;
+        room.loop_is_gone.load(Ordering::Acquire)
+    }
+
+    /// Blocks while `is_full` returns true and the loop is there. [`announce_room`](Self::announce_room) makes this call look
+    /// again.
+    pub(crate) fn wait_for_room(&self, is_full: impl Fn() -> bool) {
+        let Signals { room, .. } = &*self.signals;
+        let mut gate = room.lock();
+        while is_full() && !self.loop_is_gone() {
+            gate = room.changed.wait(gate).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// A channel of this loop that was full has room, or no receiver any more.
+    pub(crate) fn announce_room(&self) {
+        let Signals { room, .. } = &*self.signals;
+        room.announce();
+    }
+}
+
+impl Room {
+    fn lock(&self) -> MutexGuard<'_, ()> {
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn announce(&self) {
+        drop(self.lock());
+        self.changed.notify_all();
+    }
+}
+
+impl Inbound {
+    /// The signals, for a [`Remote`].
+    pub(crate) fn signals(&self) -> &Arc<Signals> {
+        &self.0
+    }
+}
+
+impl Drop for Inbound {
+    fn drop(&mut self) {
+        let Signals { room, .. } = &*self.0;
+        room.loop_is_gone.store(true, Ordering::Release);
+        room.announce();
     }
 }
 
@@ -186,7 +183,8 @@ impl Signals {
         if !self.any.load(Ordering::Relaxed) || !self.any.swap(false, Ordering::AcqRel) {
             return None;
         }
-        Some(std::mem::take(&mut *self.asked.lock().unwrap_or_else(PoisonError::into_inner)))
+        let asked = std::mem::take(&mut *self.asked.lock().unwrap_or_else(PoisonError::into_inner));
+        Some(Asked { wake: self.wake.swap(false, Ordering::AcqRel), ..asked })
     }
 
     pub(crate) fn is_set(&self) -> bool {

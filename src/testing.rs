@@ -55,10 +55,11 @@ use mio::Poll;
 use crate::{
     close::{CloseKind, CloseReason},
     handler::{Accepted, Handler},
-    id::ConnId,
+    id::{ConnId, SourceId},
     net::{Conn, Net},
     options::Options,
     reactor::Reactor,
+    readiness::Readiness,
     socket::{memory::MemoryStream, stream::Stream},
 };
 
@@ -268,6 +269,10 @@ impl<H: Handler + ?Sized> Handler for Watched<'_, H> {
 
     fn on_wake(&mut self, net: &mut Net<H::Session>) {
         self.handler.on_wake(net);
+    }
+
+    fn on_ready(&mut self, net: &mut Net<H::Session>, id: SourceId, ready: Readiness) {
+        self.handler.on_ready(net, id, ready);
     }
 }
 

@@ -17,6 +17,7 @@ pub(crate) enum Ready<'a> {
     Nothing,
     Listener,
     Connection(Entry<'a>),
+    Watched,
 }
 
 impl Engine {
@@ -36,14 +37,14 @@ impl Engine {
     pub(crate) fn ready(&mut self, slot: u32, readiness: Readiness) {
         let Some(place) = self.table.get_mut(slot) else { return };
         match &mut place.source {
-            Source::Reserved | Source::Vacated => return,
-            Source::Listener(listener) => listener.set_readable(),
-            Source::Connection(record) if record.lifetime.is_opening() => {
-                // Readable and writable are not stored, because the connect stage asks the socket itself. An error is stored:
-                // it may belong to the time after the connect, and an edge is not reported again.
-                record.connection.set_ready(Readiness { error: readiness.error, ..Readiness::default() });
+            Source::Connection(record) if !record.lifetime.is_opening() => {
+                record.connection.set_ready(readiness)
             }
-            Source::Connection(record) => record.connection.set_ready(readiness),
+            other => {
+                if !set_ready(other, readiness) {
+                    return;
+                }
+            }
         }
         self.common.queue(&mut place.meta);
     }
@@ -54,7 +55,7 @@ impl Engine {
         let Slot { meta, source } = self.table.get_mut(slot)?;
         match source {
             Source::Connection(record) => Some(Entry::new(meta, record, &mut self.common)),
-            Source::Listener(_) | Source::Reserved | Source::Vacated => None,
+            Source::Listener(_) | Source::Watched(_) | Source::Reserved | Source::Vacated => None,
         }
     }
 
@@ -95,6 +96,7 @@ impl Engine {
         let ready = match source {
             Source::Reserved | Source::Vacated => Ready::Nothing,
             Source::Listener(_) => Ready::Listener,
+            Source::Watched(_) => Ready::Watched,
             Source::Connection(record) => {
                 let mut entry = Entry::new(meta, record, common);
                 entry.begin_turn();
@@ -125,4 +127,20 @@ impl Engine {
         callback.end();
         self.entry(slot)
     }
+}
+
+/// Sets the ready bits of a source that is no open connection. Returns false if there is no source.
+#[inline(never)]
+fn set_ready(source: &mut Source, readiness: Readiness) -> bool {
+    match source {
+        Source::Reserved | Source::Vacated => return false,
+        Source::Listener(listener) => listener.set_readable(),
+        Source::Watched(record) => record.add_plain(readiness),
+        Source::Connection(record) => {
+            // Readable and writable are not stored while the connection opens, because the connect stage asks the socket
+            // itself. An error is stored: it may belong to the time after the connect, and an edge is not reported again.
+            record.connection.set_ready(Readiness { error: readiness.error, ..Readiness::default() });
+        }
+    }
+    true
 }

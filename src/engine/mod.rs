@@ -8,6 +8,7 @@
 //! state      Engine: how a turn begins, what the next turn has to do
 //! dispatch   from events and the ready queue to sources       accepting  listeners, the reserve descriptor
 //! placing    how sources come and go                          ending     stop and drain
+//! watched    sources of the program
 //! sending    sends, the flush stage, the memory budget
 //! ------------------------------------------------------------------------------------------------------------
 //! entry, timing, connecting    the verbs of one connection
@@ -38,6 +39,7 @@ mod table;
 mod timer_kind;
 mod timers;
 mod timing;
+mod watched;
 
 pub(crate) use self::{
     clock::later, dispatch::Ready, drain::DrainState, entry::Entry, lifetime::Opening, state::Engine,

@@ -88,7 +88,8 @@ impl Engine {
         let source = self.table.vacate(slot);
         let Common { registry, stats, timers, blocks, .. } = &mut self.common;
         let deregistered = match source {
-            Source::Reserved | Source::Vacated => Ok(()),
+            // The program deregisters a watched source, because the source is the program's.
+            Source::Reserved | Source::Vacated | Source::Watched(_) => Ok(()),
             Source::Listener(mut listener) => {
                 listener.retry.map(|timer| timers.cancel(timer));
                 listener.socket.deregister(registry)

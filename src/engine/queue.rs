@@ -14,6 +14,7 @@ pub(super) struct Queue {
 
 impl Queue {
     /// Appends the source unless it is queued already.
+    #[inline(always)]
     pub(super) fn push(&mut self, meta: &mut SlotMeta) {
         if !meta.queued {
             meta.queued = true;

@@ -1,4 +1,4 @@
-//! The slots of the slab: a connection or a listener with the bookkeeping around it.
+//! The slots of the slab: a connection, a listener or a watched source with the bookkeeping around it.
 
 use crate::{
     connection::Connection,
@@ -6,7 +6,7 @@ use crate::{
     socket::stream::Stream,
 };
 
-use super::{lifetime::Lifetime, listener::ListenerRecord};
+use super::{lifetime::Lifetime, listener::ListenerRecord, watched::WatchedRecord};
 
 /// A slot of the slab.
 #[derive(Debug)]
@@ -23,6 +23,9 @@ pub(super) enum Source {
     /// The source is gone, and the slot is not free yet. A late event for the slot has no effect.
     Vacated,
     Listener(Box<ListenerRecord>),
+    /// A source that belongs to the program: the slot holds its readiness alone.
+    Watched(WatchedRecord),
+    // The last variant: the compiler then needs one comparison to find a connection in a slot, and otherwise two.
     Connection(ConnectionRecord),
 }
 

@@ -55,7 +55,7 @@ impl Engine {
         let (panicked, had_gathered) = callback.take_panicked();
         log::warn!(target: "tidegate", "a callback panicked in the last turn: its connection is aborted");
         match self.table.get_mut(panicked).map(|place| &place.source) {
-            None | Some(Source::Listener(_) | Source::Vacated) => {}
+            None | Some(Source::Listener(_) | Source::Watched(_) | Source::Vacated) => {}
             Some(Source::Reserved) => self.vacate(panicked), // the callback was `on_accept`
             Some(Source::Connection(_)) => {
                 if let Some(mut entry) = self.entry(panicked) {
@@ -217,7 +217,8 @@ impl Drop for Engine {
         for slot in self.table.sources_mut() {
             // An error means that the poll is gone, and the registration with it.
             let _ = match &mut slot.source {
-                Source::Reserved | Source::Vacated => Ok(()),
+                // A watched source belongs to the program.
+                Source::Reserved | Source::Vacated | Source::Watched(_) => Ok(()),
                 Source::Listener(listener) => listener.socket.deregister(registry),
                 Source::Connection(record) => record.connection.stream_mut().deregister(registry),
             };

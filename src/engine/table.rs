@@ -4,13 +4,14 @@ use slab::Slab;
 
 use crate::{
     connection::{Connection, Phase},
-    id::{ConnId, ListenerId, NO_SLOT},
+    id::{ConnId, ListenerId, NO_SLOT, SourceId},
     socket::stream::Stream,
 };
 
 use super::{
     listener::ListenerRecord,
     source::{ConnectionRecord, Slot, SlotMeta, Source},
+    watched::WatchedRecord,
 };
 
 /// Room for this many slots is kept, since less is not worth a reallocation.
@@ -86,6 +87,20 @@ impl Table {
         ListenerId::new(slot, place.meta.generation())
     }
 
+    /// Makes a reserved slot that of a watched source.
+    pub(super) fn place_watched(&mut self, slot: u32) -> SourceId {
+        let place = &mut self.slots[slot as usize];
+        place.source = Source::Watched(WatchedRecord::default());
+        SourceId::new(slot, place.meta.generation())
+    }
+
+    pub(super) fn is_watched(&self, id: SourceId) -> bool {
+        matches!(
+            self.slots.get(id.slot() as usize),
+            Some(Slot { meta, source: Source::Watched(_) }) if meta.generation() == id.generation()
+        )
+    }
+
     /// Takes the source out of its slot, which is free after the pass.
     pub(super) fn vacate(&mut self, slot: u32) -> Source {
         let place = &mut self.slots[slot as usize];
@@ -93,7 +108,7 @@ impl Table {
         let (listener, position) = (place.meta.listener, place.meta.position);
         self.vacated.push(slot);
         match source {
-            Source::Reserved | Source::Vacated => {}
+            Source::Reserved | Source::Vacated | Source::Watched(_) => {}
             Source::Listener(_) => {
                 self.listeners.retain(|other| *other != slot);
                 // Another listener may get this slot: it must not count the connections of this one.
@@ -145,7 +160,7 @@ impl Table {
     pub(super) fn connection(&self, slot: u32) -> Option<&Connection<Stream>> {
         match &self.slots.get(slot as usize)?.source {
             Source::Connection(record) => Some(&record.connection),
-            Source::Listener(_) | Source::Reserved | Source::Vacated => None,
+            Source::Listener(_) | Source::Watched(_) | Source::Reserved | Source::Vacated => None,
         }
     }
 
@@ -163,7 +178,7 @@ impl Table {
     pub(super) fn listener_mut(&mut self, slot: u32) -> Option<&mut ListenerRecord> {
         match &mut self.slots.get_mut(slot as usize)?.source {
             Source::Listener(listener) => Some(listener),
-            Source::Connection(_) | Source::Reserved | Source::Vacated => None,
+            Source::Connection(_) | Source::Watched(_) | Source::Reserved | Source::Vacated => None,
         }
     }
 

@@ -11,6 +11,7 @@
 //! | [`broadcast`] | a message for all connections, and the treatment of a reader that falls behind |
 //! | [`proxy`] | bytes passed between two connections, with backpressure and ends in both directions |
 //! | [`threads`] | work on other threads, and the way of the answer back to the connection |
+//! | [`sources`] | signals, pipes and other sources of the program in the loop |
 //! | [`connecting`] | an outgoing connection with a timeout, and new attempts after a failure |
 //! | [`stopping`] | an orderly end at SIGTERM or Ctrl-C |
 //! | [`restarting`] | listeners that another program opened, and a restart that refuses no client |
@@ -37,5 +38,6 @@ pub mod request_response;
 pub mod restarting;
 pub mod rules;
 pub mod socket_calls;
+pub mod sources;
 pub mod stopping;
 pub mod threads;

@@ -1,7 +1,8 @@
 //! Recipe: an orderly end at SIGTERM or Ctrl-C.
 //!
 //! The crate handles no signals. Another crate calls a closure when a signal comes, and the closure asks the loop for a
-//! drain by a [`Remote`](crate::Remote). [`Net::drain`](crate::Net::drain) accepts the clients in the backlog, closes the
+//! drain by a [`Remote`](crate::Remote). (On Unix, the loop can also watch for signals itself, without a thread: see
+//! [`sources`](crate::guide::sources).) [`Net::drain`](crate::Net::drain) accepts the clients in the backlog, closes the
 //! listeners, and asks each connection to finish. [`EventLoop::run`](crate::EventLoop::run) returns when all connections have
 //! ended, and at the latest when the grace is over. A second drain resets everything at once.
 //!

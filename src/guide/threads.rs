@@ -1,17 +1,94 @@
 //! Recipe: work on other threads, and the way of the answer back to its connection.
 //!
 //! A callback that blocks stops the whole loop, so long work goes to another thread. The job takes the
-//! [`ConnId`](crate::ConnId) of its connection along. The thread puts the answer into a channel and calls
-//! [`Remote::wake`](crate::Remote::wake). The loop then calls [`on_wake`](crate::Handler::on_wake), which finds the connection
-//! with [`Net::conn`](crate::Net::conn). The result is `None` if the connection has ended; the answer is then dropped.
+//! [`ConnId`](crate::ConnId) of its connection along. The thread sends the answer through a channel of the loop
+//! ([`EventLoop::channel`](crate::EventLoop::channel)), which wakes the loop. The loop then calls
+//! [`on_wake`](crate::Handler::on_wake), which takes the answers and finds their connections with
+//! [`Net::conn`](crate::Net::conn). The result is `None` if the connection has ended; the answer is then dropped.
 //!
 //! # One job of a connection at a time
 //!
 //! The handler pauses reading when it gives a job away, and resumes reading when the answer is there. The pause has three
 //! effects. The answers keep the order of the requests. The client's end of file is not noticed before the answer is sent,
 //! so the default [`on_eof`](crate::Handler::on_eof) does not close the connection too early. And a connection that the
-//! handler has paused is not idle, so the default [`on_drain`](crate::Handler::on_drain) waits for the answer. The program
-//! in the docs of [`Remote::wake`](crate::Remote::wake) works in this way, and needs no session.
+//! handler has paused is not idle, so the default [`on_drain`](crate::Handler::on_drain) waits for the answer. The handler
+//! needs no session.
+//!
+//! ```
+//! use std::{
+//!     io::{Read, Write},
+//!     net::{Shutdown, TcpStream},
+//!     sync::mpsc,
+//!     thread,
+//! };
+//! use tidegate::{Accepted, CloseReason, Conn, ConnId, EventLoop, Handler, Net, Options, Receiver, framing};
+//!
+//! /// Has a worker thread answer each line.
+//! struct Server {
+//!     jobs: mpsc::Sender<(ConnId, Vec<u8>)>,
+//!     answers: Receiver<(ConnId, Vec<u8>)>,
+//! }
+//!
+//! impl Handler for Server {
+//!     type Session = ();
+//!
+//!     fn on_accept(&mut self, _net: &mut Net, _from: &Accepted) -> Option<()> {
+//!         Some(())
+//!     }
+//!
+//!     fn on_data(&mut self, conn: &mut Conn<'_>, input: &[u8]) -> usize {
+//!         let mut lines = framing::lines(input, 100);
+//!         match lines.next() {
+//!             Some(Ok(line)) => {
+//!                 self.jobs.send((conn.id(), line.to_vec())).expect("the worker waits for jobs");
+//!                 conn.pause_reading(); // further lines, and the end of file, wait for the answer
+//!             }
+//!             Some(Err(_)) => conn.abort(),
+//!             None => {}
+//!         }
+//!         lines.used()
+//!     }
+//!
+//!     fn on_wake(&mut self, net: &mut Net) {
+//!         for (id, answer) in self.answers.try_iter() {
+//!             // `None` if the connection has ended meanwhile: no client waits for this answer.
+//!             if let Some(mut conn) = net.conn(id) {
+//!                 conn.send_owned(answer);
+//!                 conn.resume_reading();
+//!             }
+//!         }
+//!     }
+//! #
+//! #     fn on_close(&mut self, net: &mut Net, _id: ConnId, _session: (), _why: CloseReason) {
+//! #         net.stop();
+//! #     }
+//! }
+//!
+//! # fn main() -> std::io::Result<()> {
+//! let mut event_loop = EventLoop::new(Options::default())?;
+//! let listener = event_loop.net().listen("127.0.0.1:0")?;
+//! let (jobs, to_do) = mpsc::channel::<(ConnId, Vec<u8>)>();
+//! let (done, answers) = event_loop.channel();
+//! thread::spawn(move || {
+//!     for (id, line) in to_do {
+//!         if done.send((id, line.to_ascii_uppercase())).is_err() {
+//!             return; // the server is gone
+//!         }
+//!     }
+//! });
+//!
+//! let mut client = TcpStream::connect(event_loop.net().local_address(listener)?.socket_addrs())?;
+//! client.write_all(b"two\nlines\n")?;
+//! client.shutdown(Shutdown::Write)?;
+//! event_loop.run(&mut Server { jobs, answers })?; // until on_close calls `net.stop()`
+//! # drop(event_loop);
+//!
+//! let mut received = String::new();
+//! client.read_to_string(&mut received)?;
+//! assert_eq!(received, "TWOLINES");
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # Several jobs of a connection at a time
 //!
@@ -28,14 +105,11 @@
 //!     collections::VecDeque,
 //!     io::{Read, Write},
 //!     net::{Shutdown, TcpStream},
-//!     sync::{
-//!         Arc, Mutex,
-//!         mpsc::{Receiver, Sender, channel},
-//!     },
+//!     sync::{Arc, Mutex, mpsc},
 //!     thread,
 //!     time::Duration,
 //! };
-//! use tidegate::{Accepted, Conn, ConnId, EventLoop, Handler, Net, Options, Remote, framing};
+//! use tidegate::{Accepted, Conn, ConnId, EventLoop, Handler, Net, Options, Receiver, Sender, framing};
 //!
 //! /// This many jobs of one connection may be under way.
 //! const MOST: usize = 16;
@@ -49,7 +123,7 @@
 //!
 //! /// Has threads answer each line. The threads may finish in another order than that of the lines.
 //! struct Server {
-//!     jobs: Sender<Job>,
+//!     jobs: mpsc::Sender<Job>,
 //!     answers: Receiver<Job>,
 //! }
 //!
@@ -136,14 +210,13 @@
 //! }
 //!
 //! /// Takes jobs until the server is gone. A panic in `work` would lose the answer, and the connection would wait for ever.
-//! fn work_off(jobs: &Mutex<Receiver<Job>>, done: &Sender<Job>, remote: &Remote) {
+//! fn work_off(jobs: &Mutex<mpsc::Receiver<Job>>, done: &Sender<Job>) {
 //!     loop {
 //!         let job = jobs.lock().unwrap().recv(); // the lock is free again while this thread works
 //!         let Ok((id, number, line)) = job else { return };
 //!         if done.send((id, number, work(&line))).is_err() {
 //!             return;
 //!         }
-//!         remote.wake();
 //!     }
 //! }
 //!
@@ -157,12 +230,12 @@
 //! # fn main() -> std::io::Result<()> {
 //! let mut event_loop = EventLoop::new(Options::default())?;
 //! let listener = event_loop.net().listen("127.0.0.1:0")?;
-//! let (jobs, to_do) = channel();
-//! let (done, answers) = channel();
+//! let (jobs, to_do) = mpsc::channel();
+//! let (done, answers) = event_loop.channel();
 //! let to_do = Arc::new(Mutex::new(to_do));
 //! for _ in 0..4 {
-//!     let (to_do, done, remote) = (Arc::clone(&to_do), done.clone(), event_loop.remote());
-//!     thread::spawn(move || work_off(&to_do, &done, &remote));
+//!     let (to_do, done) = (Arc::clone(&to_do), done.clone());
+//!     thread::spawn(move || work_off(&to_do, &done));
 //! }
 //!
 //! let mut client = TcpStream::connect(event_loop.net().local_address(listener)?.socket_addrs())?;
@@ -207,5 +280,7 @@
 //!   the longest time from a request to its answer, with the time in the queue of the threads. Otherwise the client reads
 //!   a clean end of file in place of its answer.
 //! * **The grace** of a drain bounds everything: connections that still owe answers when the grace is over are reset.
-//! * **Several answers, one wake.** Several calls of `wake` may make one `on_wake`, so `on_wake` takes all answers that
-//!   are there.
+//! * **Several answers, one wake.** Several answers may make one `on_wake`, so `on_wake` takes all answers that are there.
+//!   A handler that has a bound for its work in a turn takes `try_iter().take(100)`, and the next turn brings the rest.
+//! * **A bound for all answers.** [`EventLoop::bounded_channel`](crate::EventLoop::bounded_channel) holds the threads up while
+//!   the loop does not take their answers.

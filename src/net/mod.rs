@@ -4,6 +4,7 @@ mod adopt;
 mod by_id;
 mod conn;
 mod output;
+mod watch;
 
 pub use self::{conn::Conn, output::Output};
 

@@ -1,4 +1,5 @@
-//! The meaning of an event for a stream, whatever reported the event.
+//! The meaning of an event for a stream, whatever reported the event. For the event of a watched source, which programs see,
+//! there is [`crate::readiness`].
 
 use mio::event::Event;
 

@@ -8,6 +8,7 @@ mod finish;
 mod input;
 mod serve;
 mod timers;
+mod watched;
 
 use std::time::Instant;
 

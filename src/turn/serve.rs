@@ -31,6 +31,7 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
             Ready::Connection(entry) if entry.has_only_more_input() => self.serve_more_input(slot),
             Ready::Connection(_) => self.serve_connection(slot),
             Ready::Listener => _ = self.accept(slot),
+            Ready::Watched => self.serve_watched(slot),
             Ready::Nothing => {}
         }
         true

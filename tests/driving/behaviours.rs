@@ -178,3 +178,32 @@ pub fn wake(driver: &Driver) {
     let (told, stats) = server.join();
     assert_eq!((told, stats.open, stats.drain_resets), (vec![], 0, 0));
 }
+
+/// A source of the program is reported in whatever the loop sleeps, until the program unwatches the source.
+#[cfg(unix)]
+pub fn watched_pipe(driver: &Driver) {
+    let (mut pipe, receiver) = mio::unix::pipe::new().unwrap();
+    let server = Driven::start(driver, Options::default(), |subject| subject.pipe = Some(receiver));
+    let mut client = server.connect();
+    assert_eq!(server.next(), Call::Open);
+    for round in 0..10 {
+        if round % 2 == 0 {
+            server.falls_asleep();
+        }
+        let bytes = pattern(1000, round);
+        pipe.write_all(&bytes).unwrap();
+        let mut received = Vec::new();
+        while received.len() < bytes.len() {
+            let Call::Data(part) = server.next() else { panic!("only the pipe has bytes") };
+            received.extend(part);
+        }
+        assert_same(&received, &bytes);
+    }
+    let message = pattern(1000, 99);
+    assert_same(&exchange(&mut client, &message), &message);
+    assert_eq!(server.next(), Call::Data(message));
+    drop(pipe);
+    assert_eq!(server.next(), Call::Data(vec![]));
+    server.falls_asleep();
+    assert_eq!(server.stop().0, []);
+}

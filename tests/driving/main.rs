@@ -71,3 +71,10 @@ under_each! {
     idle_timeout,
     wake,
 }
+
+#[cfg(unix)]
+mod sources {
+    under_each! {
+        watched_pipe,
+    }
+}

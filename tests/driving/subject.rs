@@ -77,6 +77,9 @@ impl Job {
 pub struct Subject {
     pub on_data: fn(&mut Conn<'_>, &[u8]),
     pub on_eof: fn(&mut Conn<'_>),
+    /// The loop watches this pipe from the first `on_open` on, until the end of the pipe.
+    #[cfg(unix)]
+    pub pipe: Option<mio::unix::pipe::Receiver>,
     told: Sender<Call>,
     stats: Sender<Stats>,
     rest: Rest<Sender<Stats>>,
@@ -101,6 +104,12 @@ impl Act<()> for Subject {
         if let Call::Open | Call::Data(_) | Call::Eof = call {
             let _ = self.told.send(call.clone()); // The send fails if the test has ended.
         }
+        #[cfg(unix)]
+        if *call == Call::Open
+            && let Some(pipe) = &mut self.pipe
+        {
+            conn.net().watch(pipe, mio::Interest::READABLE).unwrap();
+        }
         match call {
             Call::Data(input) => (self.on_data)(conn, input),
             Call::Eof => (self.on_eof)(conn),
@@ -120,8 +129,26 @@ impl Act<()> for Subject {
             // The tag is the number of timers that come after this timer.
             Call::Timer(0) => _ = self.rest.ended.send(net.stats().clone()),
             Call::Timer(left) => _ = net.set_timer(net.now() + PAUSE, left - 1),
+            #[cfg(unix)]
+            Call::Ready(source, _) => {
+                if self.read_pipe() {
+                    net.unwatch(*source, self.pipe.as_mut().unwrap());
+                }
+            }
             call => _ = self.told.send(call.clone()),
         }
+    }
+}
+
+#[cfg(unix)]
+impl Subject {
+    /// Reads until the pipe is empty, and tells the test the bytes. Returns true at the end of the pipe.
+    fn read_pipe(&mut self) -> bool {
+        let mut bytes = Vec::new();
+        let end = self.pipe.as_mut().expect("the pipe is watched").read_to_end(&mut bytes);
+        assert!(end.as_ref().map_or_else(|error| error.kind() == ErrorKind::WouldBlock, |_| true), "{end:?}");
+        let _ = self.told.send(Call::Data(bytes));
+        end.is_ok()
     }
 }
 
@@ -151,6 +178,8 @@ impl Driven {
         let mut subject = Subject {
             on_data: |conn, input| _ = conn.send_all(input),
             on_eof: |conn| conn.close(),
+            #[cfg(unix)]
+            pipe: None,
             told: tell,
             stats: tell_stats,
             rest: Rest { is_wanted: is_wanted.clone(), began: tell_began, ended: tell_ended },

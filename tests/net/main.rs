@@ -7,6 +7,7 @@ mod support;
 /// What the helpers listen on.
 const TRANSPORT: support::Transport = support::Transport::Tcp;
 
+mod channels;
 mod ids;
 mod memory;
 mod rehearsal;
@@ -102,4 +103,12 @@ mod turns {
 mod unix {
     mod paths;
     mod streams;
+}
+
+// The sources of these tests are pipes and Unix sockets.
+#[cfg(unix)]
+mod watching {
+    mod ids;
+    mod life;
+    mod readiness;
 }

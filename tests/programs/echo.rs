@@ -83,7 +83,7 @@ fn the_client_streams_its_standard_input_through() {
     assert!(output.status.success() && output.stderr.is_empty(), "{:?}", output.status);
     assert!(output.stdout == bytes, "{} bytes", output.stdout.len());
 
-    // Standard input is a regular file, which no poll accepts, and then an empty file.
+    // Standard input is a regular file, which epoll refuses, and then an empty file.
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("the_client_streams_its_standard_input_through");
     for len in [1 << 20, 0] {
         std::fs::write(&path, &bytes[..len]).unwrap();
@@ -93,6 +93,27 @@ fn the_client_streams_its_standard_input_through() {
         assert!(output.status.success() && output.stdout == bytes[..len], "{:?}", output.status);
     }
     std::fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn the_client_sends_each_piece_of_a_pipe_when_the_piece_comes() {
+    let (_server, _stdout, at) = start_server(server(&["--listen", "127.0.0.1:0"]));
+    let mut client = Killed::start(client(&[&at]).stdin(Stdio::piped()));
+    let mut stdin = client.child().stdin.take().expect("standard input is a pipe");
+    let mut stdout = client.child().stdout.take().expect("standard output is a pipe");
+    for seed in 0..20 {
+        let piece = pattern(1 + 997 * seed as usize, seed);
+        stdin.write_all(&piece).unwrap();
+        let mut echo = vec![0; piece.len()];
+        let (reader, echo) = within(move || {
+            stdout.read_exact(&mut echo).unwrap();
+            (stdout, echo)
+        });
+        assert!(echo == piece, "piece {seed}");
+        stdout = reader;
+    }
+    drop(stdin);
+    assert!(client.finish().status.success());
 }
 
 #[test]
@@ -191,6 +212,72 @@ mod unix {
     use crate::support::{End, read_out};
 
     use super::*;
+
+    #[test]
+    fn the_client_takes_an_empty_device_and_a_closed_descriptor_for_empty_input() {
+        let (_server, _stdout, at) = start_server(server(&["--listen", "127.0.0.1:0"]));
+        let program = example("echo_client").get_program().to_owned();
+        for redirection in ["< /dev/null", "<&-"] {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", &format!("exec \"$0\" \"$1\" {redirection}")]).arg(&program).arg(&at);
+            shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+            let output = finish(shell);
+            assert!(output.status.success() && output.stdout.is_empty(), "{redirection}: {output:?}");
+        }
+    }
+
+    #[test]
+    fn a_client_that_cannot_read_its_standard_input_prints_the_cause() {
+        let (_server, _stdout, at) = start_server(server(&["--listen", "127.0.0.1:0"]));
+        let mut command = client(&[&at]);
+        command.stdin(File::open(env!("CARGO_TARGET_TMPDIR")).unwrap()); // a directory
+        let output = finish(command);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(line(&output).contains("cannot read standard input: "), "{output:?}");
+    }
+
+    /// script(1) gives the client a terminal. The end of the input is the character 4 at the begin of a line.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_client_sends_the_lines_of_a_terminal() {
+        let has_script = Command::new("script").args(["-qec", "true", "/dev/null"]).output();
+        if !has_script.is_ok_and(|output| output.status.success()) {
+            return support::skip("script(1) does not work here");
+        }
+        let (_server, _stdout, at) = start_server(server(&["--listen", "127.0.0.1:0"]));
+        let program = example("echo_client").get_program().to_str().unwrap().to_owned();
+        let mut terminal = Command::new("script");
+        terminal.args(["-qec", &format!("'{program}' {at}"), "/dev/null"]);
+        terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut session = Killed::start(&mut terminal);
+        let mut keyboard = session.child().stdin.take().expect("standard input is a pipe");
+        let screen = BufReader::new(session.child().stdout.take().expect("standard output is a pipe"));
+        let (tell, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            screen.lines().map_while(Result::ok).for_each(|line| drop(tell.send(line)));
+        });
+        for typed in ["one line", "and another"] {
+            keyboard.write_all(format!("{typed}\n").as_bytes()).unwrap();
+            // The terminal shows what is typed, and the client prints its echo.
+            for _ in 0..2 {
+                let shown = lines.recv_timeout(PATIENCE).expect("the terminal shows the line twice");
+                assert_eq!(shown.trim_end(), typed);
+            }
+        }
+        keyboard.write_all(b"\x04").unwrap();
+        assert!(session.finish().status.success());
+    }
+
+    /// A thread would make each `recv` and `send` more expensive: glibc then makes them cancellable.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_server_has_no_thread_but_the_main_thread() {
+        let (mut server, _stdout, at) = start_server(server(&["--listen", "127.0.0.1:0"]));
+        let mut client = connect(&at);
+        assert_eq!(exchange(&mut client, b"hello"), b"hello");
+        let tasks = format!("/proc/{}/task", server.child().id());
+        assert_eq!(std::fs::read_dir(tasks).unwrap().count(), 1);
+    }
 
     #[test]
     fn a_signal_ends_the_server_with_0_and_one_line_on_standard_output() {

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, time::Instant};
 
-use tidegate::{Accepted, CloseKind, CloseReason, Conn, ConnId, Handler, Net};
+use tidegate::{Accepted, CloseKind, CloseReason, Conn, ConnId, Handler, Net, Readiness, SourceId};
 
 /// A callback of the handler. `on_accept` is not recorded, because connects and adopted streams have none.
 #[derive(Clone, PartialEq, Debug)]
@@ -17,6 +17,7 @@ pub enum Call {
     Close(CloseKind),
     Timer(u64),
     Wake,
+    Ready(SourceId, Readiness),
 }
 
 impl Call {
@@ -75,7 +76,7 @@ pub struct Ended {
 pub trait Act<S> {
     fn on_conn(&mut self, conn: &mut Conn<'_, S>, call: &Call);
 
-    /// Called in `on_close`, `on_timer` and `on_wake`, which have no `Conn`. `closed` is `None` except in `on_close`.
+    /// Called in `on_close`, `on_timer`, `on_wake` and `on_ready`, which have no `Conn`. `closed` is `None` except in `on_close`.
     fn on_net(&mut self, net: &mut Net<S>, closed: Option<(ConnId, S)>, call: &Call);
 
     /// Called in `on_accept` with the number that the client gets.
@@ -291,7 +292,7 @@ impl<'a> Actor<'a> {
         self
     }
 
-    /// `act` is called in `on_timer`, `on_wake` and `on_close`.
+    /// `act` is called in `on_timer`, `on_wake`, `on_ready` and `on_close`.
     pub fn with_net(mut self, act: impl FnMut(&mut Net, &Call) + 'a) -> Self {
         self.act.net = Box::new(act);
         self
@@ -363,6 +364,10 @@ impl<A: Act<S>, S: Session> Handler for Recorder<A, S> {
 
     fn on_wake(&mut self, net: &mut Net<S>) {
         self.on_net(net, None, Call::Wake);
+    }
+
+    fn on_ready(&mut self, net: &mut Net<S>, source: SourceId, ready: Readiness) {
+        self.on_net(net, None, Call::Ready(source, ready));
     }
 }
 
