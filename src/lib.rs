@@ -108,7 +108,7 @@ pub use flow::Flow;
 pub use handler::{Accepted, Handler};
 pub use id::{ConnId, ListenerId, TimerId};
 pub use net::{Conn, Net, Output};
-pub use options::{Keepalive, ListenOptions, Options, WhenFull};
+pub use options::{ConnectOptions, Keepalive, ListenOptions, Options, WhenFull};
 pub use reactor::{Reactor, Turn};
 pub use refused::Refused;
 pub use remote::Remote;

@@ -368,6 +368,9 @@ options! {
     }
 }
 
+mod connect;
+pub use connect::ConnectOptions;
+
 impl Options {
     /// Corrects values that cannot be meant, so that the rest of the crate does not have to check them.
     pub(crate) fn checked(mut self) -> Self {

@@ -45,6 +45,8 @@ impl Flags {
 
     /// The phase is no longer `Open`.
     pub(super) const ENDING: Self = Self(1 << 17);
+    /// The connection has limits of its own, so the paths that know only the limits of all connections are not for it.
+    pub(super) const OWN_LIMITS: Self = Self(1 << 18);
 
     /// The flags of a new connection.
     pub(super) fn initial(short_read_drains: bool) -> Self {

@@ -257,6 +257,11 @@ impl<T: Read + SendFile> Connection<T> {
         self.flags.put(Flags::PAUSE_WHEN_FULL, on);
     }
 
+    /// The callers pass limits that are not those of all connections.
+    pub(crate) fn use_own_limits(&mut self) {
+        self.flags.set(Flags::OWN_LIMITS);
+    }
+
     pub(crate) fn shutdown_write(&mut self) {
         self.flags.set(Flags::SHUTDOWN);
     }

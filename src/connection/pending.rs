@@ -34,6 +34,17 @@ impl<T: Read + SendFile> Connection<T> {
         !self.has(Flags::ENDING | Flags::SHUTDOWN)
     }
 
+    /// True if the handler may still send, and its small sends may be gathered without a look at the connection's limits.
+    #[inline]
+    pub(crate) fn gathers_sends(&self) -> bool {
+        !self.has(Flags::ENDING | Flags::SHUTDOWN | Flags::OWN_LIMITS)
+    }
+
+    /// True if the connection has limits of its own.
+    pub(crate) fn has_own_limits(&self) -> bool {
+        self.has(Flags::OWN_LIMITS)
+    }
+
     /// How many bytes the kernel may still be handed in this turn.
     pub(super) fn budget(&self, limits: &Options) -> usize {
         limits.write_budget.saturating_sub(self.spent as usize)
@@ -94,7 +105,8 @@ impl<T: Read + SendFile> Connection<T> {
     /// True if input may have come and there is nothing to do but to show it: both buffers are empty.
     #[inline]
     pub(crate) fn has_only_input(&self) -> bool {
-        const OTHER: Flags = OWED.with(Flags::EOF).with(Flags::PAUSED).with(Flags::ENDING);
+        const OTHER: Flags =
+            OWED.with(Flags::EOF).with(Flags::PAUSED).with(Flags::ENDING).with(Flags::OWN_LIMITS);
         self.flags.has_just(Flags::READABLE, OTHER) && self.outbox.is_empty() && self.inbox.is_empty()
     }
 

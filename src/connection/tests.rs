@@ -79,7 +79,12 @@ impl Bench {
 
     /// Sends the bytes that a callback gathered, without further bytes behind them.
     fn send_gathered(&mut self, gathered: &[u8]) {
-        self.connection.send_gathered(gathered, &self.limits, &mut self.stats);
+        let Self { connection, limits, stats, .. } = self;
+        if connection.goes_at_once(gathered, limits) {
+            connection.send_at_once(gathered, limits, stats);
+        } else {
+            connection.send_behind(gathered, limits, stats);
+        }
     }
 
     fn keep(&mut self, bytes: &[u8]) -> Flow {

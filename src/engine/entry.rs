@@ -65,7 +65,7 @@ impl<'a> Entry<'a> {
         let is_due = if self.is_opening() {
             self.connection.is_over() // requests to a connection that is not open yet wait until it is
         } else {
-            self.connection.is_due(&self.common.options)
+            self.connection.is_due(self.lifetime.limits(&self.common.options))
         };
         if is_due {
             self.queue();
@@ -85,7 +85,7 @@ impl Entry<'_> {
     /// Hands the outbox to the kernel, as far as it takes bytes.
     pub(crate) fn flush(&mut self) {
         let Common { options, stats, .. } = &mut *self.common;
-        self.connection.flush(options, stats);
+        self.connection.flush(self.lifetime.limits(options), stats);
     }
 
     /// The connection is flushed at the end of the turn.
@@ -112,7 +112,7 @@ impl Entry<'_> {
 
     /// True if one `on_writable` is due. The call that this method announces is then no longer owed.
     pub(crate) fn take_writable(&mut self) -> bool {
-        self.connection.take_writable(&self.common.options)
+        self.connection.take_writable(self.lifetime.limits(&self.common.options))
     }
 
     pub(crate) fn notify_writable(&mut self) {
@@ -148,7 +148,7 @@ impl Entry<'_> {
 
     /// How much the next `recv` may ask for; `None` if there is no `recv` to make.
     pub(crate) fn receive_limit(&self, buffer: usize) -> Option<usize> {
-        let options = &self.common.options;
+        let options = self.lifetime.limits(&self.common.options);
         let limit = self.connection.receive_limit(options).min(buffer);
         (limit > 0 && self.connection.can_receive(options)).then_some(limit)
     }
@@ -183,7 +183,7 @@ impl Entry<'_> {
     /// An inbox that is full of an incomplete message will never take the rest of the message.
     pub(crate) fn check_inbox(&mut self) {
         let Common { options, .. } = &*self.common;
-        let is_full = self.connection.inbox().len() >= options.max_inbox;
+        let is_full = self.connection.inbox().len() >= self.lifetime.limits(options).max_inbox;
         if is_full && !self.connection.is_held() {
             self.connection.end(CloseReason::InboxLimit, Phase::Resetting);
         }

@@ -13,7 +13,7 @@
 //! entry, timing, connecting    the verbs of one connection
 //! ------------------------------------------------------------------------------------------------------------
 //! common     the parts together
-//! table, source, lifetime, listener, queue, callback, clock, timers, timer_kind, drain, reserve, memory
+//! table, source, lifetime, opening, listener, queue, callback, clock, timers, timer_kind, drain, reserve, memory
 //! ```
 
 mod accepting;
@@ -28,6 +28,7 @@ mod entry;
 mod lifetime;
 mod listener;
 mod memory;
+mod opening;
 mod placing;
 mod queue;
 mod reserve;
@@ -40,6 +41,6 @@ mod timers;
 mod timing;
 
 pub(crate) use self::{
-    clock::later, dispatch::Ready, drain::DrainState, entry::Entry, lifetime::Opening, state::Engine,
+    clock::later, dispatch::Ready, drain::DrainState, entry::Entry, opening::Opening, state::Engine,
     timer_kind::TimerKind,
 };

@@ -5,11 +5,11 @@ use mio::{Registry, Token};
 use crate::{
     connection::Connection,
     id::{ConnId, ListenerId},
-    options::ListenOptions,
+    options::{ConnectOptions, ListenOptions},
     socket::{listener::Listener, platform, readiness::Readiness, stream::Stream},
 };
 
-use super::{common::Common, lifetime::Opening, listener::ListenerRecord, source::Source, state::Engine};
+use super::{common::Common, listener::ListenerRecord, opening::Opening, source::Source, state::Engine};
 
 impl Engine {
     /// Reserves a slot. Returns `None` if the number of slots has reached the number of tokens.
@@ -59,6 +59,24 @@ impl Engine {
         self.place_connection(slot, connection, Some(opening));
         self.queue(slot);
         self.table.id(slot)
+    }
+
+    /// Begins to connect, in the next turn. The connection has limits of its own if the options say so.
+    pub(crate) fn place_connecting(
+        &mut self,
+        slot: u32,
+        opening: Opening,
+        wishes: &ConnectOptions,
+    ) -> ConnId {
+        let id = self.place_opening(slot, Stream::Unconnected, opening);
+        let own = wishes.own_limits(self.options());
+        if let Some(mut entry) = self.entry(slot) {
+            if let Some(after) = wishes.idle_timeout {
+                entry.set_idle_timeout(Some(after));
+            }
+            entry.set_own_limits(own);
+        }
+        id
     }
 
     /// Puts a client that was accepted into its reserved slot.

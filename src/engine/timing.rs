@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{close::CloseReason, connection::Phase, id::TimerId};
+use crate::{close::CloseReason, connection::Phase, id::TimerId, options::Options};
 
 use super::{
     clock::later,
     common::Common,
     entry::Entry,
-    lifetime::{Closing, Opening, QuietClose, milliseconds},
+    lifetime::{Closing, QuietClose, milliseconds},
+    opening::Opening,
     timer_kind::TimerKind,
 };
 
@@ -29,6 +30,13 @@ impl Entry<'_> {
         }
     }
 
+    pub(super) fn set_own_limits(&mut self, own: Option<Box<Options>>) {
+        if own.is_some() {
+            self.lifetime.rare().limits = own;
+            self.connection.use_own_limits();
+        }
+    }
+
     #[inline]
     pub(crate) fn is_opening(&self) -> bool {
         self.lifetime.is_opening()
@@ -36,7 +44,9 @@ impl Entry<'_> {
 
     /// The connection is open from now on.
     pub(crate) fn end_opening(&mut self) {
-        self.lifetime.end_opening();
+        if let Some(timer) = self.lifetime.end_opening() {
+            self.common.cancel_timer(timer);
+        }
         self.meta.arm_timers = true;
         let Common { stats, .. } = &mut *self.common;
         stats.connected += 1;

@@ -3,6 +3,7 @@
 mod adopt;
 mod by_id;
 mod conn;
+mod connect;
 mod output;
 
 pub use self::{conn::Conn, output::Output};
@@ -38,13 +39,13 @@ pub struct Net<S = ()> {
     sessions: Vec<Option<S>>,
     /// Sessions of connections for which there was no token: `on_close` gives them back.
     unplaced: VecDeque<(ConnId, S)>,
-    /// The connection whose `on_close` runs has lost bytes.
-    undelivered: bool,
+    /// The connection whose `on_close` runs.
+    closed: Closed,
 }
 
 impl<S> Net<S> {
     pub(crate) fn new(engine: Engine) -> Self {
-        Self { engine, sessions: Vec::new(), unplaced: VecDeque::new(), undelivered: false }
+        Self { engine, sessions: Vec::new(), unplaced: VecDeque::new(), closed: Closed::default() }
     }
 
     /// `socket()`, `bind()`, `listen()`: clients are accepted from the next turn on.
@@ -123,22 +124,6 @@ impl<S> Net<S> {
     /// Accepts again, from the next turn on.
     pub fn resume_listener(&mut self, listener: ListenerId) {
         self.engine.set_listener_paused(listener, false);
-    }
-
-    /// `connect()`: begins to connect and cannot fail on the spot.
-    ///
-    /// The addresses are tried in order. Bytes that are sent meanwhile wait in the outbox. `on_open` comes when the
-    /// connection is established; every failure comes later, in `on_close`, with the session back: as
-    /// [`ConnectFailed`](crate::CloseReason::ConnectFailed), also if all tokens are taken.
-    ///
-    /// Reading does not pause by itself above high water: see [`Conn::pause_when_full`].
-    pub fn connect(&mut self, to: &Address, session: S) -> ConnId {
-        let Some(slot) = self.engine.reserve_slot() else {
-            let id = self.engine.id_without_slot();
-            self.unplaced.push_back((id, session));
-            return id;
-        };
-        self.place_opening(slot, Stream::Unconnected, Opening::connecting(to), session)
     }
 
     /// Puts a connection that this side has brought about into its reserved slot, with its session.
@@ -221,7 +206,26 @@ impl<S> Net<S> {
     /// the kernel. Elsewhere it is false. Input that was discarded after a close, and an answer that was never handed to a
     /// send, do not count.
     pub fn undelivered(&self) -> bool {
-        self.undelivered
+        self.closed.undelivered
+    }
+
+    /// In [`on_close`](crate::Handler::on_close): true if the connection was established before it ended, whatever the reason
+    /// of its end. If it was not, the connection has had no [`on_open`](crate::Handler::on_open). Elsewhere it is false.
+    ///
+    /// An accepted connection was established always. A handler that closes a connection while it is connecting, after it
+    /// has sent bytes, lets the connection go on to deliver them: such a connection may be established without an `on_open`.
+    ///
+    /// ```
+    /// use tidegate::{CloseReason, ConnId, Net};
+    ///
+    /// fn on_close(net: &mut Net, _id: ConnId, _session: (), why: CloseReason) {
+    ///     if !net.was_open() {
+    ///         println!("the backend cannot be reached: {why}");
+    ///     }
+    /// }
+    /// ```
+    pub fn was_open(&self) -> bool {
+        self.closed.was_open
     }
 
     /// The options that the reactor was made with. Values that cannot be meant were put right.
@@ -278,8 +282,8 @@ impl<S> Net<S> {
     }
 
     /// For the length of an `on_close`.
-    pub(crate) fn set_undelivered(&mut self, undelivered: bool) {
-        self.undelivered = undelivered;
+    pub(crate) fn set_closed(&mut self, closed: Closed) {
+        self.closed = closed;
     }
 
     /// The session in a slot that has one, and the engine, to be used side by side.
@@ -317,6 +321,15 @@ impl<S> Net<S> {
         self.engine.count_discarded_send();
         Flow::Gone
     }
+}
+
+/// The answers to questions that `on_close` may ask about its connection.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Closed {
+    /// Bytes that were handed to a send did not reach the kernel.
+    pub(crate) undelivered: bool,
+    /// The connection was established.
+    pub(crate) was_open: bool,
 }
 
 pub(crate) fn no_token() -> io::Error {

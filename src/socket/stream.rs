@@ -11,6 +11,7 @@ use socket2::SockRef;
 use crate::{options::Options, refused::Refused};
 
 use super::{
+    connect,
     file::{FileError, FileRange, SendFile},
     memory::MemoryStream,
     options, platform,
@@ -27,9 +28,12 @@ pub(crate) enum Stream {
 }
 
 impl Stream {
-    /// Begins to connect. Success and failure show with the first writable event.
-    pub(crate) fn connect(to: SocketAddr) -> io::Result<Self> {
-        TcpStream::connect(to).map(Self::Tcp)
+    /// Begins to connect, from a local address if there is one. Success and failure show with the first writable event.
+    pub(crate) fn connect(to: SocketAddr, local: Option<SocketAddr>) -> io::Result<Self> {
+        match local {
+            None => TcpStream::connect(to).map(Self::Tcp),
+            Some(local) => connect::connect_from(local, to).map(Self::Tcp),
+        }
     }
 
     /// Takes over a nonblocking stream that the host connected or accepted.

@@ -50,7 +50,10 @@ mod closing {
 
 mod connecting {
     mod next_address;
+    mod options;
     mod refusals;
+    mod timeouts;
+    mod was_open;
 }
 
 mod drains {
