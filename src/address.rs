@@ -318,7 +318,10 @@ fn split(text: &str) -> Result<(&str, u16), String> {
     Ok((host, port))
 }
 
+mod canonical;
 mod without_lookup;
+
+pub(crate) use canonical::canonical;
 
 #[cfg(test)]
 mod tests;

@@ -112,6 +112,7 @@ pub use options::{ConnectOptions, Keepalive, ListenOptions, Options, WhenFull};
 pub use reactor::{Reactor, Turn};
 pub use refused::Refused;
 pub use remote::Remote;
+pub use socket2::SockRef;
 pub use stats::Stats;
 
 /// The doctests compile the programs of the README.

@@ -47,6 +47,10 @@ impl Flags {
     pub(super) const ENDING: Self = Self(1 << 17);
     /// The connection has limits of its own, so the paths that know only the limits of all connections are not for it.
     pub(super) const OWN_LIMITS: Self = Self(1 << 18);
+    /// An event said that the peer has ended, and nothing has been concluded from that.
+    pub(super) const PEER_CLOSED: Self = Self(1 << 19);
+    /// The handler was told that the peer has ended.
+    pub(super) const PEER_CLOSED_TOLD: Self = Self(1 << 20);
 
     /// The flags of a new connection.
     pub(super) fn initial(short_read_drains: bool) -> Self {
@@ -100,13 +104,14 @@ impl BitOr for Flags {
 /// The flags that an event sets.
 impl From<Readiness> for Flags {
     fn from(readiness: Readiness) -> Self {
-        let Readiness { readable, writable, short_reads_unreliable, error } = readiness;
+        let Readiness { readable, writable, short_reads_unreliable, error, peer_closed } = readiness;
         // The order of the bits above.
         Self(
             u32::from(readable)
                 | u32::from(writable) << 1
                 | u32::from(short_reads_unreliable) << 2
-                | u32::from(error) << 3,
+                | u32::from(error) << 3
+                | u32::from(peer_closed) << 19,
         )
     }
 }
@@ -123,6 +128,7 @@ mod tests {
             (Readiness { writable: true, ..none }, Flags::WRITABLE),
             (Readiness { short_reads_unreliable: true, ..none }, Flags::SHORT_READS_UNRELIABLE),
             (Readiness { error: true, ..none }, Flags::ERROR_EVENT),
+            (Readiness { peer_closed: true, ..none }, Flags::PEER_CLOSED),
         ];
         for (readiness, flag) in cases {
             assert_eq!(Flags::from(readiness), flag, "{readiness:?}");

@@ -106,8 +106,11 @@ impl<T: Read + SendFile> Connection<T> {
     }
 
     pub(crate) fn forget_readiness(&mut self) {
-        let of_events =
-            Flags::READABLE | Flags::WRITABLE | Flags::SHORT_READS_UNRELIABLE | Flags::ERROR_EVENT;
+        let of_events = Flags::READABLE
+            | Flags::WRITABLE
+            | Flags::SHORT_READS_UNRELIABLE
+            | Flags::ERROR_EVENT
+            | Flags::PEER_CLOSED;
         self.flags.clear(of_events);
     }
 

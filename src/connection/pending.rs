@@ -19,6 +19,22 @@ impl<T: Read + SendFile> Connection<T> {
         self.flags.take(Flags::WRITABLE_OWED)
     }
 
+    /// True, at most once for a connection, if an event said that the peer has ended while the handler has paused reading. The
+    /// event is a hint for that pause alone: the end of the input is still found by reading.
+    pub(crate) fn take_peer_closed(&mut self) -> bool {
+        let is_due = self.peer_closed_is_due();
+        if is_due {
+            self.flags.set(Flags::PEER_CLOSED_TOLD);
+        }
+        is_due
+    }
+
+    fn peer_closed_is_due(&self) -> bool {
+        let paused_and_closed = Flags::PEER_CLOSED | Flags::PAUSED;
+        self.flags.has_just(paused_and_closed, Flags::EOF | Flags::PEER_CLOSED_TOLD)
+            && self.phase <= Phase::Failing
+    }
+
     /// True, once for an event, if the event reported an error that no `read` will return.
     pub(crate) fn take_unseen_error(&mut self) -> bool {
         let unseen =
@@ -133,6 +149,7 @@ impl<T: Read + SendFile> Connection<T> {
             || (self.has(Flags::WRITABLE) && !self.outbox.is_empty())
             || (self.has(Flags::FULL | Flags::WRITABLE_OWED) && self.writable_is_due(limits))
             || (self.has(Flags::HELD) && self.wants_input())
+            || self.peer_closed_is_due()
     }
 
     /// True if everything is done: nothing is unsent, no input waits, no `on_writable` is owed, and the handler reads. An

@@ -19,10 +19,8 @@ use super::{Connection, Flags, Phase, Piece, Received};
 use crate::socket::readiness::Readiness;
 use script::{Script, Step, incoming_bytes};
 
-const READABLE: Readiness =
-    Readiness { readable: true, writable: false, short_reads_unreliable: false, error: false };
-const WRITABLE: Readiness =
-    Readiness { readable: false, writable: true, short_reads_unreliable: false, error: false };
+const READABLE: Readiness = Readiness::READABLE;
+const WRITABLE: Readiness = Readiness::WRITABLE;
 
 /// A connection, with the options and statistics that a reactor would pass to it.
 #[derive(Debug)]

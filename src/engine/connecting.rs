@@ -23,7 +23,7 @@ impl Entry<'_> {
         }
         self.end_opening();
         let Common { options, .. } = &*self.common;
-        self.connection.stream().configure(self.lifetime.limits(options));
+        self.connection.stream().configure(self.lifetime.limits(options).into());
         // Events that came during the opening were not stored, except an error. So the connection is assumed to be readable
         // and writable, and the first `recv` or `send` finds out. `set_ready` clears no flag, so a stored error stays set.
         self.connection.set_ready(Readiness {

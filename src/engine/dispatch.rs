@@ -40,8 +40,9 @@ impl Engine {
             Source::Listener(listener) => listener.set_readable(),
             Source::Connection(record) if record.lifetime.is_opening() => {
                 // Readable and writable are not stored, because the connect stage asks the socket itself. An error is stored:
-                // it may belong to the time after the connect, and an edge is not reported again.
-                record.connection.set_ready(Readiness { error: readiness.error, ..Readiness::default() });
+                // it may belong to the time after the connect, and an edge is not reported again. So may the end of the peer.
+                let Readiness { error, peer_closed, .. } = readiness;
+                record.connection.set_ready(Readiness { error, peer_closed, ..Readiness::default() });
             }
             Source::Connection(record) => record.connection.set_ready(readiness),
         }

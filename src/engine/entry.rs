@@ -53,7 +53,7 @@ impl<'a> Entry<'a> {
 
     /// Appends the connection to the ready queue unless its own callback runs: it is looked at after that anyway.
     #[inline]
-    fn schedule(&mut self) {
+    pub(super) fn schedule(&mut self) {
         if !self.is_running() {
             self.queue();
         }
@@ -161,6 +161,14 @@ impl Entry<'_> {
             self.store_movement();
         }
         is_quiet
+    }
+
+    /// Takes the bytes that `on_data` left unused: a vector, and how many bytes at its front are consumed already.
+    pub(super) fn take_unconsumed(&mut self) -> (Vec<u8>, usize) {
+        let inbox = self.connection.take_inbox();
+        self.count_memory();
+        self.schedule(); // an inbox that was full of held input has room again
+        inbox.into_bytes()
     }
 
     pub(crate) fn pause_reading(&mut self) {

@@ -8,7 +8,7 @@
 //! state      Engine: how a turn begins, what the next turn has to do
 //! dispatch   from events and the ready queue to sources       accepting  listeners, the reserve descriptor
 //! placing    how sources come and go                          ending     stop and drain
-//! sending    sends, the flush stage, the memory budget
+//! sending    sends, the flush stage, the memory budget        questions  about one connection
 //! ------------------------------------------------------------------------------------------------------------
 //! entry, timing, connecting    the verbs of one connection
 //! ------------------------------------------------------------------------------------------------------------
@@ -30,6 +30,7 @@ mod listener;
 mod memory;
 mod opening;
 mod placing;
+mod questions;
 mod queue;
 mod reserve;
 mod sending;

@@ -63,6 +63,26 @@ impl Engine {
         })
     }
 
+    /// Sends the bytes that `on_data` of one connection left unused to another connection, or back, and consumes them.
+    pub(crate) fn forward(&mut self, from: u32, to: u32) -> Flow {
+        if !self.entry(to).is_some_and(|entry| entry.connection.takes_sends()) {
+            self.count_discarded_send();
+            return Flow::Gone;
+        }
+        let Some(mut entry) = self.entry(from) else { return Flow::Gone };
+        let (bytes, consumed) = entry.take_unconsumed();
+        let rest = &bytes[consumed..];
+        if rest.len() < LEAST_OWNED || rest.len() < bytes.capacity() / 2 {
+            return self.send_all(to, rest);
+        }
+        self.send_with(to, |entry| {
+            if entry.gather(&bytes[consumed..]) {
+                return Flow::Open;
+            }
+            entry.send(Piece::Segment(Segment::Owned(Owned::rest(bytes, consumed))))
+        })
+    }
+
     pub(crate) fn send_file(&mut self, slot: u32, file: File, range: Range<u64>) -> Flow {
         self.send_with(slot, |entry| entry.send_file(file, range))
     }

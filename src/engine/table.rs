@@ -172,6 +172,20 @@ impl Table {
         ListenerId::new(slot, self.slots[slot as usize].meta.generation())
     }
 
+    /// The listener that accepted the connection in a slot, unless it is closed.
+    pub(super) fn listener_of(&self, slot: u32) -> Option<ListenerId> {
+        let listener = self.slots.get(slot as usize)?.meta.listener;
+        (listener != NO_SLOT).then(|| self.listener_id(listener))
+    }
+
+    /// True if the slot holds a connection that is not open yet.
+    pub(super) fn is_connecting(&self, slot: u32) -> bool {
+        match self.slots.get(slot as usize).map(|slot| &slot.source) {
+            Some(Source::Connection(record)) => record.lifetime.is_opening(),
+            _ => false,
+        }
+    }
+
     pub(super) fn has_listener(&self, id: ListenerId) -> bool {
         self.listener(id).is_some()
     }

@@ -63,6 +63,15 @@ impl Entry<'_> {
         timer
     }
 
+    /// [`set_timeout`](Self::set_timeout), but the time counts from the present turn, or between turns from the next one.
+    pub(crate) fn set_timeout_after(&mut self, time: Duration, tag: u64) -> TimerId {
+        let timeouts = &mut self.lifetime.rare().timeouts;
+        let index = timeouts.len() as u32;
+        let timer = self.common.set_timer_after(time, TimerKind::Timeout { slot: self.meta.slot(), index });
+        timeouts.push((timer, tag));
+        timer
+    }
+
     /// Takes a timeout that has fired or was cancelled off the list, and returns its tag. The last timeout of the list takes
     /// its place, so the cost does not depend on how many there are.
     pub(crate) fn take_timeout(&mut self, index: u32) -> u64 {

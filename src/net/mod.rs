@@ -19,7 +19,6 @@ use socket2::SockRef;
 
 use crate::{
     address::{Address, ToAddress},
-    connection::Connection,
     engine::{Engine, Opening, TimerKind},
     flow::Flow,
     id::{ConnId, ListenerId, TimerId},
@@ -69,13 +68,18 @@ impl<S> Net<S> {
     /// [`listen`](Self::listen) with options.
     ///
     /// # Errors
-    /// As [`listen`](Self::listen).
+    /// As [`listen`](Self::listen). If the system does not take an option, the text names the option.
     pub fn listen_with(&mut self, at: impl ToAddress, options: ListenOptions) -> io::Result<ListenerId> {
         let address = at.to_address()?;
-        let socket = listen::listen_socket(&address, options.backlog, options.reuse_port)?;
-        if OPTIONS_ARE_INHERITED && let Some(wish) = &self.options().keepalive {
+        let socket = listen::listen_socket(&address, &options)?;
+        if OPTIONS_ARE_INHERITED
+            && let Some(wish) = options.keepalive.as_ref().or(self.options().keepalive.as_ref())
+        {
             socket::options::set_keepalive(&SockRef::from(&socket), wish).map_err(|error| {
-                listen::explain(format_args!("cannot set keepalive for {address}"), &error)
+                listen::explain(
+                    format_args!("cannot listen on {address}: the option keepalive (SO_KEEPALIVE)"),
+                    &error,
+                )
             })?;
         }
         self.place_listener(socket, options)
@@ -170,7 +174,24 @@ impl<S> Net<S> {
         self.engine.set_timer(at, TimerKind::Handler(tag))
     }
 
-    /// Cancels a timer of [`set_timer`](Self::set_timer) or of [`Conn::set_timeout`]. Returns false if the timer has fired
+    /// [`set_timer`](Self::set_timer) after a time that counts from now. In a callback, now is the time of the turn. Between
+    /// turns it is the time of the next turn, and that turn is due at once; so the host's clock decides, also where the last
+    /// turn is long ago.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// let mut server = tidegate::EventLoop::<()>::new(tidegate::Options::default())?;
+    /// let timer = server.net().after(Duration::from_secs(1), 7);
+    /// assert!(server.net().cancel_timer(timer));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn after(&mut self, time: Duration, tag: u64) -> TimerId {
+        self.engine.set_timer_after(time, TimerKind::Handler(tag))
+    }
+
+    /// Cancels a timer of [`set_timer`](Self::set_timer), [`after`](Self::after) or [`Conn::set_timeout`]. Returns false if the timer has fired
     /// or was cancelled before.
     pub fn cancel_timer(&mut self, timer: TimerId) -> bool {
         self.engine.cancel_timer(timer)
@@ -293,10 +314,6 @@ impl<S> Net<S> {
         (session.expect("a connection that is not lingering has a session"), &mut self.engine)
     }
 
-    fn connection(&self, slot: u32) -> Option<&Connection<Stream>> {
-        self.engine.connection(slot)
-    }
-
     fn connections(&self) -> &[u32] {
         self.engine.connections()
     }
@@ -311,6 +328,10 @@ impl<S> Net<S> {
 
     fn has_session(&self, slot: u32) -> bool {
         self.engine.has_session(slot)
+    }
+
+    fn unconsumed(&self, slot: u32) -> &[u8] {
+        self.engine.unconsumed(slot)
     }
 
     fn unsent(&self, slot: u32) -> usize {

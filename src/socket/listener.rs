@@ -5,10 +5,13 @@ use std::io;
 use mio::{Interest, Registry, Token, event::Source, net::TcpListener};
 use socket2::SockRef;
 
-use crate::{address::Address, options::Options, refused::Refused};
+use crate::{
+    address::{Address, canonical},
+    refused::Refused,
+};
 
 use super::{
-    options,
+    options::{self, Wishes},
     platform::{self, OPTIONS_ARE_INHERITED},
     stream::Stream,
 };
@@ -55,28 +58,28 @@ impl Listener {
 
     /// Sets the options that the clients of a socket that the host made inherit, where clients inherit options. The
     /// clients that wait in the backlog have connected before, so each of them is configured by itself.
-    pub(crate) fn configure_adopted(&mut self, options: &Options) {
+    pub(crate) fn configure_adopted(&mut self, wishes: Wishes<'_>) {
         let socket = SockRef::from(&self.socket);
         options::clear_linger(&socket);
         if OPTIONS_ARE_INHERITED {
-            options::configure(&socket, options);
+            options::configure(&socket, wishes);
         }
         self.inherits = false;
         self.adopted = true;
     }
 
     /// Takes the next client from the backlog and sets the options that it does not have yet.
-    pub(crate) fn accept(&mut self, options: &Options) -> Accept {
+    pub(crate) fn accept(&mut self, wishes: Wishes<'_>) -> Accept {
         let error = match self.socket.accept() {
             Ok((stream, peer)) => {
                 let stream = Stream::from(stream);
                 if !self.inherits {
-                    stream.configure(options);
+                    stream.configure(wishes);
                     if self.adopted {
                         stream.clear_linger();
                     }
                 }
-                return Accept::Stream(stream, peer.into());
+                return Accept::Stream(stream, canonical(peer).into());
             }
             Err(error) => error,
         };

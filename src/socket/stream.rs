@@ -8,13 +8,17 @@ use std::{
 use mio::{Registry, Token, event::Source, net::TcpStream};
 use socket2::SockRef;
 
-use crate::{options::Options, refused::Refused};
+use crate::{
+    address::{Address, canonical},
+    refused::Refused,
+};
 
 use super::{
     connect,
     file::{FileError, FileRange, SendFile},
     memory::MemoryStream,
-    options, platform,
+    options::{self, Wishes},
+    platform,
 };
 
 /// A nonblocking stream.
@@ -67,9 +71,9 @@ impl Stream {
     }
 
     /// Sets the options that every connection has.
-    pub(crate) fn configure(&self, options: &Options) {
+    pub(crate) fn configure(&self, wishes: Wishes<'_>) {
         if let Ok(stream) = self.tcp() {
-            options::configure(&SockRef::from(stream), options);
+            options::configure(&SockRef::from(stream), wishes);
         }
     }
 
@@ -119,8 +123,16 @@ impl Stream {
         }
     }
 
-    pub(crate) fn peer(&self) -> io::Result<SocketAddr> {
-        self.tcp()?.peer_addr()
+    pub(crate) fn peer(&self) -> io::Result<Address> {
+        self.tcp()?.peer_addr().map(canonical).map(Address::from)
+    }
+
+    pub(crate) fn local(&self) -> io::Result<Address> {
+        self.tcp()?.local_addr().map(canonical).map(Address::from)
+    }
+
+    pub(crate) fn socket(&self) -> io::Result<SockRef<'_>> {
+        self.tcp().map(SockRef::from)
     }
 
     #[inline]

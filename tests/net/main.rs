@@ -44,6 +44,7 @@ mod closing {
     mod last_words;
     mod linger;
     mod outcomes;
+    mod peer_closed;
     mod reasons;
     mod resets;
 }
@@ -73,6 +74,7 @@ mod handlers {
 }
 
 mod options {
+    mod listeners;
     mod sockets;
     mod zero;
 }
@@ -84,9 +86,16 @@ mod stopping {
 }
 
 mod time {
+    mod after;
     mod idle;
     mod idle_limits;
     mod timers;
+}
+
+mod views {
+    mod by_id;
+    mod forward;
+    mod questions;
 }
 
 mod turns {

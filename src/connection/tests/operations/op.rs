@@ -35,9 +35,10 @@ pub(super) enum Op {
 }
 
 pub(super) fn any_sequence() -> impl Strategy<Value = Vec<Op>> {
-    let note = any::<[bool; 4]>().prop_map(|[readable, writable, short_reads_unreliable, error]| {
-        Op::Note(Readiness { readable, writable, short_reads_unreliable, error })
-    });
+    let note =
+        any::<[bool; 5]>().prop_map(|[readable, writable, short_reads_unreliable, error, peer_closed]| {
+            Op::Note(Readiness { readable, writable, short_reads_unreliable, error, peer_closed })
+        });
     let op = prop_oneof![
         6 => note,
         4 => Just(Op::LetRead),
