@@ -46,6 +46,7 @@
 //!   other threads work.
 //! * [`embedding`] says how a loop that a program already has drives the reactor. [`Net::adopt_listener`] and
 //!   [`Net::adopt_stream`] take over sockets that the program made, or give them back ([`Refused`]).
+//!   [`Net::release_listener`] is the inverse, and [`Net::detach`] hands a connection over, to [`Net::attach`] of another loop.
 //! * [`Options`] holds the limits, [`Stats`] the counters. [`CloseReason`] says why a connection ended.
 //! * [`Address`] is the place to listen at or to connect to; [`ListenOptions`] and [`Keepalive`] are the options of sockets.
 //!   Deadlines are set by [`Net::set_timer`], [`Conn::set_timeout`], [`Conn::set_idle_timeout`] and [`Conn::set_deadline`].
@@ -83,6 +84,7 @@ mod buffer;
 mod cases;
 mod close;
 mod connection;
+mod detached;
 pub mod embedding;
 mod engine;
 mod event_loop;
@@ -103,6 +105,7 @@ mod turn;
 
 pub use address::{Address, ToAddress};
 pub use close::{CloseKind, CloseReason};
+pub use detached::{Detached, DetachedParts};
 pub use event_loop::EventLoop;
 pub use flow::Flow;
 pub use handler::{Accepted, Handler};

@@ -14,6 +14,7 @@
 //! ```
 
 mod flags;
+mod leaving;
 mod pending;
 mod sending;
 #[cfg(test)]

@@ -86,14 +86,23 @@ impl Entry<'_> {
 
     /// The connect to an address is under way. It is given up at this time.
     fn await_address(&mut self, give_up: Option<Instant>) {
-        let Some(Opening::Connecting(Connecting { under_way, timer, .. })) = self.lifetime.opening() else {
-            return;
-        };
-        *under_way = true;
-        if let Some(earlier) = timer.take() {
+        let Some(Opening::Connecting(connecting)) = self.lifetime.opening() else { return };
+        connecting.under_way = true;
+        connecting.give_up = give_up;
+        if let Some(earlier) = connecting.timer.take() {
             self.common.cancel_timer(earlier);
         }
-        *timer = give_up.map(|at| self.common.set_timer(at, TimerKind::Connect(self.meta.slot())));
+        connecting.timer = give_up.map(|at| self.common.set_timer(at, TimerKind::Connect(self.meta.slot())));
+    }
+
+    /// The connection has come from another reactor. If a connect is under way, its time goes on.
+    pub(super) fn go_on_connecting(&mut self) {
+        if let Some(Opening::Connecting(Connecting { under_way: true, give_up, .. })) =
+            self.lifetime.opening()
+        {
+            let give_up = *give_up;
+            self.await_address(give_up);
+        }
     }
 
     /// The time of an address is over, unless the address has answered in this turn.

@@ -1,6 +1,6 @@
 //! A listener with the bookkeeping around it.
 
-use std::io;
+use std::{io, net::TcpListener};
 
 use crate::{
     address::Address,
@@ -67,6 +67,10 @@ impl ListenerRecord {
     /// Sets the options of a listener that the host made.
     pub(super) fn configure_adopted(&mut self, options: &Options) {
         self.socket.configure_adopted(wishes(&self.options, options));
+    }
+
+    pub(super) fn into_socket(self) -> TcpListener {
+        self.socket.into()
     }
 
     pub(crate) fn local_address(&self) -> io::Result<Address> {

@@ -8,6 +8,7 @@
 //! state      Engine: how a turn begins, what the next turn has to do
 //! dispatch   from events and the ready queue to sources       accepting  listeners, the reserve descriptor
 //! placing    how sources come and go                          ending     stop and drain
+//! detaching  how sources leave and go on elsewhere
 //! sending    sends, the flush stage, the memory budget        questions  about one connection
 //! ------------------------------------------------------------------------------------------------------------
 //! entry, timing, connecting    the verbs of one connection
@@ -21,6 +22,7 @@ mod callback;
 mod clock;
 mod common;
 mod connecting;
+mod detaching;
 mod dispatch;
 mod drain;
 mod ending;
@@ -42,6 +44,6 @@ mod timers;
 mod timing;
 
 pub(crate) use self::{
-    clock::later, dispatch::Ready, drain::DrainState, entry::Entry, opening::Opening, state::Engine,
-    timer_kind::TimerKind,
+    clock::later, detaching::Loose, dispatch::Ready, drain::DrainState, entry::Entry, opening::Opening,
+    state::Engine, timer_kind::TimerKind,
 };

@@ -31,6 +31,8 @@ pub(crate) struct Connecting {
     pub(super) timed_out: bool,
     /// Fires at the end of the time that the present address has.
     pub(super) timer: Option<TimerId>,
+    /// The end of the time that the present address has.
+    pub(super) give_up: Option<Instant>,
     timeout: Option<Duration>,
     address_timeout: Option<Duration>,
     /// The end of `timeout`, from the first attempt on.
@@ -46,6 +48,7 @@ impl Opening {
             under_way: false,
             timed_out: false,
             timer: None,
+            give_up: None,
             timeout: options.timeout,
             address_timeout: options.address_timeout,
             end: None,

@@ -89,7 +89,12 @@ impl Engine {
         self.table.set_listener_of(slot, listener); // nothing if the callback has closed the listener
     }
 
-    fn place_connection(&mut self, slot: u32, connection: Connection<Stream>, opening: Option<Opening>) {
+    pub(super) fn place_connection(
+        &mut self,
+        slot: u32,
+        connection: Connection<Stream>,
+        opening: Option<Opening>,
+    ) {
         self.table.place_connection(slot, connection);
         let Common { stats, options, .. } = &mut self.common;
         stats.open += 1;

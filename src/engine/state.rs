@@ -76,7 +76,7 @@ impl Engine {
         !queue.is_empty()
             || drain.has_work()
             || callback.has_panicked()
-            || (self.table.has_vacated() && reserve.has_waiting())
+            || (self.table.has_vacated() && (reserve.has_waiting() || drain.is_under_way()))
     }
 
     /// The generation of slots when the turn began.

@@ -34,6 +34,9 @@ impl<'a, S> Conn<'a, S> {
     }
 
     /// The session that `on_accept` made for this connection.
+    ///
+    /// # Panics
+    /// Panics after [`detach`](Self::detach), and so does [`split`](Self::split): the session went along.
     pub fn session(&mut self) -> &mut S {
         self.split().0
     }

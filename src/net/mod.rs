@@ -4,6 +4,7 @@ mod adopt;
 mod by_id;
 mod conn;
 mod connect;
+mod detach;
 mod output;
 
 pub use self::{conn::Conn, output::Output};
@@ -311,7 +312,7 @@ impl<S> Net<S> {
     #[inline]
     fn split(&mut self, slot: u32) -> (&mut S, &mut Engine) {
         let session = self.sessions[slot as usize].as_mut();
-        (session.expect("a connection that is not lingering has a session"), &mut self.engine)
+        (session.expect("the connection was detached, and its session went along"), &mut self.engine)
     }
 
     fn connections(&self) -> &[u32] {

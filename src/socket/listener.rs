@@ -99,6 +99,12 @@ impl Listener {
     }
 }
 
+impl From<Listener> for std::net::TcpListener {
+    fn from(listener: Listener) -> Self {
+        listener.socket.into()
+    }
+}
+
 /// True for errors that were waiting with one connection: accept(2), "Error handling".
 fn concerns_one_client(kind: io::ErrorKind) -> bool {
     use io::ErrorKind::{

@@ -73,6 +73,13 @@ mod handlers {
     mod panics;
 }
 
+mod handing_over {
+    mod connections;
+    mod in_callbacks;
+    mod listeners;
+    mod parts;
+}
+
 mod options {
     mod listeners;
     mod sockets;

@@ -6,6 +6,7 @@ mod support;
 mod blocking;
 mod echo;
 mod embedded;
+mod hand_over;
 #[cfg(unix)]
 mod signals;
 mod system_calls;

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use crate::detached::Detached;
+#[cfg(doc)]
+use crate::net::Net;
+
 use super::Conn;
 
 /// Ending.
@@ -43,5 +47,17 @@ impl<S> Conn<'_, S> {
     /// Ends the connection with a reset. Bytes that were not delivered are lost.
     pub fn abort(&mut self) {
         self.output().abort();
+    }
+
+    /// Gives the connection away, with its session: see [`Net::detach`].
+    ///
+    /// In `on_data`, the bytes that `on_data` was shown do not go along by themselves: see
+    /// [`Detached::put_back`]. What `on_data` returns then does not matter.
+    ///
+    /// # Panics
+    /// Panics if it is called twice. [`session`](Self::session) and [`split`](Self::split) panic after the call; all other calls
+    /// do nothing, and sends return [`Flow::Gone`](crate::Flow::Gone).
+    pub fn detach(&mut self) -> Detached<S> {
+        self.net.detach_at(self.slot).expect("the connection was detached already")
     }
 }
