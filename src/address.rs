@@ -313,7 +313,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// A value that stands for an address: a text, a [`SocketAddr`] or an [`Address`].
+/// A value that stands for an address: a text, a [`SocketAddr`], an IP address with a port, or an [`Address`].
 ///
 /// # Blocking
 ///
@@ -337,17 +337,35 @@ pub trait ToAddress {
     ///
     /// A text has the errors of [`Address::resolve`]; the other types have none.
     fn to_address(&self) -> io::Result<Address>;
+
+    /// Converts the value without a look-up, so the call never blocks. By default it is [`to_address`](Self::to_address);
+    /// a text that has a name is an error instead.
+    ///
+    /// # Errors
+    ///
+    /// As [`to_address`](Self::to_address), and [`InvalidInput`](io::ErrorKind::InvalidInput) for a text that has a name.
+    fn to_address_without_lookup(&self) -> io::Result<Address> {
+        self.to_address()
+    }
 }
 
 impl ToAddress for str {
     fn to_address(&self) -> io::Result<Address> {
         Address::resolve(self)
     }
+
+    fn to_address_without_lookup(&self) -> io::Result<Address> {
+        self.parse()
+    }
 }
 
 impl ToAddress for String {
     fn to_address(&self) -> io::Result<Address> {
         Address::resolve(self)
+    }
+
+    fn to_address_without_lookup(&self) -> io::Result<Address> {
+        self.parse()
     }
 }
 
@@ -366,6 +384,10 @@ impl ToAddress for Address {
 impl<T: ToAddress + ?Sized> ToAddress for &T {
     fn to_address(&self) -> io::Result<Address> {
         (**self).to_address()
+    }
+
+    fn to_address_without_lookup(&self) -> io::Result<Address> {
+        (**self).to_address_without_lookup()
     }
 }
 
@@ -428,6 +450,11 @@ fn split(text: &str) -> Result<(&str, u16), String> {
     }
     Ok((host, port))
 }
+
+mod canonical;
+mod without_lookup;
+
+pub(crate) use canonical::canonical;
 
 #[cfg(test)]
 mod tests;

@@ -41,6 +41,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::address::{Address, ToAddress};
+use crate::options::ListenOptions;
 use crate::socket::listen::{explain, listen_socket};
 use crate::socket::platform::OPTIONS_ARE_INHERITED;
 
@@ -101,7 +102,7 @@ impl Server {
     ///
     /// Returns the errors of [`bind`](Server::bind).
     pub fn bind_with(at: impl ToAddress, options: ServerOptions) -> io::Result<Server> {
-        let listener = listen_socket(&at.to_address()?, options.backlog, false)?;
+        let listener = listen_socket(&at.to_address()?, &ListenOptions::default().backlog(options.backlog))?;
         listener.set_nonblocking(false)?;
         Ok(Server { listener, buffer: options.buffer.max(1), clients: Arc::default() })
     }

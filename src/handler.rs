@@ -80,11 +80,35 @@ pub trait Handler {
     /// The peer has ended its sending direction; this side may go on sending. The call comes after `on_data` was shown
     /// everything; bytes that `on_data` left unused are in [`Conn::unconsumed`]. By default the connection is closed.
     ///
-    /// While reading is paused, the end of file is not noticed: a handler that waits for the answer of another thread
-    /// pauses reading, so that this method does not close the connection before the answer is sent.
+    /// While reading is paused, this call waits for the resume: a handler that waits for the answer of another thread pauses
+    /// reading, so that this method does not close the connection before the answer is sent.
+    /// [`on_peer_closed`](Self::on_peer_closed) tells of the end of the peer meanwhile.
     fn on_eof(&mut self, conn: &mut Conn<'_, Self::Session>) {
         conn.close();
     }
+
+    /// The peer has ended its sending direction, or has reset the connection, while the handler has paused reading
+    /// ([`Conn::pause_reading`]). So a handler that lets a thread compute, or whose client waits for news, can give up the work
+    /// early. The call comes at most once for a connection. By default nothing happens.
+    ///
+    /// The call is a hint. Bytes that the peer sent before its end may still be unread, and a peer that has ended only its
+    /// sending direction still reads answers. The end itself comes as ever, after a resume, as
+    /// [`on_eof`](Self::on_eof) or [`on_close`](Self::on_close). After a reset, `on_close` may follow in this turn.
+    ///
+    /// # Portability
+    /// The call comes where the system reports the end of a peer although nothing is read: with epoll and kqueue. With mio's
+    /// selector on `poll(2)` it comes only if no byte was left unread when the peer ended. Elsewhere, and where a peer
+    /// vanishes without a word, a pause needs a timeout of its own.
+    ///
+    /// ```
+    /// use tidegate::Conn;
+    ///
+    /// /// A client that has gone needs no answer. (A client that shuts its sending direction down early is treated as gone.)
+    /// fn on_peer_closed(conn: &mut Conn<'_>) {
+    ///     conn.abort();
+    /// }
+    /// ```
+    fn on_peer_closed(&mut self, _conn: &mut Conn<'_, Self::Session>) {}
 
     /// There is room again: after [`Flow::Full`](crate::Flow::Full), a `WouldBlock` from
     /// [`try_send`](Conn::try_send), or [`notify_writable`](Conn::notify_writable). The call comes once for any number of
@@ -157,8 +181,8 @@ pub trait Handler {
 pub struct Accepted {
     /// The id that the connection will have.
     pub id: ConnId,
-    /// The listener that accepted the client.
+    /// The listener that accepted the client. [`Conn::listener`] gives it later.
     pub listener: ListenerId,
-    /// The address of the client.
+    /// The address of the client. An IPv4 client of a listener for both families has an IPv4 address here.
     pub peer: Address,
 }

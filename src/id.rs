@@ -1,5 +1,7 @@
 //! The ids by which a program names connections, listeners, watched sources and timers.
 
+mod forms;
+
 use std::num::NonZeroU32;
 
 /// No slot of the slab has this number, since the largest one is lower. An `Option<u32>` would take twice the room.
@@ -10,14 +12,14 @@ pub(crate) const NO_SLOT: u32 = u32::MAX;
 /// The id names nothing once [`on_close`](crate::Handler::on_close) was called, also when the slot of the connection is
 /// used again. It is `Copy` and `Send`: a program sends it to other threads along with their work, and finds the
 /// connection again with [`Net::conn`](crate::Net::conn) when the answer comes back.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ConnId {
     slot: u32,
     generation: u32,
 }
 
 /// Names one listener. The id of a closed listener names nothing.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ListenerId {
     slot: u32,
     generation: u32,
@@ -35,7 +37,7 @@ pub struct SourceId {
 ///
 /// An id whose timer has fired or was cancelled is harmless: it names no timer that was set later. (Ids repeat after
 /// 2³² timers were set or moved; only an id that was kept for as long can be mistaken for another.)
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct TimerId {
     slot: u32,
     generation: NonZeroU32, // never zero, so that an `Option` of an id takes no more room

@@ -48,6 +48,7 @@
 //!   of the program into the loop, such as a pipe; [`Handler::on_ready`] gets its [`SourceId`] and its [`Readiness`].
 //! * [`embedding`] says how a loop that a program already has drives the reactor. [`Net::adopt_listener`] and
 //!   [`Net::adopt_stream`] take over sockets that the program made, or give them back ([`Refused`]).
+//!   [`Net::release_listener`] is the inverse, and [`Net::detach`] hands a connection over, to [`Net::attach`] of another loop.
 //! * [`Options`] holds the limits, [`Stats`] the counters. [`CloseReason`] says why a connection ended.
 //! * [`Address`] is the place to listen at or to connect to; [`ListenOptions`] and [`Keepalive`] are the options of sockets.
 //!   Deadlines are set by [`Net::set_timer`], [`Conn::set_timeout`], [`Conn::set_idle_timeout`] and [`Conn::set_deadline`].
@@ -87,6 +88,7 @@ mod channel;
 mod close;
 mod connection;
 mod credentials;
+mod detached;
 pub mod embedding;
 mod engine;
 mod event_loop;
@@ -110,16 +112,18 @@ pub use address::{Address, ToAddress};
 pub use channel::{Receiver, Sender, TryIter};
 pub use close::{CloseKind, CloseReason};
 pub use credentials::PeerCredentials;
+pub use detached::{Detached, DetachedParts};
 pub use event_loop::EventLoop;
 pub use flow::Flow;
 pub use handler::{Accepted, Handler};
 pub use id::{ConnId, ListenerId, SourceId, TimerId};
 pub use net::{Conn, Net, Output};
-pub use options::{Keepalive, ListenOptions, Options, WhenFull};
+pub use options::{ConnectOptions, Keepalive, ListenOptions, Options, WhenFull};
 pub use reactor::{Reactor, Turn};
 pub use readiness::Readiness;
 pub use refused::Refused;
 pub use remote::Remote;
+pub use socket2::SockRef;
 pub use stats::Stats;
 
 /// The doctests compile the programs of the README.

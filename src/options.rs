@@ -386,8 +386,23 @@ options! {
             /// # }
             /// # std::io::Result::Ok(())
         },
+        /// Sets TCP_NODELAY for the connections of this listener: small sends leave at once. Default true.
+        nodelay: bool = true,
+        /// The keepalive of the connections of this listener. Default: [`Options::keepalive`].
+        keepalive: Option<Keepalive> = None,
+        /// Sets SO_RCVBUF: how many bytes the kernel keeps of each connection of this listener until they are received.
+        /// Linux doubles the number, silently caps it at `net.core.rmem_max`, and no longer adapts the size by itself. The
+        /// option must be set before the listener listens, tcp(7), so it has no effect for an adopted listener. Default: the
+        /// system decides.
+        recv_buffer: Option<usize> = None,
+        /// Sets SO_SNDBUF: how many unacknowledged bytes the kernel takes of each connection of this listener. It is like
+        /// [`recv_buffer`](Self::recv_buffer), with `net.core.wmem_max`. Default: the system decides.
+        send_buffer: Option<usize> = None,
     }
 }
+
+mod connect;
+pub use connect::ConnectOptions;
 
 /// An inbox takes so many bytes beyond `max_inbox`: the line end or the length of a message that has `max_inbox` bytes
 /// itself. So a protocol can have `max_inbox` as its greatest length of a message.

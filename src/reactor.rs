@@ -89,6 +89,7 @@ impl<S> Reactor<S> {
 
     /// The connections and listeners.
     pub fn net(&mut self) -> &mut Net<S> {
+        self.net.engine().host_is_here();
         &mut self.net
     }
 

@@ -5,6 +5,9 @@ use std::fmt;
 use crate::close::CloseKind;
 
 /// Counters of a reactor since it was made. No count goes down, except `open`, `buffered` and `shared`.
+///
+/// There are no counters for one connection: two of them would add 16 bytes to each connection and two additions to each
+/// message. A handler that needs them counts what `on_data` is shown and what it sends, in its session.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Stats {
@@ -21,8 +24,10 @@ pub struct Stats {
     pub refused_error: u64,
     /// How often accepting paused because of errors: no descriptors, no memory, or nothing but failures.
     pub accept_errors: u64,
-    /// Outgoing connections that were established, and streams that were adopted.
+    /// Outgoing connections that were established, streams that were adopted, and connections that were attached.
     pub connected: u64,
+    /// Connections that were detached. They have no `on_close` in this reactor, and `closed` does not count them.
+    pub detached: u64,
     /// Connections that are open now, including connections that linger after their `on_close`.
     pub open: usize,
     /// Sessions that ended: the number of calls of `on_close`. [`closed_by`](Self::closed_by) counts them by reason.
@@ -52,7 +57,8 @@ pub struct Stats {
     /// The capacity of all outboxes and inboxes together, in bytes: the storage that they own, used or not.
     pub buffered: usize,
     /// The length of all blocks together that outboxes hold of [`Conn::send_shared`](crate::Conn::send_shared), in bytes.
-    /// A block counts once for all connections that were sent it in a row.
+    /// A block counts once for all connections that were sent it in a row. The blocks of a detached connection count until
+    /// another reactor has attached it, or it is dropped.
     pub shared: usize,
     /// Calls of `settle`.
     pub turns: u64,
@@ -87,6 +93,7 @@ impl fmt::Display for Stats {
         write!(f, "connections: {} open, {} accepted", self.open, self.accepted)?;
         let refused = [
             ("connected", self.connected),
+            ("detached", self.detached),
             ("refused by the handler", self.refused_handler),
             ("refused when full", self.refused_full),
             ("refused without a descriptor", self.refused_descriptors),

@@ -246,6 +246,10 @@ impl<H: Handler + ?Sized> Handler for Watched<'_, H> {
         self.handler.on_eof(conn);
     }
 
+    fn on_peer_closed(&mut self, conn: &mut Conn<'_, H::Session>) {
+        self.handler.on_peer_closed(conn);
+    }
+
     fn on_writable(&mut self, conn: &mut Conn<'_, H::Session>) {
         self.handler.on_writable(conn);
     }

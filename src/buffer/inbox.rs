@@ -55,6 +55,11 @@ impl Inbox {
         kept.consumed = 0;
     }
 
+    /// The storage, and how many bytes at its front were consumed.
+    pub(crate) fn into_bytes(self) -> (Vec<u8>, usize) {
+        self.0.map_or((Vec::new(), 0), |kept| (kept.bytes, kept.consumed))
+    }
+
     pub(crate) fn clear(&mut self) {
         self.0 = None;
     }

@@ -6,6 +6,7 @@ use crate::socket::file::FileRange;
 
 use super::{
     segment::{Owned, Segment},
+    shared::SharedBlocks,
     slices::Slices,
 };
 
@@ -75,6 +76,22 @@ impl Outbox {
     pub(crate) fn collect<'a>(&'a self, into: &mut Slices<'a>) -> bool {
         let Some(queue) = &self.0 else { return true };
         queue.segments().all(|segment| !segment.is_file() && into.push(segment.bytes()))
+    }
+
+    /// The bytes of all segments up to the first file, in order.
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        let segments = self.0.iter().flat_map(|queue| queue.segments());
+        segments.take_while(|segment| !segment.is_file()).map(Segment::bytes)
+    }
+
+    /// The outbox comes from another reactor: its shared bytes count for this one.
+    pub(crate) fn share_again(&mut self, blocks: &mut SharedBlocks) {
+        let Some(queue) = &mut self.0 else { return };
+        for segment in iter::once(&mut queue.front).chain(&mut queue.behind) {
+            if let Segment::Shared(shared) = segment {
+                *shared = shared.share_again(blocks);
+            }
+        }
     }
 
     /// Calls `send` with the front segment if that is a file. The caller advances the outbox.

@@ -76,6 +76,11 @@ impl Owned {
         Self { bytes, taken: 0 }
     }
 
+    /// The bytes behind the first `taken`.
+    pub(crate) fn rest(bytes: Vec<u8>, taken: usize) -> Self {
+        Self { bytes, taken }
+    }
+
     fn bytes(&self) -> &[u8] {
         &self.bytes[self.taken..]
     }

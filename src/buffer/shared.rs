@@ -50,7 +50,9 @@ impl SharedBlocks {
 
     /// How many bytes the blocks have together.
     pub(crate) fn held(&self) -> usize {
-        self.held.load(Ordering::Relaxed) // the blocks change this number on the reactor's own thread
+        // A block changes this number on the reactor's own thread, or, after a connection was detached, on another thread. No
+        // other memory depends on the number.
+        self.held.load(Ordering::Relaxed)
     }
 }
 
@@ -74,6 +76,11 @@ impl Shared {
 
     pub(super) fn len(&self) -> usize {
         self.range.len()
+    }
+
+    /// The range, counted by another reactor.
+    pub(super) fn share_again(&self, blocks: &mut SharedBlocks) -> Self {
+        blocks.share(&self.block.bytes, self.range.clone())
     }
 
     /// Removes the first `n` bytes from the range.

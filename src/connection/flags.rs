@@ -45,12 +45,18 @@ impl Flags {
 
     /// The phase is no longer `Open`.
     pub(super) const ENDING: Self = Self(1 << 17);
+    /// The connection has limits of its own, so the paths that know only the limits of all connections are not for it.
+    pub(super) const OWN_LIMITS: Self = Self(1 << 18);
+    /// An event said that the peer has ended, and nothing has been concluded from that.
+    pub(super) const PEER_CLOSED: Self = Self(1 << 19);
+    /// The handler was told that the peer has ended.
+    pub(super) const PEER_CLOSED_TOLD: Self = Self(1 << 20);
 
     /// The handler needs several bytes before it is shown input.
-    pub(super) const NEEDS: Self = Self(1 << 18);
+    pub(super) const NEEDS: Self = Self(1 << 21);
 
     /// A pause or high water kept much input back, so a `recv` asks for little.
-    pub(super) const READS_LITTLE: Self = Self(1 << 19);
+    pub(super) const READS_LITTLE: Self = Self(1 << 22);
 
     /// The flags of a new connection.
     pub(super) fn initial(short_read_drains: bool) -> Self {
@@ -104,13 +110,14 @@ impl BitOr for Flags {
 /// The flags that an event sets.
 impl From<Readiness> for Flags {
     fn from(readiness: Readiness) -> Self {
-        let Readiness { readable, writable, short_reads_unreliable, error } = readiness;
+        let Readiness { readable, writable, short_reads_unreliable, error, peer_closed } = readiness;
         // The order of the bits above.
         Self(
             u32::from(readable)
                 | u32::from(writable) << 1
                 | u32::from(short_reads_unreliable) << 2
-                | u32::from(error) << 3,
+                | u32::from(error) << 3
+                | u32::from(peer_closed) << 19,
         )
     }
 }
@@ -120,6 +127,37 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_flag_has_a_bit_of_its_own() {
+        let all = [
+            Flags::READABLE,
+            Flags::WRITABLE,
+            Flags::SHORT_READS_UNRELIABLE,
+            Flags::ERROR_EVENT,
+            Flags::SHORT_READ_DRAINS,
+            Flags::PAUSED,
+            Flags::FULL,
+            Flags::PAUSE_WHEN_FULL,
+            Flags::HELD,
+            Flags::WRITABLE_OWED,
+            Flags::WRITABLE_MUST_BE_READY,
+            Flags::EOF,
+            Flags::SHUTDOWN,
+            Flags::FIN_SENT,
+            Flags::OUT_OF_BUFFERS,
+            Flags::LOST,
+            Flags::MOVED,
+            Flags::ENDING,
+            Flags::OWN_LIMITS,
+            Flags::PEER_CLOSED,
+            Flags::PEER_CLOSED_TOLD,
+            Flags::NEEDS,
+            Flags::READS_LITTLE,
+        ];
+        let union = all.into_iter().fold(Flags::NONE, Flags::with);
+        assert_eq!(union.0.count_ones() as usize, all.len());
+    }
+
+    #[test]
     fn an_event_sets_the_flags_of_its_names() {
         let none = Readiness::default();
         let cases = [
@@ -127,6 +165,7 @@ mod tests {
             (Readiness { writable: true, ..none }, Flags::WRITABLE),
             (Readiness { short_reads_unreliable: true, ..none }, Flags::SHORT_READS_UNRELIABLE),
             (Readiness { error: true, ..none }, Flags::ERROR_EVENT),
+            (Readiness { peer_closed: true, ..none }, Flags::PEER_CLOSED),
         ];
         for (readiness, flag) in cases {
             assert_eq!(Flags::from(readiness), flag, "{readiness:?}");

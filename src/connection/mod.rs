@@ -14,6 +14,7 @@
 //! ```
 
 mod flags;
+mod leaving;
 mod pending;
 mod sending;
 mod showing;
@@ -109,8 +110,11 @@ impl<T: Read + SendFile> Connection<T> {
     }
 
     pub(crate) fn forget_readiness(&mut self) {
-        let of_events =
-            Flags::READABLE | Flags::WRITABLE | Flags::SHORT_READS_UNRELIABLE | Flags::ERROR_EVENT;
+        let of_events = Flags::READABLE
+            | Flags::WRITABLE
+            | Flags::SHORT_READS_UNRELIABLE
+            | Flags::ERROR_EVENT
+            | Flags::PEER_CLOSED;
         self.flags.clear(of_events);
     }
 
@@ -245,6 +249,11 @@ impl<T: Read + SendFile> Connection<T> {
 
     pub(crate) fn pause_when_full(&mut self, on: bool) {
         self.flags.put(Flags::PAUSE_WHEN_FULL, on);
+    }
+
+    /// The callers pass limits that are not those of all connections.
+    pub(crate) fn use_own_limits(&mut self) {
+        self.flags.set(Flags::OWN_LIMITS);
     }
 
     pub(crate) fn shutdown_write(&mut self) {

@@ -19,6 +19,7 @@ const BUSY: Flags = OWED
     .with(Flags::SHUTDOWN)
     .with(Flags::ERROR_EVENT)
     .with(Flags::OUT_OF_BUFFERS)
+    .with(Flags::PEER_CLOSED)
     .with(Flags::ENDING);
 
 impl<T: Read + SendFile> Connection<T> {
@@ -29,6 +30,22 @@ impl<T: Read + SendFile> Connection<T> {
         }
         self.flags.clear(Flags::FULL | Flags::WRITABLE_MUST_BE_READY);
         self.flags.take(Flags::WRITABLE_OWED)
+    }
+
+    /// True, at most once for a connection, if an event said that the peer has ended while the handler has paused reading. The
+    /// event is a hint for that pause alone: the end of the input is still found by reading.
+    pub(crate) fn take_peer_closed(&mut self) -> bool {
+        let is_due = self.peer_closed_is_due();
+        if is_due {
+            self.flags.set(Flags::PEER_CLOSED_TOLD);
+        }
+        is_due
+    }
+
+    fn peer_closed_is_due(&self) -> bool {
+        let paused_and_closed = Flags::PEER_CLOSED | Flags::PAUSED;
+        self.flags.has_just(paused_and_closed, Flags::EOF | Flags::PEER_CLOSED_TOLD)
+            && self.phase <= Phase::Failing
     }
 
     /// True, once for an event, if the event reported an error that no `read` will return.
@@ -44,6 +61,17 @@ impl<T: Read + SendFile> Connection<T> {
     /// True if the handler may still send.
     pub(crate) fn takes_sends(&self) -> bool {
         !self.has(Flags::ENDING | Flags::SHUTDOWN)
+    }
+
+    /// True if the handler may still send, and its small sends may be gathered without a look at the connection's limits.
+    #[inline]
+    pub(crate) fn gathers_sends(&self) -> bool {
+        !self.has(Flags::ENDING | Flags::SHUTDOWN | Flags::OWN_LIMITS)
+    }
+
+    /// True if the connection has limits of its own.
+    pub(crate) fn has_own_limits(&self) -> bool {
+        self.has(Flags::OWN_LIMITS)
     }
 
     /// How many bytes the kernel may still be handed in this turn.
@@ -107,7 +135,8 @@ impl<T: Read + SendFile> Connection<T> {
     /// no certain number of bytes and takes all that a `recv` brings.
     #[inline]
     pub(crate) fn has_only_input(&self) -> bool {
-        const OTHER: Flags = BESIDE_INPUT.with(Flags::NEEDS).with(Flags::READS_LITTLE);
+        const OTHER: Flags =
+            BESIDE_INPUT.with(Flags::NEEDS).with(Flags::READS_LITTLE).with(Flags::OWN_LIMITS);
         self.flags.has_just(Flags::READABLE, OTHER) && self.outbox.is_empty() && self.inbox.is_empty()
     }
 
@@ -140,6 +169,7 @@ impl<T: Read + SendFile> Connection<T> {
             || (self.has(Flags::WRITABLE) && !self.outbox.is_empty())
             || (self.has(Flags::FULL | Flags::WRITABLE_OWED) && self.writable_is_due(limits))
             || (self.has(Flags::HELD) && self.wants_input())
+            || self.peer_closed_is_due()
     }
 
     /// True if everything is done: nothing is unsent, no input waits, no `on_writable` is owed, and the handler reads. An

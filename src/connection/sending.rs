@@ -70,41 +70,36 @@ impl<T: Read + SendFile> Connection<T> {
         self.keep(piece.skip(taken.saturating_sub(gathered.len())), limits, stats)
     }
 
-    /// Sends what one callback gathered. The handler was told that these bytes are taken.
+    /// True if one `send` may take all bytes. That is nearly always so, and has a path of its own. Limits of its own take a
+    /// connection off that path, so that the path does not look for them.
     #[inline(always)]
-    pub(crate) fn send_gathered(&mut self, gathered: &[u8], limits: &Options, stats: &mut Stats) {
-        let flow = if self.goes_at_once(gathered, limits) {
-            self.send_at_once(gathered, limits, stats)
-        } else {
-            self.send_behind(gathered, limits, stats)
-        };
-        if flow == Flow::Gone {
-            self.flags.set(Flags::LOST);
-        }
-    }
-
-    /// True if one `send` may take all bytes. That is nearly always so, and has a path of its own.
-    #[inline(always)]
-    fn goes_at_once(&self, bytes: &[u8], limits: &Options) -> bool {
-        self.flags.has_just(Flags::WRITABLE, Flags::ENDING)
+    pub(crate) fn goes_at_once(&self, bytes: &[u8], limits: &Options) -> bool {
+        self.flags.has_just(Flags::WRITABLE, Flags::ENDING.with(Flags::OWN_LIMITS))
             && self.outbox.is_empty()
             && self.has_budget_for(bytes.len(), limits)
     }
 
+    /// Sends what one callback gathered, if it [goes at once](Self::goes_at_once). The handler was told that these bytes are
+    /// taken.
     #[inline(always)]
-    fn send_at_once(&mut self, bytes: &[u8], limits: &Options, stats: &mut Stats) -> Flow {
+    pub(crate) fn send_at_once(&mut self, bytes: &[u8], limits: &Options, stats: &mut Stats) {
         match self.stream.write(bytes) {
-            Ok(taken) if taken == bytes.len() => {
-                self.count_sent(taken, stats);
-                Flow::Open
-            }
+            Ok(taken) if taken == bytes.len() => self.count_sent(taken, stats),
             result => self.send_the_rest(result, bytes, limits, stats),
         }
     }
 
+    /// Sends what one callback gathered, in all other cases.
     #[cold]
-    fn send_behind(&mut self, gathered: &[u8], limits: &Options, stats: &mut Stats) -> Flow {
-        self.send(gathered, Piece::Borrowed(&[]), limits, stats)
+    pub(crate) fn send_behind(&mut self, gathered: &[u8], limits: &Options, stats: &mut Stats) {
+        let flow = self.send(gathered, Piece::Borrowed(&[]), limits, stats);
+        self.lose_if_gone(flow);
+    }
+
+    fn lose_if_gone(&mut self, flow: Flow) {
+        if flow == Flow::Gone {
+            self.flags.set(Flags::LOST);
+        }
     }
 
     #[cold]
@@ -114,11 +109,12 @@ impl<T: Read + SendFile> Connection<T> {
         bytes: &[u8],
         limits: &Options,
         stats: &mut Stats,
-    ) -> Flow {
-        match self.account(result, bytes.len(), stats) {
+    ) {
+        let flow = match self.account(result, bytes.len(), stats) {
             Some(taken) => self.send(&bytes[taken..], Piece::Borrowed(&[]), limits, stats),
             None => self.keep(Piece::Borrowed(bytes), limits, stats),
-        }
+        };
+        self.lose_if_gone(flow);
     }
 
     /// Appends to the outbox without a system call.

@@ -20,10 +20,8 @@ use super::{Connection, Flags, Inbox, Outbox, Phase, Piece, Received};
 use crate::socket::readiness::Readiness;
 use script::{Script, Step, incoming_bytes};
 
-const READABLE: Readiness =
-    Readiness { readable: true, writable: false, short_reads_unreliable: false, error: false };
-const WRITABLE: Readiness =
-    Readiness { readable: false, writable: true, short_reads_unreliable: false, error: false };
+const READABLE: Readiness = Readiness::READABLE;
+const WRITABLE: Readiness = Readiness::WRITABLE;
 
 /// A connection, with the options and statistics that a reactor would pass to it.
 #[derive(Debug)]
@@ -80,7 +78,12 @@ impl Bench {
 
     /// Sends the bytes that a callback gathered, without further bytes behind them.
     fn send_gathered(&mut self, gathered: &[u8]) {
-        self.connection.send_gathered(gathered, &self.limits, &mut self.stats);
+        let Self { connection, limits, stats, .. } = self;
+        if connection.goes_at_once(gathered, limits) {
+            connection.send_at_once(gathered, limits, stats);
+        } else {
+            connection.send_behind(gathered, limits, stats);
+        }
     }
 
     fn keep(&mut self, bytes: &[u8]) -> Flow {

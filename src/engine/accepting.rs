@@ -106,7 +106,7 @@ impl Engine {
     /// Sets the options of a listener that the host made.
     pub(crate) fn configure_adopted(&mut self, listener: ListenerId) {
         if let Some(listener) = self.table.listener_mut(listener.slot()) {
-            listener.socket.configure_adopted(&self.common.options);
+            listener.configure_adopted(&self.common.options);
         }
     }
 

@@ -44,6 +44,11 @@ impl Clock {
         self.now = Some(now);
     }
 
+    /// The earliest time.
+    pub(super) fn base(&self) -> Instant {
+        self.base
+    }
+
     pub(super) fn now(&self) -> Option<Instant> {
         self.now
     }

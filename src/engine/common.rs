@@ -1,14 +1,21 @@
 //! The parts of the engine that all sources use.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mio::{Registry, Token};
 
 use crate::{buffer::SharedBlocks, id::TimerId, options::Options, stats::Stats};
 
 use super::{
-    callback::Callback, clock::Clock, drain::Drain, memory::MemoryBudget, queue::Queue, reserve::Reserve,
-    source::SlotMeta, timer_kind::TimerKind, timers::Timers,
+    callback::Callback,
+    clock::{Clock, later},
+    drain::Drain,
+    memory::MemoryBudget,
+    queue::Queue,
+    reserve::Reserve,
+    source::SlotMeta,
+    timer_kind::TimerKind,
+    timers::Timers,
 };
 
 /// At most so many bytes are gathered while a callback runs.
@@ -23,6 +30,11 @@ pub(super) struct Common {
     pub(super) drain: Drain,
     pub(super) reserve: Reserve,
     pub(super) timers: Timers<TimerKind>,
+    /// Timers that were set between turns, with the time after which they fire. They count from the next turn, and until then
+    /// they are due.
+    waiting: Vec<(TimerId, Duration)>,
+    /// The number of turns when the host had the `Net` last.
+    host_was_here: u64,
     pub(super) queue: Queue,
     pub(super) callback: Callback,
     pub(super) memory: MemoryBudget,
@@ -47,6 +59,8 @@ impl Common {
             options,
             stats: Stats::default(),
             timers: Timers::new(base),
+            waiting: Vec::new(),
+            host_was_here: u64::MAX,
             clock: Clock::new(base),
             queue: Queue::default(),
             drain: Drain::new(),
@@ -75,6 +89,31 @@ impl Common {
 
     pub(super) fn set_timer(&mut self, at: Instant, kind: TimerKind) -> TimerId {
         self.timers.insert(at, kind)
+    }
+
+    /// Sets a timer that counts from the present turn, or between turns from the next one.
+    pub(super) fn set_timer_after(&mut self, time: Duration, kind: TimerKind) -> TimerId {
+        let between_turns = self.host_was_here == self.stats.turns;
+        match self.clock.now().filter(|_| !between_turns) {
+            Some(now) => self.set_timer(later(now, time), kind),
+            None => {
+                let timer = self.timers.insert(self.clock.base(), kind); // in the past, so that a turn is due
+                self.waiting.push((timer, time));
+                timer
+            }
+        }
+    }
+
+    /// The host has the `Net`, between turns. It keeps the `Net` until the next turn at most.
+    pub(super) fn host_is_here(&mut self) {
+        self.host_was_here = self.stats.turns;
+    }
+
+    /// The timers that were set between turns count from now.
+    pub(super) fn begin_waiting_timers(&mut self, now: Instant) {
+        for (timer, time) in self.waiting.drain(..) {
+            self.timers.move_to(timer, later(now, time)); // nothing if it was cancelled
+        }
     }
 
     /// Cancels a timer. Returns its kind unless it has fired or was cancelled before.

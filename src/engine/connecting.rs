@@ -1,6 +1,6 @@
 //! Connecting: the addresses in order, until one answers.
 
-use std::io;
+use std::{io, time::Instant};
 
 use crate::{
     close::CloseReason,
@@ -8,42 +8,53 @@ use crate::{
     socket::{readiness::Readiness, stream::Stream},
 };
 
-use super::{common::Common, entry::Entry, lifetime::Opening};
+use super::{
+    common::Common,
+    entry::Entry,
+    opening::{Connecting, Opening},
+    timer_kind::TimerKind,
+};
 
 impl Entry<'_> {
     /// Goes on connecting. Returns true once the stream is connected; the connection is then open.
-    pub(crate) fn connect(&mut self) -> bool {
-        if self.connection.phase() > Phase::Flushing || !self.is_connected() {
+    pub(crate) fn connect(&mut self, now: Instant) -> bool {
+        if self.connection.phase() > Phase::Flushing || !self.is_connected(now) {
             return false;
         }
         self.end_opening();
         let Common { options, .. } = &*self.common;
-        self.connection.stream().configure(options);
+        self.connection.stream().configure(self.lifetime.limits(options).into());
         // Events that came during the opening were not stored, except an error. So the connection is assumed to be readable
         // and writable, and the first `recv` or `send` finds out. `set_ready` clears no flag, so a stored error stays set.
         self.connection.set_ready(Readiness {
             readable: true,
             writable: true,
             short_reads_unreliable: true,
-            error: false,
+            ..Readiness::default()
         });
         true
     }
 
-    fn is_connected(&mut self) -> bool {
+    fn is_connected(&mut self, now: Instant) -> bool {
         let mut last_error = io::Error::new(io::ErrorKind::InvalidInput, "there is no address");
         loop {
-            let (to, next, under_way) = match self.lifetime.opening() {
+            let connecting = match self.lifetime.opening() {
                 None | Some(Opening::Adopted) => return true,
-                Some(Opening::Connecting { to, next, under_way }) => (to, next, under_way),
+                Some(Opening::NoAddress(error)) => {
+                    std::mem::swap(&mut last_error, error);
+                    self.connection.end(CloseReason::ConnectFailed(last_error), Phase::Dropping);
+                    return false;
+                }
+                Some(Opening::Connecting(connecting)) => connecting,
             };
-            if std::mem::take(under_way) {
+            if std::mem::take(&mut connecting.under_way) {
                 match self.connection.stream().connected() {
-                    None => {
-                        *under_way = true;
+                    None if !connecting.timed_out => {
+                        connecting.under_way = true;
                         self.connection.forget_readiness();
                         return false;
                     }
+                    None => last_error = timed_out(),
                     Some(Ok(())) => return true,
                     Some(Err(error)) => last_error = error,
                 }
@@ -51,24 +62,55 @@ impl Entry<'_> {
                 let _ = self.connection.stream_mut().deregister(&self.common.registry);
                 self.connection.replace_stream(Stream::Unconnected);
             }
-            let Some(endpoint) = to.endpoint(*next) else {
-                self.connection.end(CloseReason::ConnectFailed(last_error), Phase::Dropping);
+            let Some((endpoint, give_up)) = connecting.next_address(now) else {
+                let error = if connecting.timed_out { timed_out() } else { last_error };
+                self.connection.end(CloseReason::ConnectFailed(error), Phase::Dropping);
                 return false;
             };
-            *next += 1;
+            let local = connecting.local();
             let token = self.common.token(self.meta.slot());
-            let begun = Stream::connect(&endpoint).and_then(|mut stream| {
+            let begun = Stream::connect(endpoint, local).and_then(|mut stream| {
                 stream.register(&self.common.registry, token)?;
                 Ok(stream)
             });
             match begun {
                 Ok(stream) => {
-                    *under_way = true;
                     self.connection.replace_stream(stream);
+                    self.await_address(give_up);
                     return false;
                 }
                 Err(error) => last_error = error,
             }
+        }
+    }
+
+    /// The connect to an address is under way. It is given up at this time.
+    fn await_address(&mut self, give_up: Option<Instant>) {
+        let Some(Opening::Connecting(connecting)) = self.lifetime.opening() else { return };
+        connecting.under_way = true;
+        connecting.give_up = give_up;
+        if let Some(earlier) = connecting.timer.take() {
+            self.common.cancel_timer(earlier);
+        }
+        connecting.timer = give_up.map(|at| self.common.set_timer(at, TimerKind::Connect(self.meta.slot())));
+    }
+
+    /// The connection has come from another reactor. If a connect is under way, its time goes on.
+    pub(super) fn go_on_connecting(&mut self) {
+        if let Some(Opening::Connecting(Connecting { under_way: true, give_up, .. })) =
+            self.lifetime.opening()
+        {
+            let give_up = *give_up;
+            self.await_address(give_up);
+        }
+    }
+
+    /// The time of an address is over, unless the address has answered in this turn.
+    pub(crate) fn connect_is_due(&mut self) {
+        if let Some(Opening::Connecting(connecting)) = self.lifetime.opening() {
+            connecting.timer = None;
+            connecting.timed_out = true;
+            self.queue();
         }
     }
 
@@ -78,4 +120,8 @@ impl Entry<'_> {
             self.connection.end(CloseReason::Closed, Phase::Dropping);
         }
     }
+}
+
+fn timed_out() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "no answer within the connect timeout")
 }

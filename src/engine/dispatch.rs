@@ -139,8 +139,10 @@ fn set_ready(source: &mut Source, readiness: Readiness) -> bool {
         Source::Watched(record) => record.add_plain(readiness),
         Source::Connection(record) => {
             // Readable and writable are not stored while the connection opens, because the connect stage asks the socket
-            // itself. An error is stored: it may belong to the time after the connect, and an edge is not reported again.
-            record.connection.set_ready(Readiness { error: readiness.error, ..Readiness::default() });
+            // itself. An error is stored: it may belong to the time after the connect, and an edge is not reported again. So may
+            // the end of the peer.
+            let Readiness { error, peer_closed, .. } = readiness;
+            record.connection.set_ready(Readiness { error, peer_closed, ..Readiness::default() });
         }
     }
     true

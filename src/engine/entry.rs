@@ -53,7 +53,7 @@ impl<'a> Entry<'a> {
 
     /// Appends the connection to the ready queue unless its own callback runs: it is looked at after that anyway.
     #[inline]
-    fn schedule(&mut self) {
+    pub(super) fn schedule(&mut self) {
         if !self.is_running() {
             self.queue();
         }
@@ -65,7 +65,7 @@ impl<'a> Entry<'a> {
         let is_due = if self.is_opening() {
             self.connection.is_over() // requests to a connection that is not open yet wait until it is
         } else {
-            self.connection.is_due(&self.common.options)
+            self.connection.is_due(self.lifetime.limits(&self.common.options))
         };
         if is_due {
             self.queue();
@@ -85,7 +85,7 @@ impl Entry<'_> {
     /// Hands the outbox to the kernel, as far as it takes bytes.
     pub(crate) fn flush(&mut self) {
         let Common { options, stats, .. } = &mut *self.common;
-        self.connection.flush(options, stats);
+        self.connection.flush(self.lifetime.limits(options), stats);
     }
 
     /// The connection is flushed at the end of the turn.
@@ -112,7 +112,7 @@ impl Entry<'_> {
 
     /// True if one `on_writable` is due. The call that this method announces is then no longer owed.
     pub(crate) fn take_writable(&mut self) -> bool {
-        self.connection.take_writable(&self.common.options)
+        self.connection.take_writable(self.lifetime.limits(&self.common.options))
     }
 
     pub(crate) fn notify_writable(&mut self) {
@@ -154,7 +154,7 @@ impl Entry<'_> {
 
     /// How much the next `recv` may ask for; `None` if there is no `recv` to make.
     pub(crate) fn receive_limit(&self, buffer: usize) -> Option<usize> {
-        let options = &self.common.options;
+        let options = self.lifetime.limits(&self.common.options);
         let limit = self.connection.receive_limit(options).min(buffer);
         (limit > 0 && self.connection.can_receive(options)).then_some(limit)
     }
@@ -179,6 +179,14 @@ impl Entry<'_> {
         is_quiet
     }
 
+    /// Takes the bytes that `on_data` left unused: a vector, and how many bytes at its front are consumed already.
+    pub(super) fn take_unconsumed(&mut self) -> (Vec<u8>, usize) {
+        let inbox = self.connection.take_inbox();
+        self.count_memory();
+        self.schedule(); // an inbox that was full of held input has room again
+        inbox.into_bytes()
+    }
+
     pub(crate) fn pause_reading(&mut self) {
         self.connection.pause();
         self.schedule();
@@ -194,7 +202,7 @@ impl Entry<'_> {
     /// A handler that needs more bytes than an inbox takes waits for a message that can never be whole.
     #[inline]
     pub(crate) fn need(&mut self, n: usize) {
-        if n > self.common.options.inbox_limit() {
+        if n > self.lifetime.limits(&self.common.options).inbox_limit() {
             self.reset(CloseReason::InboxLimit);
         } else {
             self.connection.need(n);
@@ -210,7 +218,7 @@ impl Entry<'_> {
     /// An inbox that is full of an incomplete message will never take the rest of the message.
     pub(crate) fn check_inbox(&mut self) {
         let Common { options, .. } = &*self.common;
-        let is_full = self.connection.inbox().len() >= options.inbox_limit();
+        let is_full = self.connection.inbox().len() >= self.lifetime.limits(options).inbox_limit();
         if is_full && !self.connection.is_held() {
             self.connection.end(CloseReason::InboxLimit, Phase::Resetting);
         }

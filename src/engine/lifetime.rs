@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{address::Address, id::TimerId};
+use crate::{id::TimerId, options::Options};
+
+use super::opening::Opening;
 
 /// The timers of a connection, and its state while it opens or closes.
 #[derive(Debug, Default)]
@@ -31,21 +33,10 @@ pub(super) struct RareState {
     /// Once the handler has called `close_when_idle`.
     pub(super) quiet: Option<QuietClose>,
     pub(super) deadline: Option<TimerId>,
+    /// The options of the reactor with the connection's own limits in their place.
+    pub(super) limits: Option<Box<Options>>,
     /// The timers of `set_timeout`, each with its tag.
     pub(super) timeouts: Vec<(TimerId, u64)>,
-}
-
-/// How a connection that this side has brought about becomes open.
-#[derive(Debug)]
-pub(crate) enum Opening {
-    Connecting {
-        to: Address,
-        /// The index of the address to try after the present one.
-        next: usize,
-        under_way: bool,
-    },
-    /// The stream was connected when `adopt_stream` got it: only `on_open` is still to be called.
-    Adopted,
 }
 
 /// The two bounds of a close.
@@ -86,22 +77,29 @@ impl Lifetime {
         self.rare.as_ref().is_some_and(|rare| rare.opening.is_some())
     }
 
-    /// The connection is open. Most connections need no rare state from then on.
-    pub(super) fn end_opening(&mut self) {
-        if let Some(rare) = &mut self.rare {
-            rare.opening = None;
-            if rare.is_empty() {
-                self.rare = None;
-            }
+    /// The connection is open. Most connections need no rare state from then on. Returns the timer of the connect.
+    pub(super) fn end_opening(&mut self) -> Option<TimerId> {
+        let rare = self.rare.as_mut()?;
+        let mut opening = rare.opening.take();
+        if rare.is_empty() {
+            self.rare = None;
         }
+        opening.as_mut()?.timer()?.take()
+    }
+
+    /// The limits of the connection: its own, or those of all connections.
+    #[inline]
+    pub(super) fn limits<'a>(&'a self, of_all: &'a Options) -> &'a Options {
+        self.rare.as_ref().and_then(|rare| rare.limits.as_deref()).unwrap_or(of_all)
     }
 
     /// Takes the timers that end with the session.
     pub(super) fn take_session_timers(&mut self) -> impl Iterator<Item = TimerId> {
-        let (mut others, mut timeouts) = ([self.idle.timer.take(), None, None], Vec::new());
+        let (mut others, mut timeouts) = ([self.idle.timer.take(), None, None, None], Vec::new());
         if let Some(rare) = &mut self.rare {
             others[1] = rare.deadline.take();
             others[2] = rare.quiet.take().and_then(|quiet| quiet.timer);
+            others[3] = rare.opening.as_mut().and_then(Opening::timer).and_then(Option::take);
             timeouts = std::mem::take(&mut rare.timeouts);
         }
         others.into_iter().flatten().chain(timeouts.into_iter().map(|(timer, _)| timer))
@@ -120,6 +118,7 @@ impl RareState {
             && self.closing.is_none()
             && self.quiet.is_none()
             && self.deadline.is_none()
+            && self.limits.is_none()
             && self.timeouts.is_empty()
     }
 }
@@ -127,14 +126,4 @@ impl RareState {
 /// Whole milliseconds, rounded up, at least 1; 0 for a time that milliseconds in 32 bits cannot hold (49 days).
 pub(super) fn milliseconds(time: Duration) -> u32 {
     u32::try_from(time.as_nanos().div_ceil(1_000_000).max(1)).unwrap_or(0)
-}
-
-impl Opening {
-    pub(crate) fn connecting(to: &Address) -> Self {
-        Self::Connecting { to: to.clone(), next: 0, under_way: false }
-    }
-    /// True if the connection will be over a Unix socket.
-    pub(super) fn is_to_unix(&self) -> bool {
-        matches!(self, Self::Connecting { to, .. } if to.is_unix())
-    }
 }

@@ -6,7 +6,10 @@ use crate::{
     address::Address,
     id::TimerId,
     options::{ListenOptions, Options, WhenFull},
-    socket::listener::{Accept, Listener},
+    socket::{
+        listener::{Accept, ListenSocket, Listener},
+        options::Wishes,
+    },
 };
 
 #[derive(Debug)]
@@ -54,11 +57,24 @@ impl ListenerRecord {
     }
 
     pub(super) fn accept(&mut self, options: &Options) -> Accept {
-        let accept = self.socket.accept(options);
+        let accept = self.socket.accept(wishes(&self.options, options));
         if let Accept::WouldBlock = accept {
             self.readable = false;
         }
         accept
+    }
+
+    /// Sets the options of a listener that the host made.
+    pub(super) fn configure_adopted(&mut self, options: &Options) {
+        self.socket.configure_adopted(wishes(&self.options, options));
+    }
+
+    pub(super) fn is_tcp(&self) -> bool {
+        self.socket.is_tcp()
+    }
+
+    pub(super) fn into_socket(self) -> ListenSocket {
+        self.socket.into()
     }
 
     pub(crate) fn local_address(&self) -> io::Result<Address> {
@@ -72,4 +88,9 @@ impl ListenerRecord {
     pub(super) fn count_closed(&mut self) {
         self.open = self.open.saturating_sub(1);
     }
+}
+
+/// The options of the listener's connections: its own, and those of the reactor where it has none.
+fn wishes<'a>(own: &'a ListenOptions, of_all: &'a Options) -> Wishes<'a> {
+    Wishes { nodelay: own.nodelay, keepalive: own.keepalive.as_ref().or(of_all.keepalive.as_ref()) }
 }

@@ -10,11 +10,13 @@
 //! placing    how sources come and go                          ending     stop and drain
 //! watched    sources of the program
 //! sending    sends, the flush stage, the memory budget
+//! detaching  how sources leave and go on elsewhere
+//! sending    sends, the flush stage, the memory budget        questions  about one connection
 //! ------------------------------------------------------------------------------------------------------------
 //! entry, timing, connecting    the verbs of one connection
 //! ------------------------------------------------------------------------------------------------------------
 //! common     the parts together
-//! table, source, lifetime, listener, queue, callback, clock, timers, timer_kind, drain, reserve, memory
+//! table, source, lifetime, opening, listener, queue, callback, clock, timers, timer_kind, drain, reserve, memory
 //! ```
 
 mod accepting;
@@ -22,6 +24,7 @@ mod callback;
 mod clock;
 mod common;
 mod connecting;
+mod detaching;
 mod dispatch;
 mod drain;
 mod ending;
@@ -29,7 +32,9 @@ mod entry;
 mod lifetime;
 mod listener;
 mod memory;
+mod opening;
 mod placing;
+mod questions;
 mod queue;
 mod reserve;
 mod sending;
@@ -42,6 +47,6 @@ mod timing;
 mod watched;
 
 pub(crate) use self::{
-    clock::later, dispatch::Ready, drain::DrainState, entry::Entry, lifetime::Opening, state::Engine,
-    timer_kind::TimerKind,
+    clock::later, detaching::Loose, dispatch::Ready, drain::DrainState, entry::Entry, opening::Opening,
+    state::Engine, timer_kind::TimerKind,
 };

@@ -5,11 +5,11 @@ use mio::{Registry, Token};
 use crate::{
     connection::Connection,
     id::{ConnId, ListenerId},
-    options::ListenOptions,
+    options::{ConnectOptions, ListenOptions},
     socket::{listener::Listener, readiness::Readiness, stream::Stream},
 };
 
-use super::{common::Common, lifetime::Opening, listener::ListenerRecord, source::Source, state::Engine};
+use super::{common::Common, listener::ListenerRecord, opening::Opening, source::Source, state::Engine};
 
 impl Engine {
     /// Reserves a slot. Returns `None` if the number of slots has reached the number of tokens.
@@ -62,6 +62,24 @@ impl Engine {
         self.table.id(slot)
     }
 
+    /// Begins to connect, in the next turn. The connection has limits of its own if the options say so.
+    pub(crate) fn place_connecting(
+        &mut self,
+        slot: u32,
+        opening: Opening,
+        wishes: &ConnectOptions,
+    ) -> ConnId {
+        let id = self.place_opening(slot, Stream::Unconnected, opening);
+        let own = wishes.own_limits(self.options());
+        if let Some(mut entry) = self.entry(slot) {
+            if let Some(after) = wishes.idle_timeout {
+                entry.set_idle_timeout(Some(after));
+            }
+            entry.set_own_limits(own);
+        }
+        id
+    }
+
     /// Puts a client that was accepted into its reserved slot.
     pub(crate) fn place_accepted(&mut self, slot: u32, stream: Stream, listener: ListenerId) {
         let short_read_drains = stream.short_read_drains();
@@ -73,7 +91,12 @@ impl Engine {
         self.table.set_listener_of(slot, listener); // nothing if the callback has closed the listener
     }
 
-    fn place_connection(&mut self, slot: u32, connection: Connection<Stream>, opening: Option<Opening>) {
+    pub(super) fn place_connection(
+        &mut self,
+        slot: u32,
+        connection: Connection<Stream>,
+        opening: Option<Opening>,
+    ) {
         self.table.place_connection(slot, connection);
         let Common { stats, options, .. } = &mut self.common;
         stats.open += 1;

@@ -63,6 +63,26 @@ impl Engine {
         })
     }
 
+    /// Sends the bytes that `on_data` of one connection left unused to another connection, or back, and consumes them.
+    pub(crate) fn forward(&mut self, from: u32, to: u32) -> Flow {
+        if !self.entry(to).is_some_and(|entry| entry.connection.takes_sends()) {
+            self.count_discarded_send();
+            return Flow::Gone;
+        }
+        let Some(mut entry) = self.entry(from) else { return Flow::Gone };
+        let (bytes, consumed) = entry.take_unconsumed();
+        let rest = &bytes[consumed..];
+        if rest.len() < LEAST_OWNED || rest.len() < bytes.capacity() / 2 {
+            return self.send_all(to, rest);
+        }
+        self.send_with(to, |entry| {
+            if entry.gather(&bytes[consumed..]) {
+                return Flow::Open;
+            }
+            entry.send(Piece::Segment(Segment::Owned(Owned::rest(bytes, consumed))))
+        })
+    }
+
     pub(crate) fn send_file(&mut self, slot: u32, file: File, range: Range<u64>) -> Flow {
         self.send_with(slot, |entry| entry.send_file(file, range))
     }
@@ -123,9 +143,22 @@ impl Entry<'_> {
         let Common { callback, options, .. } = &mut *self.common;
         callback.is_of(self.meta.slot())
             && bytes.len() < LARGE_SEND
-            && self.connection.takes_sends()
+            && self.connection.gathers_sends()
             && self.connection.queued() == 0
             && self.connection.has_budget_for(callback.len() + bytes.len(), options)
+            && callback.gather(bytes)
+    }
+
+    /// [`gather`](Self::gather) for a connection whose own high water may be lower.
+    #[cold]
+    fn gather_within_own_limits(&mut self, bytes: &[u8]) -> bool {
+        let Common { callback, options, .. } = &mut *self.common;
+        let limits = self.lifetime.limits(options);
+        let len = callback.len() + bytes.len();
+        bytes.len() < LARGE_SEND
+            && self.connection.queued() == 0
+            && len < limits.high_water
+            && self.connection.has_budget_for(len, limits)
             && callback.gather(bytes)
     }
 
@@ -138,8 +171,12 @@ impl Entry<'_> {
         if !self.is_running() {
             return self.send_from_elsewhere(piece);
         }
+        if self.connection.has_own_limits() && self.gather_within_own_limits(piece.bytes()) {
+            return Flow::Open;
+        }
         let Common { callback, options, stats, .. } = &mut *self.common;
-        let flow = self.connection.send(callback.gathered(), piece, options, stats);
+        let limits = self.lifetime.limits(options);
+        let flow = self.connection.send(callback.gathered(), piece, limits, stats);
         callback.clear();
         flow
     }
@@ -148,12 +185,13 @@ impl Entry<'_> {
     fn send_from_elsewhere(&mut self, piece: Piece<'_>) -> Flow {
         self.mark_for_flush();
         let Common { options, stats, .. } = &mut *self.common;
+        let limits = self.lifetime.limits(options);
         let len = piece.len();
-        let small = len < LARGE_SEND && self.connection.queued() + len < options.high_water;
+        let small = len < LARGE_SEND && self.connection.queued() + len < limits.high_water;
         if small {
-            self.connection.keep(piece, options, stats)
+            self.connection.keep(piece, limits, stats)
         } else {
-            self.connection.send(&[], piece, options, stats)
+            self.connection.send(&[], piece, limits, stats)
         }
     }
 
@@ -171,7 +209,8 @@ impl Entry<'_> {
         let copies = !*sends_files.get_or_insert_with(platform::sends_files);
         let file = Segment::File(Box::new(FileRange::new(file, range, copies)));
         let gathered = if is_running { callback.gathered() } else { &[] };
-        let flow = self.connection.send_file(gathered, file, is_running, options, stats);
+        let limits = self.lifetime.limits(options);
+        let flow = self.connection.send_file(gathered, file, is_running, limits, stats);
         if is_running {
             callback.clear();
         }
@@ -190,7 +229,7 @@ impl Entry<'_> {
             self.mark_for_flush();
         }
         let Common { options, stats, .. } = &mut *self.common;
-        self.connection.try_send(bytes, options, stats)
+        self.connection.try_send(bytes, self.lifetime.limits(options), stats)
     }
 
     /// Sends what the connection's callback has gathered: the callback has returned, or other bytes must follow.
@@ -198,7 +237,12 @@ impl Entry<'_> {
     pub(crate) fn send_gathered(&mut self) {
         let Common { callback, options, stats, .. } = &mut *self.common;
         if callback.has_gathered() {
-            self.connection.send_gathered(callback.gathered(), options, stats);
+            if self.connection.goes_at_once(callback.gathered(), options) {
+                self.connection.send_at_once(callback.gathered(), options, stats);
+            } else {
+                let limits = self.lifetime.limits(options);
+                self.connection.send_behind(callback.gathered(), limits, stats);
+            }
             callback.clear();
         }
     }

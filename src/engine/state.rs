@@ -1,6 +1,6 @@
 //! The state of the engine, and how a turn begins.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mio::Registry;
 
@@ -76,7 +76,7 @@ impl Engine {
         !queue.is_empty()
             || drain.has_work()
             || callback.has_panicked()
-            || (self.table.has_vacated() && reserve.has_waiting())
+            || (self.table.has_vacated() && (reserve.has_waiting() || drain.is_under_way()))
     }
 
     /// The generation of slots when the turn began.
@@ -123,6 +123,15 @@ impl Engine {
         self.common.set_timer(at, kind)
     }
 
+    pub(crate) fn set_timer_after(&mut self, time: Duration, kind: TimerKind) -> TimerId {
+        self.common.set_timer_after(time, kind)
+    }
+
+    /// The host has the `Net`, between turns.
+    pub(crate) fn host_is_here(&mut self) {
+        self.common.host_is_here();
+    }
+
     /// Cancels a timer. Returns false if it has fired or was cancelled before.
     pub(crate) fn cancel_timer(&mut self, timer: TimerId) -> bool {
         let Some(kind) = self.common.cancel_timer(timer) else { return false };
@@ -148,6 +157,7 @@ impl Engine {
 
     /// Begins a pass over the timers that are due now.
     pub(crate) fn begin_due(&mut self, now: Instant) -> DuePass {
+        self.common.begin_waiting_timers(now);
         let Common { timers, .. } = &mut self.common;
         timers.begin(now)
     }

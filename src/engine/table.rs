@@ -105,7 +105,7 @@ impl Table {
     pub(super) fn vacate(&mut self, slot: u32) -> Source {
         let place = &mut self.slots[slot as usize];
         let source = std::mem::replace(&mut place.source, Source::Vacated);
-        let (listener, position) = (place.meta.listener, place.meta.position);
+        let listener = place.meta.listener;
         self.vacated.push(slot);
         match source {
             Source::Reserved | Source::Vacated | Source::Watched(_) => {}
@@ -120,16 +120,38 @@ impl Table {
                 }
             }
             Source::Connection(_) => {
-                self.connections.swap_remove(position as usize);
-                if let Some(moved) = self.connections.get(position as usize) {
-                    self.slots[*moved as usize].meta.position = position;
-                }
+                self.unlist(slot);
                 if let Some(listener) = self.listener_mut(listener) {
                     listener.count_closed();
                 }
             }
         }
         source
+    }
+
+    /// Takes a connection out of its slot in the midst of a pass, where a walk over the list of connections may be under way. So
+    /// the slot stays in the list until the vacated slots are freed.
+    pub(super) fn detach(&mut self, slot: u32) -> Source {
+        let place = &mut self.slots[slot as usize];
+        let source = std::mem::replace(&mut place.source, Source::Vacated);
+        let listener = place.meta.listener;
+        self.vacated.push(slot);
+        if let Some(listener) = self.listener_mut(listener) {
+            listener.count_closed();
+        }
+        source
+    }
+
+    /// Takes a slot off the list of connections. The last slot of the list takes its place.
+    fn unlist(&mut self, slot: u32) {
+        let position = std::mem::replace(&mut self.slots[slot as usize].meta.position, NO_SLOT);
+        if position == NO_SLOT {
+            return;
+        }
+        self.connections.swap_remove(position as usize);
+        if let Some(moved) = self.connections.get(position as usize) {
+            self.slots[*moved as usize].meta.position = position;
+        }
     }
 
     /// Records which listener accepted the connection in a slot, and counts the connection at that listener. Does nothing if
@@ -185,6 +207,20 @@ impl Table {
     /// The id of the listener in a slot.
     pub(super) fn listener_id(&self, slot: u32) -> ListenerId {
         ListenerId::new(slot, self.slots[slot as usize].meta.generation())
+    }
+
+    /// The listener that accepted the connection in a slot, unless it is closed.
+    pub(super) fn listener_of(&self, slot: u32) -> Option<ListenerId> {
+        let listener = self.slots.get(slot as usize)?.meta.listener;
+        (listener != NO_SLOT).then(|| self.listener_id(listener))
+    }
+
+    /// True if the slot holds a connection that is not open yet.
+    pub(super) fn is_connecting(&self, slot: u32) -> bool {
+        match self.slots.get(slot as usize).map(|slot| &slot.source) {
+            Some(Source::Connection(record)) => record.lifetime.is_opening(),
+            _ => false,
+        }
     }
 
     pub(super) fn has_listener(&self, id: ListenerId) -> bool {
@@ -251,6 +287,9 @@ impl Table {
     /// Frees the slots whose sources are gone. A slot that still stands in the queue waits until it has left. Returns true
     /// if the storage has become smaller.
     pub(super) fn free_vacated(&mut self) -> bool {
+        for index in 0..self.vacated.len() {
+            self.unlist(self.vacated[index]); // the connection may have been detached
+        }
         let slots = &mut self.slots;
         let before = self.vacated.len();
         self.vacated.retain(|slot| {

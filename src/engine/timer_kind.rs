@@ -17,6 +17,8 @@ pub(crate) enum TimerKind {
     /// `Conn::close_when_idle`.
     QuietClose(u32),
     Deadline(u32),
+    /// The time that an address has to answer a connect.
+    Connect(u32),
     /// The linger time or the close timeout.
     Closing(u32),
     /// ENOBUFS: send again.

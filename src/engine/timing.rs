@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{close::CloseReason, connection::Phase, id::TimerId};
+use crate::{close::CloseReason, connection::Phase, id::TimerId, options::Options};
 
 use super::{
     clock::later,
     common::Common,
     entry::Entry,
-    lifetime::{Closing, Opening, QuietClose, milliseconds},
+    lifetime::{Closing, QuietClose, milliseconds},
+    opening::Opening,
     timer_kind::TimerKind,
 };
 
@@ -29,6 +30,13 @@ impl Entry<'_> {
         }
     }
 
+    pub(super) fn set_own_limits(&mut self, own: Option<Box<Options>>) {
+        if own.is_some() {
+            self.lifetime.rare().limits = own;
+            self.connection.use_own_limits();
+        }
+    }
+
     #[inline]
     pub(crate) fn is_opening(&self) -> bool {
         self.lifetime.is_opening()
@@ -36,7 +44,9 @@ impl Entry<'_> {
 
     /// The connection is open from now on.
     pub(crate) fn end_opening(&mut self) {
-        self.lifetime.end_opening();
+        if let Some(timer) = self.lifetime.end_opening() {
+            self.common.cancel_timer(timer);
+        }
         self.meta.arm_timers = true;
         let Common { stats, .. } = &mut *self.common;
         stats.connected += 1;
@@ -49,6 +59,15 @@ impl Entry<'_> {
         let timeouts = &mut self.lifetime.rare().timeouts;
         let index = timeouts.len() as u32; // memory ends long before 2³² timers
         let timer = self.common.set_timer(at, TimerKind::Timeout { slot: self.meta.slot(), index });
+        timeouts.push((timer, tag));
+        timer
+    }
+
+    /// [`set_timeout`](Self::set_timeout), but the time counts from the present turn, or between turns from the next one.
+    pub(crate) fn set_timeout_after(&mut self, time: Duration, tag: u64) -> TimerId {
+        let timeouts = &mut self.lifetime.rare().timeouts;
+        let index = timeouts.len() as u32;
+        let timer = self.common.set_timer_after(time, TimerKind::Timeout { slot: self.meta.slot(), index });
         timeouts.push((timer, tag));
         timer
     }

@@ -1,14 +1,17 @@
 //! Recipe: an outgoing connection with a timeout, and new attempts after a failure.
 //!
-//! [`Net::connect`](crate::Net::connect) cannot fail on the spot. A failure comes in
-//! [`on_close`](crate::Handler::on_close), with the session: as
-//! [`ConnectFailed`](crate::CloseReason::ConnectFailed) if no address could be connected to, and as
-//! [`Deadline`](crate::CloseReason::Deadline) if the deadline of the handler has passed.
+//! [`Net::connect_with`](crate::Net::connect_with) cannot fail on the spot. A failure comes in
+//! [`on_close`](crate::Handler::on_close), with the session, as
+//! [`ConnectFailed`](crate::CloseReason::ConnectFailed). [`Net::was_open`](crate::Net::was_open) tells there, for every
+//! reason, whether the connection was established before it ended.
 //!
-//! * The **timeout** is [`Conn::set_deadline`](crate::Conn::set_deadline), right after `connect`. The deadline ends the
-//!   connection at this time, whether it is open or not; so `on_open` takes the deadline back, or moves it to the time by
-//!   which the answer must be there. A handler that wants to decide at that time uses
-//!   [`Conn::set_timeout`](crate::Conn::set_timeout), which only calls [`on_timeout`](crate::Handler::on_timeout).
+//! * The **timeout** for the connect is [`ConnectOptions::timeout`](crate::ConnectOptions::timeout). It is for all addresses
+//!   of the server together: each address gets an equal share of the time that is left, so that an address that never answers
+//!   does not use up the time of the next one. [`address_timeout`](crate::ConnectOptions::address_timeout) sets the time for
+//!   each address instead. The error in `ConnectFailed` is then of the kind [`TimedOut`](std::io::ErrorKind::TimedOut).
+//! * The **time for the answer** is [`Conn::set_deadline`](crate::Conn::set_deadline) in `on_open`. A handler that wants to
+//!   decide at that time uses [`Conn::set_timeout`](crate::Conn::set_timeout), which only calls
+//!   [`on_timeout`](crate::Handler::on_timeout).
 //! * A **new attempt** is a timer: `on_close` calls [`Net::set_timer`](crate::Net::set_timer), and
 //!   [`on_timer`](crate::Handler::on_timer) connects again. Without the pause between attempts, a backend that refuses at
 //!   once would keep the loop busy.
@@ -21,9 +24,9 @@
 //!     io::{Read, Write},
 //!     net::TcpListener,
 //!     thread,
-//!     time::{Duration, Instant},
+//!     time::Duration,
 //! };
-//! use tidegate::{Accepted, Address, CloseReason, Conn, ConnId, EventLoop, Handler, Net, Options};
+//! use tidegate::{Accepted, Address, CloseReason, Conn, ConnId, ConnectOptions, EventLoop, Handler, Net, Options};
 //!
 //! const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 //! const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -39,11 +42,8 @@
 //! }
 //!
 //! impl Asker {
-//!     fn connect(&self, net: &mut Net, now: Instant) {
-//!         let id = net.connect(&self.server, ());
-//!         if let Some(mut conn) = net.conn(id) {
-//!             conn.set_deadline(Some(now + CONNECT_TIMEOUT));
-//!         } // `None`: no token was left; `on_close` follows as for other failures
+//!     fn connect(&self, net: &mut Net) {
+//!         net.connect_with(&self.server, (), ConnectOptions::default().timeout(Some(CONNECT_TIMEOUT)));
 //!     }
 //! }
 //!
@@ -71,7 +71,8 @@
 //!         if self.greeting.is_some() {
 //!             net.stop();
 //!         } else if !net.is_draining() {
-//!             println!("no greeting ({why:?}); the next attempt comes in {:?}", self.pause);
+//!             let problem = if net.was_open() { "no greeting" } else { "no connection" };
+//!             println!("{problem}: {why}; the next attempt comes in {:?}", self.pause);
 //!             net.set_timer(net.now() + self.pause, 0);
 //!             self.pause = (2 * self.pause).min(LONGEST_PAUSE);
 //!         }
@@ -79,8 +80,7 @@
 //!
 //!     fn on_timer(&mut self, net: &mut Net, _tag: u64) {
 //!         if !net.is_draining() { // the drain may have begun during the pause
-//!             let now = net.now();
-//!             self.connect(net, now);
+//!             self.connect(net);
 //!         }
 //!     }
 //! }
@@ -98,7 +98,7 @@
 //!
 //! let mut asker = Asker { server: at.into(), pause: FIRST_PAUSE, greeting: None };
 //! let mut event_loop = EventLoop::new(Options::default())?;
-//! asker.connect(event_loop.net(), Instant::now()); // outside of a turn, `Net::now` is the time of the last turn
+//! asker.connect(event_loop.net());
 //! # let bound = event_loop.remote(); // a failure must not run for ever
 //! # thread::spawn(move || {
 //! #     thread::sleep(Duration::from_secs(60));
@@ -112,10 +112,10 @@
 //! # }
 //! ```
 //!
-//! * **Several addresses.** A name may have several addresses, which are tried in order. The deadline above is for all of
-//!   them together.
 //! * **The name.** [`Address::resolve`](crate::Address::resolve) may block, so the program resolves the name before the loop
-//!   runs, or on another thread.
+//!   runs, or on another thread. A name may have several addresses, which are tried in order.
+//! * **Limits of its own.** A connection to a backend may need other limits than the connections of clients:
+//!   [`ConnectOptions`](crate::ConnectOptions) has watermarks, the limits of the outbox and the inbox, and the idle timeout.
 //! * **Many clients at a time** that lose their server together should not come back together: such a program adds a random
 //!   part to the pause.
 //! * **A connection that was open for a while** is no failure of the server: such a program sets the pause back to

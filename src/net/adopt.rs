@@ -43,8 +43,9 @@ impl<S> Net<S> {
         self.adopt_listener_with(listener, ListenOptions::default())
     }
 
-    /// [`adopt_listener`](Self::adopt_listener) with options. Of these, `reuse_port` has no effect, and `backlog` only says
-    /// how many clients a drain still accepts: both were decided when the socket was made.
+    /// [`adopt_listener`](Self::adopt_listener) with options. Of these, `reuse_port`,
+    /// `recv_buffer` and `send_buffer` have no effect, and `backlog` only says how many clients a drain still accepts: these
+    /// were decided when the socket was made.
     ///
     /// # Errors
     /// As [`adopt_listener`](Self::adopt_listener).

@@ -3,6 +3,8 @@
 mod adopt;
 mod by_id;
 mod conn;
+mod connect;
+mod detach;
 mod output;
 mod watch;
 
@@ -18,7 +20,6 @@ use socket2::SockRef;
 
 use crate::{
     address::{Address, ToAddress},
-    connection::Connection,
     engine::{Engine, Opening, TimerKind},
     flow::Flow,
     id::{ConnId, ListenerId, TimerId},
@@ -50,13 +51,13 @@ pub struct Net<S = ()> {
     sessions: Vec<Option<S>>,
     /// Sessions of connections for which there was no token: `on_close` gives them back.
     unplaced: VecDeque<(ConnId, S)>,
-    /// The connection whose `on_close` runs has lost bytes.
-    undelivered: bool,
+    /// The connection whose `on_close` runs.
+    closed: Closed,
 }
 
 impl<S> Net<S> {
     pub(crate) fn new(engine: Engine) -> Self {
-        Self { engine, sessions: Vec::new(), unplaced: VecDeque::new(), undelivered: false }
+        Self { engine, sessions: Vec::new(), unplaced: VecDeque::new(), closed: Closed::default() }
     }
 
     /// `socket()`, `bind()`, `listen()`: clients are accepted from the next turn on.
@@ -98,7 +99,7 @@ impl<S> Net<S> {
     /// [`listen`](Self::listen) with options.
     ///
     /// # Errors
-    /// As [`listen`](Self::listen).
+    /// As [`listen`](Self::listen). If the system does not take an option, the text names the option.
     pub fn listen_with(&mut self, at: impl ToAddress, options: ListenOptions) -> io::Result<ListenerId> {
         let address = at.to_address()?;
         #[cfg(unix)]
@@ -107,10 +108,15 @@ impl<S> Net<S> {
                 .listen_unix(&name, options)
                 .map_err(|error| listen::explain(format_args!("cannot listen on {address}"), &error));
         }
-        let socket = listen::listen_socket(&address, options.backlog, options.reuse_port)?;
-        if OPTIONS_ARE_INHERITED && let Some(wish) = &self.options().keepalive {
+        let socket = listen::listen_socket(&address, &options)?;
+        if OPTIONS_ARE_INHERITED
+            && let Some(wish) = options.keepalive.as_ref().or(self.options().keepalive.as_ref())
+        {
             socket::options::set_keepalive(&SockRef::from(&socket), wish).map_err(|error| {
-                listen::explain(format_args!("cannot set keepalive for {address}"), &error)
+                listen::explain(
+                    format_args!("cannot listen on {address}: the option keepalive (SO_KEEPALIVE)"),
+                    &error,
+                )
             })?;
         }
         self.place_listener(socket, options)
@@ -181,26 +187,6 @@ impl<S> Net<S> {
         self.engine.set_listener_paused(listener, false);
     }
 
-    /// `connect()`: begins to connect and cannot fail on the spot.
-    ///
-    /// The addresses are tried in order. Bytes that are sent meanwhile wait in the outbox. `on_open` comes when the
-    /// connection is established; every failure comes later, in `on_close`, with the session back: as
-    /// [`ConnectFailed`](crate::CloseReason::ConnectFailed), also if all tokens are taken.
-    ///
-    /// A Unix socket connects at once, even before the server has accepted, or fails at once. If the backlog of the listener is
-    /// full, Linux does not let a nonblocking connect wait, connect(2): the attempt fails, with an error of the kind
-    /// `WouldBlock`, and may be repeated after a pause as in [`guide::connecting`](crate::guide::connecting).
-    ///
-    /// Reading does not pause by itself above high water: see [`Conn::pause_when_full`].
-    pub fn connect(&mut self, to: &Address, session: S) -> ConnId {
-        let Some(slot) = self.engine.reserve_slot() else {
-            let id = self.engine.id_without_slot();
-            self.unplaced.push_back((id, session));
-            return id;
-        };
-        self.place_opening(slot, Stream::Unconnected, Opening::connecting(to), session)
-    }
-
     /// Puts a connection that this side has brought about into its reserved slot, with its session.
     fn place_opening(&mut self, slot: u32, stream: Stream, opening: Opening, session: S) -> ConnId {
         let id = self.engine.place_opening(slot, stream, opening);
@@ -245,7 +231,24 @@ impl<S> Net<S> {
         self.engine.set_timer(at, TimerKind::Handler(tag))
     }
 
-    /// Cancels a timer of [`set_timer`](Self::set_timer) or of [`Conn::set_timeout`]. Returns false if the timer has fired
+    /// [`set_timer`](Self::set_timer) after a time that counts from now. In a callback, now is the time of the turn. Between
+    /// turns it is the time of the next turn, and that turn is due at once; so the host's clock decides, also where the last
+    /// turn is long ago.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// let mut server = tidegate::EventLoop::<()>::new(tidegate::Options::default())?;
+    /// let timer = server.net().after(Duration::from_secs(1), 7);
+    /// assert!(server.net().cancel_timer(timer));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn after(&mut self, time: Duration, tag: u64) -> TimerId {
+        self.engine.set_timer_after(time, TimerKind::Handler(tag))
+    }
+
+    /// Cancels a timer of [`set_timer`](Self::set_timer), [`after`](Self::after) or [`Conn::set_timeout`]. Returns false if the timer has fired
     /// or was cancelled before.
     pub fn cancel_timer(&mut self, timer: TimerId) -> bool {
         self.engine.cancel_timer(timer)
@@ -281,7 +284,26 @@ impl<S> Net<S> {
     /// the kernel. Elsewhere it is false. Input that was discarded after a close, and an answer that was never handed to a
     /// send, do not count.
     pub fn undelivered(&self) -> bool {
-        self.undelivered
+        self.closed.undelivered
+    }
+
+    /// In [`on_close`](crate::Handler::on_close): true if the connection was established before it ended, whatever the reason
+    /// of its end. If it was not, the connection has had no [`on_open`](crate::Handler::on_open). Elsewhere it is false.
+    ///
+    /// An accepted connection was established always. A handler that closes a connection while it is connecting, after it
+    /// has sent bytes, lets the connection go on to deliver them: such a connection may be established without an `on_open`.
+    ///
+    /// ```
+    /// use tidegate::{CloseReason, ConnId, Net};
+    ///
+    /// fn on_close(net: &mut Net, _id: ConnId, _session: (), why: CloseReason) {
+    ///     if !net.was_open() {
+    ///         println!("the backend cannot be reached: {why}");
+    ///     }
+    /// }
+    /// ```
+    pub fn was_open(&self) -> bool {
+        self.closed.was_open
     }
 
     /// The options that the reactor was made with. Values that cannot be meant were put right.
@@ -338,19 +360,15 @@ impl<S> Net<S> {
     }
 
     /// For the length of an `on_close`.
-    pub(crate) fn set_undelivered(&mut self, undelivered: bool) {
-        self.undelivered = undelivered;
+    pub(crate) fn set_closed(&mut self, closed: Closed) {
+        self.closed = closed;
     }
 
     /// The session in a slot that has one, and the engine, to be used side by side.
     #[inline]
     fn split(&mut self, slot: u32) -> (&mut S, &mut Engine) {
         let session = self.sessions[slot as usize].as_mut();
-        (session.expect("a connection that is not lingering has a session"), &mut self.engine)
-    }
-
-    fn connection(&self, slot: u32) -> Option<&Connection<Stream>> {
-        self.engine.connection(slot)
+        (session.expect("the connection was detached, and its session went along"), &mut self.engine)
     }
 
     fn connections(&self) -> &[u32] {
@@ -369,6 +387,10 @@ impl<S> Net<S> {
         self.engine.has_session(slot)
     }
 
+    fn unconsumed(&self, slot: u32) -> &[u8] {
+        self.engine.unconsumed(slot)
+    }
+
     fn unsent(&self, slot: u32) -> usize {
         self.engine.unsent(slot)
     }
@@ -377,6 +399,15 @@ impl<S> Net<S> {
         self.engine.count_discarded_send();
         Flow::Gone
     }
+}
+
+/// The answers to questions that `on_close` may ask about its connection.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Closed {
+    /// Bytes that were handed to a send did not reach the kernel.
+    pub(crate) undelivered: bool,
+    /// The connection was established.
+    pub(crate) was_open: bool,
 }
 
 pub(crate) fn no_token() -> io::Error {

@@ -1,5 +1,7 @@
 //! The sending half of a connection.
 
+mod verbs;
+
 use std::{
     fmt,
     fs::File,
@@ -16,7 +18,7 @@ use crate::{
 /// The sending half of a connection; [`Conn::split`](crate::Conn::split) gives it beside the session.
 ///
 /// An `Output` is not generic over the session, so a protocol can be a plain function over its own state and an `Output`.
-/// `Output` implements [`io::Write`], for code that wants a writer.
+/// Beside the sends, it has every call of [`Conn`](crate::Conn) that the session does not matter for. `Output` implements [`io::Write`], for code that wants a writer.
 pub struct Output<'a> {
     engine: &'a mut Engine,
     slot: u32,
@@ -77,27 +79,21 @@ impl<'a> Output<'a> {
 
     /// See [`Conn::try_send`](crate::Conn::try_send).
     pub fn try_send(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.entry().try_send(bytes)
+        match self.entry() {
+            Some(mut entry) => entry.try_send(bytes),
+            None => Err(ErrorKind::BrokenPipe.into()),
+        }
     }
 
-    /// See [`Conn::queued`](crate::Conn::queued).
-    pub fn queued(&self) -> usize {
-        self.engine.unsent(self.slot)
+    /// See [`Conn::send_unconsumed`](crate::Conn::send_unconsumed).
+    pub fn send_unconsumed(&mut self) -> Flow {
+        self.engine.forward(self.slot, self.slot)
     }
 
-    /// See [`Conn::close`](crate::Conn::close).
-    pub fn close(&mut self) {
-        self.entry().close();
-    }
-
-    /// See [`Conn::abort`](crate::Conn::abort).
-    pub fn abort(&mut self) {
-        self.entry().abort();
-    }
-
+    /// `None` once the connection was detached.
     #[inline]
-    fn entry(&mut self) -> Entry<'_> {
-        self.engine.entry(self.slot).expect("an Output is made only for a connection")
+    fn entry(&mut self) -> Option<Entry<'_>> {
+        self.engine.entry(self.slot)
     }
 }
 

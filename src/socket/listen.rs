@@ -7,20 +7,22 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::address::Address;
+use crate::{address::Address, options::ListenOptions};
 
 use super::platform;
 
-/// Opens a socket that listens: nonblocking, close-on-exec, with `TCP_NODELAY`, and `SO_REUSEADDR` on Unix.
+/// Opens a socket that listens: nonblocking, close-on-exec, with the socket options that were asked for, and `SO_REUSEADDR` on
+/// Unix.
 ///
 /// Of several addresses, the first that this machine has is taken. An address in use or forbidden ends the search: what
 /// a name stands for must not depend on which of its addresses another program left free. The address for every
 /// interface is tried as one socket for IPv6 and IPv4, and as IPv4 alone where there is no such socket.
 ///
-/// `backlog` is cut to what fits an `int`, and by the kernel to its own limit (listen(2): `net.core.somaxconn`).
+/// The backlog is cut to what fits an `int`, and by the kernel to its own limit (listen(2): `net.core.somaxconn`).
 ///
-/// The error says what was tried and the cause, in one line, and keeps the kind of the last cause.
-pub(crate) fn listen_socket(address: &Address, backlog: u32, reuse_port: bool) -> io::Result<TcpListener> {
+/// The error says what was tried and the cause, in one line, and keeps the kind of the last cause. If an option cannot be set,
+/// the error names the option.
+pub(crate) fn listen_socket(address: &Address, options: &ListenOptions) -> io::Result<TcpListener> {
     if address.is_unix() {
         let why = format!("cannot listen on {address}: it is no address of TCP");
         return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
@@ -28,7 +30,7 @@ pub(crate) fn listen_socket(address: &Address, backlog: u32, reuse_port: bool) -
     let mut tried = Vec::new();
     for at in candidates(address) {
         let error = match create(at, address.is_any_interface()) {
-            Ok(socket) => match bind_and_listen(&socket, at, backlog, reuse_port) {
+            Ok(socket) => match bind_and_listen(&socket, at, options) {
                 Ok(()) => return Ok(socket.into()),
                 Err(error) => error,
             },
@@ -70,15 +72,28 @@ fn create(at: SocketAddr, any_interface: bool) -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn bind_and_listen(socket: &Socket, at: SocketAddr, backlog: u32, reuse_port: bool) -> io::Result<()> {
+fn bind_and_listen(socket: &Socket, at: SocketAddr, options: &ListenOptions) -> io::Result<()> {
     platform::reuse_address(socket)?;
-    if reuse_port {
-        platform::share_port(socket)?;
-    }
-    socket.set_tcp_nodelay(true)?;
+    set_options(socket, options)?;
     socket.set_nonblocking(true)?;
     socket.bind(&at.into())?;
-    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))
+    socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))
+}
+
+/// Sets the options that must stand before `bind()` and `listen()`. The sizes of the buffers have their full effect only there,
+/// tcp(7).
+fn set_options(socket: &Socket, options: &ListenOptions) -> io::Result<()> {
+    let named = |name: &'static str| move |error| explain(format_args!("the option {name}"), &error);
+    if options.reuse_port {
+        platform::share_port(socket).map_err(named("reuse_port (SO_REUSEPORT)"))?;
+    }
+    if let Some(bytes) = options.recv_buffer {
+        socket.set_recv_buffer_size(bytes).map_err(named("recv_buffer (SO_RCVBUF)"))?;
+    }
+    if let Some(bytes) = options.send_buffer {
+        socket.set_send_buffer_size(bytes).map_err(named("send_buffer (SO_SNDBUF)"))?;
+    }
+    socket.set_tcp_nodelay(options.nodelay).map_err(named("nodelay (TCP_NODELAY)"))
 }
 
 fn failure(tried: &[(SocketAddr, io::Error)]) -> io::Error {
@@ -92,6 +107,10 @@ mod tests {
     use std::net::TcpStream;
 
     use super::*;
+
+    fn listen_socket(address: &Address, backlog: u32, reuse_port: bool) -> io::Result<TcpListener> {
+        super::listen_socket(address, &ListenOptions::default().backlog(backlog).reuse_port(reuse_port))
+    }
 
     fn listen(text: &str) -> io::Result<TcpListener> {
         listen_socket(&Address::resolve(text)?, 16, false)

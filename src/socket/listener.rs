@@ -9,11 +9,14 @@ use socket2::SockRef;
 
 #[cfg(unix)]
 use super::unix::SocketFile;
-use crate::{address::Address, options::Options, refused::Refused};
+use crate::{
+    address::{Address, canonical},
+    refused::Refused,
+};
 
 use super::{
     handover::{self, HandOver},
-    options,
+    options::{self, Wishes},
     platform::{self, OPTIONS_ARE_INHERITED},
     stream::Stream,
 };
@@ -80,6 +83,10 @@ impl Listener {
         })
     }
 
+    pub(crate) fn is_tcp(&self) -> bool {
+        matches!(self.socket, ListenSocket::Tcp(_))
+    }
+
     /// Removes the file when the listener is closed.
     #[cfg(unix)]
     pub(crate) fn own(&mut self, file: SocketFile) {
@@ -96,12 +103,12 @@ impl Listener {
 
     /// Sets the options that the clients of a socket that the host made inherit, where clients inherit options. The
     /// clients that wait in the backlog have connected before, so each of them is configured by itself.
-    pub(crate) fn configure_adopted(&mut self, options: &Options) {
+    pub(crate) fn configure_adopted(&mut self, wishes: Wishes<'_>) {
         if let ListenSocket::Tcp(socket) = &self.socket {
             let socket = SockRef::from(socket);
             options::clear_linger(&socket);
             if OPTIONS_ARE_INHERITED {
-                options::configure(&socket, options);
+                options::configure(&socket, wishes);
             }
         }
         self.inherits = false;
@@ -109,11 +116,11 @@ impl Listener {
     }
 
     /// Takes the next client from the backlog and sets the options that it does not have yet.
-    pub(crate) fn accept(&mut self, options: &Options) -> Accept {
+    pub(crate) fn accept(&mut self, wishes: Wishes<'_>) -> Accept {
         let error = match self.next() {
             Ok((stream, peer)) => {
                 if !self.inherits {
-                    stream.configure(options);
+                    stream.configure(wishes);
                     if self.adopted {
                         stream.clear_linger();
                     }
@@ -137,7 +144,7 @@ impl Listener {
         match &self.socket {
             ListenSocket::Tcp(socket) => {
                 let (stream, peer) = socket.accept()?;
-                Ok((Stream::Tcp(stream), peer.into()))
+                Ok((Stream::Tcp(stream), canonical(peer).into()))
             }
             #[cfg(unix)]
             ListenSocket::Unix(socket) => {
@@ -153,6 +160,17 @@ impl Listener {
             #[cfg(unix)]
             ListenSocket::Unix(socket) => socket.local_addr().map(|at| Address::from_unix(&at)),
         }
+    }
+}
+
+/// The socket goes on without the reactor. The file of a Unix socket stays.
+impl From<Listener> for ListenSocket {
+    fn from(listener: Listener) -> Self {
+        #[cfg(unix)]
+        if let Some(file) = listener.file {
+            file.keep();
+        }
+        listener.socket
     }
 }
 

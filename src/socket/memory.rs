@@ -107,6 +107,7 @@ impl MemoryStream {
             writable: state.capacity > 0 || state.reset,
             short_reads_unreliable: state.eof || state.reset,
             error: state.error_is_pending,
+            peer_closed: state.eof || state.reset,
         })
     }
 

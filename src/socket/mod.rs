@@ -1,5 +1,6 @@
 //! The operating system: streams, listeners, socket options, and every difference between platforms.
 
+pub(crate) mod connect;
 pub(crate) mod file;
 pub(crate) mod handover;
 pub(crate) mod listen;

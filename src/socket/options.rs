@@ -8,11 +8,24 @@ use crate::options::{Keepalive, Options};
 
 use super::platform;
 
+/// The options that every connection of a reactor, or of a listener, has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wishes<'a> {
+    pub(crate) nodelay: bool,
+    pub(crate) keepalive: Option<&'a Keepalive>,
+}
+
+impl<'a> From<&'a Options> for Wishes<'a> {
+    fn from(options: &'a Options) -> Self {
+        Self { nodelay: true, keepalive: options.keepalive.as_ref() }
+    }
+}
+
 /// Sets the options that every connection has. A connection without them is slower, or slower to notice that its peer
 /// is gone, and not wrong; so a failure is only logged.
-pub(crate) fn configure(socket: &SockRef<'_>, options: &Options) {
-    let nodelay = socket.set_tcp_nodelay(true);
-    let keepalive = options.keepalive.as_ref().map_or(Ok(()), |wish| set_keepalive(socket, wish));
+pub(crate) fn configure(socket: &SockRef<'_>, wishes: Wishes<'_>) {
+    let nodelay = socket.set_tcp_nodelay(wishes.nodelay);
+    let keepalive = wishes.keepalive.map_or(Ok(()), |wish| set_keepalive(socket, wish));
     if let Err(error) = nodelay.and(keepalive) {
         log::debug!("a socket option cannot be set: {error}");
     }

@@ -334,6 +334,33 @@ pub(crate) fn is_out_of_buffers(error: &io::Error) -> bool {
     error.raw_os_error() == Some(ENOBUFS) || error.kind() == io::ErrorKind::OutOfMemory
 }
 
+/// EINPROGRESS: a nonblocking connect has begun, connect(2). Windows says WSAEWOULDBLOCK.
+pub(crate) fn is_in_progress(error: &io::Error) -> bool {
+    const LINUX: bool = cfg!(any(target_os = "linux", target_os = "android"));
+    const EINPROGRESS: i32 = if LINUX && cfg!(any(target_arch = "mips", target_arch = "mips64")) {
+        150
+    } else if LINUX && cfg!(any(target_arch = "sparc", target_arch = "sparc64")) {
+        36
+    } else if LINUX || cfg!(any(target_os = "fuchsia", target_os = "redox")) {
+        115
+    } else if cfg!(target_os = "cygwin") {
+        119
+    } else if cfg!(any(target_os = "solaris", target_os = "illumos")) {
+        150
+    } else if cfg!(target_os = "aix") {
+        55
+    } else if cfg!(target_os = "nto") {
+        236
+    } else {
+        36 // macOS and the BSDs
+    };
+    if cfg!(unix) {
+        error.raw_os_error() == Some(EINPROGRESS)
+    } else {
+        error.kind() == io::ErrorKind::WouldBlock
+    }
+}
+
 /// ENFILE and EMFILE, accept(2). They have these numbers on every Unix.
 pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
     const WSAEMFILE: i32 = 10024;

@@ -13,13 +13,20 @@ pub(crate) struct Readiness {
     /// The event reports an error, or the end of both directions. The reactor reads the error of the socket (SO_ERROR) if no
     /// `recv` or `send` will return it.
     pub(crate) error: bool,
+    /// The peer has ended its direction, or both.
+    pub(crate) peer_closed: bool,
 }
 
 impl Readiness {
-    pub(crate) const READABLE: Self =
-        Self { readable: true, writable: false, short_reads_unreliable: false, error: false };
-    pub(crate) const WRITABLE: Self =
-        Self { readable: false, writable: true, short_reads_unreliable: false, error: false };
+    const NONE: Self = Self {
+        readable: false,
+        writable: false,
+        short_reads_unreliable: false,
+        error: false,
+        peer_closed: false,
+    };
+    pub(crate) const READABLE: Self = Self { readable: true, ..Self::NONE };
+    pub(crate) const WRITABLE: Self = Self { writable: true, ..Self::NONE };
 }
 
 /// Nearly every event: readiness to read, to write, or both, and nothing else.
@@ -42,5 +49,6 @@ pub(crate) fn unusual(event: &Event) -> Readiness {
         writable: ended || event.is_writable(),
         short_reads_unreliable: read_closed || event.is_priority(),
         error: event.is_error() || (read_closed && write_closed),
+        peer_closed: read_closed,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, IoSlice, Read, Write},
-    net::Shutdown,
+    net::{Shutdown, SocketAddr},
 };
 
 #[cfg(unix)]
@@ -13,17 +13,17 @@ use socket2::SockRef;
 #[cfg(unix)]
 use super::unix;
 use crate::{
-    address::{Address, Endpoint},
+    address::{Address, Endpoint, canonical},
     credentials::PeerCredentials,
-    options::Options,
     refused::Refused,
 };
 
 use super::{
+    connect,
     file::{FileError, FileRange, SendFile},
     handover::{self, HandOver},
     memory::MemoryStream,
-    options,
+    options::{self, Wishes},
     platform::{self, MioStream as _},
 };
 
@@ -40,12 +40,13 @@ pub(crate) enum Stream {
 }
 
 impl Stream {
-    /// Begins to connect. Success and failure show with the first writable event.
-    pub(crate) fn connect(to: &Endpoint) -> io::Result<Self> {
-        match to {
-            Endpoint::Internet(to) => TcpStream::connect(*to).map(Self::Tcp),
+    /// Begins to connect, from a local address if there is one. Success and failure show with the first writable event.
+    pub(crate) fn connect(to: Endpoint, local: Option<SocketAddr>) -> io::Result<Self> {
+        match (to, local) {
+            (Endpoint::Internet(to), None) => TcpStream::connect(to).map(Self::Tcp),
+            (Endpoint::Internet(to), Some(local)) => connect::connect_from(local, to).map(Self::Tcp),
             #[cfg(unix)]
-            Endpoint::Unix(to) => unix::connect(to).map(Self::Unix),
+            (Endpoint::Unix(to), _) => unix::connect(&to).map(Self::Unix),
         }
     }
 
@@ -78,9 +79,9 @@ impl Stream {
     }
 
     /// Sets the options that every connection has. A Unix socket has none of them.
-    pub(crate) fn configure(&self, options: &Options) {
+    pub(crate) fn configure(&self, wishes: Wishes<'_>) {
         if let Self::Tcp(stream) = self {
-            options::configure(&SockRef::from(stream), options);
+            options::configure(&SockRef::from(stream), wishes);
         }
     }
 
@@ -138,9 +139,18 @@ impl Stream {
 
     pub(crate) fn peer(&self) -> io::Result<Address> {
         match self {
-            Self::Tcp(stream) => stream.peer_addr().map(Address::from),
+            Self::Tcp(stream) => stream.peer_addr().map(canonical).map(Address::from),
             #[cfg(unix)]
             Self::Unix(stream) => stream.peer_addr().map(|peer| Address::from_unix(&peer)),
+            Self::Unconnected | Self::Memory(_) => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    pub(crate) fn local(&self) -> io::Result<Address> {
+        match self {
+            Self::Tcp(stream) => stream.local_addr().map(canonical).map(Address::from),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.local_addr().map(|local| Address::from_unix(&local)),
             Self::Unconnected | Self::Memory(_) => Err(io::ErrorKind::NotConnected.into()),
         }
     }
@@ -165,7 +175,7 @@ impl Stream {
         }
     }
 
-    fn socket(&self) -> io::Result<SockRef<'_>> {
+    pub(crate) fn socket(&self) -> io::Result<SockRef<'_>> {
         match self {
             Self::Unconnected | Self::Memory(_) => Err(io::ErrorKind::NotConnected.into()),
             Self::Tcp(stream) => Ok(stream.into()),
@@ -190,6 +200,29 @@ impl From<UnixStream> for Stream {
 
 // TCP comes first and by itself: with all kinds of stream in one `match`, the compiler no longer inlines these calls into
 // the code that serves a connection.
+
+impl TryFrom<Stream> for TcpStream {
+    type Error = Stream;
+
+    fn try_from(stream: Stream) -> Result<Self, Stream> {
+        match stream {
+            Stream::Tcp(stream) => Ok(stream),
+            other => Err(other),
+        }
+    }
+}
+
+#[cfg(unix)]
+impl TryFrom<Stream> for UnixStream {
+    type Error = Stream;
+
+    fn try_from(stream: Stream) -> Result<Self, Stream> {
+        match stream {
+            Stream::Unix(stream) => Ok(stream),
+            other => Err(other),
+        }
+    }
+}
 
 impl Read for Stream {
     #[inline]

@@ -155,6 +155,13 @@ impl SocketFile {
     }
 }
 
+impl SocketFile {
+    /// Leaves the file where it is.
+    pub(crate) fn keep(mut self) {
+        self.path = PathBuf::new(); // no file has this path
+    }
+}
+
 impl Drop for SocketFile {
     fn drop(&mut self) {
         // Another error than a missing file leaves the file there, and the next server replaces it.

@@ -7,8 +7,9 @@ use super::Pass;
 impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
     /// Goes on connecting. Returns true once the connection is open.
     pub(super) fn connect(&mut self, slot: u32) -> bool {
+        let now = self.now;
         let Some(mut entry) = self.engine().entry(slot) else { return false };
-        if !entry.connect() {
+        if !entry.connect(now) {
             return false;
         }
         if entry.connection.phase() == Phase::Open {

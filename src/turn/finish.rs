@@ -1,6 +1,6 @@
 //! The end of a connection.
 
-use crate::{close::CloseKind, connection::Phase, handler::Handler};
+use crate::{close::CloseKind, connection::Phase, handler::Handler, net::Closed};
 
 use super::Pass;
 
@@ -10,7 +10,8 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
         let now = self.now;
         let Some(mut entry) = self.engine().entry(slot) else { return };
         let (id, why) = (entry.id(), entry.connection.take_reason());
-        let undelivered = entry.connection.has_lost();
+        let closed = Closed { undelivered: entry.connection.has_lost(), was_open: !entry.is_opening() };
+        let undelivered = closed.undelivered;
         debug_assert!(!(undelivered && why.is_clean()), "a clean end has delivered everything");
         // The peer must not mistake a truncated answer for a complete one. A peer that made the reset itself knows.
         if entry.connection.phase() == Phase::Resetting || (undelivered && why.kind() != CloseKind::Reset) {
@@ -24,8 +25,8 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
         }
         let Some(session) = self.net.take_session(slot) else { return };
         self.engine().count_close(why.kind(), undelivered);
-        self.net.set_undelivered(undelivered);
+        self.net.set_closed(closed);
         self.handler.on_close(self.net, id, session, why);
-        self.net.set_undelivered(false);
+        self.net.set_closed(Closed::default());
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     close::CloseReason,
     engine::Engine,
     handler::Handler,
-    net::{Conn, Net, no_token},
+    net::{Closed, Conn, Net, no_token},
     remote::Signals,
 };
 
@@ -41,7 +41,7 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
     /// sleeping.
     #[inline]
     pub(crate) fn run(&mut self, signals: &Signals) -> bool {
-        self.net.set_undelivered(false); // an on_close that panicked has left it set
+        self.net.set_closed(Closed::default()); // an on_close that panicked has left it set
         self.take_signals(signals);
         if self.engine().drain_concerns_turns() {
             self.cut_off_if_asked();

@@ -88,6 +88,7 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
     pub(super) fn serve_connection(&mut self, slot: u32) {
         if self.is_open(slot) || self.connect(slot) {
             self.send(slot);
+            self.tell_of_peer_closed(slot);
             self.show_held(slot);
             let budget = self.net.options().read_budget;
             self.receive(slot, budget);
@@ -104,6 +105,13 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
         entry.flush();
         if entry.take_writable() {
             self.call(slot, |handler, conn| handler.on_writable(conn));
+        }
+    }
+
+    /// Tells a handler that has paused reading that the peer has ended.
+    fn tell_of_peer_closed(&mut self, slot: u32) {
+        if self.engine().entry(slot).is_some_and(|entry| entry.connection.take_peer_closed()) {
+            self.call(slot, |handler, conn| handler.on_peer_closed(conn));
         }
     }
 

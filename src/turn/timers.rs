@@ -29,6 +29,7 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
                 TimerKind::Idle(slot) => self.with_entry(slot, |mut entry| entry.idle_is_due(now)),
                 TimerKind::QuietClose(slot) => self.with_entry(slot, |mut entry| entry.quiet_is_due(now)),
                 TimerKind::Deadline(slot) => self.with_entry(slot, |mut entry| entry.deadline_is_due()),
+                TimerKind::Connect(slot) => self.with_entry(slot, |mut entry| entry.connect_is_due()),
                 TimerKind::Closing(slot) => self.closing_is_due(slot),
                 TimerKind::SendRetry(id) => {
                     if self.engine().is_open(id) {

@@ -199,8 +199,8 @@ fn work_that_waits_for_an_event_is_not_due() {
     event_loop.net().adopt_listener(TcpListener::bind("127.0.0.1:0").unwrap()).unwrap();
     assert_eq!(event_loop.next_deadline(), None, "a listener waits for an event");
     let nobody_answers = TcpListener::bind("127.0.0.1:0").unwrap();
-    let to = nobody_answers.local_addr().unwrap().into();
-    event_loop.net().connect(&to, 7);
+    let to = nobody_answers.local_addr().unwrap();
+    event_loop.net().connect(to, 7);
     assert!(is_due(&event_loop), "a connect begins in a turn");
     event_loop.turn(&mut quiet(), Some(PATIENCE)).unwrap();
     assert_eq!(event_loop.next_deadline(), None, "a connect that has begun waits for an event");

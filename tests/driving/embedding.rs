@@ -111,7 +111,7 @@ fn a_host_may_drop_its_poll_first() {
     reactor.net().close(ids[1]);
     reactor.net().abort(ids[2]);
     let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
-    reactor.net().connect(&elsewhere.local_addr().unwrap().into(), 9);
+    reactor.net().connect(elsewhere.local_addr().unwrap(), 9);
     reactor.net().set_timer(now, 1);
     let _ = reactor.net().listen("127.0.0.1:0");
     reactor.settle(&mut echo, now);
@@ -135,7 +135,7 @@ fn a_reactor_whose_host_has_gone_can_be_dropped() {
     let mut client = connect(at);
     let mut echo = echo();
     host.turn_until(&mut reactor, &mut echo, now, |echo, _| echo.has_opened(0));
-    reactor.net().connect(&at.into(), 9);
+    reactor.net().connect(at, 9);
     drop(host);
     drop(reactor);
     read_out(&mut client);

@@ -9,6 +9,7 @@ const TRANSPORT: support::Transport = support::Transport::Tcp;
 
 mod accept;
 mod blocking_server;
+mod connect;
 mod descriptors;
 mod echo_server;
 mod sigpipe;

@@ -251,7 +251,7 @@ fn two_reactors_share_a_poll() {
     let (mut left, at) = host.listening(5..10, Options::default());
     let mut right = Reactor::new(host.poll.registry(), 10.., Options::default()).unwrap();
     // The right reactor is a client of the left reactor.
-    right.net().connect(&address_of(at), 0);
+    right.net().connect(address_of(at), 0);
     let mut client = Recorder::new(|net, id, _, call| {
         if *call == Call::Open {
             net.send_all(id, b"over there");
@@ -315,7 +315,7 @@ fn a_connect_without_a_token_gives_the_session_back() {
     let (mut reactor, at) = host.listening(0..1, Options::default());
     let mut failed = Vec::new();
     let mut recorder = Recorder::new(|_, id, who, _| failed.push((id, who)));
-    let ids = [41, 42].map(|session| reactor.net().connect(&address_of(at), session));
+    let ids = [41, 42].map(|session| reactor.net().connect(address_of(at), session));
     ids.iter().for_each(|id| use_in_vain(reactor.net(), *id));
     assert_eq!(reactor.timeout(now), Some(Duration::ZERO), "on_close is due");
     reactor.settle(&mut recorder, now);
@@ -332,7 +332,7 @@ fn a_connect_without_a_token_gives_the_session_back() {
 fn for_each_does_not_visit_connections_that_it_makes() {
     let (host, now) = (Host::new(), Instant::now());
     let (mut reactor, at) = host.listening(.., Options::default());
-    let ids = [0, 1, 2, 3].map(|session| reactor.net().connect(&address_of(at), session));
+    let ids = [0, 1, 2, 3].map(|session| reactor.net().connect(address_of(at), session));
     // The slot of one connection is free again, so the next connection stands before the last one.
     reactor.net().abort(ids[2]);
     reactor.settle(&mut Recorder::new(|_, _, _, _| {}), now);
@@ -340,7 +340,7 @@ fn for_each_does_not_visit_connections_that_it_makes() {
     reactor.net().for_each(|conn| {
         let session = *conn.session();
         visited.push(session);
-        conn.net().connect(&address_of(at), 10 + session);
+        conn.net().connect(address_of(at), 10 + session);
     });
     visited.sort();
     assert_eq!(visited, [0, 1, 3]);

@@ -50,13 +50,17 @@ mod closing {
     mod last_words;
     mod linger;
     mod outcomes;
+    mod peer_closed;
     mod reasons;
     mod resets;
 }
 
 mod connecting {
     mod next_address;
+    mod options;
     mod refusals;
+    mod timeouts;
+    mod was_open;
 }
 
 mod drains {
@@ -75,7 +79,15 @@ mod handlers {
     mod panics;
 }
 
+mod handing_over {
+    mod connections;
+    mod in_callbacks;
+    mod listeners;
+    mod parts;
+}
+
 mod options {
+    mod listeners;
     mod sockets;
     mod zero;
 }
@@ -87,9 +99,16 @@ mod stopping {
 }
 
 mod time {
+    mod after;
     mod idle;
     mod idle_limits;
     mod timers;
+}
+
+mod views {
+    mod by_id;
+    mod forward;
+    mod questions;
 }
 
 mod turns {

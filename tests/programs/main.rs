@@ -9,6 +9,7 @@ const TRANSPORT: support::Transport = support::Transport::Tcp;
 mod blocking;
 mod echo;
 mod embedded;
+mod hand_over;
 #[cfg(unix)]
 mod signals;
 mod system_calls;

@@ -98,7 +98,7 @@ fn one_of_two(mut job: Job) -> Stats {
     });
     let listener = other.net().listen("127.0.0.1:0").unwrap();
     let to = other.net().local_address(listener).unwrap();
-    other.net().connect(&to, ());
+    other.net().connect(to, ());
     let remote = one.remote(waker);
     job.begin(one.net(), remote);
     let mut is_finished = false;

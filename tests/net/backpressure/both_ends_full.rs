@@ -38,7 +38,7 @@ fn a_connection_whose_both_ends_are_full_does_not_deadlock() {
         }
     });
     // Both ends are in one loop, and neither end reads before both have sent everything.
-    event_loop.net().connect(&address_of(at), CALLER);
+    event_loop.net().connect(address_of(at), CALLER);
     let (mut came, mut seen) = ([0; 2], 0);
     turn_until(&mut event_loop, &mut recorder, |recorder, _| {
         for note in &recorder.notes[seen..] {
@@ -65,7 +65,7 @@ fn connect_out(
     open: &mut dyn FnMut(&mut EventLoop<u32>, u32),
 ) -> (TcpStream, u32) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    event_loop.net().connect(&listener.local_addr().unwrap().into(), 0);
+    event_loop.net().connect(listener.local_addr().unwrap(), 0);
     open(event_loop, 0);
     (listener.accept().unwrap().0, 0)
 }
@@ -114,7 +114,7 @@ fn only_accepted_and_adopted_connections_pause_when_full_by_default() {
                 // The event of a connect comes after the event of the bytes. So the bytes were not read although their
                 // event has come.
                 let (fence, number) = (TcpListener::bind("127.0.0.1:0").unwrap(), CALLER);
-                event_loop.net().connect(&fence.local_addr().unwrap().into(), number);
+                event_loop.net().connect(fence.local_addr().unwrap(), number);
                 turn_until(&mut event_loop, &mut recorder, |recorder, _| recorder.has_opened(number));
                 assert_eq!(heard(&recorder, who), b"", "{what}, told {told:?}");
                 let stats = event_loop.net().stats();
@@ -135,7 +135,7 @@ fn pause_when_full_during_a_connect_is_kept() {
     let mut reactor = Reactor::new(host.poll.registry(), .., options).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut recorder = Recorder::new(|_, _, _, _| {});
-    let id = reactor.net().connect(&listener.local_addr().unwrap().into(), 0);
+    let id = reactor.net().connect(listener.local_addr().unwrap(), 0);
     reactor.net().conn(id).unwrap().pause_when_full(true);
     host.turn_until(&mut reactor, &mut recorder, now, |recorder, _| recorder.has_opened(0));
     let mut peer = listener.accept().unwrap().0;
@@ -163,7 +163,7 @@ fn a_loop_with_full_outgoing_connections_asks_for_no_turn() {
         }
     });
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    event_loop.net().connect(&listener.local_addr().unwrap().into(), 0);
+    event_loop.net().connect(listener.local_addr().unwrap(), 0);
     turn_until(&mut event_loop, &mut recorder, |recorder, _| recorder.has_opened(0));
     let _peer = listener.accept().unwrap();
     turn_until_quiet(&mut event_loop, &mut recorder);

@@ -172,7 +172,7 @@ fn bytes_sent_before_the_connection_is_established_arrive() {
         let to = Address::from(server.at);
         let ended = run(move |net| {
             let bytes = pattern(4 << 20, 9);
-            let id = net.connect(&to, Message { sent: bytes.len(), ..Message::new(bytes.clone()) });
+            let id = net.connect(to, Message { sent: bytes.len(), ..Message::new(bytes.clone()) });
             assert_eq!(net.send_all(id, &bytes[..10]), Flow::Open);
             let mut conn = net.conn(id).unwrap();
             assert_eq!(conn.try_send(b"out of order").unwrap_err().kind(), ErrorKind::WouldBlock);
@@ -198,7 +198,7 @@ fn a_refused_connect_gives_the_session_back_in_on_close_alone() {
     let (_mute, at) = mute();
     let mut event_loop = EventLoop::new(Options::default()).unwrap();
     let mut recorder = Recorder::new(|_, _, _, _| {});
-    let id = event_loop.net().connect(&at.into(), 42);
+    let id = event_loop.net().connect(at, 42);
     event_loop.net().send_all(id, b"to nobody");
     support::turn_until(&mut event_loop, &mut recorder, |recorder, _| recorder.has_closed(42));
     assert_eq!(recorder.of(42), [Call::Close(tidegate::CloseKind::ConnectFailed)]);
@@ -247,7 +247,7 @@ fn a_connect_that_no_address_answers_ends_once_after_the_last_address() {
     let to = Address::from_list(&refusing).unwrap();
     let mut event_loop = EventLoop::new(Options::default()).unwrap();
     let mut recorder = Recorder::new(|_, _, _, _| {});
-    event_loop.net().connect(&to, 7);
+    event_loop.net().connect(to, 7);
     support::turn_until(&mut event_loop, &mut recorder, |recorder, _| recorder.has_closed(7));
     assert_eq!(recorder.of(7), [Call::Close(tidegate::CloseKind::ConnectFailed)]);
     assert_eq!((event_loop.net().stats().open, event_loop.next_deadline()), (0, None));
@@ -261,7 +261,7 @@ fn ended_early(says: &[u8], end: fn(&mut Net<u32>, ConnId)) -> [(Vec<Call>, Opti
         let (mut host, now) = (Host::new(), Instant::now());
         let mut reactor = Reactor::new(host.poll.registry(), .., Options::default()).unwrap();
         let mut recorder = Recorder::new(|_, _, _, _| {});
-        let id = reactor.net().connect(&listener.local_addr().unwrap().into(), 7);
+        let id = reactor.net().connect(listener.local_addr().unwrap(), 7);
         if !says.is_empty() {
             assert_eq!(reactor.net().send_all(id, says), Flow::Open);
         }
@@ -318,7 +318,7 @@ fn a_connection_that_is_not_established_yet_waits_for_its_event() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (host, now) = (Host::new(), Instant::now());
         let mut reactor = Reactor::new(host.poll.registry(), .., Options::default()).unwrap();
-        let id = reactor.net().connect(&listener.local_addr().unwrap().into(), 7);
+        let id = reactor.net().connect(listener.local_addr().unwrap(), 7);
         wish(&mut reactor.net().conn(id).unwrap());
         // The first turn begins to connect. An event reports the outcome, and may take minutes to come.
         let more = reactor.settle(&mut Recorder::new(|_, _, _, _| {}), now).more;

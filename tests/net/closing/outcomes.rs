@@ -202,7 +202,7 @@ fn a_session_without_a_token_has_no_undelivered_bytes() {
     let pair = Pair::adopted_by(reactor.net(), ());
     reactor.settle(&mut witness, now);
     let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
-    let unplaced = reactor.net().connect(&elsewhere.local_addr().unwrap().into(), ());
+    let unplaced = reactor.net().connect(elsewhere.local_addr().unwrap(), ());
     assert_eq!(
         reactor.net().send_all(unplaced, b"a greeting"),
         Flow::Gone,
@@ -271,7 +271,7 @@ fn bytes_sent_to_an_address_that_refuses_are_undelivered() {
         let mut reactor = Reactor::new(host.poll.registry(), .., Options::default()).unwrap();
         let mut witness = witness();
         let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let id = reactor.net().connect(&nobody.into(), ());
+        let id = reactor.net().connect(nobody, ());
         if sends {
             assert_eq!(reactor.net().send_all(id, b"a greeting"), Flow::Open);
         }

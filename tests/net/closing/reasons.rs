@@ -113,7 +113,7 @@ fn a_failed_connect_is_passed_to_on_close_and_counted() {
     let (mut host, now) = (Host::new(), Instant::now());
     let mut reactor = Reactor::new(host.poll.registry(), .., Options::default()).unwrap();
     let mut actor = Actor::idle();
-    let id = reactor.net().connect(&nobody().into(), ());
+    let id = reactor.net().connect(nobody(), ());
     let why = CloseKind::ConnectFailed;
     host.turn_until(&mut reactor, &mut actor, now, |actor, _| actor.has_heard(&Call::Close(why)));
     assert_eq!(actor.of_id(id), [Call::Close(why)]);

@@ -24,7 +24,7 @@ impl Caller {
         let (host, now) = (Host::new(), Instant::now());
         let mut reactor = Reactor::new(host.poll.registry(), .., Options::default()).unwrap();
         let mut actor = Actor::idle();
-        let id = reactor.net().connect(&Address::from_list(to).expect("the list is not empty"), ());
+        let id = reactor.net().connect(Address::from_list(to).expect("the list is not empty"), ());
         reactor.settle(&mut actor, now);
         Self { host, reactor, actor, id, now }
     }

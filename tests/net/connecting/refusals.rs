@@ -49,7 +49,7 @@ fn a_refusal_ends_a_connection_that_is_still_connecting_with_connect_failed() {
         let (mut host, now) = (Host::new(), Instant::now());
         let mut reactor = Reactor::new(host.poll.registry(), .., Options::default()).unwrap();
         let mut actor = Actor::idle();
-        let id = reactor.net().connect(&nobody().into(), ());
+        let id = reactor.net().connect(nobody(), ());
         reactor.settle(&mut actor, now);
         meanwhile(reactor.net(), id);
         host.collect(1).iter().for_each(|event| assert!(reactor.handle(event)));
@@ -69,7 +69,7 @@ fn a_timeout_of_a_paused_connection_does_not_hide_its_on_open() {
     let mut reactor = Reactor::new(host.poll.registry(), .., Options::default()).unwrap();
     let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut actor = Actor::idle();
-    let id = reactor.net().connect(&elsewhere.local_addr().unwrap().into(), ());
+    let id = reactor.net().connect(elsewhere.local_addr().unwrap(), ());
     reactor.settle(&mut actor, now);
     MEANWHILE[0].1(reactor.net(), id);
     host.collect(1).iter().for_each(|event| assert!(reactor.handle(event)));

@@ -189,7 +189,7 @@ fn connections_that_open_during_a_drain_get_on_drain_right_after_on_open() {
     let (mut host, now) = (Host::new(), Instant::now());
     let (mut reactor, at) = host.listening(.., Options::default());
     let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
-    let to = elsewhere.local_addr().unwrap().into();
+    let to = elsewhere.local_addr().unwrap();
     // The accepted and the connecting client stay open as long as their peers, so the drain goes on.
     let mut recorder = Recorder::new(|net, id, who, call| {
         if *call == Call::Eof || (*call == Call::Drain && who > DIALING) {
@@ -199,7 +199,7 @@ fn connections_that_open_during_a_drain_get_on_drain_right_after_on_open() {
     let client = connect(at);
     host.turn_until(&mut reactor, &mut recorder, now, |recorder, _| recorder.has_opened(0));
     host.turn_until_quiet(&mut reactor, &mut recorder, now);
-    reactor.net().connect(&to, DIALING);
+    reactor.net().connect(to, DIALING);
     reactor.settle(&mut recorder, now); // The connect begins, and its outcome is not known yet.
     reactor.net().drain(A_DAY);
     reactor.settle(&mut recorder, now);
@@ -227,9 +227,9 @@ fn a_connection_that_an_on_drain_connects_gets_on_drain_once() {
     let (mut host, now) = (Host::new(), Instant::now());
     let (mut reactor, at) = host.listening(.., Options::default());
     let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
-    let to = elsewhere.local_addr().unwrap().into();
+    let to = elsewhere.local_addr().unwrap();
     let mut recorder = Recorder::new(|net, id, who, call| match call {
-        Call::Drain if who == 0 => _ = net.connect(&to, 2),
+        Call::Drain if who == 0 => _ = net.connect(to, 2),
         Call::Eof => net.close(id),
         _ => {}
     });

@@ -204,7 +204,7 @@ fn settle_until_finished<F: FnMut(&mut Net<u32>, u32) -> u32>(
 #[test]
 fn a_drain_waits_for_sessions_without_a_token() {
     let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
-    let to = elsewhere.local_addr().unwrap().into();
+    let to = elsewhere.local_addr().unwrap();
     // The connection that ends has the only token besides the listener's token.
     for generations in 1..5 {
         let (mut host, now) = (Host::new(), Instant::now());
@@ -213,7 +213,7 @@ fn a_drain_waits_for_sessions_without_a_token() {
             if generation == generations {
                 return 0;
             }
-            (0..3).for_each(|n| _ = net.connect(&to, if n == 0 { generation + 1 } else { generations }));
+            (0..3).for_each(|n| _ = net.connect(to, if n == 0 { generation + 1 } else { generations }));
             3
         });
         let _client = connect(at);
@@ -227,7 +227,7 @@ fn a_drain_waits_for_sessions_without_a_token() {
 #[test]
 fn a_drain_waits_for_sessions_that_are_made_while_it_resets_others() {
     let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
-    let to = elsewhere.local_addr().unwrap().into();
+    let to = elsewhere.local_addr().unwrap();
     for adopts in [false, true] {
         for tokens in [2, 3, 100] {
             let (mut host, now) = (Host::new(), Instant::now());
@@ -238,7 +238,7 @@ fn a_drain_waits_for_sessions_that_are_made_while_it_resets_others() {
                     return 0;
                 }
                 if !adopts {
-                    net.connect(&to, generation + 1);
+                    net.connect(to, generation + 1);
                     return 1;
                 }
                 let (peer, stream) = connected();
@@ -259,12 +259,12 @@ fn a_drain_waits_for_sessions_that_are_made_while_it_resets_others() {
 #[test]
 fn the_end_of_the_grace_waits_for_sessions_that_on_close_makes() {
     let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
-    let to = elsewhere.local_addr().unwrap().into();
+    let to = elsewhere.local_addr().unwrap();
     let (mut host, now) = (Host::new(), Instant::now());
     let mut reactor = Reactor::new(host.poll.registry(), .., Options::default()).unwrap();
     let mut handler = Owed::new(|net: &mut Net<u32>, generation| {
         let again = u32::from(generation < 4);
-        (0..again).for_each(|_| _ = net.connect(&to, generation + 1));
+        (0..again).for_each(|_| _ = net.connect(to, generation + 1));
         again
     });
     let (_peer, stream) = connected();

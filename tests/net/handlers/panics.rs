@@ -164,10 +164,10 @@ fn after_a_panic_in_on_close_every_other_session_still_gets_its_on_close() {
 fn after_a_panic_in_on_close_sessions_without_a_token_still_get_their_on_close() {
     let (host, now) = (Host::new(), Instant::now());
     let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
-    let to = elsewhere.local_addr().unwrap().into();
+    let to = elsewhere.local_addr().unwrap();
     let (mut reactor, _) = host.listening(1..2, Options::default());
     let mut handler = Panicky::at(1, Call::Close(CloseKind::ConnectFailed));
-    (0..4).for_each(|who| _ = reactor.net().connect(&to, who));
+    (0..4).for_each(|who| _ = reactor.net().connect(to, who));
     assert!(panics(|| _ = reactor.settle(&mut handler, now)));
     assert!(reactor.timeout(now).is_some_and(|wait| wait.is_zero()), "two sessions are owed their on_close");
     reactor.settle(&mut handler, now);

@@ -51,7 +51,7 @@ fn a_connected_socket_has_nodelay_and_the_keepalive_that_was_asked_for() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut event_loop = EventLoop::new(Options::default().keepalive(keepalive)).unwrap();
         let mut recorder = Recorder::new(|_, _, _, _| {});
-        event_loop.net().connect(&listener.local_addr().unwrap().into(), 7);
+        event_loop.net().connect(listener.local_addr().unwrap(), 7);
         turn_until(&mut event_loop, &mut recorder, |recorder, _| recorder.has_opened(7));
         let Some(end) = twin::of_the_other_end(&listener.accept().unwrap().0) else { return };
         assert_options(end, expected);

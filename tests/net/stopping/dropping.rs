@@ -91,7 +91,7 @@ fn a_dropped_loop_drops_its_sessions_and_sockets_without_callbacks() {
     turn_until(&mut event_loop, &mut handler, |handler, net| {
         net.stats().accepted == 4 && net.stats().receives == 3 && handler.closes == 1
     });
-    event_loop.net().connect(&address_of(at), Rc::clone(&handler.counter));
+    event_loop.net().connect(address_of(at), Rc::clone(&handler.counter));
     assert_eq!((event_loop.net().stats().open, Rc::strong_count(&handler.counter)), (5, 1 + 4));
     drop(event_loop);
     assert_eq!((handler.closes, Rc::strong_count(&handler.counter)), (1, 1));

@@ -329,7 +329,7 @@ fn an_idle_timeout_set_before_the_connection_is_established_is_kept() {
     let (mut host, now) = (Host::new(), Instant::now());
     let (mut reactor, at) = host.listening(.., Options::default().idle_timeout(Some(DAY)));
     let mut actor = Actor::idle();
-    let id = reactor.net().connect(&address_of(at), ());
+    let id = reactor.net().connect(address_of(at), ());
     reactor.net().conn(id).unwrap().set_idle_timeout(Some(IDLE));
     host.turn_until(&mut reactor, &mut actor, now, |actor, net| {
         actor.of_id(id) == [Call::Open] && net.stats().accepted == 1

@@ -33,7 +33,7 @@ fn the_idle_timeout_counts_from_the_opening_of_a_connection() {
         let options = Options::default().idle_timeout(Some(IDLE));
         let mut reactor = Reactor::new(host.poll.registry(), .., options).unwrap();
         let mut actor = Actor::idle();
-        let id = reactor.net().connect(&listener.local_addr().unwrap().into(), ());
+        let id = reactor.net().connect(listener.local_addr().unwrap(), ());
         wish(&mut reactor.net().conn(id).unwrap());
         reactor.settle(&mut actor, start);
         assert_eq!(reactor.timeout(start), None, "{name}: no timer runs yet");
@@ -76,7 +76,7 @@ fn a_connection_that_is_still_connecting_is_not_idle() {
     let mut reactor =
         Reactor::new(host.poll.registry(), .., Options::default().idle_timeout(Some(IDLE))).unwrap();
     let mut actor = Actor::idle();
-    let ids = WISHES.map(|_| reactor.net().connect(&address_of(at), ()));
+    let ids = WISHES.map(|_| reactor.net().connect(address_of(at), ()));
     for turn in 0..10 {
         let now = start + turn * IDLE;
         reactor.settle(&mut actor, now);

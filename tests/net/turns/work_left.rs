@@ -52,7 +52,7 @@ fn a_flush_does_not_send_on_a_stream_that_is_not_connected_yet() {
     let mut events = mio::Events::with_capacity(8);
     let mut reactor = Reactor::<()>::new(poll.registry(), .., Options::default()).unwrap();
     let mut handler = closes_at_once();
-    let id = reactor.net().connect(&Address::from(refused), ());
+    let id = reactor.net().connect(refused, ());
     reactor.settle(&mut handler, Instant::now());
     poll.poll(&mut events, Some(Duration::from_secs(30))).unwrap();
     for event in &events {

@@ -41,9 +41,10 @@ pub(super) enum Op {
 }
 
 pub(super) fn any_sequence() -> impl Strategy<Value = Vec<Op>> {
-    let note = any::<[bool; 4]>().prop_map(|[readable, writable, short_reads_unreliable, error]| {
-        Op::Note(Readiness { readable, writable, short_reads_unreliable, error })
-    });
+    let note =
+        any::<[bool; 5]>().prop_map(|[readable, writable, short_reads_unreliable, error, peer_closed]| {
+            Op::Note(Readiness { readable, writable, short_reads_unreliable, error, peer_closed })
+        });
     let need = prop_oneof![3 => Just(0), 2 => 1..80_usize];
     let op = prop_oneof![
         6 => note,
