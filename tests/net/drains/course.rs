@@ -207,7 +207,7 @@ fn connections_that_open_during_a_drain_get_on_drain_right_after_on_open() {
 
     let (adopted_client, stream) = connected();
     adopt(reactor.net(), stream, 2);
-    reactor.net().connect(&to, 3);
+    reactor.net().connect(to, 3);
     let late = [2, 3];
     host.turn_until(&mut reactor, &mut recorder, now, |recorder, _| {
         recorder.has_opened(DIALING) && late.iter().all(|who| recorder.has_closed(*who))

@@ -131,7 +131,7 @@ fn a_connect_that_fails_ends_in_on_close_with_the_cause() {
     let cases = [(missing, ErrorKind::NotFound), (stale, ErrorKind::ConnectionRefused), (full, full_kind)];
     for (path, kind) in cases {
         let mut event_loop = event_loop();
-        let id = event_loop.net().connect(&Address::unix(&path).unwrap(), ());
+        let id = event_loop.net().connect(Address::unix(&path).unwrap(), ());
         event_loop.net().send_all(id, b"lost");
         let mut actor = Actor::by_default();
         turn_until(&mut event_loop, &mut actor, |_, net| net.stats().closed == 1);
@@ -193,7 +193,7 @@ fn opened(way: Way, folder: &Folder) -> (EventLoop, UnixStream) {
         }
         Way::Connected => {
             let listener = UnixListener::bind(&path).unwrap();
-            event_loop.net().connect(&Address::unix(&path).unwrap(), ());
+            event_loop.net().connect(Address::unix(&path).unwrap(), ());
             turn_until(&mut event_loop, &mut actor, |actor, _| actor.has_heard(&Call::Open));
             let other = listener.accept().unwrap().0;
             std::fs::remove_file(&path).unwrap();
