@@ -191,13 +191,14 @@ impl Entry<'_> {
         self.schedule();
     }
 
-    /// A handler that needs more bytes than an inbox takes waits for a message that can never be whole.
+    /// A handler that needs more bytes than an inbox takes waits for a message that can never be whole. After a close the
+    /// handler waits for nothing, and a reset could destroy its last bytes.
     #[inline]
     pub(crate) fn need(&mut self, n: usize) {
-        if n > self.common.options.inbox_limit() {
-            self.reset(CloseReason::InboxLimit);
-        } else {
+        if n <= self.common.options.inbox_limit() {
             self.connection.need(n);
+        } else if self.connection.phase() < Phase::Flushing {
+            self.reset(CloseReason::InboxLimit);
         }
         self.schedule();
     }
