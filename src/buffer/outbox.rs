@@ -30,11 +30,12 @@ struct Queue {
 /// Sums over all segments.
 #[derive(Debug, Default)]
 struct Totals {
-    unsent: u64,
+    /// More than 64 bits, because a handler may ask for several ranges up to `u64::MAX`, which no file has.
+    unsent: u128,
     /// The unsent bytes that are in memory.
     in_memory: usize,
-    /// The unsent bytes that are shared with other outboxes.
-    shared: usize,
+    /// The length of the shared blocks: each segment holds the whole block until the last byte of its range is sent.
+    shared: u64,
     /// The storage that the segments own.
     storage: usize,
 }
@@ -60,8 +61,8 @@ impl Outbox {
     /// Removes the first `n` bytes, which the kernel has taken.
     pub(crate) fn advance(&mut self, n: usize) {
         let Some(queue) = &mut self.0 else { return };
-        debug_assert!(n as u64 <= queue.totals.unsent, "the kernel cannot take more than it was given");
-        if n as u64 == queue.totals.unsent {
+        debug_assert!(n as u128 <= queue.totals.unsent, "the kernel cannot take more than it was given");
+        if n as u128 == queue.totals.unsent {
             return self.clear();
         }
         queue.advance(n as u64);
@@ -114,8 +115,8 @@ impl Outbox {
         self.0.as_ref().map_or(0, |queue| queue.totals.in_memory)
     }
 
-    /// How many unsent bytes are shared with other outboxes.
-    pub(crate) fn shared(&self) -> usize {
+    /// The length of the blocks that the outbox shares with others, in bytes. A block counts for each of its segments.
+    pub(crate) fn shared(&self) -> u64 {
         self.0.as_ref().map_or(0, |queue| queue.totals.shared)
     }
 
@@ -151,7 +152,7 @@ impl Queue {
         let before = owned.capacity();
         owned.push(bytes);
         self.totals.storage = self.totals.storage - before + owned.capacity();
-        self.totals.unsent += bytes.len() as u64;
+        self.totals.unsent += bytes.len() as u128;
         self.totals.in_memory += bytes.len();
         true
     }
@@ -185,12 +186,12 @@ impl Totals {
     fn of(segment: &Segment) -> Self {
         let (in_memory, shared, storage) = match segment {
             Segment::Owned(owned) => (owned.len(), 0, owned.capacity()),
-            Segment::Shared(part) => (part.len(), part.len(), 0),
+            Segment::Shared(part) => (part.len(), part.held(), 0),
             Segment::File(file) => {
-                return Self { unsent: file.len(), storage: file.capacity(), ..Self::default() };
+                return Self { unsent: file.len().into(), storage: file.capacity(), ..Self::default() };
             }
         };
-        Self { unsent: in_memory as u64, in_memory, shared, storage }
+        Self { unsent: in_memory as u128, in_memory, shared, storage }
     }
 
     fn add(&mut self, segment: &Segment) {

@@ -83,6 +83,11 @@ impl Shared {
         blocks.share(&self.block.bytes, self.range.clone())
     }
 
+    /// The length of the whole block, which is not freed before the range is sent.
+    pub(super) fn held(&self) -> u64 {
+        self.block.bytes.len() as u64
+    }
+
     /// Removes the first `n` bytes from the range.
     pub(super) fn advance(&mut self, n: usize) {
         self.range.start += n;

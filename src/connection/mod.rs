@@ -291,9 +291,9 @@ impl<T: Read + SendFile> Connection<T> {
         self.counted as usize
     }
 
-    /// The memory that the end of this connection may free, in bytes. Shared bytes are freed by their last holder.
-    pub(crate) fn memory(&self) -> usize {
-        self.counted() + self.outbox.shared()
+    /// The memory that the end of this connection may free, in bytes. Shared blocks are freed by their last holder.
+    pub(crate) fn memory(&self) -> u64 {
+        u64::from(self.counted) + self.outbox.shared()
     }
 
     /// True if bytes moved since [`forget_moved`](Self::forget_moved).

@@ -96,18 +96,22 @@ impl Entry<'_> {
     }
 
     /// The flush at the end of the turn. `postponed`: the turn is over its budget, so the connection is queued instead.
-    pub(super) fn flush_marked(&mut self, postponed: bool, in_turn: bool) {
+    /// Returns true if the buffers own more than before, because a file was read: the memory budget then needs a check.
+    pub(super) fn flush_marked(&mut self, postponed: bool, in_turn: bool) -> bool {
         self.meta.to_flush = false;
         if postponed {
-            return self.queue();
+            self.queue();
+            return false;
         }
         self.begin_turn();
+        let counted = self.connection.counted();
         self.flush();
-        self.count_memory(); // a flush only frees storage, so the memory budget needs no check
+        self.count_memory();
         if in_turn {
             self.store_activity();
         }
         self.queue_if_due();
+        self.connection.counted() > counted
     }
 
     /// True if one `on_writable` is due. The call that this method announces is then no longer owed.
@@ -199,13 +203,14 @@ impl Entry<'_> {
         self.schedule();
     }
 
-    /// A handler that needs more bytes than an inbox takes waits for a message that can never be whole.
+    /// A handler that needs more bytes than an inbox takes waits for a message that can never be whole. After a close the
+    /// handler waits for nothing, and a reset could destroy its last bytes.
     #[inline]
     pub(crate) fn need(&mut self, n: usize) {
-        if n > self.lifetime.limits(&self.common.options).inbox_limit() {
-            self.reset(CloseReason::InboxLimit);
-        } else {
+        if n <= self.lifetime.limits(&self.common.options).inbox_limit() {
             self.connection.need(n);
+        } else if self.connection.phase() < Phase::Flushing {
+            self.reset(CloseReason::InboxLimit);
         }
         self.schedule();
     }

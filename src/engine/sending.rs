@@ -125,7 +125,9 @@ impl Engine {
         let mut marked = queue.take_marked();
         for slot in marked.drain(..) {
             let Some(mut entry) = self.entry(slot) else { continue };
-            entry.flush_marked(!goes_on, in_turn);
+            if entry.flush_marked(!goes_on, in_turn) {
+                self.check_memory(slot);
+            }
             let Common { stats, .. } = &self.common;
             goes_on = goes_on && may_go_on(stats.bytes_moved());
         }
@@ -187,7 +189,7 @@ impl Entry<'_> {
         let Common { options, stats, .. } = &mut *self.common;
         let limits = self.lifetime.limits(options);
         let len = piece.len();
-        let small = len < LARGE_SEND && self.connection.queued() + len < limits.high_water;
+        let small = len < LARGE_SEND && self.connection.queued().saturating_add(len) < limits.high_water;
         if small {
             self.connection.keep(piece, limits, stats)
         } else {

@@ -153,6 +153,23 @@ fn two_hundred_subscribers_that_do_not_read_hold_each_message_once() {
     assert_eq!((stats.shared, stats.buffered), (0, 0));
 }
 
+#[test]
+fn a_connection_that_holds_a_large_block_for_its_last_byte_is_reset_before_connections_that_hold_less() {
+    let mut actor = Actor::idle();
+    let mut rehearsal = rehearsal();
+    let [small, large] = never_readers(&mut rehearsal, &mut actor);
+    rehearsal.net().send_all(small, &pattern(10 * KIB, 1));
+    rehearsal.capacity(large, 80 * KIB - 1);
+    let block: Arc<[u8]> = pattern(80 * KIB, 2).into();
+    rehearsal.net().send_shared(large, &block);
+    rehearsal.settle(&mut actor);
+    assert_eq!(rehearsal.net().conn(large).unwrap().queued(), 1);
+    let [third] = never_readers(&mut rehearsal, &mut actor);
+    rehearsal.net().send_all(third, &pattern(20 * KIB, 3));
+    rehearsal.settle(&mut actor);
+    assert_eq!(whys(&rehearsal, [small, large, third]), [None, TOO_MUCH, None]);
+}
+
 /// Answers each line with its length. An incomplete line stays in the inbox.
 fn lengths<'a>() -> Actor<'a> {
     Actor::consuming(|conn, input| {

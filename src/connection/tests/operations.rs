@@ -339,9 +339,9 @@ impl Model {
 
         let owned = connection.outbox.capacity() + connection.inbox.capacity();
         let shared = connection.outbox.shared();
-        assert_eq!((self.memory, connection.memory()), (owned, owned + shared));
+        assert_eq!((self.memory, connection.memory()), (owned, owned as u64 + shared));
         assert_eq!(connection.owns_buffers(), queued + inbox.len() > 0, "empty buffers own no storage");
-        assert_eq!(connection.owns_buffers(), owned + shared > 0);
+        assert_eq!(connection.owns_buffers(), owned as u64 + shared > 0);
         assert!(
             !bench.is_due() || !connection.is_quiet(),
             "a connection with work to do is quiet, so the reactor would forget the work"

@@ -182,7 +182,7 @@ fn a_connection_at_rest_is_quiet_and_owns_no_storage() {
     bench.leave_in_inbox(&input, false);
     assert!(!bench.connection.is_quiet() && bench.connection.owns_buffers());
     bench.connection.count_memory(&mut memory);
-    assert!(memory >= 6 + 8 && memory == bench.connection.memory());
+    assert!(memory >= 6 + 8 && memory as u64 == bench.connection.memory());
     bench.flush_with_room();
     bench.connection.take_inbox();
     assert!(!bench.connection.is_quiet(), "the freed storage has not been counted yet");

@@ -194,3 +194,40 @@ fn a_send_of_a_file_to_a_connection_that_is_gone_is_discarded() {
     assert_eq!(rehearsal.net().send_file(id, file.open(), 0..6), Flow::Gone);
     assert_eq!(rehearsal.net().stats().sends_discarded, 2);
 }
+
+#[test]
+fn ranges_that_are_longer_than_any_file_keep_their_order_and_end_with_a_reset() {
+    let file = Temporary::with(b"all there is");
+    let mut rehearsal = Rehearsal::new(Options::default());
+    let mut actor = Actor::idle();
+    let id = rehearsal.accept(&mut actor).unwrap();
+    rehearsal.capacity(id, 0);
+    rehearsal.net().send_all(id, b"header ");
+    for _ in 0..3 {
+        assert_eq!(rehearsal.net().send_file(id, file.open(), 0..u64::MAX), Flow::Full);
+        assert_eq!(rehearsal.net().send_all(id, b"between"), Flow::Full);
+    }
+    rehearsal.settle(&mut actor);
+    assert_eq!(rehearsal.net().conn(id).unwrap().queued(), usize::MAX);
+    rehearsal.capacity(id, usize::MAX);
+    rehearsal.settle(&mut actor);
+    assert_eq!(rehearsal.sent(id), b"header all there is");
+    assert_eq!(rehearsal.why(id), Some(CloseKind::FileFailed));
+}
+
+#[test]
+fn the_memory_budget_holds_when_files_are_read_between_turns() {
+    let file = Temporary::with(&pattern(100_000, 4));
+    let mut actor = Actor::idle();
+    // Each connection reads up to 64 KiB of its file, and its peer takes none of them.
+    let mut rehearsal = Rehearsal::new(Options::default().memory_budget(150_000));
+    let ids = [(); 4].map(|()| rehearsal.accept(&mut actor).unwrap());
+    for id in ids {
+        rehearsal.capacity(id, 0);
+        rehearsal.net().send_file(id, file.open(), 0..100_000);
+    }
+    rehearsal.settle(&mut actor);
+    assert!(rehearsal.net().stats().buffered <= 150_000, "{}", rehearsal.net().stats());
+    let ended = ids.iter().filter_map(|id| rehearsal.why(*id)).collect::<Vec<_>>();
+    assert_eq!(ended, [CloseKind::MemoryLimit; 2]);
+}

@@ -255,3 +255,18 @@ fn a_full_inbox_that_the_handler_has_declined_ends_the_connection() {
     rehearsal.receive(&mut actor, client, b".");
     assert_eq!(rehearsal.why(client), Some(CloseKind::InboxLimit));
 }
+
+#[test]
+fn a_need_after_a_close_does_not_turn_the_close_into_a_reset() {
+    let mut actor = actor(|conn, _| {
+        conn.send_all(b"bye");
+        conn.close();
+        conn.need(usize::MAX);
+    });
+    let mut rehearsal = Rehearsal::new(Options::default());
+    let client = rehearsal.accept(&mut actor).unwrap();
+    rehearsal.receive(&mut actor, client, b"quit");
+    assert_eq!(rehearsal.sent(client), b"bye");
+    assert_eq!(rehearsal.why(client), Some(CloseKind::Closed));
+    assert!(!rehearsal.is_reset(client));
+}
