@@ -2,7 +2,7 @@
 
 use crate::socket::file::FileRange;
 
-use super::shared::Shared;
+use super::{is_oversized, shared::Shared};
 
 /// Small sends are copied together until a segment has this many bytes. A larger segment would be moved too often while it
 /// grows.
@@ -101,7 +101,7 @@ impl Owned {
             self.bytes.drain(..self.taken);
             self.taken = 0;
             let needed = self.bytes.len() + bytes.len();
-            if super::is_oversized(self.bytes.capacity(), needed) {
+            if is_oversized(self.bytes.capacity(), needed) {
                 self.bytes.shrink_to(needed);
             }
         }

@@ -42,13 +42,10 @@ impl Flags {
     pub(super) const LOST: Self = Self(1 << 15);
     /// Bytes moved in either direction since the flag was cleared last.
     pub(super) const MOVED: Self = Self(1 << 16);
-
     /// The phase is no longer `Open`.
     pub(super) const ENDING: Self = Self(1 << 17);
-
     /// The handler needs several bytes before it is shown input.
     pub(super) const NEEDS: Self = Self(1 << 18);
-
     /// A pause or high water kept much input back, so a `recv` asks for little.
     pub(super) const READS_LITTLE: Self = Self(1 << 19);
 
