@@ -118,7 +118,8 @@ options! {
             /// assert_eq!(rehearsal.why(client), Some(CloseKind::InboxLimit));
         },
         /// How much storage all outboxes and inboxes may own together. A block of
-        /// [`send_shared`](crate::Conn::send_shared) counts once for all connections that were sent it in a row, and files of
+        /// [`send_shared`](crate::Conn::send_shared) counts once for all connections that were sent it in a row, and once more
+        /// if it is sent again after another block, so the sum is never too small. Files of
         /// [`send_file`](crate::Conn::send_file) do not count. Beyond the budget, the connection that holds the most is reset
         /// with [`CloseReason::MemoryLimit`](crate::CloseReason::MemoryLimit), and then the next, until the budget
         /// is kept. Bytes; default 1 GiB.

@@ -64,7 +64,7 @@ impl Segment {
     /// Removes the first `n` bytes.
     pub(crate) fn advance(&mut self, n: u64) {
         match self {
-            Self::Owned(owned) => owned.taken += n as usize, // these two are in memory, so `n` fits
+            Self::Owned(owned) => owned.taken += n as usize, // owned and shared bytes are in memory, so `n` fits
             Self::Shared(shared) => shared.advance(n as usize),
             Self::File(file) => file.advance(n),
         }

@@ -25,7 +25,7 @@ impl MemoryBudget {
         held > self.limit
     }
 
-    /// The buffers of a connection may own more than before. `connections` is how many there are.
+    /// The buffers of a connection may own more than before. `connections` is the number of all connections.
     #[inline]
     pub(super) fn may_have_grown(&mut self, slot: u32, bytes: impl FnOnce() -> u32, connections: usize) {
         let Some(owners) = &mut self.owners else { return };

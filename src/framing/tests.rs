@@ -58,8 +58,7 @@ fn lines_are_the_same_however_the_bytes_arrive() {
     const LENGTH: u32 = 7;
     for number in 0..3_usize.pow(LENGTH) {
         let stream: Vec<u8> = (0..LENGTH).map(|i| b"a\r\n"[number / 3_usize.pow(i) % 3]).collect();
-        for (max, cuts) in (0..4).flat_map(|max| (0..1_u32 << (LENGTH - 1)).map(move |cuts| (max, cuts)))
-        {
+        for (max, cuts) in (0..4).flat_map(|max| (0..1_u32 << (LENGTH - 1)).map(move |cuts| (max, cuts))) {
             let mut places = 0..LENGTH;
             let cut = || places.next().is_some_and(|place| cuts >> place & 1 == 1);
             let on_data = |input: &[u8], seen: &mut Seen| take(lines(input, max), Lines::used, seen);
