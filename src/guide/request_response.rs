@@ -310,6 +310,6 @@
 //! * **A file that becomes shorter** while it is sent ends the connection with a reset and
 //!   [`CloseReason::FileFailed`](crate::CloseReason::FileFailed), because the client was told the length.
 //! * **The disk blocks the loop.** Bytes that are not in the system's cache are read from the disk, and all connections wait
-//!   meanwhile. See [`send_file`](crate::Conn::send_file#blocking).
+//!   meanwhile. See [`send_file`](crate::Conn::send_file).
 //! * **A file stays open** until its last byte is sent. A handler that stops at `Full` has one large file open for each
 //!   connection.
