@@ -37,6 +37,7 @@ impl Engine {
     pub(crate) fn ready(&mut self, slot: u32, readiness: Readiness) {
         let Some(place) = self.table.get_mut(slot) else { return };
         match &mut place.source {
+            // Nearly every event. The other kinds stand in a function of their own, so that they cost this path nothing.
             Source::Connection(record) if !record.lifetime.is_opening() => {
                 record.connection.set_ready(readiness)
             }
