@@ -38,7 +38,8 @@
 //! * [`Handler`] is the trait that a program implements: two methods are required, the others have defaults.
 //! * [`Net`] holds the connections and listeners, the timers, and the ways to end. [`Conn`] is one connection during a
 //!   callback, [`Output`] its sending half beside the session. Every send returns a [`Flow`], which says whether the handler
-//!   may send more.
+//!   may send more. [`Conn::send_all`] keeps a copy of the bytes that the kernel does not take;
+//!   [`Conn::send_shared`], [`Conn::send_owned`] and [`Conn::send_file`] keep the bytes themselves if they are many.
 //! * [`ConnId`] names a connection for as long as the program likes, in other threads too. [`Net::conn`] finds the
 //!   connection again, and [`Net::for_each`] reaches all of them, the connection of the present callback included.
 //! * [`EventLoop`] owns a [`mio::Poll`] and runs; [`Reactor`] does the same work for a program that has a poll

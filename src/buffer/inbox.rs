@@ -1,5 +1,7 @@
 //! Bytes of an incomplete message, and bytes that a pause or high water keeps back.
 
+use super::is_oversized;
+
 /// Received bytes that the handler has not consumed. An empty inbox is one null pointer.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox(Option<Box<Kept>>);
@@ -80,11 +82,6 @@ impl Inbox {
     pub(crate) fn capacity(&self) -> usize {
         self.0.as_ref().map_or(0, |kept| kept.bytes.capacity())
     }
-}
-
-/// True if storage is to be given back: less than a quarter of it is used, and it is large enough to be worth the work.
-fn is_oversized(capacity: usize, len: usize) -> bool {
-    capacity > 2048 && len < capacity / 4
 }
 
 #[cfg(test)]

@@ -21,5 +21,5 @@ pub(crate) use {
 
 /// True if storage is to be given back: less than a quarter of it is used, and it is large enough to be worth the work.
 fn is_oversized(capacity: usize, len: usize) -> bool {
-    capacity > 4096 && len < capacity / 4
+    capacity > 2048 && len < capacity / 4
 }

@@ -2,7 +2,7 @@
 
 use crate::socket::file::FileRange;
 
-use super::shared::Shared;
+use super::{is_oversized, shared::Shared};
 
 /// Small sends are copied together until a segment has this many bytes. A larger segment would be moved too often while it
 /// grows.
@@ -64,7 +64,7 @@ impl Segment {
     /// Removes the first `n` bytes.
     pub(crate) fn advance(&mut self, n: u64) {
         match self {
-            Self::Owned(owned) => owned.taken += n as usize, // these two are in memory, so `n` fits
+            Self::Owned(owned) => owned.taken += n as usize, // owned and shared bytes are in memory, so `n` fits
             Self::Shared(shared) => shared.advance(n as usize),
             Self::File(file) => file.advance(n),
         }
@@ -106,7 +106,7 @@ impl Owned {
             self.bytes.drain(..self.taken);
             self.taken = 0;
             let needed = self.bytes.len() + bytes.len();
-            if super::is_oversized(self.bytes.capacity(), needed) {
+            if is_oversized(self.bytes.capacity(), needed) {
                 self.bytes.shrink_to(needed);
             }
         }

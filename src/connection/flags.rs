@@ -42,7 +42,6 @@ impl Flags {
     pub(super) const LOST: Self = Self(1 << 15);
     /// Bytes moved in either direction since the flag was cleared last.
     pub(super) const MOVED: Self = Self(1 << 16);
-
     /// The phase is no longer `Open`.
     pub(super) const ENDING: Self = Self(1 << 17);
     /// The connection has limits of its own, so the paths that know only the limits of all connections are not for it.
@@ -51,10 +50,8 @@ impl Flags {
     pub(super) const PEER_CLOSED: Self = Self(1 << 19);
     /// The handler was told that the peer has ended.
     pub(super) const PEER_CLOSED_TOLD: Self = Self(1 << 20);
-
     /// The handler needs several bytes before it is shown input.
     pub(super) const NEEDS: Self = Self(1 << 21);
-
     /// A pause or high water kept much input back, so a `recv` asks for little.
     pub(super) const READS_LITTLE: Self = Self(1 << 22);
 

@@ -7,6 +7,7 @@ mod operations;
 mod receiving;
 mod script;
 mod sending;
+mod try_send;
 mod turns;
 
 use std::{io, sync::Arc};

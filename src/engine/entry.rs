@@ -203,8 +203,9 @@ impl Entry<'_> {
         self.schedule();
     }
 
-    /// A handler that needs more bytes than an inbox takes waits for a message that can never be whole. After a close the
-    /// handler waits for nothing, and a reset could destroy its last bytes.
+    /// The handler is shown nothing before `n` bytes are there. If that is more than an inbox takes, the connection ends,
+    /// because the message can never be whole.
+    /// After a close the handler waits for nothing, and a reset could destroy its last bytes.
     #[inline]
     pub(crate) fn need(&mut self, n: usize) {
         if n <= self.lifetime.limits(&self.common.options).inbox_limit() {
@@ -220,7 +221,7 @@ impl Entry<'_> {
         self.schedule();
     }
 
-    /// An inbox that is full of an incomplete message will never take the rest of the message.
+    /// Ends the connection if its inbox is full of an incomplete message, because the rest of the message has no room.
     pub(crate) fn check_inbox(&mut self) {
         let Common { options, .. } = &*self.common;
         let is_full = self.connection.inbox().len() >= self.lifetime.limits(options).inbox_limit();

@@ -2,10 +2,6 @@
 
 use std::collections::BinaryHeap;
 
-use crate::{close::CloseReason, connection::Connection, socket::stream::Stream};
-
-use super::{common::Common, state::Engine};
-
 /// Finds the connection whose buffers own the most memory.
 ///
 /// When the budget is exceeded for the first time, all connections are put into a heap; after that, each growth of a
@@ -29,7 +25,7 @@ impl MemoryBudget {
         held > self.limit
     }
 
-    /// The buffers of a connection may own more than before. `connections` is how many there are.
+    /// The buffers of a connection may own more than before. `connections` is the number of all connections.
     #[inline]
     pub(super) fn may_have_grown(&mut self, slot: u32, bytes: impl FnOnce() -> u32, connections: usize) {
         let Some(owners) = &mut self.owners else { return };
@@ -62,43 +58,6 @@ impl MemoryBudget {
         }
         None
     }
-}
-
-impl Engine {
-    /// Counts what the buffers of a connection own, and keeps the memory budget: while all buffers together are above it,
-    /// the connection that owns the most is reset. Returns true if a connection was reset.
-    #[inline]
-    pub(crate) fn check_memory(&mut self, slot: u32) -> bool {
-        let connections = self.connections().len();
-        let Some(mut entry) = self.entry(slot) else { return false };
-        entry.count_memory();
-        let Common { memory, .. } = &mut *entry.common;
-        memory.may_have_grown(slot, || rank(entry.connection), connections);
-        let is_exceeded = entry.common.exceeds_memory_budget();
-        if is_exceeded {
-            self.keep_memory_budget();
-        }
-        is_exceeded
-    }
-
-    #[cold]
-    fn keep_memory_budget(&mut self) {
-        while self.common.exceeds_memory_budget() {
-            let Self { table, common: Common { memory, .. }, .. } = self;
-            let bytes_of = |slot: u32| table.connection(slot).map_or(0, rank);
-            let all = || table.connections().iter().map(|slot| (bytes_of(*slot), *slot));
-            let Some(largest) = memory.take_largest(all, bytes_of) else { return };
-            let Some(mut entry) = self.entry(largest) else { return };
-            entry.reset(CloseReason::MemoryLimit);
-            entry.count_memory();
-            entry.queue();
-        }
-    }
-}
-
-/// By how much memory a connection is compared with others when the budget is exceeded.
-fn rank(connection: &Connection<Stream>) -> u32 {
-    u32::try_from(connection.memory()).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -2,24 +2,25 @@
 //!
 //! [`Engine`] is two halves that can be borrowed side by side: the table of sources, and the [`Common`](common::Common) parts
 //! that all sources use. An [`Entry`] is a connection of the table together with the common parts. Each part is a file of
-//! its own and imports no other part; the files above them hold the operations of the engine:
+//! its own and imports no other part than those that it is made of; the files above them hold the operations of the engine.
+//! No file imports a file above it:
 //!
 //! ```text
 //! state      Engine: how a turn begins, what the next turn has to do
 //! dispatch   from events and the ready queue to sources       accepting  listeners, the reserve descriptor
 //! placing    how sources come and go                          ending     stop and drain
-//! watched    sources of the program
-//! sending    sends, the flush stage, the memory budget
+//! watching   sources of the program                           budgeting  the memory budget
+//! sending    sends, and the flush stage                       questions  about one connection
 //! detaching  how sources leave and go on elsewhere
-//! sending    sends, the flush stage, the memory budget        questions  about one connection
 //! ------------------------------------------------------------------------------------------------------------
-//! entry, timing, connecting    the verbs of one connection
+//! entry, timing, connecting    the verbs of one connection; those that send stand at the foot of `sending`
 //! ------------------------------------------------------------------------------------------------------------
 //! common     the parts together
-//! table, source, lifetime, opening, listener, queue, callback, clock, timers, timer_kind, drain, reserve, memory
+//! table, source, lifetime, opening, listener, watched, queue, callback, clock, timers, timer_kind, drain, reserve, memory
 //! ```
 
 mod accepting;
+mod budgeting;
 mod callback;
 mod clock;
 mod common;
@@ -45,6 +46,7 @@ mod timer_kind;
 mod timers;
 mod timing;
 mod watched;
+mod watching;
 
 pub(crate) use self::{
     clock::later, detaching::Loose, dispatch::Ready, drain::DrainState, entry::Entry, opening::Opening,

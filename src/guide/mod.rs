@@ -7,7 +7,7 @@
 //!
 //! | page | subject |
 //! |---|---|
-//! | [`request_response`] | requests found with [`framing`](crate::framing), answers that are larger than the requests |
+//! | [`request_response`] | requests found with [`framing`](crate::framing), answers that are larger than the requests, files |
 //! | [`broadcast`] | a message for all connections, and the treatment of a reader that falls behind |
 //! | [`proxy`] | bytes passed between two connections, with backpressure and ends in both directions |
 //! | [`threads`] | work on other threads, and the way of the answer back to the connection |

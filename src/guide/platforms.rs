@@ -8,9 +8,10 @@
 //! | every other platform of `mio` (macOS, the BSDs, Windows and others) | expected to work, with the same rules as the second row; not built |
 //!
 //! On Linux and Android with epoll, the crate concludes from a short read that a socket is empty, lets connections inherit
-//! options from their listener, sends several slices in one system call, and asks whether an adopted socket listens.
-//! Everywhere else the crate uses portable rules: it reads until `WouldBlock`, sets the options of each connection, sends one
-//! slice at a time, and makes every `recv` and `send` through the types of `mio`.
+//! options from their listener, sends several slices in one system call, sends files with sendfile(2), and asks whether an
+//! adopted socket listens. Everywhere else the crate uses portable rules: it reads until `WouldBlock`, sets the options of each
+//! connection, sends one slice at a time, reads files and sends what it has read, and makes every `recv` and `send` through
+//! the types of `mio`.
 //!
 //! # The portable rules on Linux
 //!

@@ -224,3 +224,92 @@
 //!   [`pause_when_full`](crate::Conn::pause_when_full), which is on for accepted connections.
 //! * **A drain** goes on with the connection until all pieces are sent, because a connection that owes an `on_writable` is
 //!   not idle.
+//!
+//! An answer that the program has in memory anyway is sent without a copy: [`send_owned`](crate::Conn::send_owned) gives a
+//! vector away, and [`send_shared`](crate::Conn::send_shared) sends a block that the program keeps or that several
+//! connections are sent. Both count for `max_outbox` like `send_all`.
+//!
+//! # An answer that is a file
+//!
+//! [`send_file`](crate::Conn::send_file) sends a range of a file behind everything that was sent before. The file is not read
+//! into memory as a whole, and `max_outbox` does not count the file, so one call sends a file of any length. A large file
+//! returns `Full`, and the next request waits until nearly all of the file is sent.
+//!
+//! ```
+//! use std::{
+//!     fs::{self, File},
+//!     path::{Path, PathBuf},
+//! };
+//! use tidegate::{Accepted, Conn, Flow, Handler, Net, Options, framing, testing::Rehearsal};
+//!
+//! /// Answers the name of a file with a line that has the length of the file, and with the file.
+//! struct Files {
+//!     folder: PathBuf,
+//! }
+//!
+//! impl Files {
+//!     /// Opens a file of the folder itself. A name with a folder in it is refused. Other things than files are refused,
+//!     /// because the loop would wait while it opens a pipe.
+//!     fn open(&self, name: &str) -> Option<(File, u64)> {
+//!         let plain = Path::new(name).file_name().filter(|plain| *plain == name)?;
+//!         let path = self.folder.join(plain);
+//!         let length = fs::metadata(&path).ok().filter(|found| found.is_file())?.len();
+//!         Some((File::open(path).ok()?, length))
+//!     }
+//! }
+//!
+//! impl Handler for Files {
+//!     type Session = ();
+//!
+//!     fn on_accept(&mut self, _net: &mut Net, _from: &Accepted) -> Option<()> {
+//!         Some(())
+//!     }
+//!
+//!     fn on_data(&mut self, conn: &mut Conn<'_>, input: &[u8]) -> usize {
+//!         let mut lines = framing::lines(input, 255);
+//!         for line in &mut lines {
+//!             let Ok(name) = line else {
+//!                 conn.abort();
+//!                 break;
+//!             };
+//!             let flow = match str::from_utf8(name).ok().and_then(|name| self.open(name)) {
+//!                 Some((file, length)) => writeln!(conn, "{length}").max(conn.send_file(file, 0..length)),
+//!                 None => writeln!(conn, "not found"),
+//!             };
+//!             if flow != Flow::Open {
+//!                 break;
+//!             }
+//!         }
+//!         lines.used()
+//!     }
+//!
+//!     fn on_eof(&mut self, conn: &mut Conn<'_>) {
+//!         conn.shutdown_write(); // `close_timeout` does not limit the time that the client takes for a large file
+//!     }
+//! }
+//!
+//! # let folder = std::env::temp_dir().join(format!("tidegate-guide-{}", std::process::id()));
+//! # fs::create_dir_all(&folder)?;
+//! fs::write(folder.join("tide.txt"), "high\n".repeat(100_000))?;
+//! let mut files = Files { folder };
+//! let mut rehearsal = Rehearsal::new(Options::default());
+//! let client = rehearsal.accept(&mut files).unwrap();
+//! rehearsal.capacity(client, 0);
+//! rehearsal.receive(&mut files, client, b"tide.txt\n../secret\n");
+//! assert_eq!(rehearsal.net().conn(client).unwrap().queued(), 500_007);
+//! assert!(rehearsal.net().stats().buffered < 1000); // the bytes of the file are not in memory
+//!
+//! rehearsal.capacity(client, usize::MAX);
+//! rehearsal.settle(&mut files);
+//! let expected = ["500000\n", &"high\n".repeat(100_000), "not found\n"].concat();
+//! assert_eq!(rehearsal.sent(client), expected.as_bytes());
+//! # fs::remove_dir_all(&files.folder)?;
+//! # std::io::Result::Ok(())
+//! ```
+//!
+//! * **A file that becomes shorter** while it is sent ends the connection with a reset and
+//!   [`CloseReason::FileFailed`](crate::CloseReason::FileFailed), because the client was told the length.
+//! * **The disk blocks the loop.** Bytes that are not in the system's cache are read from the disk, and all connections wait
+//!   meanwhile. See [`send_file`](crate::Conn::send_file).
+//! * **A file stays open** until its last byte is sent. A handler that stops at `Full` has one large file open for each
+//!   connection.

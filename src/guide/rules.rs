@@ -5,9 +5,10 @@
 //! 1. **An event is a hint** that something may have changed. Only the result of a system call is a fact: a direction counts
 //!    as blocked when a call has returned `WouldBlock`, or where the platform promises that a short read means the same.
 //! 2. **A `recv` returns any part** of the bytes that were sent, cut anywhere. So [`on_data`] returns the number of bytes
-//!    that it has consumed; the other bytes are shown again, together with the bytes that come next.
+//!    that it has consumed; the other bytes are shown again, together with the bytes that come next. A handler that knows how
+//!    many bytes are missing says so with [`need`], and is not called before they are there.
 //! 3. **A `send` takes any part** of the bytes that it is given. [`send_all`] takes all of them, and the reactor sends the
-//!    rest later. The result is a [`Flow`](crate::Flow): `Open` (go on), `Full` (the bytes were taken, but send no more before
+//!    rest later; [`send_shared`], [`send_owned`] and [`send_file`] do so without a copy of large messages. The result is a [`Flow`](crate::Flow): `Open` (go on), `Full` (the bytes were taken, but send no more before
 //!    [`on_writable`]) or `Gone` (not taken: the connection is ending or gone, or its sending direction was ended). At `Full`,
 //!    `on_data` stops and returns the count so far; the rest of the input is shown again, without a new byte, when the peer
 //!    has read enough. A handler that goes on after `Full` fills the outbox up to [`max_outbox`], and there the connection is
@@ -56,7 +57,11 @@
 //! [`on_writable`]: crate::Handler::on_writable
 //! [`on_close`]: crate::Handler::on_close
 //! [`on_drain`]: crate::Handler::on_drain
+//! [`need`]: crate::Conn::need
 //! [`send_all`]: crate::Conn::send_all
+//! [`send_shared`]: crate::Conn::send_shared
+//! [`send_owned`]: crate::Conn::send_owned
+//! [`send_file`]: crate::Conn::send_file
 //! [`close`]: crate::Conn::close
 //! [`pause_when_full`]: crate::Conn::pause_when_full
 //! [`pause_reading`]: crate::Conn::pause_reading

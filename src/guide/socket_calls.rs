@@ -9,6 +9,8 @@
 //! | `recv()` | [`Handler::on_data`](crate::Handler::on_data) | `src/connection/mod.rs`; unconsumed bytes wait in `src/buffer/inbox.rs` |
 //! | `send()` | [`Conn::try_send`](crate::Conn::try_send): hands over the bytes that the kernel takes now, and returns their number | `src/connection/sending.rs` |
 //! | `sendall()` | [`Conn::send_all`](crate::Conn::send_all): the reactor takes all bytes and sends the rest later | `src/connection/sending.rs`; the rest waits in `src/buffer/outbox.rs` |
+//! | `sendmsg()`: several sends in one call | part of the sends above and below | `src/socket/platform.rs` |
+//! | `sendfile()` | [`Conn::send_file`](crate::Conn::send_file): on Linux; elsewhere the file is read and sent | `src/socket/platform.rs`; reading and sending: `src/socket/file.rs` |
 //! | `shutdown()` | [`Conn::shutdown_write`](crate::Conn::shutdown_write) | `src/engine/entry.rs`, once the outbox is empty |
 //! | `close()` | [`Conn::close`](crate::Conn::close) (flush, then end) or [`Conn::abort`](crate::Conn::abort) (reset) | `src/turn/finish.rs` decides when; `src/engine/placing.rs` drops the socket |
 //! | `epoll_wait()`, `kevent()` | [`EventLoop::run`](crate::EventLoop::run), [`EventLoop::turn`](crate::EventLoop::turn) | `src/event_loop.rs` |

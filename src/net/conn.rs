@@ -116,8 +116,9 @@ impl<'a, S> Conn<'a, S> {
     /// count them. [`close`](Self::close) has to be done within [`close_timeout`](crate::Options::close_timeout), so a
     /// handler that sends a large file to a slow peer closes the connection in `on_writable`.
     ///
-    /// A file that grows does not matter. If the file ends before the range does, or cannot be read, the connection ends
-    /// with [`CloseReason::FileFailed`](crate::CloseReason::FileFailed) and a reset, because the peer has been promised more.
+    /// The file stays open until its last byte is sent. A file that grows does not matter. If the file ends before the range
+    /// does, or cannot be read, the connection ends with [`CloseReason::FileFailed`](crate::CloseReason::FileFailed) and a
+    /// reset, because the peer has been promised more.
     ///
     /// # Blocking
     /// Bytes that are not in the system's cache are read from the disk, and the whole loop waits for the disk: no system

@@ -7,7 +7,7 @@ use crate::{
     net::Net,
 };
 
-use super::{Pass, serve::call};
+use super::{Pass, serve::call_on_data};
 
 impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
     #[inline(never)]
@@ -108,23 +108,13 @@ where
     show_while_consumed(net, handler, slot, input, consumed)
 }
 
+/// Shows `input` once. Returns how many bytes the handler consumed.
 #[inline(never)]
 fn show_once<S, H>(net: &mut Net<S>, handler: &mut H, slot: u32, input: &[u8]) -> usize
 where
     H: Handler<Session = S> + ?Sized,
 {
-    let mut consumed = 0;
-    call(net, slot, |conn| {
-        consumed = handler.on_data(conn, input);
-        check_consumed(consumed, input);
-    });
-    consumed
-}
-
-/// Panics inside the callback, so that the next turn aborts the connection.
-#[inline(always)]
-pub(super) fn check_consumed(consumed: usize, input: &[u8]) {
-    assert!(consumed <= input.len(), "on_data says that it used more bytes than it was shown");
+    call_on_data(net, handler, slot, input).0
 }
 
 /// Shows the bytes of `input` behind the first `consumed` for as long as the handler consumes some of them, wants more, and

@@ -7,7 +7,7 @@ use crate::{
     net::{Conn, Net},
 };
 
-use super::{Pass, input::check_consumed};
+use super::Pass;
 
 impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
     /// Serves the next source of the ready queue. Returns false if the pass has reached its end.
@@ -163,11 +163,27 @@ fn show_all<S, H>(net: &mut Net<S>, handler: &mut H, slot: u32, input: &[u8]) ->
 where
     H: Handler<Session = S> + ?Sized,
 {
+    let (consumed, served) = call_on_data(net, handler, slot, input);
+    let is_done = consumed == input.len() && served.is_some_and(|mut entry| entry.finish_quiet_turn());
+    (consumed, is_done)
+}
+
+/// Calls `on_data`. Returns how many bytes the handler consumed, and the connection.
+#[inline(always)]
+pub(super) fn call_on_data<'n, S, H>(
+    net: &'n mut Net<S>,
+    handler: &mut H,
+    slot: u32,
+    input: &[u8],
+) -> (usize, Option<Entry<'n>>)
+where
+    H: Handler<Session = S> + ?Sized,
+{
     let mut consumed = 0;
     let served = call(net, slot, |conn| {
         consumed = handler.on_data(conn, input);
-        check_consumed(consumed, input);
+        // This panics inside the callback, so that the next turn aborts the connection.
+        assert!(consumed <= input.len(), "on_data says that it used more bytes than it was shown");
     });
-    let is_done = consumed == input.len() && served.is_some_and(|mut entry| entry.finish_quiet_turn());
-    (consumed, is_done)
+    (consumed, served)
 }

@@ -5,7 +5,6 @@ mod clients;
 pub mod dead_end;
 pub mod descriptors;
 mod host;
-mod hosted;
 mod own_loop;
 pub mod pair;
 pub mod panicky;
@@ -21,13 +20,14 @@ pub mod twin;
 #[cfg(unix)]
 pub mod unix;
 mod waiting;
+mod with_handler;
 
 pub use clients::*;
 pub use host::*;
-pub use hosted::*;
 pub use own_loop::*;
 pub use recorder::*;
 pub use server::*;
 pub use skip::skip;
 pub use transport::*;
 pub use waiting::*;
+pub use with_handler::*;

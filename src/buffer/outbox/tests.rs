@@ -261,6 +261,19 @@ fn a_queue_that_never_runs_empty_does_not_grow() {
 }
 
 #[test]
+fn a_small_queue_that_never_runs_empty_owns_little_after_a_burst() {
+    let mut outbox = Outbox::default();
+    outbox.push(&[0; 4000]);
+    outbox.advance(3900);
+    for _ in 0..100 {
+        outbox.push(&[0; 100]);
+        outbox.advance(100);
+    }
+    assert_eq!(outbox.len(), 100);
+    assert!(outbox.capacity() <= 2048, "{}", outbox.capacity());
+}
+
+#[test]
 fn a_burst_that_is_over_gives_its_storage_back() {
     let mut outbox = Outbox::default();
     outbox.push(&vec![0; 1 << 20]);

@@ -41,7 +41,7 @@ impl Drop for Temporary {
 const MIB: usize = 1 << 20;
 
 /// Starts a loop whose handler sends a header, a part of the file and a trailer for each request. Returns all that a slow
-/// client receives until the loop has closed the connection, and the handler with its calls.
+/// client receives until the loop has closed the connection.
 fn serve(path: &Path, range: &Range<u64>, options: Options) -> Vec<u8> {
     let mut actor = Actor::with_conn(|conn, call| match call {
         Call::Data(request) => {

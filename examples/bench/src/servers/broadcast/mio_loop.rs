@@ -32,7 +32,7 @@ struct Connection {
 enum Role {
     Unknown,
     Subscriber(Queue),
-    /// The begin of a message whose end is missing.
+    /// The beginning of a message whose end is missing.
     Publisher(Vec<u8>),
 }
 

@@ -17,13 +17,13 @@ use super::{
     turn_until, turn_until_quiet,
 };
 
-/// A loop and its handler. The fields of the loop can be used like fields of the `Hosted`.
-pub struct Hosted<L, H> {
+/// A loop and its handler. The fields of the loop can be used like fields of the `WithHandler`.
+pub struct WithHandler<L, H> {
     turns: L,
     pub handler: H,
 }
 
-impl<L, H> Deref for Hosted<L, H> {
+impl<L, H> Deref for WithHandler<L, H> {
     type Target = L;
 
     fn deref(&self) -> &L {
@@ -31,13 +31,13 @@ impl<L, H> Deref for Hosted<L, H> {
     }
 }
 
-impl<L, H> DerefMut for Hosted<L, H> {
+impl<L, H> DerefMut for WithHandler<L, H> {
     fn deref_mut(&mut self) -> &mut L {
         &mut self.turns
     }
 }
 
-impl<H: Handler, L: Turns<H::Session>> Hosted<L, H> {
+impl<H: Handler, L: Turns<H::Session>> WithHandler<L, H> {
     pub fn net(&mut self) -> &mut Net<H::Session> {
         self.turns.net()
     }
@@ -76,8 +76,8 @@ impl<S> Turns<S> for InPoll<S> {
     }
 }
 
-/// A hosted reactor.
-pub type Guest<H> = Hosted<InPoll<<H as Handler>::Session>, H>;
+/// A reactor in a poll of the test, with its handler.
+pub type Guest<H> = WithHandler<InPoll<<H as Handler>::Session>, H>;
 
 impl<H: Handler> Guest<H> {
     /// Makes a reactor without a listener.
@@ -121,8 +121,8 @@ impl Turns<()> for Listening {
     }
 }
 
-/// A hosted event loop, which can run in a thread later.
-pub type Stepped = Hosted<Listening, Script>;
+/// An event loop with its handler, which can run in a thread later.
+pub type Stepped = WithHandler<Listening, Script>;
 
 impl Stepped {
     /// Listens, and makes no turn yet. Clients can connect, and the system keeps the bytes that they send.
