@@ -161,7 +161,7 @@ fn a_connection_that_is_never_accepted_ends_with_a_reset() {
     let folder = Folder::new();
     let listener = UnixListener::bind(folder.file("socket")).unwrap();
     let mut event_loop = event_loop();
-    event_loop.net().connect(&Address::unix(folder.file("socket")).unwrap(), ());
+    event_loop.net().connect(Address::unix(folder.file("socket")).unwrap(), ());
     let mut actor = Actor::idle();
     turn_until(&mut event_loop, &mut actor, |actor, _| actor.has_heard(&Call::Open));
     drop(listener);
