@@ -94,9 +94,10 @@ pub trait Handler {
     /// [`on_eof`](Self::on_eof) or [`on_close`](Self::on_close). After a reset, `on_close` may follow in this turn.
     ///
     /// # Portability
-    /// The call comes where the system reports the end of a peer although nothing is read: with epoll and kqueue. With mio's
-    /// selector on `poll(2)` it comes only if no byte was left unread when the peer ended. Elsewhere, and where a peer
-    /// vanishes without a word, a pause needs a timeout of its own.
+    /// The call comes where the system reports the end of a peer although nothing is read. Linux does, with epoll and with mio's
+    /// selector on `poll(2)`; kqueue should. mio does not promise it for every platform
+    /// ([`is_read_closed`](mio::event::Event::is_read_closed)). Nowhere does a peer tell that vanishes without a word, so a long
+    /// pause needs a timeout of its own, or [`Keepalive`](crate::Keepalive).
     ///
     /// ```
     /// use tidegate::Conn;

@@ -136,6 +136,7 @@ impl<T: Read + SendFile> Connection<T> {
             .with(Flags::SHUTDOWN)
             .with(Flags::ERROR_EVENT)
             .with(Flags::OUT_OF_BUFFERS)
+            .with(Flags::PEER_CLOSED)
             .with(Flags::ENDING);
         !self.has(BUSY) && !self.owns_buffers()
     }

@@ -13,6 +13,9 @@
 //! handler has paused is not idle, so the default [`on_drain`](crate::Handler::on_drain) waits for the answer. The program
 //! in the docs of [`Remote::wake`](crate::Remote::wake) works in this way, and needs no session.
 //!
+//! A client that has gone needs no answer. [`on_peer_closed`](crate::Handler::on_peer_closed) tells of its end during the pause,
+//! so a handler can call a long job off.
+//!
 //! # Several jobs of a connection at a time
 //!
 //! Without the pause, the handler has to keep a list of the answers that it owes to each connection, because the crate does
@@ -209,3 +212,10 @@
 //! * **The grace** of a drain bounds everything: connections that still owe answers when the grace is over are reset.
 //! * **Several answers, one wake.** Several calls of `wake` may make one `on_wake`, so `on_wake` takes all answers that
 //!   are there.
+//!
+//! # Clients on other threads
+//!
+//! One thread can accept for the loops of several threads: [`Conn::detach`](crate::Conn::detach) takes a connection out of its
+//! loop, a channel and [`Remote::wake`](crate::Remote::wake) bring it to the thread of another loop, and
+//! [`Net::attach`](crate::Net::attach) serves it there. The example `hand_over` gives each client to the loop that has the
+//! fewest clients.
