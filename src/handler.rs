@@ -72,7 +72,8 @@ pub trait Handler {
     /// The reactor panics if more is returned than was shown.
     fn on_data(&mut self, conn: &mut Conn<'_, Self::Session>, input: &[u8]) -> usize;
 
-    /// The connection is established: an accepted one after `on_accept`, an outgoing one once it is connected.
+    /// The connection is established: an accepted one after `on_accept`, an outgoing one once it is connected, one that was
+    /// adopted or attached in the turn after that.
     fn on_open(&mut self, _conn: &mut Conn<'_, Self::Session>) {}
 
     /// The peer has ended its sending direction; this side may go on sending. The call comes after `on_data` was shown

@@ -45,8 +45,9 @@ impl Engine {
     }
 
     /// Puts a connection of another reactor into a reserved slot. Its stream is registered.
-    pub(crate) fn attach(&mut self, slot: u32, loose: Loose) -> ConnId {
-        let Loose { mut connection, opening, limits } = loose;
+    pub(crate) fn attach(&mut self, slot: u32, mut loose: Loose) -> ConnId {
+        let (mut connection, opening, limits) =
+            (loose.take_connection(), loose.opening.take(), loose.limits.take());
         let Common { blocks, .. } = &mut self.common;
         connection.join_reactor(blocks);
         let is_ending = connection.phase() > Phase::Failing;
@@ -102,17 +103,33 @@ impl Loose {
     }
 
     /// The stream, the received bytes and the unsent bytes, if these parts are all that there is.
-    pub(crate) fn into_parts(self) -> Result<(TcpStream, Vec<u8>, Vec<u8>), Box<Self>> {
+    pub(crate) fn into_parts(mut self) -> Result<(TcpStream, Vec<u8>, Vec<u8>), Box<Self>> {
         let unsent: Vec<u8> = self.unsent().flatten().copied().collect();
         let is_whole = unsent.len() == self.unsent_len();
         if self.opening.is_some() || self.connection.phase() > Phase::Failing || !is_whole {
             return Err(Box::new(self));
         }
         let received = self.received().to_vec();
-        let Self { connection, opening, limits } = self;
-        match connection.into_stream() {
+        match self.take_connection().into_stream() {
             Ok(stream) => Ok((stream.into(), received, unsent)),
-            Err(connection) => Err(Box::new(Self { connection, opening, limits })),
+            Err(connection) => {
+                self.connection = connection;
+                Err(Box::new(self))
+            }
+        }
+    }
+
+    /// Leaves a connection without a socket in the place of the connection.
+    fn take_connection(&mut self) -> Connection<Stream> {
+        std::mem::replace(&mut self.connection, Connection::new(Stream::Unconnected, false))
+    }
+}
+
+/// The socket closes with a reset if bytes are unsent, so that the peer cannot mistake a truncated answer for a complete one.
+impl Drop for Loose {
+    fn drop(&mut self) {
+        if self.connection.is_truncated() {
+            let _ = self.connection.stream().reset_on_close(); // it fails only if the peer's reset came first
         }
     }
 }
