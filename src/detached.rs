@@ -15,7 +15,8 @@ use crate::{
 ///
 /// [`Conn::detach`](crate::Conn::detach) and [`Net::detach`](crate::Net::detach) make it, and
 /// [`Net::attach`](crate::Net::attach) serves it again. It carries the bytes that were received and not consumed, and the bytes
-/// that were sent and not taken by the kernel. If it is dropped, the session is dropped and the socket closes; nobody is told.
+/// that were sent and not taken by the kernel. If it is dropped, the session is dropped and the socket closes,
+/// with a reset if bytes are unsent; there is no callback.
 ///
 /// ```
 /// use std::sync::mpsc::Sender;

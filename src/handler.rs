@@ -74,7 +74,8 @@ pub trait Handler {
     /// The reactor panics if more is returned than was shown.
     fn on_data(&mut self, conn: &mut Conn<'_, Self::Session>, input: &[u8]) -> usize;
 
-    /// The connection is established: an accepted one after `on_accept`, an outgoing one once it is connected.
+    /// The connection is established: an accepted one after `on_accept`, an outgoing one once it is connected, one that was
+    /// adopted or attached in the turn after that.
     fn on_open(&mut self, _conn: &mut Conn<'_, Self::Session>) {}
 
     /// The peer has ended its sending direction; this side may go on sending. The call comes after `on_data` was shown
@@ -96,9 +97,10 @@ pub trait Handler {
     /// [`on_eof`](Self::on_eof) or [`on_close`](Self::on_close). After a reset, `on_close` may follow in this turn.
     ///
     /// # Portability
-    /// The call comes where the system reports the end of a peer although nothing is read: with epoll and kqueue. With mio's
-    /// selector on `poll(2)` it comes only if no byte was left unread when the peer ended. Elsewhere, and where a peer
-    /// vanishes without a word, a pause needs a timeout of its own.
+    /// The call comes where the system reports the end of a peer although nothing is read. Linux does, with epoll and with mio's
+    /// selector on `poll(2)`; kqueue should. mio does not promise it for every platform
+    /// ([`is_read_closed`](mio::event::Event::is_read_closed)). Nowhere does a peer tell that vanishes without a word, so a long
+    /// pause needs a timeout of its own, or [`Keepalive`](crate::Keepalive).
     ///
     /// ```
     /// use tidegate::Conn;

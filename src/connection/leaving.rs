@@ -39,6 +39,11 @@ impl<T: Read + SendFile> Connection<T> {
         }
     }
 
+    /// True if the peer must not take what it has received for everything.
+    pub(crate) fn is_truncated(&self) -> bool {
+        !self.outbox.is_empty() || self.has_lost() || self.phase == Phase::Resetting
+    }
+
     /// The unsent bytes, up to the first file.
     pub(crate) fn unsent(&self) -> impl Iterator<Item = &[u8]> {
         self.outbox.pieces()

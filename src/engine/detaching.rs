@@ -43,8 +43,9 @@ impl Engine {
     }
 
     /// Puts a connection of another reactor into a reserved slot. Its stream is registered.
-    pub(crate) fn attach(&mut self, slot: u32, loose: Loose) -> ConnId {
-        let Loose { mut connection, opening, limits } = loose;
+    pub(crate) fn attach(&mut self, slot: u32, mut loose: Loose) -> ConnId {
+        let (mut connection, opening, limits) =
+            (loose.take_connection(), loose.opening.take(), loose.limits.take());
         let Common { blocks, .. } = &mut self.common;
         connection.join_reactor(blocks);
         let is_ending = connection.phase() > Phase::Failing;
@@ -98,7 +99,7 @@ impl Loose {
     }
 
     /// The stream, the received bytes and the unsent bytes, if these parts are all that there is.
-    pub(crate) fn into_parts<T>(self) -> Result<(T, Vec<u8>, Vec<u8>), Box<Self>>
+    pub(crate) fn into_parts<T>(mut self) -> Result<(T, Vec<u8>, Vec<u8>), Box<Self>>
     where
         T: HandOver<Source: TryFrom<Stream, Error = Stream>>,
     {
@@ -108,10 +109,26 @@ impl Loose {
             return Err(Box::new(self));
         }
         let received = self.received().to_vec();
-        let Self { connection, opening, limits } = self;
-        match connection.into_stream::<T::Source>() {
+        match self.take_connection().into_stream::<T::Source>() {
             Ok(stream) => Ok((stream.into(), received, unsent)),
-            Err(connection) => Err(Box::new(Self { connection, opening, limits })),
+            Err(connection) => {
+                self.connection = connection;
+                Err(Box::new(self))
+            }
+        }
+    }
+
+    /// Leaves a connection without a socket in the place of the connection.
+    fn take_connection(&mut self) -> Connection<Stream> {
+        std::mem::replace(&mut self.connection, Connection::new(Stream::Unconnected, false))
+    }
+}
+
+/// The socket closes with a reset if bytes are unsent, so that the peer cannot mistake a truncated answer for a complete one.
+impl Drop for Loose {
+    fn drop(&mut self) {
+        if self.connection.is_truncated() {
+            let _ = self.connection.stream().reset_on_close(); // it fails only if the peer's reset came first
         }
     }
 }

@@ -91,3 +91,13 @@ impl ConnectionRecord {
         Self { connection, lifetime: Lifetime::default() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    /// An idle connection should cost little memory. What few connections need stands in the boxed rare state.
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn a_slot_has_at_most_120_bytes() {
+        assert!(size_of::<super::Slot>() <= 120, "{}", size_of::<super::Slot>());
+    }
+}

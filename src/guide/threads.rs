@@ -90,6 +90,9 @@
 //! # }
 //! ```
 //!
+//! A client that has gone needs no answer. [`on_peer_closed`](crate::Handler::on_peer_closed) tells of its end during the pause,
+//! so a handler can call a long job off.
+//!
 //! # Several jobs of a connection at a time
 //!
 //! Without the pause, the handler has to keep a list of the answers that it owes to each connection, because the crate does
@@ -284,3 +287,10 @@
 //!   A handler that has a bound for its work in a turn takes `try_iter().take(100)`, and the next turn brings the rest.
 //! * **A bound for all answers.** [`EventLoop::bounded_channel`](crate::EventLoop::bounded_channel) holds the threads up while
 //!   the loop does not take their answers.
+//!
+//! # Clients on other threads
+//!
+//! One thread can accept for the loops of several threads: [`Conn::detach`](crate::Conn::detach) takes a connection out of its
+//! loop, a channel brings it to the thread of another loop, and
+//! [`Net::attach`](crate::Net::attach) serves it there. The example `hand_over` gives each client to the loop that has the
+//! fewest clients.

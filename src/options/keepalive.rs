@@ -1,4 +1,4 @@
-//! How TCP finds out that a peer has vanished.
+//! When TCP finds out that a peer has vanished.
 
 use std::time::Duration;
 

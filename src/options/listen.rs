@@ -5,6 +5,9 @@ use super::Keepalive;
 options! {
     /// How a listener is made: [`Net::listen_with`](crate::Net::listen_with).
     ///
+    /// There is no option for TCP_DEFER_ACCEPT, for which no crate that this one uses has a safe call. A program that needs it
+    /// makes the socket by itself and calls [`Net::adopt_listener_with`](crate::Net::adopt_listener_with).
+    ///
     /// ```
     /// let options = tidegate::ListenOptions::default().backlog(128);
     /// assert_eq!(options.backlog, 128);

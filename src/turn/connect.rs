@@ -12,7 +12,8 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
         if !entry.connect(now) {
             return false;
         }
-        if entry.connection.phase() == Phase::Open {
+        // A connection of another loop may have failed there. Its last input is still delivered.
+        if entry.connection.phase() <= Phase::Failing {
             self.call(slot, |handler, conn| handler.on_open(conn));
         }
         // Connections that existed when the drain began have had their `on_drain` already.

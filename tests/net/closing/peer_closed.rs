@@ -144,10 +144,6 @@ mod sockets {
     }
 
     #[test]
-    #[cfg_attr(
-        mio_unsupported_force_poll_poll,
-        ignore = "the selector on poll(2) reports no more of a stream whose bytes were announced and not read"
-    )]
     fn a_paused_handler_is_told_of_an_end_behind_unread_bytes() {
         let (mut event_loop, mut handler) = (EventLoop::new(Options::default()).unwrap(), Waiting::default());
         let pair = paused(&mut event_loop, &mut handler);

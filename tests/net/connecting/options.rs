@@ -133,8 +133,9 @@ fn small_sends_of_a_callback_reach_the_connections_own_high_water() {
     turn_until_quiet(&mut caller.event_loop, &mut caller.actor);
     flows.extend(told.try_iter());
     // 800 bytes are gathered without a call. The third send would pass 1000 bytes, so all bytes go to the kernel, which takes
-    // them.
-    assert_eq!(flows, [(Flow::Open, 0), (Flow::Open, 0), (Flow::Open, 1)]);
+    // them: in one call, or in two where there is no vectored send.
+    assert_eq!(flows[..2], [(Flow::Open, 0), (Flow::Open, 0)]);
+    assert!(flows[2].0 == Flow::Open && flows[2].1 > 0, "{flows:?}");
     std::io::Read::read_exact(&mut caller.peer, &mut [0; 1200]).unwrap();
 }
 

@@ -12,8 +12,8 @@ use tidegate::{
 };
 
 use crate::support::{
-    Actor, Call, Host, PATIENCE, assert_same, connect_narrow, exchange, listening, pair::Pair, pattern,
-    read_to_end, turn_until, turn_until_quiet, within,
+    Actor, Call, End, Host, PATIENCE, assert_same, connect_narrow, exchange, listening, pair::Pair, pattern,
+    read_out, read_to_end, turn_until, turn_until_quiet, within,
 };
 
 fn event_loop() -> EventLoop {
@@ -314,14 +314,38 @@ fn a_drain_is_over_when_its_last_connection_was_detached_between_turns() {
 
 #[test]
 fn a_detached_connection_that_is_dropped_closes_its_socket_without_callbacks() {
-    let (mut old, mut actor) = (event_loop(), Actor::idle());
-    let mut pair = Pair::adopted_by(old.net(), ());
-    turn_until_quiet(&mut old, &mut actor);
-    let client = pair.client.try_clone().unwrap();
-    drop(old.net().detach(pair.id));
-    assert!(old.net().detach(pair.id).is_none());
-    turn_until_quiet(&mut old, &mut actor);
-    assert_eq!(actor.take_calls(), [Call::Open]);
-    pair.client = client;
-    drop(pair); // with the second descriptor of the socket
+    for (unsent, end) in [(0, End::Eof), (12 << 20, End::Reset)] {
+        let (mut old, at) = listening(Options::default());
+        let mut actor = Actor::idle();
+        let mut client = connect_narrow(at);
+        turn_until(&mut old, &mut actor, |actor, _| actor.has_heard(&Call::Open));
+        let id = actor.notes[0].id.unwrap();
+        old.net().send_all(id, &pattern(unsent, 1));
+        turn_until_quiet(&mut old, &mut actor);
+        drop(old.net().detach(id).unwrap());
+        assert!(old.net().detach(id).is_none());
+        turn_until_quiet(&mut old, &mut actor);
+        assert_eq!(actor.take_calls(), [Call::Open]);
+        assert_eq!(read_out(&mut client).1, end, "{unsent} bytes were unsent");
+    }
+}
+
+/// The peer resets the connection, and the old handler notices at a send. The bytes before the reset are left.
+#[test]
+fn the_last_words_of_a_peer_are_delivered_by_the_other_loop() {
+    let ([mut old, mut new], [mut left, mut got]) =
+        ([event_loop(), event_loop()], [Actor::idle(), Actor::idle()]);
+    let pair = Pair::adopted_by(old.net(), ());
+    turn_until_quiet(&mut old, &mut left);
+    old.net().pause_reading(pair.id);
+    pair.send(b"last words");
+    let id = pair.id;
+    let _twin = pair.reset();
+    old.net().send_all(id, &pattern(100_000, 1));
+    let detached = old.net().detach(id).unwrap();
+    let id = new.net().attach(detached).unwrap();
+    turn_until(&mut new, &mut got, |actor, _| !actor.ended.is_empty());
+    let expected = [Call::Open, Call::Data(b"last words".to_vec()), Call::Close(CloseKind::Reset)];
+    assert_eq!(got.of_id(id), expected);
+    assert!(got.ended[0].undelivered);
 }
