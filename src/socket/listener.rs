@@ -97,12 +97,16 @@ impl Listener {
     /// Sets the options that the clients of a socket that the host made inherit, where clients inherit options. The
     /// clients that wait in the backlog have connected before, so each of them is configured by itself.
     pub(crate) fn configure_adopted(&mut self, options: &Options) {
-        if let ListenSocket::Tcp(socket) = &self.socket {
-            let socket = SockRef::from(socket);
-            options::clear_linger(&socket);
-            if OPTIONS_ARE_INHERITED {
-                options::configure(&socket, options);
+        match &self.socket {
+            ListenSocket::Tcp(socket) => {
+                let socket = SockRef::from(socket);
+                options::clear_linger(&socket);
+                if OPTIONS_ARE_INHERITED {
+                    options::configure(&socket, options);
+                }
             }
+            #[cfg(unix)]
+            ListenSocket::Unix(_) => {}
         }
         self.inherits = false;
         self.adopted = true;

@@ -24,7 +24,7 @@ use super::{
     handover::{self, HandOver},
     memory::MemoryStream,
     options,
-    platform::{self, MioStream as _},
+    platform::{self, MioStream},
 };
 
 /// A nonblocking stream.
@@ -93,22 +93,11 @@ impl Stream {
 
     /// The result of a connect; `None` while it is still under way. See connect(2) on EINPROGRESS.
     pub(crate) fn connected(&self) -> Option<io::Result<()>> {
-        use io::ErrorKind::{NotConnected, WouldBlock};
-        let check = |socket: SockRef<'_>| match (socket.take_error()?, socket.peer_addr()) {
-            (Some(error), _) => Err(error),
-            (None, Err(error)) if error.kind() == NotConnected => Err(WouldBlock.into()),
-            (None, peer) => peer.map(drop),
-        };
-        // mio's selectors other than epoll report the socket again only after a `WouldBlock` that mio sees.
-        let checked = match self {
-            Self::Tcp(stream) => stream.try_io(|| check(stream.into())),
+        match self {
+            Self::Tcp(stream) => connected(stream),
             #[cfg(unix)]
-            Self::Unix(stream) => stream.try_io(|| check(stream.into())),
-            Self::Unconnected | Self::Memory(_) => return None,
-        };
-        match checked {
-            Err(error) if matches!(error.kind(), NotConnected | WouldBlock) => None,
-            checked => Some(checked),
+            Self::Unix(stream) => connected(stream),
+            Self::Unconnected | Self::Memory(_) => None,
         }
     }
 
@@ -172,6 +161,23 @@ impl Stream {
             #[cfg(unix)]
             Self::Unix(stream) => Ok(stream.into()),
         }
+    }
+}
+
+fn connected(stream: &impl MioStream) -> Option<io::Result<()>> {
+    use io::ErrorKind::{NotConnected, WouldBlock};
+    // mio's selectors other than epoll report the socket again only after a `WouldBlock` that mio sees.
+    let checked = stream.try_io(|| {
+        let socket = stream.sock_ref();
+        match (socket.take_error()?, socket.peer_addr()) {
+            (Some(error), _) => Err(error),
+            (None, Err(error)) if error.kind() == NotConnected => Err(WouldBlock.into()),
+            (None, peer) => peer.map(drop),
+        }
+    });
+    match checked {
+        Err(error) if matches!(error.kind(), NotConnected | WouldBlock) => None,
+        checked => Some(checked),
     }
 }
 
