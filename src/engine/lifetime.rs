@@ -133,8 +133,4 @@ impl Opening {
     pub(crate) fn connecting(to: &Address) -> Self {
         Self::Connecting { to: to.clone(), next: 0, under_way: false }
     }
-    /// True if the connection will be over a Unix socket.
-    pub(super) fn is_to_unix(&self) -> bool {
-        matches!(self, Self::Connecting { to, .. } if to.is_unix())
-    }
 }

@@ -38,8 +38,9 @@
 //! * **The end of a peer.** A peer that closes with unread bytes ends the connection with
 //!   [`CloseReason::Reset`](crate::CloseReason::Reset) on Linux, after the bytes of the peer were delivered. Otherwise the end
 //!   is an end of file. A send to a peer that has closed fails with EPIPE, which is `Reset` as well.
-//! * **Reading** goes on until `WouldBlock` on every platform. A short read does not mean that the socket is empty, because
-//!   descriptors or credentials that come with bytes stop a read (unix(7)). The crate closes descriptors that a peer passes.
+//! * **Reading.** Descriptors or credentials that come with bytes stop a read (unix(7)), so a short read alone does not mean that
+//!   the socket is empty. On Linux and Android with epoll, the crate receives with recvmsg(2), which tells of such a stop, and
+//!   reads on. Elsewhere the crate reads until `WouldBlock`. Descriptors that a peer passes are closed.
 //! * **Connecting** succeeds or fails at once. On Linux, a connect to a listener whose backlog is full fails with
 //!   `WouldBlock`.
 //! * **Stale files.** On Linux and Android alone, a file that nobody listens on is replaced: see

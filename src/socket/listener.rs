@@ -146,7 +146,7 @@ impl Listener {
             #[cfg(unix)]
             ListenSocket::Unix(socket) => {
                 let (stream, peer) = socket.accept()?;
-                Ok((Stream::Unix(stream), Address::from_unix(&peer)))
+                Ok((Stream::from(stream), Address::from_unix(&peer)))
             }
         }
     }

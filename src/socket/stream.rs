@@ -34,7 +34,11 @@ pub(crate) enum Stream {
     Unconnected,
     Tcp(TcpStream),
     #[cfg(unix)]
-    Unix(UnixStream),
+    Unix {
+        stream: UnixStream,
+        /// The next `read` returns this error: see [`platform::receive_unix`].
+        failed: Option<io::Error>,
+    },
     /// No socket at all: both ends are in memory, for tests.
     Memory(MemoryStream),
 }
@@ -45,7 +49,7 @@ impl Stream {
         match to {
             Endpoint::Internet(to) => TcpStream::connect(*to).map(Self::Tcp),
             #[cfg(unix)]
-            Endpoint::Unix(to) => unix::connect(to).map(Self::Unix),
+            Endpoint::Unix(to) => unix::connect(to).map(Self::from),
         }
     }
 
@@ -64,7 +68,7 @@ impl Stream {
             Self::Unconnected | Self::Memory(_) => Ok(()),
             Self::Tcp(stream) => stream.register(registry, token, platform::INTERESTS),
             #[cfg(unix)]
-            Self::Unix(stream) => stream.register(registry, token, handover::UNIX_INTERESTS),
+            Self::Unix { stream, .. } => stream.register(registry, token, platform::INTERESTS),
         }
     }
 
@@ -73,7 +77,7 @@ impl Stream {
             Self::Unconnected | Self::Memory(_) => Ok(()),
             Self::Tcp(stream) => stream.deregister(registry),
             #[cfg(unix)]
-            Self::Unix(stream) => stream.deregister(registry),
+            Self::Unix { stream, .. } => stream.deregister(registry),
         }
     }
 
@@ -96,7 +100,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => connected(stream),
             #[cfg(unix)]
-            Self::Unix(stream) => connected(stream),
+            Self::Unix { stream, .. } => connected(stream),
             Self::Unconnected | Self::Memory(_) => None,
         }
     }
@@ -113,7 +117,7 @@ impl Stream {
         match self {
             Self::Memory(stream) => stream.reset_on_close(),
             #[cfg(unix)]
-            Self::Unix(_) => Ok(()),
+            Self::Unix { .. } => Ok(()),
             _ => options::reset_on_close(&self.socket()?),
         }
     }
@@ -129,7 +133,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.peer_addr().map(Address::from),
             #[cfg(unix)]
-            Self::Unix(stream) => stream.peer_addr().map(|peer| Address::from_unix(&peer)),
+            Self::Unix { stream, .. } => stream.peer_addr().map(|peer| Address::from_unix(&peer)),
             Self::Unconnected | Self::Memory(_) => Err(io::ErrorKind::NotConnected.into()),
         }
     }
@@ -138,19 +142,9 @@ impl Stream {
     pub(crate) fn peer_credentials(&self) -> io::Result<PeerCredentials> {
         match self {
             #[cfg(unix)]
-            Self::Unix(stream) => platform::peer_credentials(stream),
+            Self::Unix { stream, .. } => platform::peer_credentials(stream),
             Self::Unconnected => Err(io::ErrorKind::NotConnected.into()),
             _ => Err(io::Error::new(io::ErrorKind::Unsupported, "only Unix sockets have credentials")),
-        }
-    }
-
-    /// True if a `recv` that returned less than it was asked for has emptied the socket. A Unix socket also stops a `recv`
-    /// behind bytes that came with descriptors, unix(7), and no further event tells of the bytes behind them.
-    pub(crate) fn short_read_drains(&self) -> bool {
-        match self {
-            #[cfg(unix)]
-            Self::Unix(_) => false,
-            _ => platform::SHORT_READ_DRAINS,
         }
     }
 
@@ -159,7 +153,7 @@ impl Stream {
             Self::Unconnected | Self::Memory(_) => Err(io::ErrorKind::NotConnected.into()),
             Self::Tcp(stream) => Ok(stream.into()),
             #[cfg(unix)]
-            Self::Unix(stream) => Ok(stream.into()),
+            Self::Unix { stream, .. } => Ok(stream.into()),
         }
     }
 }
@@ -190,7 +184,7 @@ impl From<TcpStream> for Stream {
 #[cfg(unix)]
 impl From<UnixStream> for Stream {
     fn from(stream: UnixStream) -> Self {
-        Self::Unix(stream)
+        Self::Unix { stream, failed: None }
     }
 }
 
@@ -212,7 +206,7 @@ impl Stream {
     fn read_other(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             #[cfg(unix)]
-            Self::Unix(stream) => stream.read(buffer),
+            Self::Unix { stream, failed } => platform::receive_unix(stream, failed, buffer),
             Self::Memory(stream) => stream.read(buffer),
             Self::Tcp(_) | Self::Unconnected => Err(io::ErrorKind::NotConnected.into()),
         }
@@ -222,7 +216,7 @@ impl Stream {
     fn write_other(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             #[cfg(unix)]
-            Self::Unix(stream) => stream.send(bytes),
+            Self::Unix { stream, .. } => stream.send(bytes),
             Self::Memory(stream) => stream.write(bytes),
             Self::Tcp(_) | Self::Unconnected => Err(io::ErrorKind::NotConnected.into()),
         }
@@ -242,7 +236,7 @@ impl Write for Stream {
         match self {
             Self::Tcp(stream) => platform::send_vectored(stream, slices),
             #[cfg(unix)]
-            Self::Unix(stream) => platform::send_vectored(stream, slices),
+            Self::Unix { stream, .. } => platform::send_vectored(stream, slices),
             Self::Memory(stream) => stream.write_vectored(slices),
             Self::Unconnected => Err(io::ErrorKind::NotConnected.into()),
         }
@@ -258,7 +252,7 @@ impl SendFile for Stream {
         match self {
             Self::Tcp(stream) if !file.copies() => platform::send_file(stream, file, most),
             #[cfg(unix)]
-            Self::Unix(stream) if !file.copies() => platform::send_file(stream, file, most),
+            Self::Unix { stream, .. } if !file.copies() => platform::send_file(stream, file, most),
             _ => file.copy_to(self, most),
         }
     }

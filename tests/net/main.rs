@@ -99,5 +99,6 @@ mod turns {
 #[cfg(unix)]
 mod unix {
     mod paths;
+    mod reads;
     mod streams;
 }
