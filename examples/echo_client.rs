@@ -21,7 +21,7 @@ use tidegate::{
 /// standard error names the cause.
 #[derive(Parser)]
 struct Args {
-    /// The address of the server, such as 127.0.0.1:7007
+    /// The address of the server, such as 127.0.0.1:7007 or unix:/path
     #[arg(value_name = "ADDR")]
     server: String,
 

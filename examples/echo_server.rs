@@ -27,7 +27,8 @@ use tidegate::{Readiness, SourceId};
 /// statistics.
 #[derive(Parser)]
 struct Args {
-    /// The address to listen at; ":7007" listens on every interface, and port 0 takes a free port
+    /// The address to listen at; ":7007" listens on every interface, port 0 takes a free port, and "unix:/path" is a Unix
+    /// socket
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7007")]
     listen: String,
 

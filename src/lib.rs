@@ -70,7 +70,7 @@
 //! * One connection cannot keep the others waiting: it reads and writes a bounded number of bytes in a turn.
 //! * In a drain, the default [`Handler::on_drain`] lets a connection go on until it is idle; a handler that owes an answer
 //!   meanwhile says so, see there. A stream with unsent bytes that is cut off ends with a reset, and never with a clean end of
-//!   file.
+//!   file; over Unix sockets, which have no reset, the peer may read an end of file ([`guide::platforms`]).
 //!
 //! # Portability
 //!

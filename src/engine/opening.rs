@@ -59,11 +59,6 @@ impl Opening {
         })
     }
 
-    /// True if the connection will be over a Unix socket.
-    pub(super) fn is_to_unix(&self) -> bool {
-        matches!(self, Self::Connecting(connecting) if connecting.to.is_unix())
-    }
-
     pub(super) fn timer(&mut self) -> Option<&mut Option<TimerId>> {
         match self {
             Self::Connecting(connecting) => Some(&mut connecting.timer),

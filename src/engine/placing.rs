@@ -6,7 +6,7 @@ use crate::{
     connection::Connection,
     id::{ConnId, ListenerId},
     options::{ConnectOptions, ListenOptions},
-    socket::{listener::Listener, readiness::Readiness, stream::Stream},
+    socket::{listener::Listener, platform, readiness::Readiness, stream::Stream},
 };
 
 use super::{common::Common, listener::ListenerRecord, opening::Opening, source::Source, state::Engine};
@@ -53,8 +53,7 @@ impl Engine {
 
     /// Puts a connection that this side has brought about into its reserved slot. It opens in the next turn, or later.
     pub(crate) fn place_opening(&mut self, slot: u32, stream: Stream, opening: Opening) -> ConnId {
-        let short_read_drains = stream.short_read_drains() && !opening.is_to_unix();
-        let mut connection = Connection::new(stream, short_read_drains);
+        let mut connection = Connection::new(stream, platform::SHORT_READ_DRAINS);
         // A pair of connections that both stop reading until they can write would lock each other.
         connection.pause_when_full(matches!(opening, Opening::Adopted));
         self.place_connection(slot, connection, Some(opening));
@@ -82,8 +81,7 @@ impl Engine {
 
     /// Puts a client that was accepted into its reserved slot.
     pub(crate) fn place_accepted(&mut self, slot: u32, stream: Stream, listener: ListenerId) {
-        let short_read_drains = stream.short_read_drains();
-        let mut connection = Connection::new(stream, short_read_drains);
+        let mut connection = Connection::new(stream, platform::SHORT_READ_DRAINS);
         // A new socket takes bytes: a greeting need not wait for the event that says so.
         connection.set_ready(Readiness::WRITABLE);
         connection.begin_turn(self.common.clock.turn());

@@ -8,6 +8,9 @@
 //! meanwhile. A service under systemd needs no more than this, and the drain of the page [`stopping`](super::stopping).
 //! [`Net::adopt_stream`](crate::Net::adopt_stream) does the same for a connection.
 //!
+//! A Unix socket is adopted by [`Net::adopt_unix_listener`](crate::Net::adopt_unix_listener). The reactor removes the file of a
+//! listener that it has made itself, and never the file of an adopted listener.
+//!
 //! # A restart without a gap
 //!
 //! The old process and the new process have descriptors of one listening socket. The socket has one backlog, which lives

@@ -43,6 +43,7 @@
 //!     Nor does the default know that a peer in a pause means to send more: see [`stopping`](super::stopping).
 //!     Connections that are still open when the grace is over are reset, so that no peer mistakes a truncated stream for a
 //!     complete one. A second drain resets at once.
+//!     Unix sockets have no reset: see [`platforms`](super::platforms#unix-sockets).
 //! 11. **A panic in a callback** passes through the turn to the host. If the host catches the panic and goes on, the next turn
 //!     aborts the connection whose callback panicked, because bytes may be missing there; all other connections go on.
 //!

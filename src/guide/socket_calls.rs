@@ -2,8 +2,8 @@
 //!
 //! | call | the program writes | the file that makes the call |
 //! |---|---|---|
-//! | `socket()` | part of the next two | to listen: `src/socket/listen.rs`; to connect: `src/socket/stream.rs` |
-//! | `bind()`, `listen()` | [`Net::listen`](crate::Net::listen), or [`Net::listen_with`](crate::Net::listen_with) with a [`backlog`](crate::ListenOptions::backlog) | `src/socket/listen.rs` |
+//! | `socket()` | part of the next two | to listen: `src/socket/listen.rs`; to connect: `src/socket/stream.rs`; Unix sockets: `src/socket/unix.rs` |
+//! | `bind()`, `listen()` | [`Net::listen`](crate::Net::listen), or [`Net::listen_with`](crate::Net::listen_with) with a [`backlog`](crate::ListenOptions::backlog) | `src/socket/listen.rs`, `src/socket/unix.rs` |
 //! | `accept()` | [`Handler::on_accept`](crate::Handler::on_accept) | `src/socket/listener.rs` |
 //! | `connect()` | [`Net::connect`](crate::Net::connect); the result comes in `on_open` or `on_close` | `src/socket/stream.rs` |
 //! | `recv()` | [`Handler::on_data`](crate::Handler::on_data) | `src/connection/mod.rs`; unconsumed bytes wait in `src/buffer/inbox.rs` |

@@ -104,7 +104,7 @@
 //!   such handlers do. A protocol that knows when a connection is done may call [`close`](crate::Conn::close) earlier.
 //! * **A client that goes on sending** is never idle, and is reset when the grace is over. A client that has sent a part of
 //!   a message, and pauses, holds up the drain until the grace is over, and is reset then: the part waits in the inbox.
-//! * **Cuts.** A connection whose sent bytes are cut off always ends with a reset. But the default `on_drain` does not know
+//! * **Cuts.** A connection over TCP whose sent bytes are cut off always ends with a reset. But the default `on_drain` does not know
 //!   what the peer still means to send. It closes an upload that pauses for longer than `drain_quiet` if the handler has
 //!   consumed the part that has come: only unconsumed bytes count as input that waits. The handler then gets `on_close` with
 //!   [`Drained`](crate::CloseReason::Drained) and no `on_eof`, and the client reads an end of file in place of its answer.

@@ -65,13 +65,9 @@ hand_over! {
 
 #[cfg(unix)]
 hand_over! {
-    UnixStream => mio::net::UnixStream, "Unix stream socket", SockAddr::is_unix, UNIX_INTERESTS;
+    UnixStream => mio::net::UnixStream, "Unix stream socket", SockAddr::is_unix, platform::INTERESTS;
     UnixListener => mio::net::UnixListener, "Unix stream socket", SockAddr::is_unix, Interest::READABLE;
 }
-
-/// The interests of a stream over a Unix socket. No rule needs to know of an urgent mark.
-#[cfg(unix)]
-pub(super) const UNIX_INTERESTS: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
 /// Registers a nonblocking socket with a poll, or gives the socket back.
 pub(crate) fn register<T: HandOver>(

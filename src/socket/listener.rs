@@ -104,12 +104,16 @@ impl Listener {
     /// Sets the options that the clients of a socket that the host made inherit, where clients inherit options. The
     /// clients that wait in the backlog have connected before, so each of them is configured by itself.
     pub(crate) fn configure_adopted(&mut self, wishes: Wishes<'_>) {
-        if let ListenSocket::Tcp(socket) = &self.socket {
-            let socket = SockRef::from(socket);
-            options::clear_linger(&socket);
-            if OPTIONS_ARE_INHERITED {
-                options::configure(&socket, wishes);
+        match &self.socket {
+            ListenSocket::Tcp(socket) => {
+                let socket = SockRef::from(socket);
+                options::clear_linger(&socket);
+                if OPTIONS_ARE_INHERITED {
+                    options::configure(&socket, wishes);
+                }
             }
+            #[cfg(unix)]
+            ListenSocket::Unix(_) => {}
         }
         self.inherits = false;
         self.adopted = true;
@@ -149,7 +153,7 @@ impl Listener {
             #[cfg(unix)]
             ListenSocket::Unix(socket) => {
                 let (stream, peer) = socket.accept()?;
-                Ok((Stream::Unix(stream), Address::from_unix(&peer)))
+                Ok((Stream::from(stream), Address::from_unix(&peer)))
             }
         }
     }

@@ -79,6 +79,50 @@ epoll! {
         socket.is_listener().unwrap_or(true)
     }
 
+    /// Receives from a Unix socket, until the buffer is full or the socket is empty.
+    ///
+    /// The kernel also ends a read behind bytes that came with descriptors, and in front of bytes with other credentials if
+    /// the socket asks for credentials, unix(7). As this call takes neither, the kernel then sets MSG_CTRUNC, recv(2), and the
+    /// call is repeated: without it, a short read would not mean that the socket is empty. A read also ends in front of an
+    /// urgent mark, of which the priority interest tells, as for TCP.
+    ///
+    /// An error behind received bytes is kept in `failed`, and the next call returns it. The event of the error makes sure of
+    /// a next call.
+    pub(crate) fn receive_unix(
+        stream: &mut UnixStream,
+        failed: &mut Option<io::Error>,
+        buffer: &mut [u8],
+    ) -> io::Result<usize> {
+        use rustix::net::{RecvAncillaryBuffer, RecvFlags, ReturnFlags, recvmsg};
+        if let Some(error) = failed.take() {
+            return Err(error);
+        }
+        let mut total = 0;
+        loop {
+            let received = stream.try_io(|| {
+                let mut slices = [io::IoSliceMut::new(&mut buffer[total..])];
+                let none = &mut RecvAncillaryBuffer::default();
+                Ok(recvmsg(&*stream, &mut slices, none, RecvFlags::empty())?)
+            });
+            match received {
+                Ok(received) => {
+                    total += received.bytes;
+                    let stopped_early = received.flags.contains(ReturnFlags::CTRUNC);
+                    if !stopped_early || received.bytes == 0 || total == buffer.len() {
+                        return Ok(total);
+                    }
+                }
+                Err(error) if total == 0 => return Err(error),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(total),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    *failed = Some(error);
+                    return Ok(total);
+                }
+            }
+        }
+    }
+
     /// The interests of a stream. A stream is registered once: no `epoll_ctl` between accept and close.
     pub(crate) const INTERESTS: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
 
@@ -145,6 +189,15 @@ portable! {
     }
 
     pub(crate) const INTERESTS: Interest = Interest::READABLE.add(Interest::WRITABLE);
+
+    #[cfg(unix)]
+    pub(crate) fn receive_unix(
+        stream: &mut UnixStream,
+        _: &mut Option<io::Error>,
+        buffer: &mut [u8],
+    ) -> io::Result<usize> {
+        io::Read::read(stream, buffer)
+    }
 
     /// False: files are read and then sent.
     pub(crate) fn sends_files() -> bool {

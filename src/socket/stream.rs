@@ -24,7 +24,7 @@ use super::{
     handover::{self, HandOver},
     memory::MemoryStream,
     options::{self, Wishes},
-    platform::{self, MioStream as _},
+    platform::{self, MioStream},
 };
 
 /// A nonblocking stream.
@@ -34,7 +34,11 @@ pub(crate) enum Stream {
     Unconnected,
     Tcp(TcpStream),
     #[cfg(unix)]
-    Unix(UnixStream),
+    Unix {
+        stream: UnixStream,
+        /// The next `read` returns this error: see [`platform::receive_unix`].
+        failed: Option<io::Error>,
+    },
     /// No socket at all: both ends are in memory, for tests.
     Memory(MemoryStream),
 }
@@ -46,7 +50,7 @@ impl Stream {
             (Endpoint::Internet(to), None) => TcpStream::connect(to).map(Self::Tcp),
             (Endpoint::Internet(to), Some(local)) => connect::connect_from(local, to).map(Self::Tcp),
             #[cfg(unix)]
-            (Endpoint::Unix(to), _) => unix::connect(&to).map(Self::Unix),
+            (Endpoint::Unix(to), _) => unix::connect(&to).map(Self::from),
         }
     }
 
@@ -65,7 +69,7 @@ impl Stream {
             Self::Unconnected | Self::Memory(_) => Ok(()),
             Self::Tcp(stream) => stream.register(registry, token, platform::INTERESTS),
             #[cfg(unix)]
-            Self::Unix(stream) => stream.register(registry, token, handover::UNIX_INTERESTS),
+            Self::Unix { stream, .. } => stream.register(registry, token, platform::INTERESTS),
         }
     }
 
@@ -74,7 +78,7 @@ impl Stream {
             Self::Unconnected | Self::Memory(_) => Ok(()),
             Self::Tcp(stream) => stream.deregister(registry),
             #[cfg(unix)]
-            Self::Unix(stream) => stream.deregister(registry),
+            Self::Unix { stream, .. } => stream.deregister(registry),
         }
     }
 
@@ -94,22 +98,11 @@ impl Stream {
 
     /// The result of a connect; `None` while it is still under way. See connect(2) on EINPROGRESS.
     pub(crate) fn connected(&self) -> Option<io::Result<()>> {
-        use io::ErrorKind::{NotConnected, WouldBlock};
-        let check = |socket: SockRef<'_>| match (socket.take_error()?, socket.peer_addr()) {
-            (Some(error), _) => Err(error),
-            (None, Err(error)) if error.kind() == NotConnected => Err(WouldBlock.into()),
-            (None, peer) => peer.map(drop),
-        };
-        // mio's selectors other than epoll report the socket again only after a `WouldBlock` that mio sees.
-        let checked = match self {
-            Self::Tcp(stream) => stream.try_io(|| check(stream.into())),
+        match self {
+            Self::Tcp(stream) => connected(stream),
             #[cfg(unix)]
-            Self::Unix(stream) => stream.try_io(|| check(stream.into())),
-            Self::Unconnected | Self::Memory(_) => return None,
-        };
-        match checked {
-            Err(error) if matches!(error.kind(), NotConnected | WouldBlock) => None,
-            checked => Some(checked),
+            Self::Unix { stream, .. } => connected(stream),
+            Self::Unconnected | Self::Memory(_) => None,
         }
     }
 
@@ -125,7 +118,7 @@ impl Stream {
         match self {
             Self::Memory(stream) => stream.reset_on_close(),
             #[cfg(unix)]
-            Self::Unix(_) => Ok(()),
+            Self::Unix { .. } => Ok(()),
             _ => options::reset_on_close(&self.socket()?),
         }
     }
@@ -141,7 +134,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.peer_addr().map(canonical).map(Address::from),
             #[cfg(unix)]
-            Self::Unix(stream) => stream.peer_addr().map(|peer| Address::from_unix(&peer)),
+            Self::Unix { stream, .. } => stream.peer_addr().map(|peer| Address::from_unix(&peer)),
             Self::Unconnected | Self::Memory(_) => Err(io::ErrorKind::NotConnected.into()),
         }
     }
@@ -150,7 +143,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.local_addr().map(canonical).map(Address::from),
             #[cfg(unix)]
-            Self::Unix(stream) => stream.local_addr().map(|local| Address::from_unix(&local)),
+            Self::Unix { stream, .. } => stream.local_addr().map(|local| Address::from_unix(&local)),
             Self::Unconnected | Self::Memory(_) => Err(io::ErrorKind::NotConnected.into()),
         }
     }
@@ -159,19 +152,9 @@ impl Stream {
     pub(crate) fn peer_credentials(&self) -> io::Result<PeerCredentials> {
         match self {
             #[cfg(unix)]
-            Self::Unix(stream) => platform::peer_credentials(stream),
+            Self::Unix { stream, .. } => platform::peer_credentials(stream),
             Self::Unconnected => Err(io::ErrorKind::NotConnected.into()),
             _ => Err(io::Error::new(io::ErrorKind::Unsupported, "only Unix sockets have credentials")),
-        }
-    }
-
-    /// True if a `recv` that returned less than it was asked for has emptied the socket. A Unix socket also stops a `recv`
-    /// behind bytes that came with descriptors, unix(7), and no further event tells of the bytes behind them.
-    pub(crate) fn short_read_drains(&self) -> bool {
-        match self {
-            #[cfg(unix)]
-            Self::Unix(_) => false,
-            _ => platform::SHORT_READ_DRAINS,
         }
     }
 
@@ -180,8 +163,25 @@ impl Stream {
             Self::Unconnected | Self::Memory(_) => Err(io::ErrorKind::NotConnected.into()),
             Self::Tcp(stream) => Ok(stream.into()),
             #[cfg(unix)]
-            Self::Unix(stream) => Ok(stream.into()),
+            Self::Unix { stream, .. } => Ok(stream.into()),
         }
+    }
+}
+
+fn connected(stream: &impl MioStream) -> Option<io::Result<()>> {
+    use io::ErrorKind::{NotConnected, WouldBlock};
+    // mio's selectors other than epoll report the socket again only after a `WouldBlock` that mio sees.
+    let checked = stream.try_io(|| {
+        let socket = stream.sock_ref();
+        match (socket.take_error()?, socket.peer_addr()) {
+            (Some(error), _) => Err(error),
+            (None, Err(error)) if error.kind() == NotConnected => Err(WouldBlock.into()),
+            (None, peer) => peer.map(drop),
+        }
+    });
+    match checked {
+        Err(error) if matches!(error.kind(), NotConnected | WouldBlock) => None,
+        checked => Some(checked),
     }
 }
 
@@ -194,7 +194,7 @@ impl From<TcpStream> for Stream {
 #[cfg(unix)]
 impl From<UnixStream> for Stream {
     fn from(stream: UnixStream) -> Self {
-        Self::Unix(stream)
+        Self::Unix { stream, failed: None }
     }
 }
 
@@ -218,7 +218,7 @@ impl TryFrom<Stream> for UnixStream {
 
     fn try_from(stream: Stream) -> Result<Self, Stream> {
         match stream {
-            Stream::Unix(stream) => Ok(stream),
+            Stream::Unix { stream, .. } => Ok(stream),
             other => Err(other),
         }
     }
@@ -239,7 +239,7 @@ impl Stream {
     fn read_other(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             #[cfg(unix)]
-            Self::Unix(stream) => stream.read(buffer),
+            Self::Unix { stream, failed } => platform::receive_unix(stream, failed, buffer),
             Self::Memory(stream) => stream.read(buffer),
             Self::Tcp(_) | Self::Unconnected => Err(io::ErrorKind::NotConnected.into()),
         }
@@ -249,7 +249,7 @@ impl Stream {
     fn write_other(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             #[cfg(unix)]
-            Self::Unix(stream) => stream.send(bytes),
+            Self::Unix { stream, .. } => stream.send(bytes),
             Self::Memory(stream) => stream.write(bytes),
             Self::Tcp(_) | Self::Unconnected => Err(io::ErrorKind::NotConnected.into()),
         }
@@ -269,7 +269,7 @@ impl Write for Stream {
         match self {
             Self::Tcp(stream) => platform::send_vectored(stream, slices),
             #[cfg(unix)]
-            Self::Unix(stream) => platform::send_vectored(stream, slices),
+            Self::Unix { stream, .. } => platform::send_vectored(stream, slices),
             Self::Memory(stream) => stream.write_vectored(slices),
             Self::Unconnected => Err(io::ErrorKind::NotConnected.into()),
         }
@@ -285,7 +285,7 @@ impl SendFile for Stream {
         match self {
             Self::Tcp(stream) if !file.copies() => platform::send_file(stream, file, most),
             #[cfg(unix)]
-            Self::Unix(stream) if !file.copies() => platform::send_file(stream, file, most),
+            Self::Unix { stream, .. } if !file.copies() => platform::send_file(stream, file, most),
             _ => file.copy_to(self, most),
         }
     }

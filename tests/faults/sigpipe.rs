@@ -5,6 +5,7 @@
 use std::{
     io::{ErrorKind, IoSlice, Write},
     net::Shutdown,
+    os::{fd::OwnedFd, unix::net::UnixStream},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -33,12 +34,22 @@ fn no_send_raises_sigpipe() {
     flag::register(SIGPIPE, raised.clone()).unwrap();
     // A small send is gathered and leaves when the callback returns. A large send leaves at once, and takes gathered
     // bytes along in one vectored call.
-    for sends in [&[10][..], &[20_000], &[10, 20_000]] {
+    let cases = [&[10][..], &[20_000], &[10, 20_000]];
+    for (sends, over_unix) in cases.iter().flat_map(|sends| [(sends, false), (sends, true)]) {
         let mut event_loop = EventLoop::new(Options::default()).unwrap();
-        let (_client, stream) = connected();
+        let (_client, stream) = if over_unix {
+            let (client, end) = UnixStream::pair().unwrap();
+            (OwnedFd::from(client).into(), OwnedFd::from(end).into())
+        } else {
+            connected()
+        };
         let twin = stream.try_clone().unwrap();
         twin.shutdown(Shutdown::Write).unwrap(); // Each send now fails with EPIPE.
-        let id = event_loop.net().adopt_stream(stream, ()).unwrap();
+        let id = if over_unix {
+            event_loop.net().adopt_unix_stream(OwnedFd::from(stream).into(), ()).unwrap()
+        } else {
+            event_loop.net().adopt_stream(stream, ()).unwrap()
+        };
         let mut actor = Actor::with_conn(|conn, cue| {
             if *cue == Call::Open {
                 sends.iter().for_each(|len| _ = conn.send_all(&vec![7; *len]));

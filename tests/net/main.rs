@@ -121,6 +121,7 @@ mod turns {
 #[cfg(unix)]
 mod unix {
     mod paths;
+    mod reads;
     mod streams;
 }
 

@@ -298,6 +298,49 @@ mod unix {
         }
     }
 
+    #[test]
+    fn the_programs_talk_over_a_unix_socket() {
+        let folder = support::unix::Folder::new();
+        let path = format!("unix:{}", folder.file("socket").display());
+        let mut names = vec![path.clone()];
+        if cfg!(target_os = "linux") {
+            names.push(format!("unix:@tidegate-{}-programs", std::process::id()));
+        }
+        for name in names {
+            let (mut server, _stdout, at) = start_server(server(&["--listen", &name]));
+            assert_eq!(at, name);
+            let message = "x".repeat(100_000);
+            let output = finish(client(&[&at, &message]));
+            assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+            assert!(output.stdout == message.as_bytes());
+            server.signal("-TERM");
+            assert!(server.finish().status.success());
+            assert!(folder.names().is_empty(), "the server leaves its file behind");
+            let output = finish(client(&[&at, "hello"]));
+            assert_eq!(output.status.code(), Some(1));
+            assert!(line(&output).starts_with(&format!("echo_client: {name}: ")), "{output:?}");
+        }
+    }
+
+    #[test]
+    #[cfg_attr(
+        not(any(target_os = "linux", target_os = "android")),
+        ignore = "only Linux tells a socket that nobody listens on from a socket with a full backlog"
+    )]
+    fn a_server_takes_the_path_of_a_server_that_was_killed_and_of_no_other() {
+        let folder = support::unix::Folder::new();
+        let name = format!("unix:{}", folder.file("socket").display());
+        let (mut killed, _stdout, _) = start_server(server(&["--listen", &name]));
+        let output = finish(server(&["--listen", &name]));
+        assert_eq!(output.status.code(), Some(1));
+        assert!(line(&output).starts_with(&format!("echo_server: cannot listen on {name}: ")), "{output:?}");
+        killed.child().kill().unwrap();
+        killed.child().wait().unwrap();
+        assert_eq!(folder.names(), ["socket"]);
+        let (_server, _stdout, at) = start_server(server(&["--listen", &name]));
+        assert_eq!(finish(client(&[&at, "hello"])).stdout, b"hello");
+    }
+
     /// Starts a server that has more echo bytes for a client than the kernel holds. A high water mark of this size lets the
     /// bytes wait in the server.
     fn server_with_unread_echo(drain: &str, message: &[u8]) -> (Killed, TcpStream) {

@@ -1,8 +1,7 @@
 //! Tests of connections over Unix sockets, as far as they differ from connections over TCP.
 
 use std::{
-    io::{self, ErrorKind, IoSlice, Read, Write},
-    net::Shutdown,
+    io::{self, ErrorKind, Read, Write},
     os::{
         fd::{AsFd, OwnedFd},
         unix::net::{UnixListener, UnixStream},
@@ -10,7 +9,6 @@ use std::{
     thread,
 };
 
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use tidegate::{
     Accepted, Address, CloseKind, CloseReason, Conn, EventLoop, Handler, ListenOptions, Net, Options,
 };
@@ -167,95 +165,6 @@ fn a_connection_that_is_never_accepted_ends_with_a_reset() {
     drop(listener);
     turn_until(&mut event_loop, &mut actor, |_, net| net.stats().closed == 1);
     assert_eq!(actor.ends(), [CloseKind::Reset]);
-}
-
-/// The ways by which a connection comes into a loop.
-#[derive(Clone, Copy, Debug)]
-enum Way {
-    Adopted,
-    Accepted,
-    Connected,
-}
-
-/// Makes a loop with an open connection, and returns the other end.
-fn opened(way: Way, folder: &Folder) -> (EventLoop, UnixStream) {
-    let (mut event_loop, path) = (event_loop(), folder.file(&format!("{way:?}")));
-    let mut actor = Actor::idle();
-    let other = match way {
-        Way::Adopted => {
-            let (ours, theirs) = UnixStream::pair().unwrap();
-            event_loop.net().adopt_unix_stream(ours, ()).unwrap();
-            theirs
-        }
-        Way::Accepted => {
-            event_loop.net().listen(Address::unix(&path).unwrap()).unwrap();
-            UnixStream::connect(&path).unwrap()
-        }
-        Way::Connected => {
-            let listener = UnixListener::bind(&path).unwrap();
-            event_loop.net().connect(Address::unix(&path).unwrap(), ());
-            turn_until(&mut event_loop, &mut actor, |actor, _| actor.has_heard(&Call::Open));
-            let other = listener.accept().unwrap().0;
-            std::fs::remove_file(&path).unwrap();
-            other
-        }
-    };
-    turn_until_quiet(&mut event_loop, &mut actor);
-    (event_loop, patient(other))
-}
-
-/// A read of a Unix socket ends behind bytes that came with descriptors, so it returns less than it was asked for although
-/// more bytes are there.
-#[test]
-fn descriptors_among_the_bytes_stop_a_read_and_lose_no_byte() {
-    let folder = Folder::new();
-    for (way, closes) in [
-        (Way::Adopted, true),
-        (Way::Adopted, false),
-        (Way::Accepted, false),
-        (Way::Connected, true),
-        (Way::Connected, false),
-    ] {
-        let (mut event_loop, mut client) = opened(way, &folder);
-        let passed = std::fs::File::open("/dev/null").unwrap();
-        let pieces: Vec<Vec<u8>> = (0..9).map(|n| pattern(1000 + n, n as u64)).collect();
-        for (n, piece) in pieces.iter().enumerate() {
-            if n % 3 == 1 {
-                send_with_descriptor(&client, piece, passed.as_fd());
-            } else {
-                client.write_all(piece).unwrap();
-            }
-        }
-        if closes {
-            client.shutdown(Shutdown::Write).unwrap();
-        }
-        let expected = pieces.concat();
-        let mut actor = Actor::echo();
-        // All bytes are there before this turn, so only one event tells of them.
-        turn_until_quiet(&mut event_loop, &mut actor);
-        assert_eq!(event_loop.net().stats().bytes_received, expected.len() as u64, "{way:?}");
-        let mut echo = vec![0; expected.len()];
-        client.read_exact(&mut echo).unwrap();
-        assert_same(&echo, &expected);
-        assert_eq!(actor.has_heard(&Call::Eof), closes);
-        // Bytes that come later are announced by an event of their own.
-        if !closes {
-            send_with_descriptor(&client, b"later", passed.as_fd());
-            client.write_all(b" still").unwrap();
-            turn_until_quiet(&mut event_loop, &mut actor);
-            client.read_exact(&mut echo[..11]).unwrap();
-            assert_eq!(&echo[..11], b"later still");
-        }
-    }
-}
-
-fn send_with_descriptor(stream: &UnixStream, bytes: &[u8], descriptor: std::os::fd::BorrowedFd<'_>) {
-    let mut space = [std::mem::MaybeUninit::uninit(); 64];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    let descriptors = [descriptor];
-    assert!(ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)));
-    let sent = sendmsg(stream, &[IoSlice::new(bytes)], &mut ancillary, SendFlags::empty()).unwrap();
-    assert_eq!(sent, bytes.len());
 }
 
 /// Linux alone tells the peer that bytes were not read.
