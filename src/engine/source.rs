@@ -94,10 +94,12 @@ impl ConnectionRecord {
 
 #[cfg(test)]
 mod tests {
-    /// An idle connection should cost little memory. What few connections need stands in the boxed rare state.
+    /// An idle connection should cost little memory. What few connections need stands in the boxed rare state. In debug builds,
+    /// mio keeps the poll of each source beside the source.
     #[test]
     #[cfg(target_pointer_width = "64")]
-    fn a_slot_has_at_most_120_bytes() {
-        assert!(size_of::<super::Slot>() <= 120, "{}", size_of::<super::Slot>());
+    fn a_slot_has_at_most_112_bytes() {
+        let most = if cfg!(debug_assertions) { 128 } else { 112 };
+        assert!(size_of::<super::Slot>() <= most, "{}", size_of::<super::Slot>());
     }
 }
