@@ -37,26 +37,12 @@ impl FileRange {
         Self { file, range, buffer: Vec::new(), copies }
     }
 
-    pub(crate) fn file(&self) -> &File {
-        &self.file
-    }
-
-    /// The offset of the next byte in the file.
-    pub(crate) fn offset(&self) -> u64 {
-        self.range.start
-    }
-
     pub(crate) fn len(&self) -> u64 {
         self.range.end.saturating_sub(self.range.start)
     }
 
     pub(crate) fn copies(&self) -> bool {
         self.copies
-    }
-
-    /// The system cannot send this file by itself.
-    pub(crate) fn copy_from_now_on(&mut self) {
-        self.copies = true;
     }
 
     pub(crate) fn advance(&mut self, n: u64) {
@@ -85,6 +71,24 @@ impl FileRange {
             }
         };
         stream.write(&buffer[..n]).map_err(FileError::Stream)
+    }
+}
+
+/// For sendfile(2).
+#[allow(dead_code, reason = "the portable rules send no file by the system")]
+impl FileRange {
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// The offset of the next byte in the file.
+    pub(crate) fn offset(&self) -> u64 {
+        self.range.start
+    }
+
+    /// The system cannot send this file by itself.
+    pub(crate) fn copy_from_now_on(&mut self) {
+        self.copies = true;
     }
 }
 

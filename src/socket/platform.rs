@@ -12,7 +12,7 @@ use socket2::{SockRef, Socket, TcpKeepalive};
 
 use crate::{credentials::PeerCredentials, options::Keepalive};
 
-use super::file::{self, FileError, FileRange};
+use super::file::{FileError, FileRange};
 
 // One predicate decides which of two sets of rules the crate is built with. mio's `poll(2)` selector, which a build asks
 // for with `--cfg mio_unsupported_force_poll_poll`, gets the portable rules on Linux as well: that selector arms readiness
@@ -167,7 +167,7 @@ epoll! {
         let mut offset = file.offset();
         let sent = stream.try_io(|| Ok(rustix::fs::sendfile(&*stream, file.file(), Some(&mut offset), wanted)?));
         match sent {
-            Ok(0) => Err(FileError::File(file::too_short())),
+            Ok(0) => Err(FileError::File(super::file::too_short())),
             Ok(n) => Ok(n),
             // sendfile(2) may fail because of the file. Reading the file then shows its own error, or works.
             Err(error) if concerns_file(&error) => {

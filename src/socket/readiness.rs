@@ -38,14 +38,18 @@ pub(crate) fn plain(event: &Event) -> Option<Readiness> {
     (!is_unusual).then_some(Readiness { readable, writable, ..Readiness::default() })
 }
 
-/// An event with an error, a hang-up or an urgent mark. Unless it is merely urgent it makes both directions ready:
-/// reading and writing then find out what has happened.
+/// An event with an error, a hang-up or an urgent mark. An error or the end of a direction makes the direction ready: reading
+/// and writing then find out what has happened.
+///
+/// The peer's end of file makes only reading ready. A selector that arms all interests again after a `WouldBlock`, as mio's on
+/// `poll(2)`, reports an end of file that is not read yet after each send that would block: if the event caused a send, the
+/// loop would spin.
 #[cold]
 pub(crate) fn unusual(event: &Event) -> Readiness {
     let (read_closed, write_closed) = (event.is_read_closed(), event.is_write_closed());
-    let ended = event.is_error() || read_closed || write_closed;
+    let ended = event.is_error() || write_closed;
     Readiness {
-        readable: ended || event.is_readable(),
+        readable: ended || read_closed || event.is_readable(),
         writable: ended || event.is_writable(),
         short_reads_unreliable: read_closed || event.is_priority(),
         error: event.is_error() || (read_closed && write_closed),

@@ -1,10 +1,13 @@
 //! Tests that work without an event is done, and that work that waits for an event asks for no turn.
 
-use std::time::{Duration, Instant};
+use std::{
+    io::{Read, Write},
+    time::{Duration, Instant},
+};
 
 use tidegate::{Address, CloseKind, Conn, EventLoop, Options, Reactor, testing::Rehearsal};
 
-use crate::support::{Actor, Call, as_by_default};
+use crate::support::{Actor, Call, as_by_default, connect_narrow, listening, turn_until, turn_until_quiet};
 
 /// Pauses reading in `on_open`, and closes at the first byte.
 fn closes_at_once<'a>() -> Actor<'a> {
@@ -43,6 +46,27 @@ fn a_connection_that_is_still_connecting_asks_for_no_turn() {
         let turn = client.turn(&mut closes_at_once(), Some(Duration::ZERO)).unwrap();
         assert!(!turn.more, "case {case}: the loop would spin until the peer answers");
     }
+}
+
+#[test]
+fn a_client_that_has_ended_its_side_and_does_not_read_costs_no_turns() {
+    let mut actor = Actor::with_conn(|conn, call| {
+        if *call == Call::Open {
+            conn.send_all(&[b'.'; 8 << 20]); // above high water, so the connection is not read
+        }
+    });
+    let (mut event_loop, at) = listening(Options::default());
+    let mut client = connect_narrow(at);
+    turn_until(&mut event_loop, &mut actor, |actor, _| actor.has_heard(&Call::Open));
+    turn_until_quiet(&mut event_loop, &mut actor);
+    client.write_all(b"unread").unwrap();
+    client.shutdown(std::net::Shutdown::Write).unwrap();
+    // The event of the end of file comes first, and then a turn sends again: the client makes room for that.
+    turn_until_quiet(&mut event_loop, &mut actor);
+    client.read_exact(&mut [0; 64 << 10]).unwrap();
+    turn_until_quiet(&mut event_loop, &mut actor);
+    let (id, ()) = event_loop.net().sessions().next().expect("the connection is open");
+    assert!(event_loop.net().conn(id).unwrap().queued() > 0);
 }
 
 #[test]
