@@ -23,6 +23,13 @@ pub struct ListenerId {
     generation: u32,
 }
 
+/// Names one datagram socket. The id of a closed socket names nothing, also when its slot is used again.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct SocketId {
+    slot: u32,
+    generation: u32,
+}
+
 /// Names one timer that was set, so that it can be cancelled.
 ///
 /// An id whose timer has fired or was cancelled is harmless: it names no timer that was set later. (Ids repeat after
@@ -44,6 +51,20 @@ impl ConnId {
 }
 
 impl ListenerId {
+    pub(crate) fn new(slot: u32, generation: u32) -> Self {
+        Self { slot, generation }
+    }
+
+    pub(crate) fn slot(self) -> u32 {
+        self.slot
+    }
+
+    pub(crate) fn generation(self) -> u32 {
+        self.generation
+    }
+}
+
+impl SocketId {
     pub(crate) fn new(slot: u32, generation: u32) -> Self {
         Self { slot, generation }
     }

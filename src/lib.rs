@@ -39,6 +39,8 @@
 //! * [`Net`] holds the connections and listeners, the timers, and the ways to end. [`Conn`] is one connection during a
 //!   callback, [`Output`] its sending half beside the session. Every send returns a [`Flow`], which says whether the handler
 //!   may send more.
+//! * [`Net::bind`] opens a datagram socket, which a [`SocketId`] names; [`Handler::on_datagram`] gets what it receives, and
+//!   [`Socket`] sends. Streams and datagrams differ in much: see [`guide::datagrams`].
 //! * [`ConnId`] names a connection for as long as the program likes, in other threads too. [`Net::conn`] finds the
 //!   connection again, and [`Net::for_each`] reaches all of them, the connection of the present callback included.
 //! * [`EventLoop`] owns a [`mio::Poll`] and runs; [`Reactor`] does the same work for a program that has a poll
@@ -83,6 +85,7 @@ mod buffer;
 mod cases;
 mod close;
 mod connection;
+mod datagram;
 pub mod embedding;
 mod engine;
 mod event_loop;
@@ -103,12 +106,13 @@ mod turn;
 
 pub use address::{Address, ToAddress};
 pub use close::{CloseKind, CloseReason};
+pub use datagram::{Datagram, Sent};
 pub use event_loop::EventLoop;
 pub use flow::Flow;
 pub use handler::{Accepted, Handler};
-pub use id::{ConnId, ListenerId, TimerId};
-pub use net::{Conn, Net, Output};
-pub use options::{Keepalive, ListenOptions, Options, WhenFull};
+pub use id::{ConnId, ListenerId, SocketId, TimerId};
+pub use net::{Conn, Net, Output, Socket};
+pub use options::{DatagramOptions, Keepalive, ListenOptions, Options, WhenFull};
 pub use reactor::{Reactor, Turn};
 pub use refused::Refused;
 pub use remote::Remote;

@@ -41,6 +41,10 @@ macro_rules! options {
     };
 }
 
+mod datagram;
+
+pub use datagram::DatagramOptions;
+
 options! {
     /// The limits of a [`Reactor`](crate::Reactor) and of each connection in it.
     ///

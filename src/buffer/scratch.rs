@@ -29,6 +29,15 @@ impl Scratch {
         self.first_mut(self.len)
     }
 
+    /// The first `n` bytes, to receive datagrams into. The buffer owns at least so many bytes from now on;
+    /// [`len`](Self::len), which bounds the reads of streams, stays.
+    pub(crate) fn at_least(&mut self, n: usize) -> &mut [u8] {
+        if self.storage.len() - self.start < n {
+            *self = Self { len: self.len, ..Self::new(n) };
+        }
+        self.first_mut(n)
+    }
+
     /// The first `n` bytes, to read into.
     ///
     /// # Panics

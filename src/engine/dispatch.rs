@@ -16,6 +16,7 @@ pub(crate) enum Ready<'a> {
     /// The source is gone.
     Nothing,
     Listener,
+    Datagram,
     Connection(Entry<'a>),
 }
 
@@ -44,6 +45,7 @@ impl Engine {
                 record.connection.set_ready(Readiness { error: readiness.error, ..Readiness::default() });
             }
             Source::Connection(record) => record.connection.set_ready(readiness),
+            Source::Datagram(record) => record.set_ready(readiness),
         }
         self.common.queue(&mut place.meta);
     }
@@ -54,7 +56,7 @@ impl Engine {
         let Slot { meta, source } = self.table.get_mut(slot)?;
         match source {
             Source::Connection(record) => Some(Entry::new(meta, record, &mut self.common)),
-            Source::Listener(_) | Source::Reserved | Source::Vacated => None,
+            Source::Listener(_) | Source::Datagram(_) | Source::Reserved | Source::Vacated => None,
         }
     }
 
@@ -95,6 +97,7 @@ impl Engine {
         let ready = match source {
             Source::Reserved | Source::Vacated => Ready::Nothing,
             Source::Listener(_) => Ready::Listener,
+            Source::Datagram(_) => Ready::Datagram,
             Source::Connection(record) => {
                 let mut entry = Entry::new(meta, record, common);
                 entry.begin_turn();

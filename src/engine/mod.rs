@@ -8,7 +8,7 @@
 //! state      Engine: how a turn begins, what the next turn has to do
 //! dispatch   from events and the ready queue to sources       accepting  listeners, the reserve descriptor
 //! placing    how sources come and go                          ending     stop and drain
-//! sending    sends, the flush stage, the memory budget
+//! sending    sends, the flush stage, the memory budget        datagram   datagram sockets and their queues
 //! ------------------------------------------------------------------------------------------------------------
 //! entry, timing, connecting    the verbs of one connection
 //! ------------------------------------------------------------------------------------------------------------
@@ -21,6 +21,7 @@ mod callback;
 mod clock;
 mod common;
 mod connecting;
+mod datagram;
 mod dispatch;
 mod drain;
 mod ending;
@@ -40,6 +41,12 @@ mod timers;
 mod timing;
 
 pub(crate) use self::{
-    clock::later, dispatch::Ready, drain::DrainState, entry::Entry, lifetime::Opening, state::Engine,
+    clock::later,
+    datagram::{DatagramEntry, ReceivedDatagrams},
+    dispatch::Ready,
+    drain::DrainState,
+    entry::Entry,
+    lifetime::Opening,
+    state::Engine,
     timer_kind::TimerKind,
 };

@@ -6,7 +6,7 @@ use crate::{
     socket::stream::Stream,
 };
 
-use super::{lifetime::Lifetime, listener::ListenerRecord};
+use super::{datagram::DatagramRecord, lifetime::Lifetime, listener::ListenerRecord};
 
 /// A slot of the slab.
 #[derive(Debug)]
@@ -24,6 +24,7 @@ pub(super) enum Source {
     Vacated,
     Listener(Box<ListenerRecord>),
     Connection(ConnectionRecord),
+    Datagram(Box<DatagramRecord>),
 }
 
 /// The bookkeeping of a slot, whatever its source is.

@@ -55,7 +55,7 @@ impl Engine {
         let (panicked, had_gathered) = callback.take_panicked();
         log::warn!(target: "tidegate", "a callback panicked in the last turn: its connection is aborted");
         match self.table.get_mut(panicked).map(|place| &place.source) {
-            None | Some(Source::Listener(_) | Source::Vacated) => {}
+            None | Some(Source::Listener(_) | Source::Datagram(_) | Source::Vacated) => {}
             Some(Source::Reserved) => self.vacate(panicked), // the callback was `on_accept`
             Some(Source::Connection(_)) => {
                 if let Some(mut entry) = self.entry(panicked) {
@@ -219,6 +219,7 @@ impl Drop for Engine {
             let _ = match &mut slot.source {
                 Source::Reserved | Source::Vacated => Ok(()),
                 Source::Listener(listener) => listener.socket.deregister(registry),
+                Source::Datagram(record) => record.socket.deregister(registry),
                 Source::Connection(record) => record.connection.stream_mut().deregister(registry),
             };
         }

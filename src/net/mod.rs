@@ -3,9 +3,10 @@
 mod adopt;
 mod by_id;
 mod conn;
+mod datagram;
 mod output;
 
-pub use self::{conn::Conn, output::Output};
+pub use self::{conn::Conn, datagram::Socket, output::Output};
 
 use std::{
     collections::VecDeque,

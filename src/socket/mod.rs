@@ -1,5 +1,7 @@
 //! The operating system: streams, listeners, socket options, and every difference between platforms.
 
+pub(crate) mod batch;
+pub(crate) mod datagram;
 pub(crate) mod file;
 pub(crate) mod listen;
 pub(crate) mod listener;

@@ -240,6 +240,51 @@ pub(crate) fn is_out_of_buffers(error: &io::Error) -> bool {
     error.raw_os_error() == Some(ENOBUFS) || error.kind() == io::ErrorKind::OutOfMemory
 }
 
+/// EMSGSIZE: the datagram is larger than the protocol or the route allows, send(2).
+pub(crate) fn is_too_large(error: &io::Error) -> bool {
+    const LINUX: bool = cfg!(any(target_os = "linux", target_os = "android"));
+    const EMSGSIZE: i32 = if cfg!(windows) {
+        10040
+    } else if LINUX && cfg!(any(target_arch = "mips", target_arch = "mips64")) {
+        97
+    } else if LINUX && cfg!(any(target_arch = "sparc", target_arch = "sparc64")) {
+        40
+    } else if LINUX || cfg!(any(target_os = "fuchsia", target_os = "redox")) {
+        90
+    } else if cfg!(any(target_os = "solaris", target_os = "illumos")) {
+        97
+    } else if cfg!(target_os = "aix") {
+        59
+    } else if cfg!(target_os = "nto") {
+        248
+    } else if cfg!(target_os = "cygwin") {
+        122
+    } else {
+        40 // macOS and the BSDs
+    };
+    error.raw_os_error() == Some(EMSGSIZE)
+}
+
+/// Lets the system cut datagrams that are larger than the route takes into fragments, as it does by itself: ip(7),
+/// IP_MTU_DISCOVER.
+#[cfg(all(feature = "packet-info", any(target_os = "linux", target_os = "android")))]
+pub(crate) fn allow_fragments(socket: &mio::net::UdpSocket) -> io::Result<()> {
+    use rustix::net::sockopt::{
+        Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover,
+    };
+    set_ip_mtu_discover(socket, Ipv4PathMtuDiscovery::WANT)?;
+    if socket.local_addr()?.is_ipv6() {
+        set_ipv6_mtu_discover(socket, Ipv6PathMtuDiscovery::WANT)?;
+    }
+    Ok(())
+}
+
+/// No crate without `unsafe` has a call for it here: see the guide on datagrams.
+#[cfg(all(feature = "packet-info", not(any(target_os = "linux", target_os = "android"))))]
+pub(crate) fn allow_fragments(_: &mio::net::UdpSocket) -> io::Result<()> {
+    Ok(())
+}
+
 /// ENFILE and EMFILE, accept(2). They have these numbers on every Unix.
 pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
     const WSAEMFILE: i32 = 10024;

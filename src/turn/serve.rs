@@ -37,6 +37,7 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
             }
             Ready::Connection(_) => self.serve_connection(slot),
             Ready::Listener => _ = self.accept(slot),
+            Ready::Datagram => self.serve_datagrams(slot),
             Ready::Nothing => {}
         }
         true
