@@ -206,6 +206,15 @@ impl DatagramEntry<'_> {
         self.enqueue(Unsent { bytes: bytes.into(), to, from })
     }
 
+    /// Sends a datagram to the peer of `connect`.
+    pub(crate) fn send_to_peer(&mut self, bytes: &[u8]) -> Sent {
+        if self.record.socket.peer().is_some() {
+            return self.send(bytes, None, None);
+        }
+        self.common.stats.datagrams_dropped += 1;
+        Sent::Failed(ErrorKind::NotConnected.into())
+    }
+
     /// Hands the queue to the kernel, as far as the kernel and the budget allow.
     pub(crate) fn flush(&mut self) {
         if self.record.queue.is_empty() {

@@ -96,10 +96,7 @@ impl<'a, S> Socket<'a, S> {
 
     /// `send()`: sends one datagram to the peer of [`connect`](Self::connect), as [`send_to`](Self::send_to) does.
     pub fn send(&mut self, bytes: &[u8]) -> Sent {
-        self.send_by(|entry| match entry.record().socket().peer() {
-            Some(_) => entry.send(bytes, None, None),
-            None => Sent::Failed(io::ErrorKind::NotConnected.into()),
-        })
+        self.send_by(|entry| entry.send_to_peer(bytes))
     }
 
     /// Answers a datagram: sends one to the address that it came from, as [`send_to`](Self::send_to) does, and from the address
@@ -114,7 +111,7 @@ impl<'a, S> Socket<'a, S> {
     /// system's choice.
     pub fn reply(&mut self, datagram: &Datagram<'_>, bytes: &[u8]) -> Sent {
         self.send_by(|entry| match entry.record().socket().peer() {
-            Some(peer) if peer == datagram.from() => entry.send(bytes, None, None),
+            Some(peer) if peer == datagram.from() => entry.send_to_peer(bytes),
             _ => entry.send(bytes, Some(datagram.from()), datagram.to()),
         })
     }

@@ -6,6 +6,7 @@ mod support;
 
 mod accept;
 mod blocking_server;
+mod datagrams;
 mod descriptors;
 mod echo_server;
 mod sigpipe;
