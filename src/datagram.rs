@@ -11,13 +11,25 @@ use std::{
 #[derive(Clone, Copy)]
 pub struct Datagram<'a> {
     bytes: &'a [u8],
-    from: SocketAddr,
-    to: Option<IpAddr>,
+    addresses: &'a Addresses,
+}
+
+/// The addresses of a received datagram.
+#[derive(Debug)]
+pub(crate) struct Addresses {
+    pub(crate) from: SocketAddr,
+    pub(crate) to: Option<IpAddr>,
 }
 
 impl<'a> Datagram<'a> {
-    pub(crate) fn new(bytes: &'a [u8], from: SocketAddr, to: Option<IpAddr>) -> Self {
-        Self { bytes, from, to }
+    #[inline]
+    pub(crate) fn new(bytes: &'a [u8], addresses: &'a Addresses) -> Self {
+        Self { bytes, addresses }
+    }
+
+    #[inline]
+    pub(crate) fn addresses(&self) -> &'a Addresses {
+        self.addresses
     }
 
     /// The bytes of the datagram: exactly those of one send.
@@ -28,7 +40,7 @@ impl<'a> Datagram<'a> {
     /// The address that the datagram came from, or claims to come from: a sender can write any address into it. A sender
     /// over IPv4 has an IPv4 address here, also if the socket is one for IPv6.
     pub fn from(&self) -> SocketAddr {
-        self.from
+        self.addresses.from
     }
 
     /// The address that the datagram was sent to, if it is known: one of this machine's, a multicast group, or a broadcast
@@ -37,14 +49,14 @@ impl<'a> Datagram<'a> {
     /// It is known if the socket is bound to one address, and with the feature `packet-info` for every socket, on the
     /// systems that tell it.
     pub fn to(&self) -> Option<IpAddr> {
-        self.to
+        self.addresses.to
     }
 }
 
 impl fmt::Debug for Datagram<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut fields = f.debug_struct("Datagram");
-        fields.field("len", &self.bytes.len()).field("from", &self.from).field("to", &self.to).finish()
+        fields.field("len", &self.bytes.len()).field("from", &self.from()).field("to", &self.to()).finish()
     }
 }
 

@@ -31,11 +31,17 @@ impl Scratch {
 
     /// The first `n` bytes, to receive datagrams into. The buffer owns at least so many bytes from now on;
     /// [`len`](Self::len), which bounds the reads of streams, stays.
+    #[inline]
     pub(crate) fn at_least(&mut self, n: usize) -> &mut [u8] {
         if self.storage.len() - self.start < n {
-            *self = Self { len: self.len, ..Self::new(n) };
+            self.grow(n);
         }
         self.first_mut(n)
+    }
+
+    #[cold]
+    fn grow(&mut self, n: usize) {
+        *self = Self { len: self.len, ..Self::new(n) };
     }
 
     /// The first `n` bytes, to read into.

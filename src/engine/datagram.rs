@@ -12,7 +12,7 @@ use crate::{
     id::{SocketId, TimerId},
     options::DatagramOptions,
     socket::{
-        batch::Batch,
+        batch::{Batch, PacketInfo},
         datagram::DatagramSocket,
         platform::{is_out_of_buffers, is_too_large},
         readiness::Readiness,
@@ -98,10 +98,11 @@ impl DatagramRecord {
         self.writable |= readiness.writable;
     }
 
-    fn transmit(&self, bytes: &[u8], to: Option<SocketAddr>, from: Option<IpAddr>) -> io::Result<()> {
+    #[inline]
+    fn transmit(&self, bytes: &[u8], to: Option<&SocketAddr>, from: Option<IpAddr>) -> io::Result<()> {
         loop {
             let sent = match (to, from) {
-                (Some(to), Some(from)) => self.socket.send_from(bytes, to, from),
+                (Some(to), Some(from)) if PacketInfo::CAN_CHOOSE => self.socket.send_from(bytes, to, from),
                 _ => self.socket.send(bytes, to),
             };
             match sent {
@@ -129,6 +130,10 @@ pub(crate) struct DatagramEntry<'a> {
 
 /// Receiving.
 impl DatagramEntry<'_> {
+    pub(crate) fn id(&self) -> SocketId {
+        SocketId::new(self.meta.slot(), self.meta.generation())
+    }
+
     /// True if datagrams may wait and are wanted.
     pub(crate) fn is_ready(&self) -> bool {
         self.record.readable && !self.record.rests
@@ -194,7 +199,7 @@ impl DatagramEntry<'_> {
 impl DatagramEntry<'_> {
     /// Sends a datagram, or queues it.
     #[inline]
-    pub(crate) fn send(&mut self, bytes: &[u8], to: Option<SocketAddr>, from: Option<IpAddr>) -> Sent {
+    pub(crate) fn send(&mut self, bytes: &[u8], to: Option<&SocketAddr>, from: Option<IpAddr>) -> Sent {
         self.begin_budget();
         if self.record.queue.is_empty() && self.record.writable && self.has_budget() {
             match self.hand_over(bytes, to, from) {
@@ -203,7 +208,7 @@ impl DatagramEntry<'_> {
                 HandOver::Refused(outcome) => return outcome,
             }
         }
-        self.enqueue(Unsent { bytes: bytes.into(), to, from })
+        self.enqueue(Unsent { bytes: bytes.into(), to: to.copied(), from })
     }
 
     /// Sends a datagram to the peer of `connect`.
@@ -223,7 +228,7 @@ impl DatagramEntry<'_> {
         self.begin_budget();
         while self.record.writable && self.has_budget() {
             let Some(next) = self.record.queue.pop_front() else { break };
-            if let HandOver::Later = self.hand_over(&next.bytes, next.to, next.from) {
+            if let HandOver::Later = self.hand_over(&next.bytes, next.to.as_ref(), next.from) {
                 self.record.queue.push_front(next);
                 break;
             }
@@ -238,7 +243,7 @@ impl DatagramEntry<'_> {
     /// Makes one send, and once more after news of an earlier datagram: a connected socket returns these from any call, and
     /// the call itself has then done nothing, udp(7).
     #[inline]
-    fn hand_over(&mut self, bytes: &[u8], to: Option<SocketAddr>, from: Option<IpAddr>) -> HandOver {
+    fn hand_over(&mut self, bytes: &[u8], to: Option<&SocketAddr>, from: Option<IpAddr>) -> HandOver {
         let mut result = self.record.transmit(bytes, to, from);
         if self.record.socket.peer().is_some() && result.as_ref().is_err_and(is_news) {
             self.common.stats.datagram_errors += 1;
@@ -407,11 +412,6 @@ impl Engine {
     #[inline]
     pub(crate) fn has_datagram(&self, id: SocketId) -> bool {
         self.table.has_datagram(id)
-    }
-
-    /// The id of the datagram socket in a slot.
-    pub(crate) fn socket_id(&self, slot: u32) -> SocketId {
-        self.table.socket_id(slot)
     }
 
     /// The slots of all datagram sockets.

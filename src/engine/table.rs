@@ -218,11 +218,6 @@ impl Table {
         &self.sockets
     }
 
-    /// The id of the datagram socket in a slot.
-    pub(super) fn socket_id(&self, slot: u32) -> SocketId {
-        SocketId::new(slot, self.slots[slot as usize].meta.generation())
-    }
-
     /// True if the id names a datagram socket that is open.
     pub(super) fn has_datagram(&self, id: SocketId) -> bool {
         self.slots.get(id.slot() as usize).is_some_and(|slot| {

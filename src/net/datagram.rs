@@ -91,7 +91,7 @@ impl<'a, S> Socket<'a, S> {
     ///
     /// The system chooses the address that the datagram leaves from, unless the socket is bound to one.
     pub fn send_to(&mut self, bytes: &[u8], to: SocketAddr) -> Sent {
-        self.send_by(|entry| entry.send(bytes, Some(to), None))
+        self.send_by(|entry| entry.send(bytes, Some(&to), None))
     }
 
     /// `send()`: sends one datagram to the peer of [`connect`](Self::connect), as [`send_to`](Self::send_to) does.
@@ -112,7 +112,7 @@ impl<'a, S> Socket<'a, S> {
     pub fn reply(&mut self, datagram: &Datagram<'_>, bytes: &[u8]) -> Sent {
         self.send_by(|entry| match entry.record().socket().peer() {
             Some(peer) if peer == datagram.from() => entry.send_to_peer(bytes),
-            _ => entry.send(bytes, Some(datagram.from()), datagram.to()),
+            _ => entry.send(bytes, Some(&datagram.addresses().from), datagram.to()),
         })
     }
 

@@ -6,6 +6,8 @@ use std::{
     ops::Range,
 };
 
+use crate::datagram::Addresses;
+
 use super::datagram::{DatagramSocket, canonical};
 
 pub(crate) use imp::{Batch, PacketInfo};
@@ -13,8 +15,7 @@ pub(crate) use imp::{Batch, PacketInfo};
 /// A datagram of a batch: where it stands in the buffer, and its addresses.
 pub(crate) struct Part {
     pub(crate) range: Range<usize>,
-    pub(crate) from: SocketAddr,
-    pub(crate) to: Option<IpAddr>,
+    pub(crate) addresses: Addresses,
 }
 
 /// The largest datagram has fewer bytes. So the system cuts no datagram off that is received into a buffer of this size.
@@ -65,6 +66,8 @@ mod imp {
     }
 
     impl Batch {
+        pub(crate) const HAS_SEVERAL: bool = false;
+
         /// The number of bytes that the buffer needs.
         #[inline]
         pub(crate) fn room(&self) -> usize {
@@ -85,7 +88,10 @@ mod imp {
 
         #[inline]
         pub(crate) fn parts(&self) -> impl Iterator<Item = Part> {
-            std::iter::once(Part { range: 0..self.len, from: canonical(self.from), to: self.to })
+            std::iter::once(Part {
+                range: 0..self.len,
+                addresses: Addresses { from: canonical(self.from), to: self.to },
+            })
         }
     }
 }
@@ -147,6 +153,8 @@ mod imp {
     }
 
     impl Batch {
+        pub(crate) const HAS_SEVERAL: bool = true;
+
         pub(crate) fn room(&self) -> usize {
             self.found.len().max(1) * DISTANCE
         }
@@ -184,7 +192,7 @@ mod imp {
                 let starts = (0..found.len.max(1)).step_by(step);
                 starts.map(move |start| {
                     let end = found.len.min(start + step);
-                    Part { range: begin + start..begin + end, from, to }
+                    Part { range: begin + start..begin + end, addresses: Addresses { from, to } }
                 })
             })
         }

@@ -102,9 +102,10 @@ impl DatagramSocket {
 
     /// Sends one datagram to an address, or to the peer of `connect`.
     #[inline]
-    pub(crate) fn send(&self, bytes: &[u8], to: Option<SocketAddr>) -> io::Result<()> {
+    pub(crate) fn send(&self, bytes: &[u8], to: Option<&SocketAddr>) -> io::Result<()> {
         match to {
-            Some(to) => self.socket.send_to(bytes, self.reachable(to)),
+            Some(to) if self.local.is_ipv4() => self.socket.send_to(bytes, *to),
+            Some(to) => self.socket.send_to(bytes, self.reachable(*to)),
             None => self.socket.send(bytes),
         }
         .map(drop)
@@ -112,23 +113,20 @@ impl DatagramSocket {
 
     /// Sends one datagram from an address of this machine, if the system can be told.
     #[inline]
-    pub(crate) fn send_from(&self, bytes: &[u8], to: SocketAddr, from: IpAddr) -> io::Result<()> {
+    pub(crate) fn send_from(&self, bytes: &[u8], to: &SocketAddr, from: IpAddr) -> io::Result<()> {
         // The system itself takes the address to which a socket is bound. An answer cannot come from a group.
         let is_free = self.local.ip().is_unspecified() && self.peer.is_none();
-        if !is_free || !PacketInfo::CAN_CHOOSE || !can_be_a_source(from) {
+        if !is_free || !can_be_a_source(from) {
             return self.send(bytes, Some(to));
         }
         let from = match (from, self.local) {
             (IpAddr::V4(from), SocketAddr::V6(_)) => IpAddr::V6(from.to_ipv6_mapped()),
             _ => from,
         };
-        match self.info.send_from(&self.socket, bytes, self.reachable(to), from) {
-            // A broadcast address of a network, or an address that has left this machine since.
-            Err(error)
-                if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::AddrNotAvailable) =>
-            {
-                self.send(bytes, Some(to))
-            }
+        match self.info.send_from(&self.socket, bytes, self.reachable(*to), from) {
+            // The address may be the broadcast address of a network, or may have left this machine. Systems and routes report
+            // that by different errors, so a send without the address decides.
+            Err(error) if !is_of_the_moment(&error) => self.send(bytes, Some(to)),
             sent => sent,
         }
     }
@@ -176,6 +174,13 @@ pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
         },
         SocketAddr::V4(_) => address,
     }
+}
+
+/// True for errors that concern the moment or the size, and neither the source nor the destination.
+fn is_of_the_moment(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+        || platform::is_out_of_buffers(error)
+        || platform::is_too_large(error)
 }
 
 fn can_be_a_source(ip: IpAddr) -> bool {

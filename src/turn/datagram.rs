@@ -17,69 +17,55 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
 
     /// Receives until the socket is empty or the budget of the turn is spent.
     pub(super) fn receive_datagrams(&mut self, slot: u32) {
-        let Some(mut entry) = self.net.engine().datagram(slot) else { return };
+        let Self { net, scratch, budget, handler, now } = self;
+        let Some(mut entry) = net.engine().datagram(slot) else { return };
+        let (id, max_size) = (entry.id(), entry.max_size());
         let (mut datagrams, mut bytes) = entry.receive_budget();
-        let max_size = entry.max_size();
         let mut batch = entry.take_batch();
         let mut met_only_errors = true;
         while datagrams > 0 && bytes > 0 {
             // The callback of the datagram before may have closed the socket.
-            let Some(mut entry) = self.net.engine().datagram(slot).filter(|entry| entry.is_ready()) else {
-                break;
-            };
-            let buffer = self.scratch.at_least(batch.room());
+            let Some(mut entry) = net.engine().datagram(slot).filter(|entry| entry.is_ready()) else { break };
+            let buffer = scratch.at_least(batch.room());
             match entry.receive(&mut batch, buffer) {
                 ReceivedDatagrams::Some => {
                     met_only_errors = false;
-                    let (shown, size) = self.show_datagrams(slot, &batch, max_size);
-                    datagrams = datagrams.saturating_sub(shown);
-                    bytes = bytes.saturating_sub(size);
+                    for part in batch.parts() {
+                        let len = part.range.len();
+                        datagrams = datagrams.saturating_sub(1);
+                        bytes = bytes.saturating_sub(len);
+                        if len > max_size {
+                            net.engine().count_truncated();
+                            continue;
+                        }
+                        net.engine().count_datagram(len);
+                        let datagram = Datagram::new(&buffer[part.range], &part.addresses);
+                        handler.on_datagram(&mut Socket::at(net, id), &datagram);
+                        // The kernel drops the datagrams that a closed socket holds.
+                        if Batch::HAS_SEVERAL && !net.engine().has_datagram(id) {
+                            break;
+                        }
+                    }
                     batch.adapt();
                 }
                 ReceivedDatagrams::Failed(error) => {
                     datagrams -= 1;
-                    let id = self.engine().socket_id(slot);
-                    self.handler.on_datagram_error(&mut Socket::at(self.net, id), error);
+                    handler.on_datagram_error(&mut Socket::at(net, id), error);
                 }
                 ReceivedDatagrams::WouldBlock => {
                     met_only_errors = false;
                     break;
                 }
             }
-            if self.is_over_budget() {
+            if budget.is_spent(net.stats().bytes_moved()) {
                 break;
             }
         }
-        let now = self.now;
-        let Some(mut entry) = self.engine().datagram(slot) else { return };
+        let Some(mut entry) = net.engine().datagram(slot) else { return };
         if met_only_errors && datagrams == 0 {
-            entry.rest(now);
+            entry.rest(*now);
         }
         entry.finish_turn(batch);
-    }
-
-    /// Shows the datagrams of one receive. Returns how many they were, and how many bytes they had.
-    #[inline]
-    fn show_datagrams(&mut self, slot: u32, batch: &Batch, max_size: usize) -> (usize, usize) {
-        let id = self.net.engine().socket_id(slot);
-        let buffer = self.scratch.at_least(batch.room());
-        let (mut shown, mut size) = (0, 0);
-        for part in batch.parts() {
-            let len = part.range.len();
-            shown += 1;
-            size += len;
-            if len > max_size {
-                self.net.engine().count_truncated();
-                continue;
-            }
-            if !self.net.engine().has_datagram(id) {
-                break; // the kernel would have dropped what a closed socket holds
-            }
-            self.net.engine().count_datagram(len);
-            let datagram = Datagram::new(&buffer[part.range], part.from, part.to);
-            self.handler.on_datagram(&mut Socket::at(self.net, id), &datagram);
-        }
-        (shown, size)
     }
 
     /// Receives the datagrams that have come before the drain began.
