@@ -22,6 +22,7 @@
 //!
 //! | page | subject |
 //! |---|---|
+//! | [`datagrams`] | streams and datagrams: the difference, what each asks of a program, and a program with both |
 //! | [`rules`] | the rules of partial I/O that the crate keeps |
 //! | [`socket_calls`] | the place of each socket call in the interface and in the source |
 //! | [`platforms`] | the platforms, and the rules that differ between them |
@@ -30,6 +31,7 @@
 pub mod benchmark;
 pub mod broadcast;
 pub mod connecting;
+pub mod datagrams;
 pub mod platforms;
 pub mod proxy;
 pub mod rehearsing;

@@ -4,6 +4,7 @@
 mod support;
 
 mod blocking;
+mod datagrams;
 mod echo;
 mod embedded;
 #[cfg(unix)]
