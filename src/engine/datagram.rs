@@ -14,7 +14,7 @@ use crate::{
     socket::{
         batch::{Batch, PacketInfo},
         datagram::DatagramSocket,
-        platform::{is_out_of_buffers, is_too_large},
+        platform::{KEEPS_REGISTRATION, is_out_of_buffers, is_too_large},
         readiness::Readiness,
     },
 };
@@ -43,6 +43,8 @@ pub(crate) struct DatagramRecord {
     writable: bool,
     /// The socket is registered for writing as well.
     awaits_room: bool,
+    /// An event has reported an error, after which the selector may have dropped the socket.
+    may_be_dropped: bool,
     /// Nothing is received until the retry timer fires.
     rests: bool,
     queue: VecDeque<Unsent>,
@@ -73,6 +75,7 @@ impl DatagramRecord {
             readable: false,
             writable: true,
             awaits_room: false,
+            may_be_dropped: false,
             rests: false,
             queue: VecDeque::new(),
             queue_bytes: 0,
@@ -95,6 +98,7 @@ impl DatagramRecord {
 
     pub(super) fn set_ready(&mut self, readiness: Readiness) {
         self.readable |= readiness.readable;
+        self.may_be_dropped |= readiness.error && !KEEPS_REGISTRATION;
         self.writable |= readiness.writable;
     }
 
@@ -188,6 +192,32 @@ impl DatagramEntry<'_> {
         }
     }
 
+    /// Begins a turn: makes sure that further events come, and sends the queue.
+    pub(crate) fn begin_turn(&mut self) {
+        if self.record.may_be_dropped {
+            self.register_anew();
+        }
+        self.flush();
+    }
+
+    #[cold]
+    fn register_anew(&mut self) {
+        let DatagramRecord { socket, awaits_room, .. } = &mut *self.record;
+        let Common { registry, .. } = &*self.common;
+        match socket.register_anew(registry, self.common.token(self.meta.slot()), *awaits_room) {
+            Ok(()) => self.record.may_be_dropped = false,
+            Err(error) => {
+                log::debug!("a datagram socket cannot be registered anew: {error}");
+                self.retry_at(self.now() + ERROR_PAUSE);
+            }
+        }
+    }
+
+    fn now(&self) -> Instant {
+        let Common { clock, .. } = &*self.common;
+        clock.now().unwrap_or_else(Instant::now)
+    }
+
     /// A whole turn has met nothing but errors. The socket receives again after a while; going on at once would spin.
     pub(crate) fn rest(&mut self, now: Instant) {
         self.record.rests = true;
@@ -221,7 +251,7 @@ impl DatagramEntry<'_> {
     }
 
     /// Hands the queue to the kernel, as far as the kernel and the budget allow.
-    pub(crate) fn flush(&mut self) {
+    fn flush(&mut self) {
         if self.record.queue.is_empty() {
             return;
         }
@@ -271,9 +301,7 @@ impl DatagramEntry<'_> {
         }
         if is_out_of_buffers(&error) {
             self.record.writable = false;
-            let Common { clock, .. } = &*self.common;
-            let now = clock.now().unwrap_or_else(Instant::now);
-            self.retry_at(now + SEND_RETRY);
+            self.retry_at(self.now() + SEND_RETRY);
             return HandOver::Later;
         }
         self.common.stats.datagrams_dropped += 1;
@@ -331,8 +359,7 @@ impl DatagramEntry<'_> {
             Err(error) => {
                 log::debug!("a datagram socket cannot be registered anew: {error}");
                 if on {
-                    let now = self.common.clock.now().unwrap_or_else(Instant::now);
-                    self.retry_at(now + SEND_RETRY);
+                    self.retry_at(self.now() + SEND_RETRY);
                 }
             }
         }
@@ -446,11 +473,11 @@ impl Engine {
 
     /// The pause of a datagram socket is over.
     pub(crate) fn retry_datagrams(&mut self, slot: u32) {
-        if let Some(mut entry) = self.datagram(slot) {
+        if let Some(entry) = self.datagram(slot) {
             entry.record.retry = None;
             entry.record.rests = false;
             entry.record.writable = true;
-            entry.queue_if_due();
+            entry.common.queue(entry.meta);
         }
     }
 

@@ -69,8 +69,18 @@ impl DatagramSocket {
         token: Token,
         on: bool,
     ) -> io::Result<()> {
-        let interest = if on { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
-        self.socket.reregister(registry, token, interest)
+        self.socket.reregister(registry, token, interests(on))
+    }
+
+    /// Registers the socket anew, whether the selector has dropped it or not.
+    pub(crate) fn register_anew(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        writable: bool,
+    ) -> io::Result<()> {
+        let _ = self.socket.deregister(registry); // an error means that the socket is not registered
+        self.socket.register(registry, token, interests(writable))
     }
 
     pub(crate) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
@@ -163,6 +173,10 @@ impl DatagramSocket {
             false => self.socket.leave_multicast_v6(&group, interface),
         }
     }
+}
+
+fn interests(writable: bool) -> Interest {
+    if writable { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE }
 }
 
 /// The address without the form for IPv4 in a socket for IPv6.

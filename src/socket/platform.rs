@@ -72,6 +72,9 @@ epoll! {
     /// True if an accepted connection has TCP_NODELAY and keepalive from its listener, which saves system calls.
     pub(crate) const OPTIONS_ARE_INHERITED: bool = true;
 
+    /// True if a source stays registered whatever its events say.
+    pub(crate) const KEEPS_REGISTRATION: bool = true;
+
     /// False if a socket is known not to listen.
     pub(crate) fn may_listen(socket: &SockRef<'_>) -> bool {
         socket.is_listener().unwrap_or(true)
@@ -128,6 +131,10 @@ portable! {
     pub(crate) const SHORT_READ_DRAINS: bool = false;
 
     pub(crate) const OPTIONS_ARE_INHERITED: bool = false;
+
+    /// False: mio's selector on poll(2) drops a source whose event reports an error. A connection with an error ends anyway,
+    /// and a datagram socket does not.
+    pub(crate) const KEEPS_REGISTRATION: bool = false;
 
     pub(crate) fn may_listen(_: &SockRef<'_>) -> bool {
         true

@@ -11,7 +11,7 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
     #[inline(never)]
     pub(super) fn serve_datagrams(&mut self, slot: u32) {
         let Some(mut entry) = self.engine().datagram(slot) else { return };
-        entry.flush();
+        entry.begin_turn();
         self.receive_datagrams(slot);
     }
 

@@ -25,7 +25,7 @@ fn datagrams_above_the_send_budget_wait_in_order_for_the_next_turns() {
     let outcomes = send(&mut event_loop, socket, to, &[1, 2, 3, 4, 5]);
     assert_eq!(outcomes, ["Sent", "Sent", "Queued", "Queued", "Queued"]);
     assert_eq!(event_loop.net().socket(socket).unwrap().queued(), 3);
-    assert_eq!(event_loop.next_deadline().is_some(), true, "the next turn does not sleep");
+    assert!(event_loop.next_deadline().is_some(), "the next turn does not sleep");
     turn_until_quiet(&mut event_loop, &mut post);
     assert_eq!([(); 5].map(|()| receive(&client).0[0]), [1, 2, 3, 4, 5]);
     assert_eq!(event_loop.net().socket(socket).unwrap().queued(), 0);
