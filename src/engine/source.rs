@@ -23,8 +23,10 @@ pub(super) enum Source {
     /// The source is gone, and the slot is not free yet. A late event for the slot has no effect.
     Vacated,
     Listener(Box<ListenerRecord>),
-    Connection(ConnectionRecord),
     Datagram(Box<DatagramRecord>),
+    /// This kind stands last: the compiler keeps the kind of the other sources in values that a connection never has, and one
+    /// comparison then tells a connection from them all.
+    Connection(ConnectionRecord),
 }
 
 /// The bookkeeping of a slot, whatever its source is.
