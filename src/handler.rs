@@ -1,10 +1,13 @@
 //! The trait that a user of the crate implements.
 
+use std::io;
+
 use crate::{
     address::Address,
     close::CloseReason,
+    datagram::Datagram,
     id::{ConnId, ListenerId, SourceId},
-    net::{Conn, Net},
+    net::{Conn, Net, Socket},
     readiness::Readiness,
 };
 
@@ -163,6 +166,18 @@ pub trait Handler {
 
     /// A timer of [`Net::set_timer`] has fired.
     fn on_timer(&mut self, _net: &mut Net<Self::Session>, _tag: u64) {}
+
+    /// A datagram socket ([`Net::bind`]) has received a datagram, which is always whole. By default it is ignored.
+    ///
+    /// There is no connection and so no session: a program that keeps a state for each sender keeps it by
+    /// [`Datagram::from`], and decides itself when to forget it.
+    fn on_datagram(&mut self, _socket: &mut Socket<'_, Self::Session>, _datagram: &Datagram<'_>) {}
+
+    /// A receive has reported an error: on a connected socket, mostly the news by ICMP that a datagram which was sent before did
+    /// not arrive ([`ConnectionRefused`](io::ErrorKind::ConnectionRefused): no socket is bound to the peer's port). The
+    /// socket stays as it is, and goes on receiving. By default the error is ignored;
+    /// [`Stats::datagram_errors`](crate::Stats::datagram_errors) counts it.
+    fn on_datagram_error(&mut self, _socket: &mut Socket<'_, Self::Session>, _error: io::Error) {}
 
     /// [`Remote::wake`](crate::Remote::wake) was called, or a [`Sender`](crate::Sender) has sent, once or more often, since the
     /// last call of this method.

@@ -1,4 +1,4 @@
-//! The ids by which a program names connections, listeners, watched sources and timers.
+//! The ids by which a program names connections, listeners, datagram sockets, watched sources and timers.
 
 mod forms;
 
@@ -27,8 +27,15 @@ pub struct ListenerId {
 
 /// Names one source of the program that the reactor watches: see [`Net::watch`](crate::Net::watch). The id names nothing once
 /// the program has called [`Net::unwatch`](crate::Net::unwatch), also when the slot of the source is used again.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct SourceId {
+    slot: u32,
+    generation: u32,
+}
+
+/// Names one datagram socket. The id of a closed socket names nothing, also when its slot is used again.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct SocketId {
     slot: u32,
     generation: u32,
 }
@@ -68,6 +75,20 @@ impl ListenerId {
 }
 
 impl SourceId {
+    pub(crate) fn new(slot: u32, generation: u32) -> Self {
+        Self { slot, generation }
+    }
+
+    pub(crate) fn slot(self) -> u32 {
+        self.slot
+    }
+
+    pub(crate) fn generation(self) -> u32 {
+        self.generation
+    }
+}
+
+impl SocketId {
     pub(crate) fn new(slot: u32, generation: u32) -> Self {
         Self { slot, generation }
     }

@@ -40,6 +40,8 @@
 //!   callback, [`Output`] its sending half beside the session. Every send returns a [`Flow`], which says whether the handler
 //!   may send more. [`Conn::send_all`] keeps a copy of the bytes that the kernel does not take;
 //!   [`Conn::send_shared`], [`Conn::send_owned`] and [`Conn::send_file`] keep the bytes themselves if they are many.
+//! * [`Net::bind`] opens a datagram socket, which a [`SocketId`] names; [`Handler::on_datagram`] gets what it receives, and
+//!   [`Socket`] sends. Streams and datagrams differ in much: see [`guide::datagrams`].
 //! * [`ConnId`] names a connection for as long as the program likes, in other threads too. [`Net::conn`] finds the
 //!   connection again, and [`Net::for_each`] reaches all of them, the connection of the present callback included.
 //! * [`EventLoop`] owns a [`mio::Poll`] and runs; [`Reactor`] does the same work for a program that has a poll
@@ -89,6 +91,7 @@ mod channel;
 mod close;
 mod connection;
 mod credentials;
+mod datagram;
 mod detached;
 pub mod embedding;
 mod engine;
@@ -113,13 +116,14 @@ pub use address::{Address, ToAddress};
 pub use channel::{Receiver, Sender, TryIter};
 pub use close::{CloseKind, CloseReason};
 pub use credentials::PeerCredentials;
+pub use datagram::{Datagram, Sent};
 pub use detached::{Detached, DetachedParts};
 pub use event_loop::EventLoop;
 pub use flow::Flow;
 pub use handler::{Accepted, Handler};
-pub use id::{ConnId, ListenerId, SourceId, TimerId};
-pub use net::{Conn, Net, Output};
-pub use options::{ConnectOptions, Keepalive, ListenOptions, Options, WhenFull};
+pub use id::{ConnId, ListenerId, SocketId, SourceId, TimerId};
+pub use net::{Conn, Net, Output, Socket};
+pub use options::{ConnectOptions, DatagramOptions, Keepalive, ListenOptions, Options, WhenFull};
 pub use reactor::{Reactor, Turn};
 pub use readiness::Readiness;
 pub use refused::Refused;

@@ -42,10 +42,12 @@ macro_rules! options {
 }
 
 mod connect;
+mod datagram;
 mod keepalive;
 mod listen;
 
 pub use connect::ConnectOptions;
+pub use datagram::DatagramOptions;
 pub use keepalive::Keepalive;
 pub use listen::{ListenOptions, WhenFull};
 

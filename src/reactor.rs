@@ -56,7 +56,8 @@ pub struct Turn {
 
 impl<S> Reactor<S> {
     /// A reactor that registers its sockets with `registry`, under tokens of the given range: one for each listener,
-    /// connection and watched source. Tokens with a tag in the high bits are a range as well: `7 << 56..8 << 56`.
+    /// connection, datagram socket and watched source. Tokens with a tag in the high bits are a range as well:
+    /// `7 << 56..8 << 56`.
     ///
     /// # Errors
     /// `InvalidInput` if the range is empty; otherwise what duplicating the registry said.

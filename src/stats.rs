@@ -32,9 +32,9 @@ pub struct Stats {
     pub open: usize,
     /// Sessions that ended: the number of calls of `on_close`. [`closed_by`](Self::closed_by) counts them by reason.
     pub closed: u64,
-    /// Bytes received, including bytes that were discarded after a close.
+    /// Bytes received, including bytes that were discarded after a close, and datagrams.
     pub bytes_received: u64,
-    /// Bytes that the kernel took.
+    /// Bytes that the kernel took, including datagrams.
     pub bytes_sent: u64,
     /// Calls of `recv` that returned bytes.
     pub receives: u64,
@@ -60,6 +60,19 @@ pub struct Stats {
     /// A block counts once for all connections that were sent it in a row. The blocks of a detached connection count until
     /// another reactor has attached it, or it is dropped.
     pub shared: usize,
+    /// Datagrams that were delivered to [`on_datagram`](crate::Handler::on_datagram).
+    pub datagrams_received: u64,
+    /// Datagrams that the kernel took. The network may lose them all the same.
+    pub datagrams_sent: u64,
+    /// Datagrams that the program sent and that were not handed to the kernel: the queue of the socket had no room for them, the
+    /// system refused them, or the socket was closed before. The kernel does not tell how many received datagrams it dropped.
+    pub datagrams_dropped: u64,
+    /// Datagrams that were received and not delivered, because they were larger than
+    /// [`max_size`](crate::DatagramOptions::max_size).
+    pub datagrams_truncated: u64,
+    /// Errors of datagram sockets that concern no datagram of this moment: ICMP messages about datagrams that were sent before,
+    /// and failed receives. [`on_datagram_error`](crate::Handler::on_datagram_error) tells those that a receive has met.
+    pub datagram_errors: u64,
     /// Calls of `settle`.
     pub turns: u64,
     by_reason: [u64; CloseKind::ALL.len()],
@@ -115,6 +128,16 @@ impl fmt::Display for Stats {
         list(f, trouble)?;
         write!(f, "\nin buffers: {} bytes", self.buffered)?;
         list(f, [("bytes in shared blocks", self.shared as u64)])?;
+        let datagrams = [
+            ("sent", self.datagrams_sent),
+            ("dropped", self.datagrams_dropped),
+            ("truncated", self.datagrams_truncated),
+            ("errors", self.datagram_errors),
+        ];
+        if self.datagrams_received > 0 || datagrams.iter().any(|(_, count)| *count > 0) {
+            write!(f, "\ndatagrams: {} received", self.datagrams_received)?;
+            list(f, datagrams)?;
+        }
         write!(f, "\nturns: {}", self.turns)
     }
 }

@@ -35,6 +35,21 @@ impl Scratch {
         self.first_mut(self.len)
     }
 
+    /// The first `n` bytes, to receive datagrams into. The buffer owns at least so many bytes from now on;
+    /// [`len`](Self::len), which bounds the reads of streams, stays.
+    #[inline]
+    pub(crate) fn at_least(&mut self, n: usize) -> &mut [u8] {
+        if self.storage.len() - self.start < n {
+            self.grow(n);
+        }
+        self.first_mut(n)
+    }
+
+    #[cold]
+    fn grow(&mut self, n: usize) {
+        *self = Self { len: self.len, ..Self::new(n) };
+    }
+
     /// The first `n` bytes of the body, to read into.
     ///
     /// # Panics

@@ -16,6 +16,7 @@ pub(crate) enum Ready<'a> {
     /// The source is gone.
     Nothing,
     Listener,
+    Datagram,
     Connection(Entry<'a>),
     Watched,
 }
@@ -56,7 +57,11 @@ impl Engine {
         let Slot { meta, source } = self.table.get_mut(slot)?;
         match source {
             Source::Connection(record) => Some(Entry::new(meta, record, &mut self.common)),
-            Source::Listener(_) | Source::Watched(_) | Source::Reserved | Source::Vacated => None,
+            Source::Listener(_)
+            | Source::Watched(_)
+            | Source::Datagram(_)
+            | Source::Reserved
+            | Source::Vacated => None,
         }
     }
 
@@ -98,6 +103,7 @@ impl Engine {
             Source::Reserved | Source::Vacated => Ready::Nothing,
             Source::Listener(_) => Ready::Listener,
             Source::Watched(_) => Ready::Watched,
+            Source::Datagram(_) => Ready::Datagram,
             Source::Connection(record) => {
                 let mut entry = Entry::new(meta, record, common);
                 entry.begin_turn();
@@ -137,6 +143,7 @@ fn set_ready(source: &mut Source, readiness: Readiness) -> bool {
         Source::Reserved | Source::Vacated => return false,
         Source::Listener(listener) => listener.set_readable(),
         Source::Watched(record) => record.add_plain(readiness),
+        Source::Datagram(record) => record.set_ready(readiness),
         Source::Connection(record) => {
             // Readable and writable are not stored while the connection opens, because the connect stage asks the socket
             // itself. An error is stored: it may belong to the time after the connect, and an edge is not reported again. So may

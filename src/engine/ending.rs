@@ -12,6 +12,11 @@ impl Engine {
         self.drain_state() != DrainState::Off
     }
 
+    /// True while a drain goes on that has begun.
+    pub(crate) fn is_drain_under_way(&self) -> bool {
+        self.common.is_draining()
+    }
+
     /// `Net::stop`.
     pub(crate) fn stop(&mut self) {
         let Common { drain, .. } = &mut self.common;
@@ -66,7 +71,7 @@ impl Engine {
     /// True if `stop` was called, or a drain has ended because every session is gone. `others_gone`: no session is left
     /// outside of the table.
     pub(crate) fn take_finished(&mut self, others_gone: bool) -> bool {
-        let all_gone = others_gone && self.table.connections().is_empty();
+        let all_gone = others_gone && self.table.connections().is_empty() && self.table.sockets().is_empty();
         let Common { drain, timers, .. } = &mut self.common;
         let (finished, grace) = drain.take_finished(all_gone);
         if let Some(timer) = grace {

@@ -12,6 +12,7 @@
 //! watching   sources of the program                           budgeting  the memory budget
 //! sending    sends, and the flush stage                       questions  about one connection
 //! detaching  how sources leave and go on elsewhere
+//! datagram   datagram sockets and their queues
 //! ------------------------------------------------------------------------------------------------------------
 //! entry, timing, connecting    the verbs of one connection; those that send stand at the foot of `sending`
 //! ------------------------------------------------------------------------------------------------------------
@@ -25,6 +26,7 @@ mod callback;
 mod clock;
 mod common;
 mod connecting;
+mod datagram;
 mod detaching;
 mod dispatch;
 mod drain;
@@ -49,6 +51,13 @@ mod watched;
 mod watching;
 
 pub(crate) use self::{
-    clock::later, detaching::Loose, dispatch::Ready, drain::DrainState, entry::Entry, opening::Opening,
-    state::Engine, timer_kind::TimerKind,
+    clock::later,
+    datagram::{DatagramEntry, ReceivedDatagrams},
+    detaching::Loose,
+    dispatch::Ready,
+    drain::DrainState,
+    entry::Entry,
+    opening::Opening,
+    state::Engine,
+    timer_kind::TimerKind,
 };

@@ -115,6 +115,11 @@ impl Engine {
                 listener.retry.map(|timer| timers.cancel(timer));
                 listener.socket.deregister(registry)
             }
+            Source::Datagram(mut record) => {
+                record.retry.map(|timer| timers.cancel(timer));
+                stats.datagrams_dropped += record.queued() as u64;
+                record.socket.deregister(registry)
+            }
             Source::Connection(mut record) => {
                 stats.open -= 1;
                 stats.buffered -= record.connection.counted();

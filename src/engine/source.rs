@@ -6,7 +6,7 @@ use crate::{
     socket::stream::Stream,
 };
 
-use super::{lifetime::Lifetime, listener::ListenerRecord, watched::WatchedRecord};
+use super::{datagram::DatagramRecord, lifetime::Lifetime, listener::ListenerRecord, watched::WatchedRecord};
 
 /// A slot of the slab.
 #[derive(Debug)]
@@ -25,6 +25,7 @@ pub(super) enum Source {
     Listener(Box<ListenerRecord>),
     /// A source that belongs to the program: the slot holds its readiness alone.
     Watched(WatchedRecord),
+    Datagram(Box<DatagramRecord>),
     // The last variant: the compiler then needs one comparison to find a connection in a slot, and otherwise two.
     Connection(ConnectionRecord),
 }

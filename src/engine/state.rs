@@ -55,7 +55,8 @@ impl Engine {
         let (panicked, had_gathered) = callback.take_panicked();
         log::warn!(target: "tidegate", "a callback panicked in the last turn: its connection is aborted");
         match self.table.get_mut(panicked).map(|place| &place.source) {
-            None | Some(Source::Listener(_) | Source::Watched(_) | Source::Vacated) => {}
+            None | Some(Source::Listener(_) | Source::Watched(_) | Source::Datagram(_) | Source::Vacated) => {
+            }
             Some(Source::Reserved) => self.vacate(panicked), // the callback was `on_accept`
             Some(Source::Connection(_)) => {
                 if let Some(mut entry) = self.entry(panicked) {
@@ -230,6 +231,7 @@ impl Drop for Engine {
                 // A watched source belongs to the program.
                 Source::Reserved | Source::Vacated | Source::Watched(_) => Ok(()),
                 Source::Listener(listener) => listener.socket.deregister(registry),
+                Source::Datagram(record) => record.socket.deregister(registry),
                 Source::Connection(record) => record.connection.stream_mut().deregister(registry),
             };
         }

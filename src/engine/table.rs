@@ -4,11 +4,12 @@ use slab::Slab;
 
 use crate::{
     connection::{Connection, Phase},
-    id::{ConnId, ListenerId, NO_SLOT, SourceId},
+    id::{ConnId, ListenerId, NO_SLOT, SocketId, SourceId},
     socket::stream::Stream,
 };
 
 use super::{
+    datagram::DatagramRecord,
     listener::ListenerRecord,
     source::{ConnectionRecord, Slot, SlotMeta, Source},
     watched::WatchedRecord,
@@ -28,6 +29,8 @@ pub(super) struct Table {
     connections: Vec<u32>,
     /// The slots that hold listeners, in the order in which these were opened.
     listeners: Vec<u32>,
+    /// The slots that hold datagram sockets, in the order in which these were bound.
+    sockets: Vec<u32>,
     /// Slots whose source is gone. They are reused only after the pass, so that a late event for the old source cannot
     /// reach a new one.
     vacated: Vec<u32>,
@@ -43,6 +46,7 @@ impl Table {
             generation: 0,
             connections: Vec::new(),
             listeners: Vec::new(),
+            sockets: Vec::new(),
             vacated: Vec::new(),
             freed: 0,
         }
@@ -101,6 +105,14 @@ impl Table {
         )
     }
 
+    /// Puts a datagram socket into its reserved slot.
+    pub(super) fn place_datagram(&mut self, slot: u32, record: Box<DatagramRecord>) -> SocketId {
+        let place = &mut self.slots[slot as usize];
+        place.source = Source::Datagram(record);
+        self.sockets.push(slot);
+        SocketId::new(slot, place.meta.generation())
+    }
+
     /// Takes the source out of its slot, which is free after the pass.
     pub(super) fn vacate(&mut self, slot: u32) -> Source {
         let place = &mut self.slots[slot as usize];
@@ -109,6 +121,7 @@ impl Table {
         self.vacated.push(slot);
         match source {
             Source::Reserved | Source::Vacated | Source::Watched(_) => {}
+            Source::Datagram(_) => self.sockets.retain(|other| *other != slot),
             Source::Listener(_) => {
                 self.listeners.retain(|other| *other != slot);
                 // Another listener may get this slot: it must not count the connections of this one.
@@ -182,7 +195,11 @@ impl Table {
     pub(super) fn connection(&self, slot: u32) -> Option<&Connection<Stream>> {
         match &self.slots.get(slot as usize)?.source {
             Source::Connection(record) => Some(&record.connection),
-            Source::Listener(_) | Source::Watched(_) | Source::Reserved | Source::Vacated => None,
+            Source::Listener(_)
+            | Source::Watched(_)
+            | Source::Datagram(_)
+            | Source::Reserved
+            | Source::Vacated => None,
         }
     }
 
@@ -200,7 +217,11 @@ impl Table {
     pub(super) fn listener_mut(&mut self, slot: u32) -> Option<&mut ListenerRecord> {
         match &mut self.slots.get_mut(slot as usize)?.source {
             Source::Listener(listener) => Some(listener),
-            Source::Connection(_) | Source::Watched(_) | Source::Reserved | Source::Vacated => None,
+            Source::Connection(_)
+            | Source::Watched(_)
+            | Source::Datagram(_)
+            | Source::Reserved
+            | Source::Vacated => None,
         }
     }
 
@@ -249,6 +270,30 @@ impl Table {
 
     pub(super) fn listeners(&self) -> &[u32] {
         &self.listeners
+    }
+
+    /// The slots of all datagram sockets.
+    pub(super) fn sockets(&self) -> &[u32] {
+        &self.sockets
+    }
+
+    /// True if the id names a datagram socket that is open.
+    pub(super) fn has_datagram(&self, id: SocketId) -> bool {
+        self.slots.get(id.slot() as usize).is_some_and(|slot| {
+            matches!(slot.source, Source::Datagram(_)) && slot.meta.generation() == id.generation()
+        })
+    }
+
+    /// The datagram socket in a slot; `None` if the slot holds none.
+    pub(super) fn datagram(&self, slot: u32) -> Option<&DatagramRecord> {
+        match &self.slots.get(slot as usize)?.source {
+            Source::Datagram(record) => Some(record),
+            Source::Listener(_)
+            | Source::Connection(_)
+            | Source::Watched(_)
+            | Source::Reserved
+            | Source::Vacated => None,
+        }
     }
 
     pub(super) fn sources_mut(&mut self) -> impl Iterator<Item = &mut Slot> {

@@ -25,6 +25,8 @@ pub(crate) enum TimerKind {
     SendRetry(ConnId),
     /// Accepting was exhausted: accept again.
     AcceptRetry(u32),
+    /// A datagram socket found no buffer space, or met nothing but errors: try again.
+    DatagramRetry(u32),
     /// The end of the grace of a drain.
     DrainEnd,
 }

@@ -23,6 +23,7 @@
 //!
 //! | page | subject |
 //! |---|---|
+//! | [`datagrams`] | streams and datagrams: the difference, what each asks of a program, and a program with both |
 //! | [`rules`] | the rules of partial I/O that the crate keeps |
 //! | [`socket_calls`] | the place of each socket call in the interface and in the source |
 //! | [`platforms`] | the platforms, and the rules that differ between them |
@@ -31,6 +32,7 @@
 pub mod benchmark;
 pub mod broadcast;
 pub mod connecting;
+pub mod datagrams;
 pub mod platforms;
 pub mod proxy;
 pub mod rehearsing;

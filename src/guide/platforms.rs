@@ -13,6 +13,9 @@
 //! connection, sends one slice at a time, reads files and sends what it has read, and makes every `recv` and `send` through
 //! the types of `mio`.
 //!
+//! With the selector on `poll(2)`, a datagram socket whose event reports an error is registered anew, because that selector drops
+//! such a source.
+//!
 //! # The portable rules on Linux
 //!
 //! The selector on `poll(2)` arms readiness again only after a `WouldBlock` that `mio` has seen, which is the least that `mio`

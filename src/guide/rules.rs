@@ -47,6 +47,8 @@
 //! 11. **A panic in a callback** passes through the turn to the host. If the host catches the panic and goes on, the next turn
 //!     aborts the connection whose callback panicked, because bytes may be missing there; all other connections go on.
 //!
+//! These rules are about streams. The rules of datagrams are on the page [`datagrams`](super::datagrams).
+//!
 //! # When descriptors run out
 //!
 //! When the process or the system has no descriptor left, clients in the backlog would wait without an end, and no event

@@ -13,6 +13,9 @@
 //! | `sendfile()` | [`Conn::send_file`](crate::Conn::send_file): on Linux; elsewhere the file is read and sent | `src/socket/platform.rs`; reading and sending: `src/socket/file.rs` |
 //! | `shutdown()` | [`Conn::shutdown_write`](crate::Conn::shutdown_write) | `src/engine/entry.rs`, once the outbox is empty |
 //! | `close()` | [`Conn::close`](crate::Conn::close) (flush, then end) or [`Conn::abort`](crate::Conn::abort) (reset) | `src/turn/finish.rs` decides when; `src/engine/placing.rs` drops the socket |
+//! | `bind()` for datagrams | [`Net::bind`](crate::Net::bind) | `src/socket/datagram.rs` |
+//! | `recvfrom()`, `recvmmsg()` | [`Handler::on_datagram`](crate::Handler::on_datagram) | `src/socket/batch.rs` |
+//! | `sendto()`, `sendmsg()` | [`Socket::send_to`](crate::Socket::send_to), [`Socket::reply`](crate::Socket::reply) | `src/socket/datagram.rs`; the rest waits in `src/engine/datagram.rs` |
 //! | `epoll_wait()`, `kevent()` | [`EventLoop::run`](crate::EventLoop::run), [`EventLoop::turn`](crate::EventLoop::turn) | `src/event_loop.rs` |
 //!
 //! The module [`blocking`](crate::blocking) makes all of these calls but the last, with blocking sockets and one explicit

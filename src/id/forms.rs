@@ -2,7 +2,7 @@
 
 use std::{fmt, num::NonZeroU32};
 
-use super::{ConnId, ListenerId, NO_SLOT, TimerId};
+use super::{ConnId, ListenerId, NO_SLOT, SocketId, SourceId, TimerId};
 
 /// Gives an id of a slot and a generation its number and its text.
 macro_rules! forms {
@@ -29,23 +29,32 @@ macro_rules! forms {
 forms! {
     ConnId, "connections";
     ListenerId, "listeners";
+    SocketId, "datagram sockets";
+    SourceId, "watched sources";
     TimerId, "timers";
 }
 
-impl ConnId {
-    /// The inverse of [`as_u64`](Self::as_u64). A number that no connection has had makes an id that names nothing.
-    pub fn from_u64(number: u64) -> Self {
-        let (slot, generation) = parts(number);
-        Self { slot, generation }
-    }
+/// Makes an id of a number.
+macro_rules! from_number {
+    ($($id:ident, $what:literal;)*) => {
+        $(
+            impl $id {
+                #[doc = "The inverse of [`as_u64`](Self::as_u64). A number that"]
+                #[doc = concat!("no ", $what, " has had makes an id that names nothing.")]
+                pub fn from_u64(number: u64) -> Self {
+                    let (slot, generation) = parts(number);
+                    Self { slot, generation }
+                }
+            }
+        )*
+    };
 }
 
-impl ListenerId {
-    /// The inverse of [`as_u64`](Self::as_u64). A number that no listener has had makes an id that names nothing.
-    pub fn from_u64(number: u64) -> Self {
-        let (slot, generation) = parts(number);
-        Self { slot, generation }
-    }
+from_number! {
+    ConnId, "connection";
+    ListenerId, "listener";
+    SocketId, "datagram socket";
+    SourceId, "watched source";
 }
 
 impl TimerId {
@@ -81,6 +90,9 @@ mod tests {
             );
             let listener = ListenerId { slot, generation };
             assert_eq!(ListenerId::from_u64(listener.as_u64()), listener);
+            let (socket, source) = (SocketId { slot, generation }, SourceId { slot, generation });
+            assert_eq!(SocketId::from_u64(socket.as_u64()), socket);
+            assert_eq!(SourceId::from_u64(source.as_u64()), source);
             let timer = TimerId::new(slot, NonZeroU32::new(generation).unwrap());
             assert_eq!(TimerId::from_u64(timer.as_u64()), timer);
         }

@@ -4,11 +4,12 @@ mod adopt;
 mod by_id;
 mod conn;
 mod connect;
+mod datagram;
 mod detach;
 mod output;
 mod watch;
 
-pub use self::{conn::Conn, output::Output};
+pub use self::{conn::Conn, datagram::Socket, output::Output};
 
 use std::{
     collections::VecDeque,
@@ -262,9 +263,10 @@ impl<S> Net<S> {
 
     /// The orderly end. The clients in the backlog are accepted (but not where the listener is paused, or full), the
     /// listeners close, every connection gets [`on_drain`](crate::Handler::on_drain), the bytes that were sent are delivered,
-    /// and every connection that is still open after `grace` is reset. `run` then returns, and
-    /// [`Turn::finished`](crate::Turn::finished) says so. The drain is finished only when every session had its `on_close` and no
-    /// connection lingers any more.
+    /// and every connection that is still open after `grace` is reset. Datagram sockets answer what they have received, stay
+    /// open while there are connections, and close when the kernel has taken their queues, or at the end of `grace`. `run`
+    /// then returns, and [`Turn::finished`](crate::Turn::finished) says so. The drain is finished only when every session had
+    /// its `on_close`, no connection lingers any more, and no datagram socket is open.
     ///
     /// An outgoing connection that is not established yet gets its `on_drain` as well, before its `on_open`. A connection
     /// that is made after the drain has begun gets its `on_drain` right after its `on_open`.

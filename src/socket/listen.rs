@@ -56,7 +56,7 @@ pub(crate) fn explain(what: fmt::Arguments<'_>, error: &io::Error) -> io::Error 
 }
 
 /// The addresses to try, in order.
-fn candidates(address: &Address) -> impl Iterator<Item = SocketAddr> {
+pub(super) fn candidates(address: &Address) -> impl Iterator<Item = SocketAddr> {
     let given = address.socket_addrs().iter().copied();
     let without_ipv6 = address.port().filter(|_| address.is_any_interface());
     given.chain(without_ipv6.map(|port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))))

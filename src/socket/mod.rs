@@ -1,6 +1,8 @@
 //! The operating system: streams, listeners, socket options, and every difference between platforms.
 
+pub(crate) mod batch;
 pub(crate) mod connect;
+pub(crate) mod datagram;
 pub(crate) mod file;
 pub(crate) mod handover;
 pub(crate) mod listen;

@@ -74,6 +74,9 @@ epoll! {
     /// True if an accepted connection has TCP_NODELAY and keepalive from its listener, which saves system calls.
     pub(crate) const OPTIONS_ARE_INHERITED: bool = true;
 
+    /// True if a source stays registered whatever its events say.
+    pub(crate) const KEEPS_REGISTRATION: bool = true;
+
     /// False if a socket is known not to listen.
     pub(crate) fn may_listen(socket: &SockRef<'_>) -> bool {
         socket.is_listener().unwrap_or(true)
@@ -183,6 +186,10 @@ portable! {
     pub(crate) const SHORT_READ_DRAINS: bool = false;
 
     pub(crate) const OPTIONS_ARE_INHERITED: bool = false;
+
+    /// False: mio's selector on poll(2) drops a source whose event reports an error. A connection with an error ends anyway,
+    /// and a datagram socket does not.
+    pub(crate) const KEEPS_REGISTRATION: bool = false;
 
     pub(crate) fn may_listen(_: &SockRef<'_>) -> bool {
         true
@@ -412,6 +419,51 @@ pub(crate) fn is_in_progress(error: &io::Error) -> bool {
     } else {
         error.kind() == io::ErrorKind::WouldBlock
     }
+}
+
+/// EMSGSIZE: the datagram is larger than the protocol or the route allows, send(2).
+pub(crate) fn is_too_large(error: &io::Error) -> bool {
+    const LINUX: bool = cfg!(any(target_os = "linux", target_os = "android"));
+    const EMSGSIZE: i32 = if cfg!(windows) {
+        10040
+    } else if LINUX && cfg!(any(target_arch = "mips", target_arch = "mips64")) {
+        97
+    } else if LINUX && cfg!(any(target_arch = "sparc", target_arch = "sparc64")) {
+        40
+    } else if LINUX || cfg!(any(target_os = "fuchsia", target_os = "redox")) {
+        90
+    } else if cfg!(any(target_os = "solaris", target_os = "illumos")) {
+        97
+    } else if cfg!(target_os = "aix") {
+        59
+    } else if cfg!(target_os = "nto") {
+        248
+    } else if cfg!(target_os = "cygwin") {
+        122
+    } else {
+        40 // macOS and the BSDs
+    };
+    error.raw_os_error() == Some(EMSGSIZE)
+}
+
+/// Lets the system cut datagrams that are larger than the route takes into fragments, as it does by itself: ip(7),
+/// IP_MTU_DISCOVER.
+#[cfg(all(feature = "packet-info", any(target_os = "linux", target_os = "android")))]
+pub(crate) fn allow_fragments(socket: &mio::net::UdpSocket) -> io::Result<()> {
+    use rustix::net::sockopt::{
+        Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover,
+    };
+    set_ip_mtu_discover(socket, Ipv4PathMtuDiscovery::WANT)?;
+    if socket.local_addr()?.is_ipv6() {
+        set_ipv6_mtu_discover(socket, Ipv6PathMtuDiscovery::WANT)?;
+    }
+    Ok(())
+}
+
+/// No crate without `unsafe` has a call for it here: see the guide on datagrams.
+#[cfg(all(feature = "packet-info", not(any(target_os = "linux", target_os = "android"))))]
+pub(crate) fn allow_fragments(_: &mio::net::UdpSocket) -> io::Result<()> {
+    Ok(())
 }
 
 /// ENFILE and EMFILE, accept(2). They have these numbers on every Unix.

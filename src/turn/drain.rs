@@ -17,6 +17,7 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
             let before = self.engine().generation_of_turn();
             self.accept_backlogs();
             self.receive_from_newcomers(before);
+            self.receive_waiting_datagrams();
             self.close_listeners();
             // A callback may have cut the drain off meanwhile.
             if let DrainState::Asked(_) = self.engine().drain_state() {
@@ -31,6 +32,7 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
             }
         }
         self.cut_off_if_asked();
+        self.close_sockets_if_done();
     }
 
     /// Closes the listeners and resets every connection if the drain is cut off: `drain` was called twice, or its grace is
@@ -40,6 +42,7 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
         if self.is_cut_off() {
             self.close_listeners();
             self.reset_all();
+            self.close_sockets();
         }
     }
 

@@ -3,6 +3,7 @@
 mod accept;
 mod budget;
 mod connect;
+mod datagram;
 mod drain;
 mod finish;
 mod input;

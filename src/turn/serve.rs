@@ -32,6 +32,7 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
             Ready::Connection(_) => self.serve_connection(slot),
             Ready::Listener => _ = self.accept(slot),
             Ready::Watched => self.serve_watched(slot),
+            Ready::Datagram => self.serve_datagrams(slot),
             Ready::Nothing => {}
         }
         true

@@ -37,6 +37,7 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
                     }
                 }
                 TimerKind::AcceptRetry(slot) => self.engine().retry_accept(slot),
+                TimerKind::DatagramRetry(slot) => self.engine().retry_datagrams(slot),
                 TimerKind::DrainEnd => self.engine().cut_drain_off(),
             }
         }

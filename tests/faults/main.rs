@@ -10,6 +10,7 @@ const TRANSPORT: support::Transport = support::Transport::Tcp;
 mod accept;
 mod blocking_server;
 mod connect;
+mod datagrams;
 mod descriptors;
 mod echo_server;
 mod sigpipe;

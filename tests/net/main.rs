@@ -63,6 +63,16 @@ mod connecting {
     mod was_open;
 }
 
+mod datagrams {
+    mod budgets;
+    mod endings;
+    mod errors;
+    mod groups;
+    mod options;
+    mod queue;
+    mod whole;
+}
+
 mod drains {
     mod close_when_idle;
     mod course;

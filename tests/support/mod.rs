@@ -2,6 +2,7 @@
 #![allow(dead_code, unused_imports, reason = "each binary uses a part of the helpers")]
 
 mod clients;
+pub mod datagrams;
 pub mod dead_end;
 pub mod descriptors;
 mod host;

@@ -1,0 +1,82 @@
+//! A datagram echo server: each client gets back each of its datagrams that arrives, whole.
+//!
+//! Start the server with `cargo run --release --example udp_echo`, then talk to it from another terminal with
+//! `nc -u 127.0.0.1 7007`: each line is a datagram. `RUST_LOG=debug` shows each datagram.
+//!
+//! A client that is asked at several addresses of one machine expects the answer from the address that it has asked. Where the
+//! server listens on every interface (`--listen :7007`), this needs `--features packet-info`.
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use log::{debug, info};
+use tidegate::{Accepted, Conn, Datagram, DatagramOptions, EventLoop, Handler, Net, Options, Socket};
+
+/// Sends each datagram back to its sender, until SIGINT, SIGTERM or SIGHUP.
+#[derive(Parser)]
+struct Args {
+    /// The address to receive at; ":7007" receives on every interface, and port 0 takes a free port
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7007")]
+    listen: String,
+}
+
+/// How long the end waits for the kernel to take the answers that are queued.
+const GRACE: Duration = Duration::from_secs(1);
+
+fn main() -> ExitCode {
+    let args = Args::parse(); // ends the process at --help (status 0) and at wrong arguments (status 2)
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
+    match serve(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // eprintln! would panic if no process reads the pipe of standard error any more.
+            let _ = writeln!(io::stderr(), "udp_echo: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(args: &Args) -> Result<(), Box<dyn Error>> {
+    let mut server = EventLoop::new(Options::default())?;
+    let socket = server.net().bind(args.listen.as_str(), DatagramOptions::default())?;
+    let address = server.net().socket_address(socket)?; // with port 0, the system has chosen the port
+
+    // A drain answers the datagrams that have arrived, closes the socket, and then lets `run` return. The signals are handled
+    // before the server prints its address, because a program that waits for the address may send a signal right after it.
+    let remote = server.remote();
+    ctrlc::set_handler(move || remote.drain(GRACE))?;
+
+    // The program that started the server may wait for this line. If that program is gone, the write fails and the
+    // server goes on.
+    let mut stdout = io::stdout();
+    let _ = writeln!(stdout, "listening on {address}").and_then(|()| stdout.flush());
+    info!("serving on {address}, Ctrl-C ends the server");
+
+    let ended = server.run(&mut Echo);
+    info!("stopped\n{}", server.net().stats());
+    Ok(ended?)
+}
+
+struct Echo;
+
+impl Handler for Echo {
+    type Session = (); // the state of a connection; datagrams have none
+
+    fn on_datagram(&mut self, socket: &mut Socket<'_>, datagram: &Datagram<'_>) {
+        debug!("{} bytes from {}", datagram.bytes().len(), datagram.from());
+        // The network loses datagrams, so a client asks again when no answer comes. That makes up for an answer that the
+        // kernel does not take, too. The statistics count such answers.
+        let _ = socket.reply(datagram, datagram.bytes());
+    }
+
+    fn on_accept(&mut self, _net: &mut Net, _from: &Accepted) -> Option<()> {
+        None // the server has no listener
+    }
+
+    fn on_data(&mut self, _conn: &mut Conn<'_>, input: &[u8]) -> usize {
+        input.len()
+    }
+}
