@@ -47,7 +47,8 @@
 //! * [`reply`] answers from the address that was asked, see there: for a socket on every interface this needs the feature
 //!   `packet-info`.
 //! * In a drain, the datagrams that have come are answered, the sockets stay open while there are connections, which may need
-//!   them, and close when their queues are empty, or at the end of the grace. A peer is not told; it asks again and gets no answer.
+//!   them, and close when their queues are empty, or at the end of the grace. Peers are not told: a peer that asks again gets
+//!   no answer.
 //! * The counters `datagrams_…` in [`Stats`](crate::Stats) tell the rest. What the kernel dropped because its receive buffer
 //!   was full, it does not tell the program (on Linux, `nstat UdpRcvbufErrors` does); a larger
 //!   [`receive_buffer`](crate::DatagramOptions::receive_buffer) helps against bursts.

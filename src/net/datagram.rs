@@ -135,8 +135,8 @@ impl<'a, S> Socket<'a, S> {
     }
 
     /// `connect()`: from now on the socket receives from this peer alone, [`send`](Self::send) sends to it, and
-    /// [`on_datagram_error`](crate::Handler::on_datagram_error) tells if the peer's machine reports that nobody receives there. No
-    /// packet is sent, so the call returns at once. A second call changes the peer. Datagrams of others that came before the
+    /// [`on_datagram_error`](crate::Handler::on_datagram_error) tells if the peer's machine reports that nobody receives
+    /// there. No packet is sent, so the call returns at once. A second call changes the peer. Datagrams of others that came before the
     /// call are still delivered.
     ///
     /// # Errors
