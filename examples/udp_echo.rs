@@ -9,11 +9,20 @@
 use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use log::{debug, info};
+#[cfg(unix)]
+use mio::{Interest, net::UnixStream};
+#[cfg(unix)]
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGTERM},
+    iterator::{backend::SignalDelivery, exfiltrator::SignalOnly},
+};
 use tidegate::{Accepted, Conn, Datagram, DatagramOptions, EventLoop, Handler, Net, Options, Socket};
+#[cfg(unix)]
+use tidegate::{Readiness, SourceId};
 
 /// Sends each datagram back to its sender, until SIGINT, SIGTERM or SIGHUP.
 #[derive(Parser)]
@@ -25,6 +34,10 @@ struct Args {
 
 /// How long the end waits for the kernel to take the answers that are queued.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// Signals that come so soon after the first signal belong to the first signal: a service manager may send SIGTERM and
+/// SIGHUP together.
+const REPEAT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let args = Args::parse(); // ends the process at --help (status 0) and at wrong arguments (status 2)
@@ -44,10 +57,17 @@ fn serve(args: &Args) -> Result<(), Box<dyn Error>> {
     let socket = server.net().bind(args.listen.as_str(), DatagramOptions::default())?;
     let address = server.net().socket_address(socket)?; // with port 0, the system has chosen the port
 
-    // A drain answers the datagrams that have arrived, closes the socket, and then lets `run` return. The signals are handled
-    // before the server prints its address, because a program that waits for the address may send a signal right after it.
-    let remote = server.remote();
-    ctrlc::set_handler(move || remote.drain(GRACE))?;
+    // The signals are handled before the server prints its address, because a program that waits for the address may send a
+    // signal right after it.
+    #[cfg(unix)]
+    let mut echo = Echo { signals: watched_signals(server.net())?, asked: None };
+    #[cfg(not(unix))]
+    let mut echo = Echo { asked: None };
+    #[cfg(not(unix))]
+    {
+        let remote = server.remote();
+        ctrlc::set_handler(move || remote.wake())?; // from a thread of its own
+    }
 
     // The program that started the server may wait for this line. If that program is gone, the write fails and the
     // server goes on.
@@ -55,12 +75,40 @@ fn serve(args: &Args) -> Result<(), Box<dyn Error>> {
     let _ = writeln!(stdout, "listening on {address}").and_then(|()| stdout.flush());
     info!("serving on {address}, Ctrl-C ends the server");
 
-    let ended = server.run(&mut Echo);
+    let ended = server.run(&mut echo);
     info!("stopped\n{}", server.net().stats());
     Ok(ended?)
 }
 
-struct Echo;
+/// The signals, as a source in the loop of the server: see the example `echo_server`.
+#[cfg(unix)]
+type Signals = SignalDelivery<UnixStream, SignalOnly>;
+
+#[cfg(unix)]
+fn watched_signals(net: &mut Net) -> io::Result<Signals> {
+    let (end, other_end) = UnixStream::pair()?;
+    let mut signals = SignalDelivery::with_pipe(end, other_end, SignalOnly, [SIGINT, SIGTERM, SIGHUP])?;
+    net.watch(signals.get_read_mut(), Interest::READABLE)?;
+    Ok(signals)
+}
+
+struct Echo {
+    #[cfg(unix)]
+    signals: Signals,
+    /// The time of the last signal that asked the server to end.
+    asked: Option<Instant>,
+}
+
+impl Echo {
+    /// A drain answers the datagrams that have arrived, closes the socket, and then lets `run` return.
+    fn end(&mut self, net: &mut Net) {
+        let now = Instant::now();
+        if self.asked.is_none_or(|at| now.duration_since(at) >= REPEAT) {
+            self.asked = Some(now);
+            net.drain(GRACE);
+        }
+    }
+}
 
 impl Handler for Echo {
     type Session = (); // the state of a connection; datagrams have none
@@ -78,5 +126,22 @@ impl Handler for Echo {
 
     fn on_data(&mut self, _conn: &mut Conn<'_>, input: &[u8]) -> usize {
         input.len()
+    }
+
+    #[cfg(unix)]
+    fn on_ready(&mut self, net: &mut Net, source: SourceId, _ready: Readiness) {
+        if self.signals.pending().next().is_some() {
+            self.end(net);
+        }
+        // With mio's selector on poll(2), a further event comes only after this call.
+        if let Err(error) = net.rewatch(source, self.signals.get_read_mut(), Interest::READABLE) {
+            log::error!("the server takes no more signals: {error}");
+        }
+    }
+
+    /// Ctrl-C where there are no signals.
+    #[cfg(not(unix))]
+    fn on_wake(&mut self, net: &mut Net) {
+        self.end(net);
     }
 }
