@@ -71,7 +71,7 @@ options! {
         },
         /// Sets TCP_NODELAY for the connections of this listener: small sends leave at once. Default true.
         nodelay: bool = true,
-        /// The keepalive of the connections of this listener. Default: [`Options::keepalive`].
+        /// The keepalive of the connections of this listener. Default: [`Options::keepalive`](crate::Options::keepalive).
         keepalive: Option<Keepalive> = None,
         /// Sets SO_RCVBUF: how many bytes the kernel keeps of each connection of this listener until they are received.
         /// Linux doubles the number, silently caps it at `net.core.rmem_max`, and no longer adapts the size by itself. The

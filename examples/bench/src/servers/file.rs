@@ -1,4 +1,4 @@
-//! The servers that send a file for each request, see [`FILE_REQUEST`](crate::protocol::FILE_REQUEST).
+//! The servers that send a file for each request, see [`FILE_REQUEST`].
 
 #[cfg(target_os = "linux")]
 pub mod mio_loop;
