@@ -14,6 +14,10 @@ use crate::{credentials::PeerCredentials, options::Keepalive};
 
 use super::file::{FileError, FileRange};
 
+mod errors;
+
+pub(crate) use errors::{is_in_progress, is_out_of_buffers, is_out_of_descriptors, is_too_large};
+
 // One predicate decides which of two sets of rules the crate is built with. mio's `poll(2)` selector, which a build asks
 // for with `--cfg mio_unsupported_force_poll_poll`, gets the portable rules on Linux as well: that selector arms readiness
 // again only after a `WouldBlock` that mio sees, which is the least that mio promises on any platform (`mio::Poll`,
@@ -370,82 +374,6 @@ pub(crate) fn keepalive_times(wish: &Keepalive) -> TcpKeepalive {
     TcpKeepalive::new().with_time(wish.after).with_interval(wish.interval).with_retries(wish.retries)
 }
 
-/// ENOBUFS and ENOMEM: the queue of the network interface is full, or memory is short, send(2). No readiness event says
-/// when there is room again.
-pub(crate) fn is_out_of_buffers(error: &io::Error) -> bool {
-    const LINUX: bool = cfg!(any(target_os = "linux", target_os = "android"));
-    const ENOBUFS: i32 = if cfg!(windows) {
-        10055
-    } else if LINUX && cfg!(any(target_arch = "mips", target_arch = "mips64")) {
-        132
-    } else if LINUX && cfg!(any(target_arch = "sparc", target_arch = "sparc64")) {
-        55
-    } else if LINUX || cfg!(any(target_os = "fuchsia", target_os = "cygwin", target_os = "redox")) {
-        105
-    } else if cfg!(any(target_os = "solaris", target_os = "illumos")) {
-        132
-    } else if cfg!(target_os = "aix") {
-        74
-    } else if cfg!(target_os = "nto") {
-        255
-    } else {
-        55 // macOS and the BSDs
-    };
-    error.raw_os_error() == Some(ENOBUFS) || error.kind() == io::ErrorKind::OutOfMemory
-}
-
-/// EINPROGRESS: a nonblocking connect has begun, connect(2). Windows says WSAEWOULDBLOCK.
-pub(crate) fn is_in_progress(error: &io::Error) -> bool {
-    const LINUX: bool = cfg!(any(target_os = "linux", target_os = "android"));
-    const EINPROGRESS: i32 = if LINUX && cfg!(any(target_arch = "mips", target_arch = "mips64")) {
-        150
-    } else if LINUX && cfg!(any(target_arch = "sparc", target_arch = "sparc64")) {
-        36
-    } else if LINUX || cfg!(any(target_os = "fuchsia", target_os = "redox")) {
-        115
-    } else if cfg!(target_os = "cygwin") {
-        119
-    } else if cfg!(any(target_os = "solaris", target_os = "illumos")) {
-        150
-    } else if cfg!(target_os = "aix") {
-        55
-    } else if cfg!(target_os = "nto") {
-        236
-    } else {
-        36 // macOS and the BSDs
-    };
-    if cfg!(unix) {
-        error.raw_os_error() == Some(EINPROGRESS)
-    } else {
-        error.kind() == io::ErrorKind::WouldBlock
-    }
-}
-
-/// EMSGSIZE: the datagram is larger than the protocol or the route allows, send(2).
-pub(crate) fn is_too_large(error: &io::Error) -> bool {
-    const LINUX: bool = cfg!(any(target_os = "linux", target_os = "android"));
-    const EMSGSIZE: i32 = if cfg!(windows) {
-        10040
-    } else if LINUX && cfg!(any(target_arch = "mips", target_arch = "mips64")) {
-        97
-    } else if LINUX && cfg!(any(target_arch = "sparc", target_arch = "sparc64")) {
-        40
-    } else if LINUX || cfg!(any(target_os = "fuchsia", target_os = "redox")) {
-        90
-    } else if cfg!(any(target_os = "solaris", target_os = "illumos")) {
-        97
-    } else if cfg!(target_os = "aix") {
-        59
-    } else if cfg!(target_os = "nto") {
-        248
-    } else if cfg!(target_os = "cygwin") {
-        122
-    } else {
-        40 // macOS and the BSDs
-    };
-    error.raw_os_error() == Some(EMSGSIZE)
-}
-
 /// Lets the system cut datagrams that are larger than the route takes into fragments, as it does by itself: ip(7),
 /// IP_MTU_DISCOVER.
 #[cfg(all(feature = "packet-info", any(target_os = "linux", target_os = "android")))]
@@ -464,16 +392,6 @@ pub(crate) fn allow_fragments(socket: &mio::net::UdpSocket) -> io::Result<()> {
 #[cfg(all(feature = "packet-info", not(any(target_os = "linux", target_os = "android"))))]
 pub(crate) fn allow_fragments(_: &mio::net::UdpSocket) -> io::Result<()> {
     Ok(())
-}
-
-/// ENFILE and EMFILE, accept(2). They have these numbers on every Unix.
-pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
-    const WSAEMFILE: i32 = 10024;
-    match error.raw_os_error() {
-        Some(23 | 24) => cfg!(unix),
-        Some(WSAEMFILE) => cfg!(windows),
-        _ => false,
-    }
 }
 
 #[cfg(test)]
