@@ -45,7 +45,7 @@ impl<S> Net<S> {
     ///   full. The program or its user removes the file.
     ///
     /// [`ListenOptions::unix_mode`] sets the permissions of the file. An abstract name, `"unix:@name"`, has no file and no
-    /// permissions: every process in the network namespace can connect, and [`Conn::peer_credentials`] tells who did.
+    /// permissions: every process in the network namespace can connect, and [`Conn::peer_credentials`](crate::Conn::peer_credentials) tells who did.
     ///
     /// # Errors
     /// The error of the system, with the address in the text: the address is in use, not allowed, or no address at all. `AddrInUse`
