@@ -28,7 +28,8 @@ pub enum CloseReason {
     Reset,
     /// Any other error of the socket.
     Io(io::Error),
-    /// No address could be connected to; the error is the last one.
+    /// No address could be connected to. The error is that of the last address, with the address in its text. Errors of earlier
+    /// addresses are logged at the level debug.
     ConnectFailed(io::Error),
     /// No byte moved for the time of the idle timeout.
     IdleTimeout,
@@ -113,6 +114,8 @@ impl CloseReason {
     /// The result says nothing about input: bytes that the peer sent and that a close discarded were never handed to a send.
     /// So a proxy whose two connections both ended with `true` may still have lost bytes, if the proxy itself called
     /// `close` for one of them. [`Eof`](Self::Eof) alone also tells that the peer's input was read up to its end.
+    ///
+    /// The kernel has the bytes, and the peer may not have received them yet: see [`Net::stop`](crate::Net::stop).
     ///
     /// ```
     /// assert!(tidegate::CloseReason::Eof.is_clean());

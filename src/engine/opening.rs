@@ -10,6 +10,7 @@ use crate::{
     address::{Address, Endpoint},
     id::TimerId,
     options::ConnectOptions,
+    socket::listen::explain,
 };
 
 use super::clock::later;
@@ -86,6 +87,16 @@ impl Connecting {
         let own = self.address_timeout.map(|timeout| later(now, timeout));
         self.next += 1;
         Some((endpoint, [share, own].into_iter().flatten().min()))
+    }
+
+    /// The error of the present address, with the address in its text.
+    pub(super) fn failed(&self, error: &io::Error) -> io::Error {
+        let error = match self.to.socket_addrs().get(self.next.saturating_sub(1)) {
+            Some(address) => explain(format_args!("cannot connect to {address}"), error),
+            None => explain(format_args!("cannot connect to {}", self.to), error),
+        };
+        log::debug!("{error}");
+        error
     }
 
     pub(super) fn local(&self) -> Option<SocketAddr> {

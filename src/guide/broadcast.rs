@@ -84,6 +84,9 @@
 //!
 //! * **`for_each` includes the connection of the present callback**, here the speaker, who gets each line back. A speaker is
 //!   left out by its id: `if member.id() != speaker`.
+//! * **A member that only listens** may have ended its sending direction. The default
+//!   [`on_eof`](crate::Handler::on_eof) closes such a member. A hub for such members has an empty `on_eof`; a member that has
+//!   gone is then noticed by a send that fails, or by a timeout.
 //! * **`Flow::Full` does not say that a member is slow.** It has two causes, see [`Flow::Full`](crate::Flow::Full): the
 //!   member has [`high_water`](crate::Options::high_water) or more unsent bytes, or the
 //!   [`write_budget`](crate::Options::write_budget) of this turn is spent for it. `queued()` against a limit of the program's

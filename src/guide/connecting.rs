@@ -69,7 +69,7 @@
 //!
 //!     fn on_close(&mut self, net: &mut Net, _id: ConnId, _session: (), why: CloseReason) {
 //!         if self.greeting.is_some() {
-//!             net.stop();
+//!             net.drain(Duration::from_secs(10)); // not `stop`: the peer may not have received all bytes yet
 //!         } else if !net.is_draining() {
 //!             let problem = if net.was_open() { "no greeting" } else { "no connection" };
 //!             println!("{problem}: {why}; the next attempt comes in {:?}", self.pause);
@@ -113,7 +113,8 @@
 //! ```
 //!
 //! * **The name.** [`Address::resolve`](crate::Address::resolve) may block, so the program resolves the name before the loop
-//!   runs, or on another thread. A name may have several addresses, which are tried in order.
+//!   runs, or on another thread. A name may have several addresses, which are tried in order. A server and its backups are
+//!   one `Address` too: [`Address::from_list`](crate::Address::from_list).
 //! * **Limits of its own.** A connection to a backend may need other limits than the connections of clients:
 //!   [`ConnectOptions`](crate::ConnectOptions) has watermarks, the limits of the outbox and the inbox, and the idle timeout.
 //! * **Many clients at a time** that lose their server together should not come back together: such a program adds a random

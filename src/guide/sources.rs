@@ -8,6 +8,9 @@
 //! A process without further threads also has cheaper system calls: in a process with several threads, glibc makes every
 //! `recv` and `send` cancellable.
 //!
+//! The examples need `mio = { version = "1.2", features = ["os-ext", "net"] }`, which is the version of `mio` that this crate
+//! uses, and `signal-hook = "0.4"`.
+//!
 //! # Signals
 //!
 //! The crate `signal-hook` writes a byte into a pair of sockets when a signal comes. The loop watches the other end.

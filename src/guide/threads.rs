@@ -285,6 +285,9 @@
 //! * **The grace** of a drain bounds everything: connections that still owe answers when the grace is over are reset.
 //! * **Several answers, one wake.** Several answers may make one `on_wake`, so `on_wake` takes all answers that are there.
 //!   A handler that has a bound for its work in a turn takes `try_iter().take(100)`, and the next turn brings the rest.
+//! * **The end of the program.** A drain waits for connections, and not for messages or threads. When `run` has returned, the
+//!   handler still has the [`Receiver`](crate::Receiver) and may take the rest from it. The program drops the receiver before
+//!   it joins the threads, because a thread may wait in `send` for room in a bounded channel.
 //! * **A bound for all answers.** [`EventLoop::bounded_channel`](crate::EventLoop::bounded_channel) holds the threads up while
 //!   the loop does not take their answers.
 //!

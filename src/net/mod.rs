@@ -115,6 +115,10 @@ impl<S> Net<S> {
 
     /// Makes [`EventLoop::run`](crate::EventLoop::run) return after the present turn and leaves everything as it
     /// is; `run` can be called again.
+    ///
+    /// A connection that lingers after `close()` is cut off when the loop is dropped, and then bytes that the kernel has and
+    /// that the peer has not received can be lost, although `on_close` said `Closed`. So a program that ends after its last
+    /// `close()` calls [`drain`](Self::drain), which also waits for the connections that linger.
     pub fn stop(&mut self) {
         self.engine.stop();
     }
