@@ -76,3 +76,13 @@ fn a_timeout_of_a_paused_connection_does_not_hide_its_on_open() {
     host.turn_until(&mut reactor, &mut actor, now, |actor, _| actor.has_heard(&Call::Open));
     assert_eq!(actor.of_id(id), [Call::Timeout(7), Call::Open]);
 }
+
+#[test]
+fn the_error_of_a_connect_names_the_address() {
+    let nobody = nobody();
+    let (mut event_loop, mut actor) = (tidegate::EventLoop::new(Options::default()).unwrap(), Actor::idle());
+    event_loop.net().connect(nobody, ());
+    crate::support::turn_until(&mut event_loop, &mut actor, |actor, _| !actor.ended.is_empty());
+    let why = actor.ended[0].why.to_string();
+    assert!(why.contains(&format!("cannot connect to {nobody}: ")), "{why}");
+}
