@@ -14,7 +14,6 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
-        mpsc::{self, Receiver, Sender},
     },
     thread,
     time::Duration,
@@ -25,7 +24,8 @@ use log::{debug, info};
 #[cfg(doc)]
 use tidegate::ListenOptions;
 use tidegate::{
-    Accepted, CloseReason, Conn, ConnId, Detached, EventLoop, Handler, Net, Options, Refused, Remote,
+    Accepted, CloseReason, Conn, ConnId, Detached, EventLoop, Handler, Net, Options, Receiver, Refused,
+    Remote, Sender,
 };
 
 /// Sends each byte back to the client that sent the byte, until SIGINT, SIGTERM or SIGHUP.
@@ -64,7 +64,7 @@ fn serve(args: &Args) -> Result<(), Box<dyn Error>> {
     let (mut workers, mut threads) = (Vec::new(), Vec::new());
     for number in 0..args.loops {
         let mut event_loop = EventLoop::new(Options::default())?;
-        let (sender, newcomers) = mpsc::channel();
+        let (sender, newcomers) = event_loop.channel(); // a send wakes the loop, which then calls `on_wake`
         let clients = Arc::new(AtomicUsize::new(0));
         workers.push(Worker { sender, remote: event_loop.remote(), clients: Arc::clone(&clients) });
         let mut echo = Echo { number, newcomers, clients };
@@ -118,9 +118,7 @@ impl Handler for Acceptor {
         let Some(worker) = least_loaded else { return conn.abort() };
         worker.clients.fetch_add(1, Ordering::Relaxed);
         // The connection ends here without `on_close`. If the loop is gone, the connection is closed by its drop.
-        if worker.sender.send(conn.detach()).is_ok() {
-            worker.remote.wake();
-        }
+        let _ = worker.sender.send(conn.detach());
     }
 
     fn on_data(&mut self, _conn: &mut Conn<'_>, _input: &[u8]) -> usize {
