@@ -7,6 +7,7 @@ mod support;
 const TRANSPORT: support::Transport = support::Transport::Tcp;
 
 mod blocking;
+mod chat;
 mod echo;
 mod embedded;
 mod hand_over;
