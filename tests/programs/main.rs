@@ -14,3 +14,4 @@ mod hand_over;
 #[cfg(unix)]
 mod signals;
 mod system_calls;
+mod worker;
