@@ -12,6 +12,8 @@ mod echo;
 mod embedded;
 mod hand_over;
 #[cfg(unix)]
+mod ipc;
+#[cfg(unix)]
 mod signals;
 mod system_calls;
 mod worker;
