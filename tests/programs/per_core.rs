@@ -118,6 +118,28 @@ mod unix {
         assert!(folder.names().is_empty(), "the server leaves its file behind");
     }
 
+    /// Some of the clients are still in a backlog, or on their way to another loop, when the signal comes.
+    #[test]
+    fn clients_that_have_connected_before_the_signal_are_served() {
+        for mode in [&[][..], &["--hand-over"]] {
+            let arguments = [&["--listen", "127.0.0.1:0", "--cores", "2"], mode].concat();
+            let (mut server, _stdout, at) = start_server(server(&arguments));
+            let mut clients: Vec<_> = (0..100)
+                .map(|_| {
+                    let mut client = connect(at.parse().unwrap());
+                    client.write_all(b"hello").unwrap();
+                    client
+                })
+                .collect();
+            server.signal("-TERM");
+            for client in &mut clients {
+                assert_eq!(read_out(client), (b"hello".to_vec(), End::Eof), "{mode:?}");
+            }
+            drop(clients);
+            assert!(server.finish().status.success());
+        }
+    }
+
     /// The clients send without a pause and never become idle, so the drain would take its whole grace.
     #[test]
     fn a_second_signal_after_a_second_ends_all_loops_at_once() {
