@@ -44,8 +44,8 @@ struct Args {
 const MAX_LINE: usize = 1000;
 /// The greatest length of a nickname.
 const MAX_NAME: usize = 20;
-/// A member that has more unsent bytes than this is dropped. The limit is far below `Options::max_outbox`, and far above what
-/// all members may write while a packet is lost and sent again.
+/// A member that has more unsent bytes than this is dropped. The limit is far below `Options::max_outbox`. If all members
+/// together write 20 lines of 100 bytes in a second, a member may be two minutes behind.
 const MOST_BEHIND: usize = 256 << 10;
 /// The memory for the lines that wait for slow members. A line of 256 bytes or more is in memory once, however many members
 /// it waits for. Beyond the budget, the reactor drops the member that is furthest behind.

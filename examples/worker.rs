@@ -7,7 +7,7 @@
 //! The example shows:
 //!
 //! * A callback gives the work to threads through a queue, and a channel of the loop brings the answers back. The threads
-//!   compute up to [`MOST_OWED`] requests of a client at a time, and an answer waits until all earlier answers are sent.
+//!   compute up to eight requests of a client at a time, and an answer waits until all earlier answers are sent.
 //! * A client that has ended its sending direction still gets its answers.
 //! * The work for a client that has gone is cancelled. A reset tells at once that a client has gone. An end of file does not: a
 //!   client that waits for its answers and a client that has closed its socket both send it. So the server sends comments to
