@@ -295,5 +295,5 @@
 //!
 //! One thread can accept for the loops of several threads: [`Conn::detach`](crate::Conn::detach) takes a connection out of its
 //! loop, a channel brings it to the thread of another loop, and
-//! [`Net::attach`](crate::Net::attach) serves it there. The example `hand_over` gives each client to the loop that has the
-//! fewest clients.
+//! [`Net::attach`](crate::Net::attach) serves it there. The example `per_core` with `--hand-over` gives each client to the loop
+//! that has the fewest clients.

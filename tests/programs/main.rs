@@ -6,11 +6,16 @@ mod support;
 /// What the helpers listen on.
 const TRANSPORT: support::Transport = support::Transport::Tcp;
 
+mod arguments;
 mod blocking;
+mod chat;
 mod datagrams;
 mod echo;
 mod embedded;
-mod hand_over;
+#[cfg(unix)]
+mod ipc;
+mod per_core;
 #[cfg(unix)]
 mod signals;
 mod system_calls;
+mod worker;

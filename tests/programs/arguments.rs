@@ -1,0 +1,79 @@
+//! Tests of the arguments that several example programs have in common.
+
+use std::{fs::File, net::TcpListener, process::Command};
+
+use crate::support::programs::{Killed, example, finish, line};
+
+const EXAMPLES: &[&str] = &["chat", "worker", "ipc", "per_core"];
+
+fn program(name: &str, arguments: &[&str]) -> Command {
+    let mut command = example(name);
+    command.args(arguments);
+    command
+}
+
+#[test]
+fn help_exits_with_0_and_bad_arguments_exit_with_2() {
+    for name in EXAMPLES {
+        let help = finish(program(name, &["--help"]));
+        assert!(help.status.success() && !help.stdout.is_empty() && help.stderr.is_empty(), "{help:?}");
+        let zero = match *name {
+            "chat" => "--rate=0",
+            "worker" => "--threads=0",
+            "ipc" => "--fps=0",
+            _ => "--cores=0",
+        };
+        for bad in ["--no-such-option", zero] {
+            let output = finish(program(name, &["--listen", "unix:/nonexistent/socket", bad]));
+            assert_eq!(output.status.code(), Some(2), "{name} {bad}: {output:?}");
+            assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{output:?}");
+        }
+    }
+}
+
+#[test]
+fn an_address_that_cannot_be_listened_at_exits_with_1_and_one_line() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = taken.local_addr().unwrap().to_string();
+    for name in ["chat", "worker", "per_core"] {
+        let output = finish(program(name, &["--listen", &at]));
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(line(&output).starts_with(&format!("{name}: cannot listen on {at}: ")), "{output:?}");
+        assert!(output.stdout.is_empty(), "{output:?}");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_file_that_is_no_socket_is_not_replaced() {
+    let folder = crate::support::unix::Folder::new();
+    let path = folder.file("file");
+    File::create(&path).unwrap();
+    let name = format!("unix:{}", path.display());
+    for (example, more) in
+        [("chat", None), ("worker", None), ("ipc", None), ("per_core", Some("--hand-over"))]
+    {
+        let mut command = program(example, &["--listen", &name]);
+        command.args(more);
+        let output = finish(command);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(line(&output).starts_with(&format!("{example}: cannot listen on {name}: ")), "{output:?}");
+        assert!(path.metadata().unwrap().is_file());
+    }
+}
+
+/// The program that started a server may end after it has read the address, and its pipes end with it.
+#[test]
+#[cfg(unix)]
+fn a_server_whose_pipes_are_closed_goes_on_until_a_signal() {
+    use crate::support::programs::start_server;
+
+    for name in ["chat", "worker", "per_core"] {
+        let (mut server, stdout, at): (Killed, _, _) = start_server(program(name, &["--listen=127.0.0.1:0"]));
+        drop((stdout, server.child().stderr.take()));
+        let client = crate::support::connect(at.parse().unwrap());
+        drop(client);
+        server.signal("-INT");
+        assert!(server.finish().status.success(), "{name}");
+    }
+}
