@@ -10,6 +10,7 @@ mod blocking;
 mod echo;
 mod embedded;
 mod hand_over;
+mod proxy;
 #[cfg(unix)]
 mod signals;
 mod system_calls;
