@@ -10,6 +10,7 @@ mod blocking;
 mod echo;
 mod embedded;
 mod hand_over;
+mod kv;
 mod proxy;
 #[cfg(unix)]
 mod signals;
