@@ -14,7 +14,9 @@ mod echo;
 mod embedded;
 #[cfg(unix)]
 mod ipc;
+mod kv;
 mod per_core;
+mod proxy;
 #[cfg(unix)]
 mod signals;
 mod system_calls;
