@@ -27,7 +27,7 @@ impl Engine {
             entry.send_gathered();
         }
         let Source::Connection(mut record) = self.table.detach(slot) else { return None };
-        let Common { registry, stats, timers, .. } = &mut self.common;
+        let Common { registry, stats, timers, blocks, .. } = &mut self.common;
         stats.open -= 1;
         stats.detached += 1;
         stats.buffered -= record.connection.counted();
@@ -38,6 +38,7 @@ impl Engine {
             log::debug!("deregistering failed: {error}"); // the poll is gone
         }
         record.connection.leave_reactor();
+        stats.shared = blocks.held();
         let (opening, limits) = record.lifetime.rare.map_or((None, None), |rare| (rare.opening, rare.limits));
         Some(Loose { connection: record.connection, opening: opening.map(Box::new), limits })
     }
