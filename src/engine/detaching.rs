@@ -50,7 +50,7 @@ impl Engine {
         let Common { blocks, .. } = &mut self.common;
         connection.join_reactor(blocks);
         let is_ending = connection.phase() > Phase::Failing;
-        let opening = opening.map(|opening| *opening).or((!is_ending).then_some(Opening::Adopted));
+        let opening = opening.map(|opening| *opening).or((!is_ending).then_some(Opening::Attached));
         self.place_connection(slot, connection, opening);
         if let Some(mut entry) = self.entry(slot) {
             entry.set_own_limits(limits);
