@@ -106,7 +106,9 @@ impl Loose {
     {
         let unsent: Vec<u8> = self.unsent().flatten().copied().collect();
         let is_whole = unsent.len() == self.unsent_len();
-        if self.opening.is_some() || self.connection.phase() > Phase::Failing || !is_whole {
+        let has_stream =
+            !matches!(self.opening.as_deref(), Some(Opening::Connecting(_) | Opening::NoAddress(_)));
+        if !has_stream || self.connection.phase() > Phase::Failing || !is_whole {
             return Err(Box::new(self));
         }
         let received = self.received().to_vec();

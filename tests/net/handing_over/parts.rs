@@ -65,3 +65,20 @@ fn the_socket_keeps_the_options_that_its_listener_gave_it() {
     let socket = conn.socket().unwrap();
     assert_eq!((socket.tcp_nodelay().unwrap(), socket.keepalive().unwrap()), (false, false));
 }
+
+#[test]
+fn a_connection_that_was_adopted_or_attached_in_this_turn_has_parts() {
+    for attached in [false, true] {
+        let mut event_loop: EventLoop = EventLoop::new(Options::default()).unwrap();
+        let mut pair = Pair::adopted_by(event_loop.net(), ());
+        let mut detached = event_loop.net().detach(pair.id).unwrap();
+        if attached {
+            let id = event_loop.net().attach(detached).unwrap();
+            detached = event_loop.net().detach(id).unwrap();
+        }
+        let mut parts = detached.into_parts().expect("the stream is open");
+        parts.stream.write_all(b"hello").unwrap();
+        assert_eq!(pair.read(5), b"hello");
+        pair.client.write_all(b"hello").unwrap();
+    }
+}
