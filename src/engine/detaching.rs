@@ -26,6 +26,9 @@ impl Engine {
         if entry.is_running() {
             entry.send_gathered();
         }
+        if !entry.is_opening() {
+            entry.send_fin_if_owed(); // a program that takes the connection apart does not know of it
+        }
         let Source::Connection(mut record) = self.table.detach(slot) else { return None };
         let Common { registry, stats, timers, blocks, .. } = &mut self.common;
         stats.open -= 1;

@@ -7,7 +7,7 @@ use std::{
 
 use tidegate::{EventLoop, Keepalive, ListenOptions, Options};
 
-use crate::support::{Actor, Call, Recorder, pair::Pair, turn_until, turn_until_quiet};
+use crate::support::{Actor, Call, Recorder, pair::Pair, read_to_end, turn_until, turn_until_quiet};
 
 #[test]
 fn the_parts_are_the_stream_the_session_and_the_bytes_of_both_directions() {
@@ -81,4 +81,16 @@ fn a_connection_that_was_adopted_or_attached_in_this_turn_has_parts() {
         assert_eq!(pair.read(5), b"hello");
         pair.client.write_all(b"hello").unwrap();
     }
+}
+
+#[test]
+fn an_end_of_file_that_was_asked_for_is_sent_before_the_parts_leave() {
+    let mut event_loop: EventLoop = EventLoop::new(Options::default()).unwrap();
+    let mut actor = Actor::idle();
+    let mut pair = Pair::adopted_by(event_loop.net(), ());
+    turn_until_quiet(&mut event_loop, &mut actor);
+    event_loop.net().shutdown_write(pair.id);
+    let parts = event_loop.net().detach(pair.id).unwrap().into_parts().expect("the stream is open");
+    assert_eq!(read_to_end(&mut pair.client), b"");
+    drop(parts);
 }
