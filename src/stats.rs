@@ -57,8 +57,8 @@ pub struct Stats {
     /// The capacity of all outboxes and inboxes together, in bytes: the storage that they own, used or not.
     pub buffered: usize,
     /// The length of all blocks together that outboxes hold of [`Conn::send_shared`](crate::Conn::send_shared), in bytes.
-    /// A block counts once for all connections that were sent it in a row. The blocks of a detached connection count until
-    /// another reactor has attached it, or it is dropped.
+    /// A block counts once for all connections that were sent it in a row. The blocks of a detached connection count again
+    /// where the connection is attached.
     pub shared: usize,
     /// Datagrams that were delivered to [`on_datagram`](crate::Handler::on_datagram).
     pub datagrams_received: u64,

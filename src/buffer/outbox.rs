@@ -85,7 +85,7 @@ impl Outbox {
         segments.take_while(|segment| !segment.is_file()).map(Segment::bytes)
     }
 
-    /// The outbox comes from another reactor: its shared bytes count for this one.
+    /// The outbox leaves a reactor, or joins one: its shared bytes are counted by these blocks from now on.
     pub(crate) fn share_again(&mut self, blocks: &mut SharedBlocks) {
         let Some(queue) = &mut self.0 else { return };
         for segment in iter::once(&mut queue.front).chain(&mut queue.behind) {

@@ -50,8 +50,8 @@ impl SharedBlocks {
 
     /// How many bytes the blocks have together.
     pub(crate) fn held(&self) -> usize {
-        // A block changes this number on the reactor's own thread, or, after a connection was detached, on another thread. No
-        // other memory depends on the number.
+        // The number is atomic only because a reactor, and a connection that was detached, can be sent to another thread. No other
+        // memory depends on the number.
         self.held.load(Ordering::Relaxed)
     }
 }
@@ -78,7 +78,7 @@ impl Shared {
         self.range.len()
     }
 
-    /// The range, counted by another reactor.
+    /// The range, counted elsewhere.
     pub(super) fn share_again(&self, blocks: &mut SharedBlocks) -> Self {
         blocks.share(&self.block.bytes, self.range.clone())
     }

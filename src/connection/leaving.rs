@@ -13,6 +13,7 @@ impl<T: Read + SendFile> Connection<T> {
     /// Forgets what only the reactor and its handler knew: readiness, pauses, counts. An end of file was told to the old handler
     /// alone; the next `recv` finds it again.
     pub(crate) fn leave_reactor(&mut self) {
+        self.outbox.share_again(&mut SharedBlocks::default()); // the reactor no longer counts the blocks
         self.forget_readiness();
         self.flags.clear(Flags::PAUSED | Flags::OUT_OF_BUFFERS | Flags::MOVED | Flags::PEER_CLOSED_TOLD);
         if self.phase == Phase::Open {

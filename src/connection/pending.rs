@@ -44,8 +44,12 @@ impl<T: Read + SendFile> Connection<T> {
 
     fn peer_closed_is_due(&self) -> bool {
         let paused_and_closed = Flags::PEER_CLOSED | Flags::PAUSED;
-        self.flags.has_just(paused_and_closed, Flags::EOF | Flags::PEER_CLOSED_TOLD)
-            && self.phase <= Phase::Failing
+        self.flags.has_just(paused_and_closed, Flags::PEER_CLOSED_TOLD)
+            && match self.phase {
+                Phase::Open => !self.has(Flags::EOF),
+                Phase::Failing => true, // no `on_eof` tells of the end of the input that is kept for a resume
+                _ => false,
+            }
     }
 
     /// True, once for an event, if the event reported an error that no `read` will return.

@@ -21,9 +21,12 @@ impl Entry<'_> {
         if self.connection.phase() > Phase::Flushing || !self.is_connected(now) {
             return false;
         }
+        let is_new = !matches!(self.lifetime.opening(), Some(Opening::Attached));
         self.end_opening();
-        let Common { options, .. } = &*self.common;
-        self.connection.stream().configure(self.lifetime.limits(options).into());
+        if is_new {
+            let Common { options, .. } = &*self.common;
+            self.connection.stream().configure(self.lifetime.limits(options).into());
+        }
         // Events that came during the opening were not stored, except an error. So the connection is assumed to be readable
         // and writable, and the first `recv` or `send` finds out. `set_ready` clears no flag, so a stored error stays set.
         self.connection.set_ready(Readiness {
@@ -39,7 +42,7 @@ impl Entry<'_> {
         let mut last_error = io::Error::new(io::ErrorKind::InvalidInput, "there is no address");
         loop {
             let connecting = match self.lifetime.opening() {
-                None | Some(Opening::Adopted) => return true,
+                None | Some(Opening::Adopted | Opening::Attached) => return true,
                 Some(Opening::NoAddress(error)) => {
                     std::mem::swap(&mut last_error, error);
                     self.connection.end(CloseReason::ConnectFailed(last_error), Phase::Dropping);

@@ -26,8 +26,11 @@ impl Engine {
         if entry.is_running() {
             entry.send_gathered();
         }
+        if !entry.is_opening() {
+            entry.send_fin_if_owed(); // a program that takes the connection apart does not know of it
+        }
         let Source::Connection(mut record) = self.table.detach(slot) else { return None };
-        let Common { registry, stats, timers, .. } = &mut self.common;
+        let Common { registry, stats, timers, blocks, .. } = &mut self.common;
         stats.open -= 1;
         stats.detached += 1;
         stats.buffered -= record.connection.counted();
@@ -38,6 +41,7 @@ impl Engine {
             log::debug!("deregistering failed: {error}"); // the poll is gone
         }
         record.connection.leave_reactor();
+        stats.shared = blocks.held();
         let (opening, limits) = record.lifetime.rare.map_or((None, None), |rare| (rare.opening, rare.limits));
         Some(Loose { connection: record.connection, opening: opening.map(Box::new), limits })
     }
@@ -49,7 +53,7 @@ impl Engine {
         let Common { blocks, .. } = &mut self.common;
         connection.join_reactor(blocks);
         let is_ending = connection.phase() > Phase::Failing;
-        let opening = opening.map(|opening| *opening).or((!is_ending).then_some(Opening::Adopted));
+        let opening = opening.map(|opening| *opening).or((!is_ending).then_some(Opening::Attached));
         self.place_connection(slot, connection, opening);
         if let Some(mut entry) = self.entry(slot) {
             entry.set_own_limits(limits);
@@ -105,7 +109,9 @@ impl Loose {
     {
         let unsent: Vec<u8> = self.unsent().flatten().copied().collect();
         let is_whole = unsent.len() == self.unsent_len();
-        if self.opening.is_some() || self.connection.phase() > Phase::Failing || !is_whole {
+        let has_stream =
+            !matches!(self.opening.as_deref(), Some(Opening::Connecting(_) | Opening::NoAddress(_)));
+        if !has_stream || self.connection.phase() > Phase::Failing || !is_whole {
             return Err(Box::new(self));
         }
         let received = self.received().to_vec();

@@ -22,6 +22,8 @@ pub(crate) enum Opening {
     NoAddress(io::Error),
     /// The stream was connected when `adopt_stream` got it: only `on_open` is still to be called.
     Adopted,
+    /// The stream comes from another reactor and is configured: only `on_open` is still to be called.
+    Attached,
 }
 
 /// A connect, which tries the addresses in order.
@@ -63,7 +65,7 @@ impl Opening {
     pub(super) fn timer(&mut self) -> Option<&mut Option<TimerId>> {
         match self {
             Self::Connecting(connecting) => Some(&mut connecting.timer),
-            Self::NoAddress(_) | Self::Adopted => None,
+            Self::NoAddress(_) | Self::Adopted | Self::Attached => None,
         }
     }
 }

@@ -47,7 +47,8 @@ impl<S> Net<S> {
     ///
     /// In the next turn its `on_open` comes. Then the bytes that were unsent are sent, in front of what `on_open` sends, and the
     /// bytes that were received are shown to `on_data` without a new byte. Reading is not paused. If the peer had ended before,
-    /// `on_eof` comes again. The idle timeout is that of this reactor's options.
+    /// `on_eof` comes again. The idle timeout is that of this reactor's options. The socket keeps the options that it has, as
+    /// TCP_NODELAY and keepalive.
     ///
     /// [`max_connections`](crate::Options::max_connections) does not limit this, but it counts.
     ///

@@ -341,3 +341,26 @@ fn bytes_sent_by_a_flush_between_turns_are_no_longer_counted() {
     let stats = event_loop.net().stats();
     assert_eq!((stats.bytes_sent, stats.buffered), (6 << 10, 0));
 }
+
+/// The block goes along, so that a loop that hands connections over resets no other connection in their place.
+#[test]
+fn a_block_of_a_detached_connection_is_outside_of_the_budget() {
+    let (mut actor, mut rehearsal) = (Actor::idle(), rehearsal());
+    let [leaves, stays] = never_readers(&mut rehearsal, &mut actor);
+    let block: Arc<[u8]> = pattern(60 * KIB, 1).into();
+    rehearsal.net().send_shared(leaves, &block);
+    rehearsal.settle(&mut actor);
+    let detached = rehearsal.net().detach(leaves).unwrap();
+    assert_eq!((rehearsal.net().stats().shared, detached.unsent_len()), (0, 60 * KIB));
+    rehearsal.net().send_all(stays, &pattern(50 * KIB, 2));
+    rehearsal.settle(&mut actor);
+    assert_eq!(rehearsal.why(stays), None);
+    let id = rehearsal.net().attach(detached).unwrap();
+    assert_eq!(
+        rehearsal.net().stats().shared,
+        0,
+        "the budget is exceeded, so the connection that holds the most is reset"
+    );
+    rehearsal.settle(&mut actor);
+    assert_eq!((rehearsal.why(stays), rehearsal.why(id)), (None, TOO_MUCH));
+}

@@ -115,6 +115,52 @@ fn a_handler_may_abort_when_it_is_told() {
     assert_eq!((handler.told.get(), handler.why), (1, Some(CloseKind::Aborted)));
 }
 
+/// Above high water, the connection is not read. The reset, the input before it and the end behind it are found in one turn, and
+/// the handler pauses in the midst of that turn.
+#[test]
+fn a_handler_that_pauses_while_the_last_words_of_a_peer_are_shown_is_told_of_the_reset() {
+    let (mut rehearsal, mut handler) = (Rehearsal::new(Options::default()), KeepsInput::default());
+    let client = rehearsal.accept(&mut handler).unwrap();
+    rehearsal.capacity(client, 0);
+    rehearsal.net().send_all(client, &[b'.'; 100_000]);
+    rehearsal.settle(&mut handler);
+    rehearsal.receive(&mut handler, client, b"last words");
+    assert_eq!((handler.shown, handler.told), (0, 0));
+    rehearsal.reset(&mut handler, client);
+    assert_eq!((handler.shown, handler.told, rehearsal.is_open(client)), (1, 1, true));
+    rehearsal.net().resume_reading(client);
+    rehearsal.settle(&mut handler);
+    assert_eq!((handler.told, rehearsal.why(client)), (1, Some(CloseKind::Reset)));
+}
+
+/// Pauses reading in the first `on_data`, and consumes nothing then.
+#[derive(Default)]
+struct KeepsInput {
+    shown: u32,
+    told: u32,
+}
+
+impl Handler for KeepsInput {
+    type Session = ();
+
+    fn on_accept(&mut self, _net: &mut Net, _from: &Accepted) -> Option<()> {
+        Some(())
+    }
+
+    fn on_data(&mut self, conn: &mut Conn<'_>, input: &[u8]) -> usize {
+        self.shown += 1;
+        if self.shown > 1 {
+            return input.len();
+        }
+        conn.pause_reading();
+        0
+    }
+
+    fn on_peer_closed(&mut self, _conn: &mut Conn<'_>) {
+        self.told += 1;
+    }
+}
+
 #[cfg(target_os = "linux")]
 mod sockets {
     use std::net::Shutdown;
