@@ -28,8 +28,9 @@ pub enum CloseReason {
     Reset,
     /// Any other error of the socket.
     Io(io::Error),
-    /// No address could be connected to. The error is that of the last address, with the address in its text. Errors of earlier
-    /// addresses are logged at the level debug.
+    /// No address could be connected to. The error is that of the last address, with the address in its text; its
+    /// [`source`](std::error::Error::source) is the error of the system. Errors of earlier addresses are logged at the level
+    /// debug.
     ConnectFailed(io::Error),
     /// No byte moved for the time of the idle timeout.
     IdleTimeout,

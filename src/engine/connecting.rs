@@ -57,9 +57,9 @@ impl Entry<'_> {
                         self.connection.forget_readiness();
                         return false;
                     }
-                    None => last_error = connecting.failed(&timed_out()),
+                    None => last_error = connecting.failed(timed_out()),
                     Some(Ok(())) => return true,
-                    Some(Err(error)) => last_error = connecting.failed(&error),
+                    Some(Err(error)) => last_error = connecting.failed(error),
                 }
                 // A close does not end the registration if a copy of the descriptor lives, epoll(7).
                 let _ = self.connection.stream_mut().deregister(&self.common.registry);
@@ -67,7 +67,7 @@ impl Entry<'_> {
             }
             let Some((endpoint, give_up)) = connecting.next_address(now) else {
                 let is_late = connecting.timed_out && last_error.kind() != io::ErrorKind::TimedOut;
-                let error = if is_late { connecting.failed(&timed_out()) } else { last_error };
+                let error = if is_late { connecting.failed(timed_out()) } else { last_error };
                 self.connection.end(CloseReason::ConnectFailed(error), Phase::Dropping);
                 return false;
             };
@@ -78,7 +78,7 @@ impl Entry<'_> {
                     stream.register(&self.common.registry, token)?;
                     Ok(stream)
                 })
-                .map_err(|error| connecting.failed(&error));
+                .map_err(|error| connecting.failed(error));
             match begun {
                 Ok(stream) => {
                     self.connection.replace_stream(stream);

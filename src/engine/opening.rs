@@ -1,7 +1,8 @@
 //! How a connection that this side has brought about becomes open.
 
 use std::{
-    io,
+    error::Error,
+    fmt, io,
     net::SocketAddr,
     time::{Duration, Instant},
 };
@@ -10,7 +11,6 @@ use crate::{
     address::{Address, Endpoint},
     id::TimerId,
     options::ConnectOptions,
-    socket::listen::explain,
 };
 
 use super::clock::later;
@@ -92,17 +92,37 @@ impl Connecting {
     }
 
     /// The error of the present address, with the address in its text.
-    pub(super) fn failed(&self, error: &io::Error) -> io::Error {
-        let error = match self.to.socket_addrs().get(self.next.saturating_sub(1)) {
-            Some(address) => explain(format_args!("cannot connect to {address}"), error),
-            None => explain(format_args!("cannot connect to {}", self.to), error),
+    pub(super) fn failed(&self, cause: io::Error) -> io::Error {
+        let address = match self.to.socket_addrs().get(self.next.saturating_sub(1)) {
+            Some(address) => Address::from(*address),
+            None => self.to.clone(),
         };
+        let error = io::Error::new(cause.kind(), AddressFailed { address, cause });
         log::debug!("{error}");
         error
     }
 
     pub(super) fn local(&self) -> Option<SocketAddr> {
         self.local
+    }
+}
+
+/// Why an address could not be connected to. The source is the error of the system, with its number.
+#[derive(Debug)]
+struct AddressFailed {
+    address: Address,
+    cause: io::Error,
+}
+
+impl fmt::Display for AddressFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot connect to {}: {}", self.address, self.cause)
+    }
+}
+
+impl Error for AddressFailed {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.cause)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Tests of a connect for which the process has no descriptor. strace(1) injects the error.
 #![cfg(target_os = "linux")]
 
-use std::{net::TcpListener, time::Instant};
+use std::{error::Error, io, net::TcpListener, time::Instant};
 
 use tidegate::{Address, CloseKind, CloseReason, Options, Reactor};
 
@@ -31,6 +31,7 @@ fn a_connect_without_a_descriptor_ends_in_on_close() {
     reactor.settle(&mut actor, now);
     assert_eq!(actor.of_id(id), [Call::Close(CloseKind::ConnectFailed)]);
     const EMFILE: i32 = 24;
-    let why = &actor.ended[0].why;
-    assert!(matches!(why, CloseReason::ConnectFailed(e) if e.raw_os_error() == Some(EMFILE)), "{why:?}");
+    let CloseReason::ConnectFailed(error) = &actor.ended[0].why else { panic!("{:?}", actor.ended[0].why) };
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    assert_eq!(cause.and_then(io::Error::raw_os_error), Some(EMFILE), "{error:?}");
 }
