@@ -46,6 +46,7 @@ mod keepalive;
 mod listen;
 
 pub use connect::ConnectOptions;
+pub(crate) use connect::OwnLimits;
 pub use keepalive::Keepalive;
 pub use listen::{ListenOptions, WhenFull};
 
