@@ -47,6 +47,7 @@ mod keepalive;
 mod listen;
 
 pub use connect::ConnectOptions;
+pub(crate) use connect::OwnLimits;
 pub use datagram::DatagramOptions;
 pub use keepalive::Keepalive;
 pub use listen::{ListenOptions, WhenFull};

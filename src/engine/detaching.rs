@@ -3,7 +3,7 @@
 use crate::{
     connection::{Connection, Phase},
     id::{ConnId, ListenerId},
-    options::Options,
+    options::OwnLimits,
     socket::{handover::HandOver, listener::ListenSocket, stream::Stream},
 };
 
@@ -16,7 +16,7 @@ pub(crate) struct Loose {
     /// If the connection is not open yet.
     opening: Option<Box<Opening>>,
     /// The connection's own limits.
-    limits: Option<Box<Options>>,
+    limits: Option<Box<OwnLimits>>,
 }
 
 impl Engine {
@@ -50,6 +50,7 @@ impl Engine {
     pub(crate) fn attach(&mut self, slot: u32, mut loose: Loose) -> ConnId {
         let (mut connection, opening, limits) =
             (loose.take_connection(), loose.opening.take(), loose.limits.take());
+        let limits = limits.and_then(|limits| limits.joined_with(self.options()));
         let Common { blocks, .. } = &mut self.common;
         connection.join_reactor(blocks);
         let is_ending = connection.phase() > Phase::Failing;

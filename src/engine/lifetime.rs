@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{id::TimerId, options::Options};
+use crate::{
+    id::TimerId,
+    options::{Options, OwnLimits},
+};
 
 use super::opening::Opening;
 
@@ -33,8 +36,7 @@ pub(super) struct RareState {
     /// Once the handler has called `close_when_idle`.
     pub(super) quiet: Option<QuietClose>,
     pub(super) deadline: Option<TimerId>,
-    /// The options of the reactor with the connection's own limits in their place.
-    pub(super) limits: Option<Box<Options>>,
+    pub(super) limits: Option<Box<OwnLimits>>,
     /// The timers of `set_timeout`, each with its tag.
     pub(super) timeouts: Vec<(TimerId, u64)>,
 }
@@ -90,7 +92,8 @@ impl Lifetime {
     /// The limits of the connection: its own, or those of all connections.
     #[inline]
     pub(super) fn limits<'a>(&'a self, of_all: &'a Options) -> &'a Options {
-        self.rare.as_ref().and_then(|rare| rare.limits.as_deref()).unwrap_or(of_all)
+        let own = self.rare.as_ref().and_then(|rare| rare.limits.as_deref());
+        own.map_or(of_all, OwnLimits::options)
     }
 
     /// Takes the timers that end with the session.

@@ -62,16 +62,12 @@ impl Engine {
     }
 
     /// Begins to connect, in the next turn. The connection has limits of its own if the options say so.
-    pub(crate) fn place_connecting(
-        &mut self,
-        slot: u32,
-        opening: Opening,
-        wishes: &ConnectOptions,
-    ) -> ConnId {
+    pub(crate) fn place_connecting(&mut self, slot: u32, opening: Opening, wishes: ConnectOptions) -> ConnId {
         let id = self.place_opening(slot, Stream::Unconnected, opening);
+        let idle_timeout = wishes.idle_timeout;
         let own = wishes.own_limits(self.options());
         if let Some(mut entry) = self.entry(slot) {
-            if let Some(after) = wishes.idle_timeout {
+            if let Some(after) = idle_timeout {
                 entry.set_idle_timeout(Some(after));
             }
             entry.set_own_limits(own);

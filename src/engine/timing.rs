@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{close::CloseReason, connection::Phase, id::TimerId, options::Options};
+use crate::{close::CloseReason, connection::Phase, id::TimerId, options::OwnLimits};
 
 use super::{
     clock::later,
@@ -30,7 +30,7 @@ impl Entry<'_> {
         }
     }
 
-    pub(super) fn set_own_limits(&mut self, own: Option<Box<Options>>) {
+    pub(super) fn set_own_limits(&mut self, own: Option<Box<OwnLimits>>) {
         if own.is_some() {
             self.lifetime.rare().limits = own;
             self.connection.use_own_limits();

@@ -46,7 +46,7 @@ impl<S> Net<S> {
             Ok(address) => Opening::connecting(address, &options),
             Err(error) => Opening::NoAddress(error),
         };
-        let id = self.engine.place_connecting(slot, opening, &options);
+        let id = self.engine.place_connecting(slot, opening, options);
         self.put_session(slot, session);
         id
     }

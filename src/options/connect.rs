@@ -50,8 +50,8 @@ options! {
 }
 
 impl ConnectOptions {
-    /// The options of the reactor with the limits of this connection in their place; `None` if it has no limits of its own.
-    pub(crate) fn own_limits(&self, of_all: &Options) -> Option<Box<Options>> {
+    /// The limits of this connection; `None` if it has no limits of its own.
+    pub(crate) fn own_limits(self, of_all: &Options) -> Option<Box<OwnLimits>> {
         let sizes = [self.high_water, self.low_water, self.max_outbox, self.max_inbox];
         if sizes == [None; 4] && self.keepalive.is_none() {
             return None;
@@ -62,6 +62,26 @@ impl ConnectOptions {
         own.max_outbox = self.max_outbox.unwrap_or(own.max_outbox);
         own.max_inbox = self.max_inbox.unwrap_or(own.max_inbox);
         own.keepalive = self.keepalive.clone().or(own.keepalive);
-        Some(Box::new(own.checked()))
+        Some(Box::new(OwnLimits { wishes: self, options: own.checked() }))
+    }
+}
+
+/// The limits of one connection.
+#[derive(Debug)]
+pub(crate) struct OwnLimits {
+    /// The options that the connection was made with. They say which of the limits are its own.
+    wishes: ConnectOptions,
+    /// The options of the reactor with the connection's own limits in their place.
+    options: Options,
+}
+
+impl OwnLimits {
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// The limits in another reactor.
+    pub(crate) fn joined_with(self, of_all: &Options) -> Option<Box<Self>> {
+        self.wishes.own_limits(of_all)
     }
 }

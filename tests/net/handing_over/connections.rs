@@ -240,6 +240,19 @@ fn a_connect_that_is_under_way_goes_on_in_the_other_loop_with_its_limits() {
 }
 
 #[test]
+fn limits_that_are_not_the_connections_own_are_those_of_the_other_loop() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut old: EventLoop = EventLoop::new(Options::default().max_outbox(1000)).unwrap();
+    let mut new: EventLoop = EventLoop::new(Options::default().max_outbox(10_000)).unwrap();
+    let options = ConnectOptions::default().high_water(Some(10));
+    let id = old.net().connect_with(listener.local_addr().unwrap(), (), options);
+    let detached = old.net().detach(id).unwrap();
+    let id = new.net().attach(detached).unwrap();
+    assert_eq!(new.net().send_all(id, &[b'.'; 10_000]), Flow::Full);
+    assert_eq!(new.net().send_all(id, b"."), Flow::Gone);
+}
+
+#[test]
 fn a_loop_in_another_thread_serves_a_connection_that_it_is_sent() {
     let (mut acceptor, at) = listening(Options::default());
     let (sender, newcomers) = mpsc::channel::<Detached>();
