@@ -87,9 +87,10 @@ fn the_replies_are_those_of_redis_server() {
 #[test]
 #[cfg(unix)]
 fn redis_server_gives_these_replies() {
-    let version = Command::new("redis-server").arg("--version").output();
-    if !version.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains(" v=7.0.")) {
-        return skip("redis-server 7.0 is not installed");
+    let Some(version) = run("redis-server", &["--version"]) else { return };
+    if !version.contains(" v=7.0.") {
+        // The replies are those of this version; others differ in their error texts.
+        return println!("the replies are not compared with {version}");
     }
     let folder = support::unix::Folder::new();
     let path = folder.file("redis");
@@ -317,7 +318,10 @@ except redis.ResponseError as error:
     assert str(error) == "value is not an integer or out of range"
 print("done")
 "#;
-    match run("python3", &["-c", program, server.port()]).as_deref() {
+    // The packages of the distribution are for the interpreter of the distribution.
+    let ours = "/usr/bin/python3";
+    let python = if std::path::Path::new(ours).exists() { ours } else { "python3" };
+    match run(python, &["-c", program, server.port()]).as_deref() {
         Some("missing\n") => skip("redis-py is not installed"),
         output => assert!(output.is_none_or(|output| output == "done\n"), "{output:?}"),
     }
