@@ -20,6 +20,9 @@ impl<S> Net<S> {
     /// Gives a connection away: its stream, its session, and the bytes that were received or sent and not yet consumed or taken.
     /// `None` if the connection is gone.
     ///
+    /// The slot of the connection is free after this turn. So a reactor whose tokens are all taken cannot attach the connection
+    /// again before.
+    ///
     /// The stream is deregistered, and the connection has no further callback here, not even `on_close`: its session is in the
     /// result. Its timers, its deadline, its idle timeout and a [`close_when_idle`](Conn::close_when_idle) end; limits of its own
     /// ([`ConnectOptions`](crate::ConnectOptions)) go along. [`Stats::detached`](crate::Stats::detached) counts it.

@@ -70,8 +70,9 @@ impl<S> Conn<'_, S> {
         self.net.engine.is_connecting(self.slot)
     }
 
-    /// True once the end of the connection is certain, by [`close`](Self::close), [`abort`](Self::abort), a limit or an error.
-    /// No callback but `on_close` comes for it any more. Bytes of a `close` may still be on their way.
+    /// True once no callback but `on_close` comes for the connection any more: after [`close`](Self::close) or
+    /// [`abort`](Self::abort), a limit or a timeout. Bytes of a `close` may still be on their way. After a send that failed, the
+    /// connection still delivers the last input of its peer and is not closing yet.
     pub fn is_closing(&self) -> bool {
         self.net.engine.is_closing(self.slot)
     }

@@ -22,7 +22,8 @@ impl<S> Conn<'_, S> {
     /// `conn.send_all(conn.unconsumed())` would do if the borrow checker allowed it. [`Net::forward`] sends them to another
     /// connection.
     ///
-    /// If the connection takes no sends any more, the result is [`Flow::Gone`] and the bytes stay.
+    /// If the connection takes no sends any more, the result is [`Flow::Gone`] and the bytes stay. A [`need`](Self::need) ends
+    /// with the bytes that it counts from.
     ///
     /// ```
     /// use tidegate::Conn;
