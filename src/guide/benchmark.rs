@@ -10,13 +10,21 @@
 //! Each server runs in a process of its own, on a core of its own where the system allows it. A run takes about nine minutes;
 //! with `-- --quick` it takes about half a minute.
 //!
-//! Three workloads measure other servers. `--workloads framed,broadcast,file` runs these workloads alone:
+//! Four workloads measure other servers. `--workloads framed,broadcast,file,datagrams` runs these workloads alone:
 //!
 //! | workload | work | server of this crate | compared with |
 //! |---|---|---|---|
 //! | `framed` | the server receives frames of 1 000, 40 001 and 200 003 bytes on 4 connections, and acknowledges after each MiB | [`framing::u32_be`](crate::framing::u32_be()) | this crate without framing, a bare `mio` loop, tokio-util's codec |
 //! | `broadcast` | the server sends messages of 1 KiB to 1 to 1 000 subscribers, with 1, 16 and 64 messages in flight | [`send_shared`](crate::Conn::send_shared) | [`send_all`](crate::Conn::send_all), a bare `mio` loop, tokio's broadcast channel |
 //! | `file` | the server sends a file of 200 MiB on 1 and 4 connections | [`send_file`](crate::Conn::send_file) | reading and sending, a bare `mio` loop with sendfile(2), nginx if it is installed |
+//! | `datagrams` | the server sends back datagrams of 64 bytes to 1 and 20 client sockets, with one datagram in flight for each | [`on_datagram`](crate::Handler::on_datagram) and [`reply`](crate::Socket::reply) | a bare `mio` loop, tokio's `UdpSocket` |
+//!
+//! A datagram without an echo after 200 ms counts as lost and is sent again; the table has the number of lost datagrams. The
+//! feature `packet-info` of the benchmark shows the cost of the [feature of this crate](super::datagrams#the-feature-packet-info):
+//!
+//! ```sh
+//! cargo run --release -p bench --features packet-info -- --workloads datagrams
+//! ```
 //!
 //! The benchmark verifies every byte and runs in interleaved rounds. It gives ratios of the same run with their 95 %
 //! intervals, or only the range if there are few rounds, as in a quick run. `--html` writes a report with plots, and `--json`

@@ -10,13 +10,15 @@ use crate::plan::Load;
 use crate::servers::{Builtin, Service};
 
 /// Compares servers of this crate with other servers, over the loopback device of this machine: echo servers, receivers
-/// of framed streams, broadcasts, and servers of a file.
+/// of framed streams, broadcasts, servers of a file, and echo servers for datagrams.
 ///
 /// Every server runs in a process of its own. If the system allows it, the server and the load generator each have a
 /// core of their own. Rounds of the servers are interleaved. The load generator compares every byte that comes back,
-/// and the digests of the frames that the server received; a wrong, lost or extra byte fails the run. Without options
-/// the benchmark takes about nine minutes. Build the benchmark with --release, and run no other program while the
-/// benchmark runs.
+/// and the digests of the frames that the server received; a wrong, lost or extra byte fails the run. A lost datagram
+/// is counted and does not fail the run. With the feature packet-info of this package, the server of this crate
+/// can receive several datagrams with one system call: cargo run --release -p bench --features packet-info. Without
+/// options the benchmark takes about nine minutes. Build the benchmark with --release, and run no other program while
+/// the benchmark runs.
 #[derive(Debug, Parser)]
 #[command(name = "bench")]
 pub struct Args {
@@ -28,10 +30,10 @@ pub struct Args {
     #[arg(long, value_name = "NAMES", value_delimiter = ',', hide_possible_values = true)]
     servers: Vec<Builtin>,
 
-    /// Compare another program as well in the workloads with an echo: any echo server. {port} stands for the port at
-    /// 127.0.0.1 where the program has to listen. No shell is involved; spaces separate the words. The processes that
-    /// the program starts are ended with the program, if these processes stay in its process group. This option can be
-    /// given several times, and works on Unix only
+    /// Compare another program as well in the workloads with an echo on connections: any echo server. {port} stands for
+    /// the port at 127.0.0.1 where the program has to listen. No shell is involved; spaces separate the words. The
+    /// processes that the program starts are ended with the program, if these processes stay in its process group. This
+    /// option can be given several times, and works on Unix only
     #[arg(long, value_name = "[NAME=]CMD {port}", value_parser = program)]
     exec: Vec<Contender>,
 
@@ -39,8 +41,8 @@ pub struct Args {
     #[arg(long, value_name = "NAMES", value_delimiter = ',', hide_possible_values = true)]
     workloads: Vec<Load>,
 
-    /// Run each workload with these numbers of connections (for broadcast: of subscribers), in place of the workload's
-    /// own numbers
+    /// Run each workload with these numbers of connections (for broadcast: of subscribers, for datagrams: of client
+    /// sockets), in place of the workload's own numbers
     #[arg(long, value_name = "N,N,...", value_delimiter = ',', value_parser = at_least_one)]
     pub connections: Vec<usize>,
 

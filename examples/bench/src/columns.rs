@@ -27,13 +27,14 @@ pub enum Column {
     P50,
     P99,
     P999,
+    Lost,
     Memory,
     MemoryAfter,
     Peak,
 }
 
 use Column::{
-    Cpu, CpuToBaseline, CpuToCounterpart, CpuToFloor, Memory, MemoryAfter, P50, P99, P999, Peak, Rate,
+    Cpu, CpuToBaseline, CpuToCounterpart, CpuToFloor, Lost, Memory, MemoryAfter, P50, P99, P999, Peak, Rate,
     RateToBaseline, RateToCounterpart, RateToFloor, UserShare,
 };
 
@@ -51,6 +52,7 @@ pub fn few(group: &[&Workload]) -> Vec<Column> {
         Kind::Framed => &[Cpu, Rate, CpuToFloor, CpuToCounterpart, RateToBaseline, Peak],
         Kind::Broadcast => &[Cpu, Rate, CpuToFloor, CpuToCounterpart, RateToCounterpart, RateToBaseline],
         Kind::File => &[Cpu, Rate, CpuToFloor, CpuToCounterpart, CpuToBaseline, RateToBaseline],
+        Kind::Datagrams => &[Cpu, Rate, CpuToFloor, RateToFloor, P50, P99, Lost],
     };
     with_figures(columns, group)
 }
@@ -84,6 +86,20 @@ pub fn all(group: &[&Workload]) -> Vec<Column> {
             RateToFloor,
             RateToBaseline,
             RateToCounterpart,
+            Peak,
+        ],
+        Kind::Datagrams => &[
+            Cpu,
+            Rate,
+            UserShare,
+            CpuToFloor,
+            CpuToBaseline,
+            RateToFloor,
+            RateToBaseline,
+            P50,
+            P99,
+            P999,
+            Lost,
             Peak,
         ],
     };
@@ -121,6 +137,7 @@ pub fn group_title(workload: &Workload) -> String {
         Kind::Framed => format!("Framed streams, {} bytes in a frame", count(workload.message_bytes as f64)),
         Kind::Broadcast => format!("Broadcast, {size}, {} in flight", workload.in_flight),
         Kind::File => format!("A file of {size}"),
+        Kind::Datagrams => format!("Datagrams, {size}"),
     }
 }
 
@@ -152,7 +169,11 @@ pub fn row_title(workload: &Workload) -> String {
 
 /// Returns the word for the connections of a workload.
 pub fn clients(kind: Kind) -> &'static str {
-    if kind == Kind::Broadcast { "subscribers" } else { "connections" }
+    match kind {
+        Kind::Broadcast => "subscribers",
+        Kind::Datagrams => "sockets",
+        _ => "connections",
+    }
 }
 
 /// Returns the unit in which the throughput of a workload is measured.
@@ -161,6 +182,7 @@ pub fn rate_unit(kind: Kind) -> &'static str {
         Kind::File => "GiB/s",
         _ if kind.is_in_bytes() => "MiB/s",
         Kind::Churn => "conns/s",
+        Kind::Datagrams => "datagrams/s",
         _ => "msgs/s",
     }
 }
@@ -196,6 +218,7 @@ impl Column {
             Rate => (moved(kind).to_owned(), rate_unit(kind)),
             Cpu if kind.is_in_bytes() => ("CPU".to_owned(), "s/GiB"),
             Cpu if kind == Kind::Churn => ("CPU".to_owned(), "µs/conn"),
+            Cpu if kind == Kind::Datagrams => ("CPU".to_owned(), "µs/datagram"),
             Cpu => ("CPU".to_owned(), "µs/msg"),
             UserShare => ("user time".to_owned(), "% of CPU"),
             CpuToFloor => (format!("CPU vs. {floor}"), "ratio (95 %)"),
@@ -207,6 +230,7 @@ impl Column {
             P50 => ("p50".to_owned(), "µs"),
             P99 => ("p99".to_owned(), "µs"),
             P999 => ("p99.9".to_owned(), "µs"),
+            Lost => ("lost".to_owned(), "datagrams"),
             Memory => ("memory".to_owned(), "bytes/conn"),
             MemoryAfter => ("memory after an echo".to_owned(), "bytes/conn"),
             Peak => ("memory".to_owned(), "peak MiB"),
@@ -239,6 +263,7 @@ impl Column {
             P50 => percentile(|latency| latency.p50),
             P99 => percentile(|latency| latency.p99),
             P999 => percentile(|latency| latency.p999),
+            Lost => count(summary.lost as f64),
             Memory => memory(summary.bytes_per_connection),
             MemoryAfter => memory(summary.bytes_per_connection_after),
             Peak => known(summary.peak_bytes as f64 / f64::from(1 << 20)),
@@ -309,6 +334,9 @@ pub fn errors<'a>(workloads: &[&'a Workload]) -> Vec<(&'a Workload, &'a Outcome,
 /// Returns the command that runs the benchmark again with equal arguments.
 pub fn command(results: &Results) -> String {
     let mut command = "cargo run --release -p bench".to_owned();
+    if !results.features.is_empty() {
+        command.push_str(&format!(" --features {}", results.features.join(",")));
+    }
     if !results.arguments.is_empty() {
         command.push_str(" --");
     }
@@ -351,5 +379,7 @@ mod tests {
             command(&results),
             r"cargo run --release -p bench -- --servers a,b --exec 'it'\''s {port}' ''"
         );
+        (results.features, results.arguments) = (vec!["packet-info".into()], vec!["--quick".into()]);
+        assert_eq!(command(&results), "cargo run --release -p bench --features packet-info -- --quick");
     }
 }

@@ -38,9 +38,10 @@ fn takes_part(server: &str, kind: Kind) -> bool {
 
 pub fn empty() -> Results {
     Results {
-        format: 3,
+        format: 4,
         machine: Machine::default(),
         arguments: Vec::new(),
+        features: Vec::new(),
         began: 0,
         seconds: 0.0,
         servers: Vec::new(),
@@ -107,6 +108,9 @@ fn made() -> Results {
     }
     for connections in [1, 4] {
         results.workloads.push(workload(Kind::File, connections, 200 << 20, 1));
+    }
+    for sockets in [1, 20] {
+        results.workloads.push(workload(Kind::Datagrams, sockets, 64, 1));
     }
     results
 }
@@ -178,13 +182,15 @@ fn round(workload: &Workload, server: usize, round: usize) -> Round {
     };
     let middle = 25.0 * message_cost * noise + many * 3.0 * message_cost;
     let tail = if name == "threads" { 9.0 } else { 2.5 } * if streams { 8.0 } else { 1.0 };
-    let silent = matches!(workload.kind, Kind::Bulk | Kind::Idle) || !workload.kind.is_echo();
+    let is_timed = workload.kind.is_echo() || workload.kind == Kind::Datagrams;
+    let silent = matches!(workload.kind, Kind::Bulk | Kind::Idle) || !is_timed;
     let holds = matches!(workload.kind, Kind::Idle | Kind::SlowReaders);
     Round {
         number: round,
         seconds,
         messages,
         bytes,
+        lost: if workload.kind == Kind::Datagrams { round as u64 % 2 } else { 0 },
         user_seconds: cpu * 0.12 * noise,
         system_seconds: cpu * (1.0 - 0.12 * noise),
         peak_bytes: (2 << 20) + (memory * many) as u64 + if name.ends_with("256k") { 256 << 10 } else { 0 },

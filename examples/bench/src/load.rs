@@ -17,6 +17,7 @@ use crate::results::Latency;
 pub mod broadcast;
 pub mod churn;
 pub mod client;
+pub mod datagrams;
 pub mod file;
 pub mod framed;
 pub mod pattern;
@@ -34,6 +35,8 @@ pub struct Tally {
     pub seconds: f64,
     pub messages: u64,
     pub bytes: u64,
+    /// The number of times that a datagram had no echo and was sent again.
+    pub lost: u64,
     /// The share of the time in which the load generator had something to do.
     pub busy: f64,
     pub latency: Option<Latency>,

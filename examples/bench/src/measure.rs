@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::child::Child;
 use crate::load::broadcast::Broadcast;
 use crate::load::client::{Habit, Role};
+use crate::load::datagrams::Datagrams;
 use crate::load::pattern::Pattern;
 use crate::load::streams::Streams;
 use crate::load::{Tally, churn, file, framed};
@@ -51,6 +52,7 @@ impl Bench<'_> {
             Kind::Framed => self.framed(subject, seed),
             Kind::Broadcast => self.broadcast(subject, seed),
             Kind::File => self.file(subject),
+            Kind::Datagrams => self.datagrams(subject, seed),
             _ => self.streams(subject, seed),
         }?;
         // The server closes its connections now, and must not take CPU time from the next server.
@@ -182,6 +184,17 @@ impl Bench<'_> {
         Ok(self.round_of(subject, &before, tally))
     }
 
+    fn datagrams(&self, subject: &Subject, seed: u64) -> Result<Round, String> {
+        let Case { connections, message, warm_up, time, .. } = *self.case;
+        let mut load = Datagrams::connect(subject.child.address, connections, message, seed, self.pattern)?;
+        load.run(warm_up)?;
+        let before = self.at_rest(subject);
+        let tally = load.run(time)?;
+        let round = self.round_of(subject, &before, tally);
+        load.finish()?;
+        Ok(round)
+    }
+
     fn role(&self, habit: Habit) -> Role {
         Role { message: self.case.message, in_flight: self.case.in_flight, habit, is_timed: true }
     }
@@ -194,6 +207,7 @@ impl Bench<'_> {
             seconds: tally.seconds,
             messages: tally.messages,
             bytes: tally.bytes,
+            lost: tally.lost,
             user_seconds,
             system_seconds,
             peak_bytes: usage::peak_memory(subject.child.pid()).unwrap_or_default(),

@@ -37,6 +37,8 @@ pub enum Load {
     Broadcast,
     /// Each connection receives a file of 200 MiB, again and again
     File,
+    /// Each client socket sends a datagram of 64 bytes and waits for the echo, again and again
+    Datagrams,
 }
 
 /// A workload with one number of connections.
@@ -127,6 +129,7 @@ impl Load {
             Load::Broadcast => &[1, 10, 100, 1000],
             Load::File if quick => &[1],
             Load::File => &[1, 4],
+            Load::Datagrams => &[1, 20],
         }
     }
 
@@ -146,6 +149,7 @@ impl Load {
             }
             Load::File if quick => (Kind::File, 16 << 20, 1),
             Load::File => (Kind::File, 200 << 20, 1),
+            Load::Datagrams => (Kind::Datagrams, PING, 1),
             Load::PingPong => (Kind::PingPong, PING, 1),
             Load::PingPong16k => (Kind::PingPong, 16 << 10, 1),
             Load::Pipelined => (Kind::Pipelined, PING, 16),
@@ -164,7 +168,8 @@ impl Load {
         let Shape { kind, message, in_flight } = shape;
         // In these workloads this crate's server is within a few per cent of the floor, so each per cent must be
         // measured.
-        let is_precise = matches!(kind, Kind::PingPong | Kind::Pipelined | Kind::Bulk | Kind::Framed);
+        let is_precise =
+            matches!(kind, Kind::PingPong | Kind::Pipelined | Kind::Bulk | Kind::Framed | Kind::Datagrams);
         let rounds = match (kind, args.quick) {
             // Memory is less noisy than time, and every round has a new process.
             (Kind::Idle, true) => 1,
@@ -227,6 +232,7 @@ impl Case {
                 format!("broadcast, {size}, {} in flight, {n} subscriber{s}", self.in_flight)
             }
             Kind::File => format!("file, {size}, {n} connection{s}"),
+            Kind::Datagrams => format!("datagrams, {size}, {n} socket{s}"),
         }
     }
 
@@ -236,6 +242,7 @@ impl Case {
             Kind::Framed => Service::Framed,
             Kind::Broadcast => Service::Broadcast,
             Kind::File => Service::File,
+            Kind::Datagrams => Service::Datagrams,
             _ => Service::Echo,
         }
     }
@@ -333,6 +340,14 @@ mod tests {
     }
 
     #[test]
+    fn datagrams_have_one_and_several_sockets() {
+        for arguments in ["bench --workloads datagrams", "bench --quick --workloads datagrams"] {
+            let titles = planned(arguments, 20_000).0;
+            assert_eq!(titles, ["datagrams, 64 bytes, 1 socket", "datagrams, 64 bytes, 20 sockets"]);
+        }
+    }
+
+    #[test]
     fn frames_and_broadcasts_have_several_shapes_in_a_full_run_and_one_in_a_quick_run() {
         let quick = planned("bench --quick --workloads framed,broadcast,file", 20_000).0;
         assert_eq!(
@@ -367,9 +382,11 @@ mod tests {
         assert_eq!(servers(Kind::Broadcast), "tidegate mio tokio tidegate-copy");
         let mio = if cfg!(target_os = "linux") { " mio" } else { "" };
         assert_eq!(servers(Kind::File), format!("tidegate{mio} tidegate-read nginx"));
+        assert_eq!(servers(Kind::Datagrams), "tidegate mio tokio");
         assert_eq!(servers(Kind::Churn), "tidegate mio mio-256k threads threads-256k tokio");
         let other = Contender { name: "other".into(), about: String::new(), what: What::Program(Vec::new()) };
         let kinds: Vec<_> = cases.iter().filter(|case| !case.suits(&other)).map(Case::service).collect();
-        assert_eq!(kinds, [Service::Framed, Service::Broadcast, Service::Broadcast, Service::File]);
+        use Service::{Broadcast, Datagrams, File, Framed};
+        assert_eq!(kinds, [Framed, Broadcast, Broadcast, File, Datagrams, Datagrams]);
     }
 }

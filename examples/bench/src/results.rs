@@ -9,6 +9,8 @@ pub struct Results {
     pub machine: Machine,
     /// The arguments of the benchmark, so that a user can run the benchmark again.
     pub arguments: Vec<String>,
+    /// The features of the benchmark's package that were on. A user needs them, too, to run the benchmark again.
+    pub features: Vec<String>,
     /// The time at which the run began, in seconds since 1970.
     pub began: u64,
     pub seconds: f64,
@@ -68,13 +70,15 @@ pub enum Kind {
     Broadcast,
     /// Each connection receives a file, again and again.
     File,
+    /// Each client socket has one datagram in flight, in a closed loop.
+    Datagrams,
 }
 
 impl Kind {
-    /// Returns true for workloads with an echo server. The other workloads have servers, a baseline and a counterpart of
-    /// their own.
+    /// Returns true for workloads with an echo server for connections. The other workloads have servers and a baseline of
+    /// their own, and most of them have a counterpart.
     pub fn is_echo(self) -> bool {
-        !matches!(self, Kind::Framed | Kind::Broadcast | Kind::File)
+        !matches!(self, Kind::Framed | Kind::Broadcast | Kind::File | Kind::Datagrams)
     }
 
     /// Returns true for workloads whose work is measured in bytes. The other workloads count messages.
@@ -127,6 +131,8 @@ pub struct Round {
     pub messages: u64,
     /// The number of bytes that came back, or that were acknowledged for `Framed`.
     pub bytes: u64,
+    /// The number of times that a datagram had no echo in time and was sent again, for `Datagrams`.
+    pub lost: u64,
     pub user_seconds: f64,
     pub system_seconds: f64,
     /// The peak resident memory until the end of the round.
@@ -161,6 +167,8 @@ pub struct Summary {
     pub cpu_per_gib: Spread,
     /// The share of user time in the CPU time, from 0 to 1.
     pub user_share: f64,
+    /// The lost datagrams of all rounds together.
+    pub lost: u64,
     pub peak_bytes: u64,
     pub bytes_per_connection: Option<Spread>,
     pub bytes_per_connection_after: Option<Spread>,

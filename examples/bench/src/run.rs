@@ -30,10 +30,14 @@ pub fn references(kind: Kind) -> References<'static> {
         Kind::Framed => ("tokio", Some("tidegate-all")),
         Kind::Broadcast => ("tokio", Some("tidegate-copy")),
         Kind::File => ("nginx", Some("tidegate-read")),
+        Kind::Datagrams => ("tokio", None),
         _ => (BASELINE, None),
     };
     References { floors: &FLOORS, baseline, counterpart }
 }
+
+/// The features of this package that are on.
+const FEATURES: &[&str] = if cfg!(feature = "packet-info") { &["packet-info"] } else { &[] };
 
 /// The fixed rate as a share of the rate that the slowest server reaches.
 const RATE_SHARE: f64 = 0.6;
@@ -82,6 +86,13 @@ pub fn run(args: &Args) -> Result<Results, String> {
     machine.pinned = cores.is_some();
     let waited = system::waited();
     let cases = plan::cases(args, descriptors, &mut notes);
+    if cfg!(feature = "packet-info") && cases.iter().any(|case| case.kind == Kind::Datagrams) {
+        notes.push(
+            "the feature packet-info is on: in the workload datagrams, the server tidegate can receive \
+             several datagrams with one system call, and receives the address that each datagram was sent to"
+                .into(),
+        );
+    }
     // A server that has none of the services would only fill the legends.
     contenders.retain(|contender| cases.iter().any(|case| contender.has(case.service())));
     let is_nginx = |contender: &Contender| contender.builtin() == Some(Builtin::Nginx);
@@ -146,9 +157,10 @@ pub fn run(args: &Args) -> Result<Results, String> {
     }
     let server = |one: &Contender| Server { name: one.name.clone(), about: one.about.clone() };
     Ok(Results {
-        format: 3,
+        format: 4,
         machine,
         arguments: std::env::args().skip(1).collect(),
+        features: FEATURES.iter().map(|feature| (*feature).to_owned()).collect(),
         began: began.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         seconds: clock.elapsed().as_secs_f64(),
         servers: contenders.iter().map(server).collect(),

@@ -1,7 +1,7 @@
 //! The servers that are compared. Each server runs in a process of its own, which is another process of this program.
 
 use std::io::{self, ErrorKind, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 
 use clap::ValueEnum;
@@ -11,6 +11,7 @@ use tidegate::{EventLoop, Handler, ListenOptions, Options};
 
 mod bare;
 mod broadcast;
+mod datagrams;
 pub mod file;
 mod framed;
 mod mio_loop;
@@ -31,6 +32,8 @@ pub enum Service {
     Broadcast,
     /// Sends a file for each request
     File,
+    /// Sends back each datagram
+    Datagrams,
 }
 
 impl Service {
@@ -59,7 +62,7 @@ pub enum Builtin {
     Threads256k,
     /// A blocking server for one client at a time, 4 KiB buffer; runs only in workloads with one connection
     Blocking,
-    /// A tokio server in the current_thread runtime, a task for each client; 8 KiB buffer for the echo
+    /// A tokio server in the current_thread runtime, a task for each client or datagram socket; 8 KiB buffer for the echo
     Tokio,
     /// A server of this crate that consumes all input and parses no frames; runs only in the workload framed
     #[value(name = "tidegate-all")]
@@ -117,6 +120,7 @@ impl Builtin {
             // The bare loop calls sendfile(2) of Linux.
             Service::File if self == Mio => cfg!(target_os = "linux"),
             Service::File => matches!(self, Tidegate | TidegateRead | Nginx),
+            Service::Datagrams => matches!(self, Tidegate | Mio | Tokio),
         }
     }
 
@@ -151,6 +155,12 @@ impl Builtin {
                     _ => self.lacks(service),
                 }
             }
+            Service::Datagrams => match self {
+                Builtin::Tidegate => datagrams::tidegate_loop::serve(),
+                Builtin::Mio => datagrams::mio_loop::serve(bind()?),
+                Builtin::Tokio => datagrams::tokio_loop::serve(bind()?),
+                _ => self.lacks(service),
+            },
         }
     }
 
@@ -202,6 +212,14 @@ fn listen() -> io::Result<TcpListener> {
     let listener = TcpListener::from(socket);
     announce(listener.local_addr()?)?;
     Ok(listener)
+}
+
+/// Returns a nonblocking socket for datagrams, for the loops that do not bind a socket themselves.
+fn bind() -> io::Result<UdpSocket> {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    socket.set_nonblocking(true)?;
+    announce(socket.local_addr()?)?;
+    Ok(socket)
 }
 
 /// Writes the address to standard output. Returns an error if the parent has closed the pipe; in that case no process

@@ -74,6 +74,7 @@ fn summary(rounds: &[Round]) -> Summary {
             .unwrap_or_default(),
         cpu_per_gib: spread_of(rounds, cpu_per_gib).unwrap_or_default(),
         user_share: over(user, cpu).unwrap_or_default(),
+        lost: rounds.iter().map(|round| round.lost).sum(),
         peak_bytes: rounds.iter().map(|round| round.peak_bytes).max().unwrap_or_default(),
         bytes_per_connection: spread_of(rounds, |round| round.bytes_per_connection),
         bytes_per_connection_after: spread_of(rounds, |round| round.bytes_per_connection_after),

@@ -95,8 +95,12 @@ fn table(group: &[&Workload], styled: bool) -> String {
 }
 
 fn header(group: &[&Workload], columns: &[Column]) -> Vec<Cell> {
-    let mut cells =
-        vec![right(if group[0].kind == Kind::Broadcast { "subscrs" } else { "conns" }), Cell::new("server")];
+    let clients = match group[0].kind {
+        Kind::Broadcast => "subscrs",
+        Kind::Datagrams => "sockets",
+        _ => "conns",
+    };
+    let mut cells = vec![right(clients), Cell::new("server")];
     cells.extend(columns.iter().map(|column| {
         let (what, unit) = column.head(group);
         right(format!("{what}\n{unit}"))
@@ -166,12 +170,12 @@ mod tests {
     }
 
     #[test]
-    fn the_tables_of_workloads_without_an_echo_name_their_own_references() {
+    fn the_tables_of_workloads_with_servers_of_their_own_name_their_own_references() {
         let mut results = fixture::full();
         results.workloads.retain(|workload| !workload.kind.is_echo());
         let text = render(&results, false).replace('\u{a0}', " ");
         let heads = lines_with(&text, "server").join("\n");
-        for part in ["s/GiB", "MiB/s", "GiB/s", "µs/msg", "msgs/s", "subscrs"] {
+        for part in ["s/GiB", "MiB/s", "GiB/s", "µs/msg", "msgs/s", "subscrs", "datagrams/s", "sockets"] {
             assert!(text.contains(part), "{part}: {text}");
         }
         for title in
@@ -183,6 +187,20 @@ mod tests {
             !heads.contains("threads") && text.contains("tidegate-copy") && text.contains("nginx"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn the_table_of_datagrams_has_the_latency_and_the_lost_datagrams() {
+        let mut results = fixture::full();
+        results.workloads.retain(|workload| workload.kind == Kind::Datagrams);
+        let text = render(&results, false);
+        for head in ["Datagrams, 64\u{a0}bytes", "rate vs. mio", "p99", "µs/datagram", "lost"] {
+            assert!(text.contains(head), "{head}: {text}");
+        }
+        let rows = lines_with(&text, " tidegate ");
+        assert_eq!(rows.len(), 2, "{text}");
+        // In the fixture, every second round loses a datagram.
+        assert!(rows.iter().all(|row| row.split_whitespace().last() == Some("4")), "{text}");
     }
 
     #[test]

@@ -129,7 +129,7 @@ impl<'a> Broadcast<'a> {
         }
         let (seconds, busy) = idleness.end(Instant::now());
         let (messages, bytes) = (self.deliveries, self.deliveries * MESSAGE as u64);
-        Ok(Tally { seconds, busy, messages, bytes, latency: None })
+        Ok(Tally { seconds, busy, messages, bytes, ..Tally::default() })
     }
 
     /// Reads each connection a last time. Returns an error if the server has sent more bytes than were published, or has

@@ -101,7 +101,7 @@ pub fn run(to: SocketAddr, plan: &Plan, seed: u64, pattern: &Pattern) -> Result<
     }
     let (seconds, busy) = idleness.end(Instant::now());
     let bytes = clients.iter().map(|client| client.sent).sum();
-    Ok(Tally { seconds, busy, bytes, messages: bytes / cycle.whole as u64, latency: None })
+    Ok(Tally { seconds, busy, bytes, messages: bytes / cycle.whole as u64, ..Tally::default() })
 }
 
 impl Cycle {

@@ -36,7 +36,7 @@ pub fn glance(results: &Results) -> Drawn<String> {
     };
     let below = "ratio of the CPU time for equal work; less is better";
     html += &ratios(results, &title, below, label, timed, of)?;
-    // The workloads without an echo have baselines of their own, and ratios that may be far from 1.
+    // The workloads with servers of their own have baselines of their own, and ratios that may be far from 1.
     let of = |summary: &Summary| Some((rate_ratio(summary.to_baseline)?, summary.generator_limited));
     let below = "ratio of the throughput; more is better";
     let baseline = results.baseline.as_deref().unwrap_or("the baseline");
@@ -45,7 +45,7 @@ pub fn glance(results: &Results) -> Drawn<String> {
         workload.kind.is_echo() && !matches!(workload.kind, Kind::FixedRate | Kind::Idle)
     };
     html += &ratios(results, &title, below, row_title, free, of)?;
-    let title = format!("Throughput of {OURS} in workloads without an echo");
+    let title = format!("Throughput of {OURS} in workloads with servers of their own");
     let label = |workload: &Workload| versus(workload, &workload.baseline);
     html += &ratios(results, &title, below, label, |workload| !workload.kind.is_echo(), of)?;
     let of = |summary: &Summary| Some((cpu_ratio(summary.to_counterpart)?, false));
@@ -108,6 +108,11 @@ pub fn of_group(results: &Results, group: &[&Workload]) -> Drawn<String> {
             html += &latency_rows(results, group)?;
             html += &memory_rows(results, group)?;
         }
+        Kind::Datagrams => {
+            html += &rate_plot(results, group)?;
+            html += &cpu_plot(results, group)?;
+            html += &latency_rows(results, group)?;
+        }
         Kind::FixedRate => {
             html += &cpu_plot(results, group)?;
             html += &latency_rows(results, group)?;
@@ -143,6 +148,7 @@ fn rate_plot(results: &Results, group: &[&Workload]) -> Drawn<String> {
         Kind::File => "GiB a second",
         _ if kind.is_in_bytes() => "MiB a second",
         Kind::Churn => "connections a second",
+        Kind::Datagrams => "datagrams a second",
         _ => "messages a second",
     };
     let value = |summary: &Summary| Some(rate(kind, summary));
@@ -155,6 +161,7 @@ fn cpu_plot(results: &Results, group: &[&Workload]) -> Drawn<String> {
     let unit = match kind {
         _ if kind.is_in_bytes() => "seconds for each GiB",
         Kind::Churn => "µs for each connection",
+        Kind::Datagrams => "µs for each datagram",
         _ => "µs for each message",
     };
     let value = |summary: &Summary| Some(cpu(kind, summary)).filter(|spread| spread.median > 0.0);

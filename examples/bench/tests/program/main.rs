@@ -147,6 +147,33 @@ fn frames_broadcasts_and_files_are_measured_with_every_server_that_has_the_servi
 }
 
 #[test]
+fn datagrams_are_measured_with_every_server_that_has_the_service() {
+    let results = results("datagrams.json", 1, &["--workloads", "datagrams"]);
+    let workloads = list(&results, "workloads");
+    assert_eq!(workloads.len(), 2);
+    for (workload, sockets) in workloads.iter().zip([1, 20]) {
+        assert_eq!((&workload["kind"], &workload["connections"]), (&"datagrams".into(), &sockets.into()));
+        assert_eq!((&workload["floor"], &workload["baseline"]), (&"mio".into(), &"tokio".into()));
+        let outcomes = list(workload, "results");
+        let servers: Vec<_> = outcomes.iter().map(|outcome| outcome["server"].as_str().unwrap()).collect();
+        assert_eq!(servers, ["tidegate", "mio", "tokio"]);
+        for outcome in outcomes {
+            assert_eq!(outcome["error"], Value::Null, "{}: {}", workload["title"], outcome["server"]);
+            let round = &list(outcome, "rounds")[0];
+            let messages = number(&round["messages"]);
+            assert!(messages >= f64::from(sockets), "{round}");
+            assert_eq!(number(&round["bytes"]), messages * 64.0, "{round}");
+            assert!(number(&round["latency"]["p50"]) > 0.0 && number(&round["lost"]) >= 0.0, "{round}");
+            assert!(!outcome["summary"]["to_floor"].is_null(), "{outcome}");
+        }
+    }
+    // The reader of the results must know whether the server of this crate received several datagrams with one call.
+    let is_noted = list(&results, "notes").iter().any(|note| note.as_str().unwrap().contains("packet-info"));
+    assert_eq!(is_noted, cfg!(feature = "packet-info"));
+    assert_eq!(list(&results, "features").len(), usize::from(cfg!(feature = "packet-info")));
+}
+
+#[test]
 #[cfg(unix)]
 fn the_file_is_removed_at_the_end() {
     let directory = file("temporary");
@@ -203,7 +230,9 @@ fn servers_and_workloads_are_listed() {
     let output = bench(&["--list"]);
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
     let text = String::from_utf8(output.stdout).unwrap();
-    for name in ["tidegate", "mio-256k", "tokio", "tidegate-copy", "nginx", "ping-pong-16k", "broadcast"] {
+    for name in
+        ["tidegate", "mio-256k", "tokio", "tidegate-copy", "nginx", "ping-pong-16k", "broadcast", "datagrams"]
+    {
         assert!(
             text.lines().any(|line| line.trim_start().starts_with(&format!("{name} "))),
             "{name}: {text}"
