@@ -35,7 +35,7 @@ pub struct Tally {
     pub seconds: f64,
     pub messages: u64,
     pub bytes: u64,
-    /// The number of times that a datagram had no echo and was sent again.
+    /// The number of datagrams that were lost on the way to the server or on the way back.
     pub lost: u64,
     /// The share of the time in which the load generator had something to do.
     pub busy: f64,

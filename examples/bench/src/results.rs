@@ -131,7 +131,7 @@ pub struct Round {
     pub messages: u64,
     /// The number of bytes that came back, or that were acknowledged for `Framed`.
     pub bytes: u64,
-    /// The number of times that a datagram had no echo in time and was sent again, for `Datagrams`.
+    /// The number of datagrams that were lost on the way to the server or on the way back, for `Datagrams`.
     pub lost: u64,
     pub user_seconds: f64,
     pub system_seconds: f64,
