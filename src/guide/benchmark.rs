@@ -20,7 +20,8 @@
 //! | `datagrams` | the server sends back datagrams of 64 bytes to 1 and 20 client sockets, with one datagram in flight for each | [`on_datagram`](crate::Handler::on_datagram) and [`reply`](crate::Socket::reply) | a bare `mio` loop, tokio's `UdpSocket` |
 //!
 //! A datagram without an echo after 200 ms is sent again, and counts as lost unless both echoes come. The table has the number
-//! of lost datagrams. The feature `packet-info` of the benchmark shows the cost of the [feature of this crate](super::datagrams#the-feature-packet-info):
+//! of lost datagrams. The feature `packet-info` of the benchmark shows the cost of the
+//! [feature of this crate](super::datagrams#the-feature-packet-info):
 //!
 //! ```sh
 //! cargo run --release -p bench --features packet-info -- --workloads datagrams
