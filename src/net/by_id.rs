@@ -52,6 +52,17 @@ impl<S> Net<S> {
         }
     }
 
+    /// See [`Conn::send_shared_range`].
+    ///
+    /// # Panics
+    /// Panics if the connection is there and the range is not within the bytes.
+    pub fn send_shared_range(&mut self, to: ConnId, bytes: &Arc<[u8]>, range: Range<usize>) -> Flow {
+        match self.conn(to) {
+            Some(mut conn) => conn.send_shared_range(bytes, range),
+            None => self.discard_send(),
+        }
+    }
+
     /// See [`Conn::send_owned`].
     pub fn send_owned(&mut self, to: ConnId, bytes: Vec<u8>) -> Flow {
         match self.conn(to) {

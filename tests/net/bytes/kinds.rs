@@ -113,5 +113,6 @@ fn a_range_beyond_the_shared_bytes_panics() {
     let mut rehearsal = Rehearsal::new(Options::default());
     let id = rehearsal.accept(&mut Actor::idle()).unwrap();
     let block: Arc<[u8]> = pattern(1000, 5).into();
-    rehearsal.net().conn(id).unwrap().send_shared_range(&block, 500..1001);
+    assert_ne!(rehearsal.net().send_shared_range(id, &block, 500..1000), Flow::Gone);
+    rehearsal.net().send_shared_range(id, &block, 500..1001);
 }
