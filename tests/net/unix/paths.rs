@@ -114,7 +114,11 @@ fn a_file_that_nobody_listens_on_is_replaced() {
 fn a_socket_that_somebody_listens_on_is_not_replaced() {
     let folder = Folder::new();
     let path = folder.file("socket");
-    let std = UnixListener::bind(&path).unwrap();
+    // The standard library would listen with a backlog of thousands.
+    let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&socket2::SockAddr::unix(&path).unwrap()).unwrap();
+    socket.listen(2).unwrap();
+    let std = UnixListener::from(socket);
     for full in [false, true] {
         // A nonblocking connect to a full backlog fails with EAGAIN.
         let mut clients = Vec::new();
