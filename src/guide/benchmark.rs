@@ -66,6 +66,26 @@
 //!
 //! The bare loop does no better: nearly all of the time is the kernel's, and an event loop saves the switch between threads.
 //!
+//! # Frames, broadcasts, files
+//!
+//! Server CPU for each unit of work. Below 1, this crate takes less than the server of the column.
+//!
+//! | this crate compared with | bare mio loop | the same without the feature | tokio, or nginx for files |
+//! |---|---|---|---|
+//! | frames of 1 000 bytes, 4 streams | 0.97 (0.92–0.99) | 1.02 (0.99–1.08) of a server that consumes all it is shown | 0.52 |
+//! | frames of 40 001 bytes | 1.02 (0.98–1.04) | 1.11 (1.07–1.17) | 0.85 |
+//! | frames of 200 003 bytes | 1.00 (0.95–1.07) | 1.29 (1.24–1.38) | 1.27 |
+//! | broadcast of 1 KiB to 100 subscribers, 16 in flight | 1.13 (1.01–1.18) | 0.60 (0.57–0.67) of `send_all` | 0.14 |
+//! | broadcast to 100 subscribers, 64 in flight | 1.10 (1.06–1.14) | 0.45 (0.43–0.46) | 0.10 |
+//! | broadcast to 1 000 subscribers, 16 in flight | 1.16 (1.07–1.17) | 0.43 (0.36–0.52) | 0.14 |
+//! | broadcast to 1 000 subscribers, 64 in flight | 1.07 (0.96–1.12) | 0.29 (0.27–0.32) | 0.09 |
+//! | a file of 200 MiB on 1 connection | 1.01 (0.96–1.14) | 0.25 (0.24–0.29) of reading and sending | 0.99 (0.90–1.04) |
+//! | a file of 200 MiB on 4 connections | 1.00 (0.83–1.09) | 0.19 (0.17–0.20) | 1.10 (1.02–1.22) |
+//!
+//! With one message in flight, a broadcast costs all servers the same: one `send` for each delivery. With one subscriber,
+//! `send_all` is cheaper than `send_shared`, because the shared block is made for one use. tokio's codec is cheaper with the
+//! largest frames, because it receives into the storage of the frame itself.
+//!
 //! # Where blocking is as good or better
 //!
 //! With one connection, a thread that blocks is as fast as any loop, and the thread is simpler. With 16 KiB on one
