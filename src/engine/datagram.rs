@@ -1,23 +1,18 @@
 //! Datagram sockets: their state, and what they receive.
 
+pub(super) mod record;
 mod sending;
 
 use std::{
-    collections::VecDeque,
     io::{self, ErrorKind},
     net::SocketAddr,
     time::{Duration, Instant},
 };
 
 use crate::{
-    id::{SocketId, TimerId},
+    id::SocketId,
     options::DatagramOptions,
-    socket::{
-        batch::Batch,
-        datagram::DatagramSocket,
-        platform::{KEEPS_REGISTRATION, is_too_large},
-        readiness::Readiness,
-    },
+    socket::{batch::Batch, datagram::DatagramSocket, platform::is_too_large},
 };
 
 use super::{
@@ -27,73 +22,10 @@ use super::{
     timer_kind::TimerKind,
 };
 
-use sending::Unsent;
+use record::DatagramRecord;
 
 /// How long a socket rests that has met nothing but errors for a whole turn.
 const ERROR_PAUSE: Duration = Duration::from_millis(100);
-
-/// A datagram socket with its queue.
-#[derive(Debug)]
-pub(crate) struct DatagramRecord {
-    pub(super) socket: DatagramSocket,
-    options: DatagramOptions,
-    /// An event said that datagrams wait, and no receive has met the end of them since.
-    readable: bool,
-    /// No send has met a full buffer since the last event that said that there is room.
-    writable: bool,
-    /// The socket is registered for writing as well.
-    awaits_room: bool,
-    /// An event has reported an error, after which the selector may have dropped the socket.
-    may_be_dropped: bool,
-    /// Nothing is received until the retry timer fires.
-    rests: bool,
-    queue: VecDeque<Unsent>,
-    /// How many bytes the datagrams of the queue have.
-    queue_bytes: usize,
-    /// What the kernel was handed in the turn with this number.
-    turn: u32,
-    turn_sends: usize,
-    turn_bytes: usize,
-    /// The storage of the addresses of a receive; away while its datagrams are shown.
-    batch: Batch,
-    pub(super) retry: Option<TimerId>,
-}
-
-impl DatagramRecord {
-    fn new(socket: DatagramSocket, options: DatagramOptions) -> Self {
-        Self {
-            socket,
-            options,
-            readable: false,
-            writable: true,
-            awaits_room: false,
-            may_be_dropped: false,
-            rests: false,
-            queue: VecDeque::new(),
-            queue_bytes: 0,
-            turn: 0,
-            turn_sends: 0,
-            turn_bytes: 0,
-            batch: Batch::default(),
-            retry: None,
-        }
-    }
-
-    pub(crate) fn socket(&self) -> &DatagramSocket {
-        &self.socket
-    }
-
-    /// How many datagrams wait in the queue.
-    pub(crate) fn queued(&self) -> usize {
-        self.queue.len()
-    }
-
-    pub(super) fn set_ready(&mut self, readiness: Readiness) {
-        self.readable |= readiness.readable;
-        self.may_be_dropped |= readiness.error && !KEEPS_REGISTRATION;
-        self.writable |= readiness.writable;
-    }
-}
 
 /// The result of one receive.
 pub(crate) enum ReceivedDatagrams {

@@ -6,7 +6,9 @@ use crate::{
     socket::stream::Stream,
 };
 
-use super::{datagram::DatagramRecord, lifetime::Lifetime, listener::ListenerRecord, watched::WatchedRecord};
+use super::{
+    datagram::record::DatagramRecord, lifetime::Lifetime, listener::ListenerRecord, watched::WatchedRecord,
+};
 
 /// A slot of the slab.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use crate::{
 };
 
 use super::{
-    datagram::DatagramRecord,
+    datagram::record::DatagramRecord,
     listener::ListenerRecord,
     source::{ConnectionRecord, Slot, SlotMeta, Source},
     watched::WatchedRecord,

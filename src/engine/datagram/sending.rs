@@ -10,24 +10,16 @@ use std::{
 use crate::{
     datagram::Sent,
     engine::common::Common,
-    socket::{
-        batch::PacketInfo,
-        platform::{is_out_of_buffers, is_too_large},
-    },
+    socket::platform::{is_out_of_buffers, is_too_large},
 };
 
-use super::{DatagramEntry, DatagramRecord};
+use super::{
+    DatagramEntry,
+    record::{DatagramRecord, Unsent},
+};
 
 /// When a send that found no buffer space is tried again. No event says that there is space.
 const SEND_RETRY: Duration = Duration::from_millis(10);
-
-/// A datagram that the kernel has not taken yet.
-#[derive(Debug)]
-pub(super) struct Unsent {
-    bytes: Box<[u8]>,
-    to: Option<SocketAddr>,
-    from: Option<IpAddr>,
-}
 
 /// Sending.
 impl DatagramEntry<'_> {
@@ -183,20 +175,4 @@ enum HandOver {
 fn is_news(error: &io::Error) -> bool {
     use ErrorKind::{ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable};
     matches!(error.kind(), ConnectionRefused | ConnectionReset | HostUnreachable | NetworkUnreachable)
-}
-
-impl DatagramRecord {
-    #[inline]
-    fn transmit(&self, bytes: &[u8], to: Option<&SocketAddr>, from: Option<IpAddr>) -> io::Result<()> {
-        loop {
-            let sent = match (to, from) {
-                (Some(to), Some(from)) if PacketInfo::CAN_CHOOSE => self.socket.send_from(bytes, to, from),
-                _ => self.socket.send(bytes, to),
-            };
-            match sent {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                sent => return sent,
-            }
-        }
-    }
 }
