@@ -12,8 +12,6 @@ use socket2::{SockRef, Socket, TcpKeepalive};
 
 use crate::{credentials::PeerCredentials, options::Keepalive};
 
-use super::file::{FileError, FileRange};
-
 mod errors;
 
 pub(crate) use errors::{is_in_progress, is_out_of_buffers, is_out_of_descriptors, is_too_large};
@@ -69,6 +67,8 @@ macro_rules! poll_descriptor {
     };
 }
 pub(crate) use poll_descriptor;
+
+pub(crate) mod sendfile;
 
 epoll! {
     /// True if a `recv` that returned less than it was asked for has emptied the socket, as long as neither an urgent mark
@@ -139,14 +139,6 @@ epoll! {
         stream.try_io(|| stream.sock_ref().send_vectored_with_flags(slices, MSG_NOSIGNAL))
     }
 
-    /// True for the errors of sendfile(2) that no socket returns: EIO, EBADF, EINVAL, ESPIPE, ENOSYS and EOVERFLOW. Their
-    /// numbers are those of most architectures; an unknown number counts as an error of the socket.
-    fn concerns_file(error: &io::Error) -> bool {
-        let kind = error.kind();
-        matches!(error.raw_os_error(), Some(5 | 9 | 22 | 29 | 38 | 75))
-            || matches!(kind, io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported)
-    }
-
     /// True if sendfile(2) may be used. sendfile knows no MSG_NOSIGNAL, so a peer that has gone would kill a process that
     /// neither ignores nor handles SIGPIPE. Programs of Rust's standard library ignore SIGPIPE; a host in another language
     /// may not.
@@ -162,27 +154,6 @@ epoll! {
             let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
             mask.is_some_and(|mask| mask & SIGPIPE != 0)
         })
-    }
-
-    /// Sends a part of a file without a copy through this process, sendfile(2).
-    pub(crate) fn send_file(
-        stream: &mut (impl MioStream + std::os::fd::AsFd),
-        file: &mut FileRange,
-        most: usize,
-    ) -> Result<usize, FileError> {
-        let wanted = most.min(usize::try_from(file.len()).unwrap_or(usize::MAX));
-        let mut offset = file.offset();
-        let sent = stream.try_io(|| Ok(rustix::fs::sendfile(&*stream, file.file(), Some(&mut offset), wanted)?));
-        match sent {
-            Ok(0) => Err(FileError::File(super::file::too_short())),
-            Ok(n) => Ok(n),
-            // sendfile(2) may fail because of the file. Reading the file then shows its own error, or works.
-            Err(error) if concerns_file(&error) => {
-                file.copy_from_now_on();
-                file.copy_to(&mut Sends(stream), most)
-            }
-            Err(error) => Err(FileError::Stream(error)),
-        }
     }
 }
 
@@ -213,10 +184,6 @@ portable! {
     /// False: files are read and then sent.
     pub(crate) fn sends_files() -> bool {
         false
-    }
-
-    pub(crate) fn send_file(stream: &mut impl MioStream, file: &mut FileRange, most: usize) -> Result<usize, FileError> {
-        file.copy_to(&mut Sends(stream), most)
     }
 
     /// Sends one slice. This way is safe where SIGPIPE would be raised, and where mio has to see the call.
@@ -281,19 +248,6 @@ impl MioStream for UnixStream {
 /// linux/socket.h.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const MSG_NOSIGNAL: i32 = 0x4000;
-
-/// A stream as a writer without SIGPIPE.
-struct Sends<'a, T>(&'a T);
-
-impl<T: MioStream> io::Write for Sends<'_, T> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.send(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 /// The user and the process at the other end of a Unix socket, SO_PEERCRED in unix(7).
 #[cfg(any(target_os = "linux", target_os = "android"))]

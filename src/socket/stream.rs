@@ -283,9 +283,9 @@ impl Write for Stream {
 impl SendFile for Stream {
     fn send_file(&mut self, file: &mut FileRange, most: usize) -> Result<usize, FileError> {
         match self {
-            Self::Tcp(stream) if !file.copies() => platform::send_file(stream, file, most),
+            Self::Tcp(stream) if !file.copies() => platform::sendfile::send_file(stream, file, most),
             #[cfg(unix)]
-            Self::Unix { stream, .. } if !file.copies() => platform::send_file(stream, file, most),
+            Self::Unix { stream, .. } if !file.copies() => platform::sendfile::send_file(stream, file, most),
             _ => file.copy_to(self, most),
         }
     }
