@@ -1,16 +1,12 @@
 //! The datagrams of one receive: one, or several with the feature `packet-info`.
 
-use std::{
-    io,
-    net::{IpAddr, SocketAddr},
-    ops::Range,
-};
+use std::{io, net::IpAddr, ops::Range};
 
 use crate::datagram::Addresses;
 
 use super::datagram::{DatagramSocket, canonical};
 
-pub(crate) use imp::{Batch, PacketInfo};
+pub(crate) use imp::Batch;
 
 /// A datagram of a batch: where it stands in the buffer, and its addresses.
 pub(crate) struct Part {
@@ -23,33 +19,9 @@ const LARGEST: usize = 65_536;
 
 #[cfg(not(feature = "packet-info"))]
 mod imp {
-    use std::net::Ipv4Addr;
-
-    use mio::net::UdpSocket;
+    use std::net::{Ipv4Addr, SocketAddr};
 
     use super::*;
-
-    /// Nothing: the standard library has no control messages.
-    #[derive(Debug)]
-    pub(crate) struct PacketInfo;
-
-    impl PacketInfo {
-        pub(crate) const CAN_CHOOSE: bool = false;
-
-        pub(crate) fn of(_socket: &UdpSocket) -> io::Result<Self> {
-            Ok(Self)
-        }
-
-        pub(crate) fn send_from(
-            &self,
-            socket: &UdpSocket,
-            bytes: &[u8],
-            to: SocketAddr,
-            _: IpAddr,
-        ) -> io::Result<()> {
-            socket.send_to(bytes, to).map(drop)
-        }
-    }
 
     /// One datagram.
     #[derive(Debug)]
@@ -100,42 +72,9 @@ mod imp {
 mod imp {
     use std::io::IoSliceMut;
 
-    use mio::net::UdpSocket;
-    use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
+    use quinn_udp::{BATCH_SIZE, RecvMeta};
 
-    use super::{super::platform, *};
-
-    /// What the system needs for control messages.
-    #[derive(Debug)]
-    pub(crate) struct PacketInfo(UdpSocketState);
-
-    impl PacketInfo {
-        pub(crate) const CAN_CHOOSE: bool = true;
-
-        pub(crate) fn of(socket: &UdpSocket) -> io::Result<Self> {
-            let info = Self(UdpSocketState::new(socket.into())?);
-            // The crate is made for QUIC, which finds the size of its datagrams by itself, and so forbids fragments.
-            platform::allow_fragments(socket)?;
-            Ok(info)
-        }
-
-        pub(crate) fn send_from(
-            &self,
-            socket: &UdpSocket,
-            bytes: &[u8],
-            to: SocketAddr,
-            from: IpAddr,
-        ) -> io::Result<()> {
-            let datagram = Transmit {
-                destination: to,
-                ecn: None,
-                contents: bytes,
-                segment_size: None,
-                src_ip: Some(from),
-            };
-            socket.try_io(|| self.0.try_send(socket.into(), &datagram))
-        }
-    }
+    use super::*;
 
     /// The distance of the buffers. It is no power of two, so that their first lines do not compete for one place in the
     /// processor's caches.
@@ -168,7 +107,7 @@ mod imp {
             let mut places: [IoSliceMut<'_>; BATCH_SIZE] =
                 std::array::from_fn(|_| IoSliceMut::new(places.next().map_or(&mut [][..], |place| place)));
             let asked = self.found.len();
-            let PacketInfo(state) = socket.info();
+            let state = socket.info().state();
             let received = socket
                 .mio()
                 .try_io(|| state.recv(socket.mio().into(), &mut places[..asked], &mut self.found));

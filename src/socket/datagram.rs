@@ -11,8 +11,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::{address::Address, options::DatagramOptions};
 
 use super::{
-    batch::PacketInfo,
     listen::{candidates, explain},
+    packet_info::PacketInfo,
     platform,
 };
 

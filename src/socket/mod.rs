@@ -9,6 +9,7 @@ pub(crate) mod listen;
 pub(crate) mod listener;
 pub(crate) mod memory;
 pub(crate) mod options;
+pub(crate) mod packet_info;
 pub(crate) mod platform;
 pub(crate) mod readiness;
 pub(crate) mod stream;

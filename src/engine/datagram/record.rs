@@ -10,9 +10,7 @@ use crate::{
     id::TimerId,
     options::DatagramOptions,
     socket::{
-        batch::{Batch, PacketInfo},
-        datagram::DatagramSocket,
-        platform::KEEPS_REGISTRATION,
+        batch::Batch, datagram::DatagramSocket, packet_info::PacketInfo, platform::KEEPS_REGISTRATION,
         readiness::Readiness,
     },
 };
