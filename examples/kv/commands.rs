@@ -190,9 +190,10 @@ fn set(call: &mut Call<'_>) {
         }
         return;
     }
-    call.store.put(key, Arc::from(&*call.args[2]));
-    if !keep {
-        call.store.set_expiry(key, expires);
+    let value = Arc::from(&*call.args[2]);
+    match keep {
+        true => _ = call.store.put(key, value),
+        false => call.store.replace(key, value, expires),
     }
     if !old {
         call.reply.simple("OK");
@@ -211,8 +212,7 @@ fn mset(call: &mut Call<'_>) {
         return call.wrong_number("mset");
     }
     for pair in call.args[1..].chunks(2) {
-        call.store.put(&pair[0], Arc::from(&*pair[1]));
-        call.store.set_expiry(&pair[0], None);
+        call.store.replace(&pair[0], Arc::from(&*pair[1]), None);
     }
     call.reply.simple("OK")
 }

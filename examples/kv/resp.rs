@@ -1,7 +1,7 @@
 //! The Redis protocol, version 2: commands are found in the input, and replies are written.
 //! <https://redis.io/docs/latest/develop/reference/protocol-spec/>
 
-use std::{borrow::Cow, fmt::Display, io::Write, sync::Arc};
+use std::{borrow::Cow, io::Write, sync::Arc};
 
 use tidegate::{Flow, Output};
 
@@ -71,6 +71,9 @@ fn bad(text: &str) -> Parsed {
 
 /// Reads the number of a line, and returns the number and the begin of the next line. `None`: the line is incomplete.
 fn number(input: &[u8], at: usize) -> Result<Option<(i64, usize)>, ()> {
+    if let [digit @ b'0'..=b'9', b'\r', _, ..] = &input[at..] {
+        return Ok(Some(((digit - b'0').into(), at + 3))); // most numbers have one digit
+    }
     let Some(len) = input[at..].iter().take(MAX_LINE).position(|byte| *byte == b'\r') else {
         return Ok(None);
     };
@@ -83,10 +86,15 @@ fn number(input: &[u8], at: usize) -> Result<Option<(i64, usize)>, ()> {
 /// Parses a whole number that is written as the server itself would write the number: "01", "+1" and "-0" are none.
 pub fn integer(text: &[u8]) -> Option<i64> {
     let digits = text.strip_prefix(b"-").unwrap_or(text);
-    if digits.len() > 19 || !digits.first()?.is_ascii_digit() || (digits[0] == b'0' && text.len() > 1) {
+    if !digits.first()?.is_ascii_digit() || (digits[0] == b'0' && text.len() > 1) {
         return None;
     }
-    str::from_utf8(text).ok()?.parse().ok()
+    // The sum is negative until the end, because the lowest number has no positive counterpart.
+    let negative = digits.iter().try_fold(0_i64, |sum, digit| {
+        let digit = digit.is_ascii_digit().then(|| i64::from(digit - b'0'))?;
+        sum.checked_mul(10)?.checked_sub(digit)
+    })?;
+    if digits.len() < text.len() { Some(negative) } else { negative.checked_neg() }
 }
 
 /// A command as a line of words, as a person types the command.
@@ -192,15 +200,15 @@ impl Reply<'_> {
     }
 
     pub fn integer(&mut self, number: i64) {
-        self.line(':', number);
+        self.line(b':', number);
     }
 
     pub fn array(&mut self, len: usize) {
-        self.line('*', len);
+        self.line(b'*', len as i64);
     }
 
     pub fn bulk(&mut self, bytes: &[u8]) {
-        self.line('$', bytes.len());
+        self.line(b'$', bytes.len() as i64);
         self.raw(&[bytes, b"\r\n"]);
     }
 
@@ -212,7 +220,7 @@ impl Reply<'_> {
         if value.len() < SHARED {
             return self.bulk(value);
         }
-        self.line('$', value.len());
+        self.line(b'$', value.len() as i64);
         self.flush();
         self.flow = self.flow.max(self.out.send_shared(value));
         self.raw(&[b"\r\n"]);
@@ -224,7 +232,13 @@ impl Reply<'_> {
         }
     }
 
-    fn line(&mut self, sign: char, number: impl Display) {
-        let _ = write!(self.bytes, "{sign}{number}\r\n"); // a vector takes all bytes
+    fn line(&mut self, sign: u8, number: i64) {
+        self.bytes.push(sign);
+        if let digit @ 0..=9 = number {
+            self.bytes.push(b'0' + digit as u8); // most lengths are short, and formatting costs more than a short value
+        } else {
+            let _ = write!(self.bytes, "{number}"); // a vector takes all bytes
+        }
+        self.raw(&[b"\r\n"]);
     }
 }

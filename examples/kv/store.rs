@@ -42,18 +42,27 @@ impl Store {
         self.entries.get(key)
     }
 
-    /// Sets the value, and leaves the time of expiry as the time is.
-    pub fn put(&mut self, key: &[u8], value: Arc<[u8]>) {
+    /// Sets the value, and leaves the time of expiry as the time is. Returns the time of expiry.
+    pub fn put(&mut self, key: &[u8], value: Arc<[u8]>) -> Option<i64> {
         self.used += value.len();
         match self.entries.get_mut(key) {
             Some(entry) => {
                 self.used -= entry.value.len();
                 entry.value = value;
+                entry.expires
             }
             None => {
                 self.used += key.len() + OVERHEAD;
                 self.entries.insert(key.into(), Entry { value, expires: None });
+                None
             }
+        }
+    }
+
+    /// Sets the value and the time of expiry.
+    pub fn replace(&mut self, key: &[u8], value: Arc<[u8]>, expires: Option<i64>) {
+        if self.put(key, value) != expires {
+            self.set_expiry(key, expires);
         }
     }
 
