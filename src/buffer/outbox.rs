@@ -79,6 +79,20 @@ impl Outbox {
         queue.segments().all(|segment| !segment.is_file() && into.push(segment.bytes()))
     }
 
+    /// The bytes to send, those of the outbox in front of the others, if all of them stand in one piece. There are no bytes to
+    /// send if that piece is empty.
+    pub(crate) fn only_piece<'a>(&'a self, behind: [&'a [u8]; 2]) -> Option<&'a [u8]> {
+        let queued = match &self.0 {
+            None => &[],
+            Some(queue) if queue.behind.is_empty() && !queue.front.is_file() => queue.front.bytes(),
+            Some(_) => return None,
+        };
+        match [queued, behind[0], behind[1]] {
+            [piece, [], []] | [[], piece, []] | [[], [], piece] => Some(piece),
+            _ => None,
+        }
+    }
+
     /// The bytes of all segments up to the first file, in order.
     pub(crate) fn pieces(&self) -> impl Iterator<Item = &[u8]> {
         let segments = self.0.iter().flat_map(|queue| queue.segments());

@@ -9,7 +9,6 @@ use crate::socket::readiness::Readiness;
 pub(super) struct Flags(u32);
 
 impl Flags {
-    pub(super) const NONE: Self = Self(0);
     /// An event said that the stream is readable, and no `recv` has found it empty since.
     pub(super) const READABLE: Self = Self(1);
     /// An event said that the stream is writable, and no `send` has found it full since.
@@ -150,7 +149,7 @@ mod tests {
             Flags::NEEDS,
             Flags::READS_LITTLE,
         ];
-        let union = all.into_iter().fold(Flags::NONE, Flags::with);
+        let union = all.into_iter().fold(Flags(0), Flags::with);
         assert_eq!(union.0.count_ones() as usize, all.len());
     }
 

@@ -112,20 +112,27 @@ impl<T: Read + SendFile> Connection<T> {
             }
     }
 
-    /// True if the end of file is to be sent now: the kernel has taken everything before it.
+    /// True if the end of file is to be sent now: the kernel has taken everything before it. If the peer has ended as well, the
+    /// close of the socket sends it.
     pub(crate) fn owes_fin(&self) -> bool {
-        let asked = match self.phase {
-            Phase::Open => self.has(Flags::SHUTDOWN),
-            Phase::Flushing => !self.has(Flags::EOF), // otherwise the close of the socket sends it
-            _ => false,
-        };
-        asked && !self.has(Flags::FIN_SENT) && self.outbox.is_empty()
+        self.has_unsent_fin() && !self.has(Flags::EOF)
+    }
+
+    /// True if nothing but the end of file is left to send.
+    pub(crate) fn has_unsent_fin(&self) -> bool {
+        self.ends_writing() && !self.has(Flags::FIN_SENT)
+    }
+
+    /// True if this side is to end, and the kernel has taken all bytes.
+    fn ends_writing(&self) -> bool {
+        let asked = self.phase == Phase::Flushing || (self.phase == Phase::Open && self.has(Flags::SHUTDOWN));
+        asked && self.outbox.is_empty()
     }
 
     /// True if nothing more can happen in either direction.
     pub(crate) fn is_over(&self) -> bool {
         match self.phase {
-            Phase::Open => self.flags.has_just(Flags::EOF | Flags::FIN_SENT, Flags::NONE),
+            Phase::Open => self.has(Flags::EOF) && self.ends_writing(),
             Phase::Failing => {
                 !self.waits_for_resume() && (self.has(Flags::EOF) || !self.has(Flags::READABLE))
             }

@@ -205,23 +205,38 @@ impl<T: Read + SendFile> Connection<T> {
                 return taken;
             }
             let queued = self.outbox.len();
-            let mut slices = Slices::new(budget);
-            if self.outbox.collect(&mut slices) {
-                slices.push(&gathered[taken.min(gathered.len())..]);
-                slices.push(&bytes[taken.saturating_sub(gathered.len())..]);
-            }
-            let asked = slices.bytes();
-            let result = match slices.as_slice() {
-                [] if queued == 0 => return taken,
-                [] => self.write_file(budget),
-                [one] => Some(self.stream.write(one)),
-                several => Some(self.stream.write_vectored(several)),
+            let gathered_rest = &gathered[taken.min(gathered.len())..];
+            let rest = &bytes[taken.saturating_sub(gathered.len())..];
+            let (asked, result) = match self.outbox.only_piece([gathered_rest, rest]) {
+                Some([]) => return taken,
+                Some(piece) => {
+                    let piece = &piece[..piece.len().min(budget)];
+                    (piece.len(), Some(self.stream.write(piece)))
+                }
+                None => self.write_pieces([gathered_rest, rest], budget),
             };
             let Some(n) = result.and_then(|result| self.account(result, asked, stats)) else { return taken };
             let from_outbox = n.min(queued);
             self.outbox.advance(from_outbox);
             taken += n - from_outbox;
         }
+    }
+
+    /// Hands the pieces of the outbox, and those behind it, to the kernel by one call. A file has a call of its own. Returns the
+    /// number of bytes that the kernel was asked to take, and the result.
+    #[inline(never)]
+    fn write_pieces(&mut self, behind: [&[u8]; 2], budget: usize) -> (usize, Option<io::Result<usize>>) {
+        let mut slices = Slices::new(budget);
+        if self.outbox.collect(&mut slices) {
+            behind.iter().all(|piece| slices.push(piece));
+        }
+        let asked = slices.bytes();
+        let result = match slices.as_slice() {
+            [] => self.write_file(budget),
+            [one] => Some(self.stream.write(one)),
+            several => Some(self.stream.write_vectored(several)),
+        };
+        (asked, result)
     }
 
     /// Hands a part of the file at the front of the outbox to the kernel. `None`: the file failed, and the connection ends.

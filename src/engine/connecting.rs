@@ -22,19 +22,14 @@ impl Entry<'_> {
             return false;
         }
         let is_new = !matches!(self.lifetime.opening(), Some(Opening::Attached));
+        let input = self.lifetime.input_while_opening();
         self.end_opening();
         if is_new {
             let Common { options, .. } = &*self.common;
             self.connection.stream().configure(self.lifetime.limits(options).into());
         }
-        // Events that came during the opening were not stored, except an error. So the connection is assumed to be readable
-        // and writable, and the first `recv` or `send` finds out. `set_ready` clears no flag, so a stored error stays set.
-        self.connection.set_ready(Readiness {
-            readable: true,
-            writable: true,
-            short_reads_unreliable: true,
-            ..Readiness::default()
-        });
+        // `set_ready` clears no flag, so an error that an event told of during the opening stays set.
+        self.connection.set_ready(Readiness { writable: true, ..input });
         true
     }
 

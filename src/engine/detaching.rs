@@ -26,8 +26,8 @@ impl Engine {
         if entry.is_running() {
             entry.send_gathered();
         }
-        if !entry.is_opening() {
-            entry.send_fin_if_owed(); // a program that takes the connection apart does not know of it
+        if !entry.is_opening() && entry.connection.has_unsent_fin() {
+            entry.send_fin(); // a program that takes the connection apart does not know of it
         }
         let Source::Connection(mut record) = self.table.detach(slot) else { return None };
         let Common { registry, stats, timers, blocks, .. } = &mut self.common;

@@ -145,11 +145,12 @@ fn set_ready(source: &mut Source, readiness: Readiness) -> bool {
         Source::Watched(record) => record.add_plain(readiness),
         Source::Datagram(record) => record.set_ready(readiness),
         Source::Connection(record) => {
-            // Readable and writable are not stored while the connection opens, because the connect stage asks the socket
-            // itself. An error is stored: it may belong to the time after the connect, and an edge is not reported again. So may
-            // the end of the peer.
+            // Readable and writable are not stored in a connection that opens, because the connection has no work before the
+            // connect stage has asked the socket itself. An error is stored: it may belong to the time after the connect, and
+            // an edge is not reported again. So may the end of the peer.
             let Readiness { error, peer_closed, .. } = readiness;
             record.connection.set_ready(Readiness { error, peer_closed, ..Readiness::default() });
+            record.lifetime.saw_input(readiness);
         }
     }
     true

@@ -124,14 +124,11 @@ impl Entry<'_> {
         self.schedule();
     }
 
-    /// Sends the end of file if this side is to end (`shutdown_write` or `close`) and the outbox is empty. If that fails, the
-    /// connection ends with the error.
-    pub(crate) fn send_fin_if_owed(&mut self) {
-        if self.connection.owes_fin() {
-            match self.connection.stream().shutdown_write() {
-                Ok(()) => self.connection.fin_was_sent(),
-                Err(error) => self.connection.fail(error),
-            }
+    /// Sends the end of file. If that fails, the connection ends with the error.
+    pub(crate) fn send_fin(&mut self) {
+        match self.connection.stream().shutdown_write() {
+            Ok(()) => self.connection.fin_was_sent(),
+            Err(error) => self.connection.fail(error),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use crate::{
     id::TimerId,
     options::{Options, OwnLimits},
+    socket::{platform::EVENTS_TELL_OF_INPUT, readiness::Readiness},
 };
 
 use super::opening::Opening;
@@ -77,6 +78,23 @@ impl Lifetime {
     #[inline]
     pub(super) fn is_opening(&self) -> bool {
         self.rare.as_ref().is_some_and(|rare| rare.opening.is_some())
+    }
+
+    /// An event came while the connection opened.
+    pub(super) fn saw_input(&mut self, Readiness { readable, short_reads_unreliable, .. }: Readiness) {
+        if let Some(Opening::Connecting(connecting)) = self.opening() {
+            connecting.input.readable |= readable;
+            connecting.input.short_reads_unreliable |= short_reads_unreliable;
+        }
+    }
+
+    /// What is known of input at the end of the opening. A stream that others have connected may have had input before its
+    /// registration.
+    pub(super) fn input_while_opening(&mut self) -> Readiness {
+        match self.opening() {
+            Some(Opening::Connecting(connecting)) if EVENTS_TELL_OF_INPUT => connecting.input,
+            _ => Readiness { readable: true, short_reads_unreliable: true, ..Readiness::default() },
+        }
     }
 
     /// The connection is open. Most connections need no rare state from then on. Returns the timer of the connect.

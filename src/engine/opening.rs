@@ -11,6 +11,7 @@ use crate::{
     address::{Address, Endpoint},
     id::TimerId,
     options::ConnectOptions,
+    socket::readiness::Readiness,
 };
 
 use super::clock::later;
@@ -40,6 +41,8 @@ pub(crate) struct Connecting {
     pub(super) timer: Option<TimerId>,
     /// The end of the time that the present address has.
     pub(super) give_up: Option<Instant>,
+    /// What events said of input. It is kept for the time when the connection is open.
+    pub(super) input: Readiness,
     timeout: Option<Duration>,
     address_timeout: Option<Duration>,
     /// The end of `timeout`, from the first attempt on.
@@ -56,6 +59,7 @@ impl Opening {
             timed_out: false,
             timer: None,
             give_up: None,
+            input: Readiness::default(),
             timeout: options.timeout,
             address_timeout: options.address_timeout,
             end: None,

@@ -81,6 +81,12 @@ epoll! {
     /// True if a source stays registered whatever its events say.
     pub(crate) const KEEPS_REGISTRATION: bool = true;
 
+    /// True if an event reports all input that has come since the registration. A connect needs no `recv` to find out then.
+    pub(crate) const EVENTS_TELL_OF_INPUT: bool = true;
+
+    /// True if the event for the end of both directions may report no error although there is one.
+    pub(crate) const HANG_UP_MAY_HIDE_ERROR: bool = false;
+
     /// False if a socket is known not to listen.
     pub(crate) fn may_listen(socket: &SockRef<'_>) -> bool {
         socket.is_listener().unwrap_or(true)
@@ -165,6 +171,8 @@ portable! {
     /// False: mio's selector on poll(2) drops a source whose event reports an error. A connection with an error ends anyway,
     /// and a datagram socket does not.
     pub(crate) const KEEPS_REGISTRATION: bool = false;
+    pub(crate) const EVENTS_TELL_OF_INPUT: bool = false;
+    pub(crate) const HANG_UP_MAY_HIDE_ERROR: bool = true;
 
     pub(crate) fn may_listen(_: &SockRef<'_>) -> bool {
         true

@@ -3,6 +3,8 @@
 
 use mio::event::Event;
 
+use super::platform::HANG_UP_MAY_HIDE_ERROR;
+
 /// The content of an event for a stream. Each field is a hint: only the result of a system call is a fact.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Readiness {
@@ -10,7 +12,7 @@ pub(crate) struct Readiness {
     pub(crate) writable: bool,
     /// A hang-up or an urgent mark: a `recv` that returns less than it was asked for may then have stopped early.
     pub(crate) short_reads_unreliable: bool,
-    /// The event reports an error, or the end of both directions. The reactor reads the error of the socket (SO_ERROR) if no
+    /// The event reports an error, or may stand for an error. The reactor reads the error of the socket (SO_ERROR) if no
     /// `recv` or `send` will return it.
     pub(crate) error: bool,
     /// The peer has ended its direction, or both.
@@ -52,7 +54,7 @@ pub(crate) fn unusual(event: &Event) -> Readiness {
         readable: ended || read_closed || event.is_readable(),
         writable: ended || event.is_writable(),
         short_reads_unreliable: read_closed || event.is_priority(),
-        error: event.is_error() || (read_closed && write_closed),
+        error: event.is_error() || (HANG_UP_MAY_HIDE_ERROR && read_closed && write_closed),
         peer_closed: read_closed,
     }
 }

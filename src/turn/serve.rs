@@ -124,8 +124,8 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
         entry.take_unseen_error();
         if entry.is_opening() {
             entry.drop_if_closed_unopened();
-        } else {
-            entry.send_fin_if_owed();
+        } else if entry.connection.owes_fin() {
+            entry.send_fin();
         }
         entry.retry_send_later(now);
         if entry.connection.owns_buffers() {
