@@ -23,9 +23,10 @@
 //! * **The file of a Unix socket** stays, because all processes serve the one socket behind it. Only the first process removes
 //!   the file, if it ends without a successor. On Linux, the next start replaces a file that was left behind.
 //!
-//! The process id changes. A shell or a service manager that watches the process id sees the old process end. systemd learns the
-//! new id from `MAINPID=`, sd_notify(3), in a service with `Type=notify`. But a service under systemd can do without SIGUSR2: with
-//! socket activation, `systemctl restart` ends this server and starts it again, and clients wait in the backlog meanwhile.
+//! The process id changes. A shell or a service manager that watches the process id sees the old process end. systemd learns
+//! the new id from `MAINPID=`, sd_notify(3), in a service with `Type=notify`. But a service under systemd can do without
+//! SIGUSR2: with socket activation, `systemctl restart` ends this server and starts it again, and clients wait in the backlog
+//! meanwhile.
 
 use std::process::ExitCode;
 
@@ -209,8 +210,8 @@ mod unix {
             }
         }
 
-        /// Starts the program with duplicates of the sockets as the descriptors from 3 on. All other descriptors of this process
-        /// are closed at exec(2).
+        /// Starts the program with duplicates of the sockets as the descriptors from 3 on. All other descriptors of this
+        /// process are closed at exec(2).
         fn start_successor(&self, net: &mut Net) -> io::Result<Successor> {
             let (mut ready, theirs) = UnixDatagram::pair()?;
             let mut sockets = Vec::new();

@@ -139,17 +139,18 @@ impl<S> Net<S> {
         self.engine.listener(listener).ok_or_else(closed)?.local_address()
     }
 
-    /// The socket of a listener, to read and set options that the crate has no call for, and to duplicate the socket while the
-    /// reactor goes on accepting.
+    /// The socket of a listener, to read and set options that the crate has no call for, and to duplicate the socket while
+    /// the reactor goes on accepting.
     ///
-    /// A duplicate, as `try_clone` makes one, has the same backlog. So another process that gets the duplicate can accept too,
-    /// and the socket listens until its last duplicate is closed: after a close of the listener here, clients wait in the backlog for
-    /// as long as the program keeps a duplicate. The file of a Unix socket is removed nevertheless when the
-    /// listener is closed. [`release_unix_listener`](Self::release_unix_listener) keeps the file for the owner of the duplicate.
+    /// A duplicate, as `try_clone` makes one, has the same backlog. So another process that gets the duplicate can accept
+    /// too, and the socket listens until its last duplicate is closed: after a close of the listener here, clients wait in the
+    /// backlog for as long as the program keeps a duplicate. The file of a Unix socket is removed nevertheless when the
+    /// listener is closed. [`release_unix_listener`](Self::release_unix_listener) keeps the file for the owner of the
+    /// duplicate.
     ///
-    /// [`SockRef`] is the type of the crate `socket2`, as in [`Conn::socket`](super::Conn::socket). The reactor relies on its own
-    /// calls: a program must not accept here, shut down, or change the nonblocking mode, and the mode of a duplicate is the mode
-    /// of the listener.
+    /// [`SockRef`] is the type of the crate `socket2`, as in [`Conn::socket`](super::Conn::socket). The reactor relies on its
+    /// own calls: a program must not accept here, shut down, or change the nonblocking mode, and the mode of a duplicate is
+    /// the mode of the listener.
     ///
     /// # Errors
     /// `NotFound` if the listener was closed.

@@ -1,10 +1,10 @@
 //! Loops with listeners at one port (SO_REUSEPORT) that come and go while clients connect. The head of the example `per_core`
-//! says which clients are lost: clients that wait in the backlog of a listener at its close. Where `net.ipv4.tcp_migrate_req` is 1,
-//! the kernel moves these clients to another listener, and resets at most clients whose connection is complete at the moment of
-//! the close.
+//! says which clients are lost: clients that wait in the backlog of a listener at its close. Where `net.ipv4.tcp_migrate_req`
+//! is 1, the kernel moves these clients to another listener, and resets at most clients whose connection becomes
+//! complete at the moment of the close.
 //!
-//! Each test runs in a process of its own. A process that another test starts has duplicates of all descriptors until its exec(2),
-//! so a listener that is closed would go on for a moment.
+//! Each test runs in a process of its own. A process that another test starts has duplicates of all descriptors until its
+//! exec(2), so a listener that is closed would go on for a moment.
 
 use std::{
     fs,

@@ -16,13 +16,13 @@ use std::{
 };
 
 use command_fds::{CommandFdExt, FdMapping};
-use rustix::process::Signal;
+use rustix::process::{Signal, kill_process};
 
 use self::service::{Client, Service, end_of};
 use crate::support::{
-    PATIENCE,
+    End, PATIENCE,
     programs::{example, finish, line},
-    read_to_end, skip,
+    read_out, read_to_end, skip,
     unix::Folder,
     within,
 };
@@ -165,6 +165,39 @@ fn a_signal_to_end_also_ends_a_successor_that_is_not_ready() {
     let successor = service.process_that(" starts");
     service.end();
     assert_eq!(end_of(successor).terminating_signal(), Some(Signal::KILL.as_raw()));
+}
+
+#[test]
+fn a_signal_to_end_during_the_drain_resets_the_clients_of_the_old_process_alone() {
+    let (mut service, at) = Service::start(&["--listen", "127.0.0.1:0"]).address();
+    let mut stays = Client::connect(&at);
+    stays.ask("hello");
+    let old = service.replace();
+    // An unfinished line keeps the connection from being idle, so only the signal ends the drain in time.
+    stays.0.get_mut().write_all(b"half of a line").unwrap();
+    kill_process(old, Signal::USR2).unwrap();
+    service.logs("SIGUSR2 is ignored");
+    kill_process(old, Signal::TERM).unwrap();
+    assert_eq!(end_of(old).exit_status(), Some(0));
+    assert_eq!(read_out(stays.0.get_mut()).1, End::Reset);
+    assert_eq!(Client::connect(&at).ask("hello"), service.pid);
+    service.end();
+}
+
+/// The successor does not depend on the process that started it.
+#[test]
+fn a_successor_serves_also_if_the_old_process_is_killed_before_the_successor_is_ready() {
+    let (mut service, at) = Service::start(&["--listen", "127.0.0.1:0"]).address();
+    let old = service.pid;
+    service.signal(Signal::USR2);
+    service.pid = service.process_that(" starts");
+    kill_process(old, Signal::KILL).unwrap();
+    assert_eq!(Client::connect(&at).ask("hello"), service.pid);
+    let same;
+    (service, same) = service.address();
+    assert_eq!(same, at);
+    assert_eq!(end_of(old).terminating_signal(), Some(Signal::KILL.as_raw()));
+    service.end();
 }
 
 #[test]

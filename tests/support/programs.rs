@@ -200,9 +200,9 @@ pub fn run_under_strace(test: &str, calls: &str, error: &str) -> String {
     calls
 }
 
-/// Runs a test of this binary in a process with a network of its own, which is a loopback interface alone: network_namespaces(7).
-/// `set_up` is a command for the shell that sets the network up. `test` is the name of the test with the path of its module. Where
-/// a process may not have a network of its own, the test counts as skipped.
+/// Runs a test of this binary in a process with a network of its own, which is a loopback interface alone:
+/// network_namespaces(7). `set_up` is a command for the shell that sets the network up. `test` is the name of the test with
+/// the path of its module. Where a process may not have a network of its own, the test counts as skipped.
 #[cfg(target_os = "linux")]
 pub fn run_in_network_with(test: &str, set_up: &str) {
     let unshare = |script: &str| {

@@ -24,8 +24,8 @@ use crate::support::{
     within,
 };
 
-/// A service whose program is a symbolic link, so that a test can put another program at the path. The processes of the service are
-/// killed with the value.
+/// A service whose program is a symbolic link, so that a test can put another program at the path. The processes of the
+/// service are killed with the value.
 pub struct Service {
     pub folder: Folder,
     stdout: BufReader<ChildStdout>,
