@@ -188,15 +188,19 @@ fn a_signal_to_end_during_the_drain_resets_the_clients_of_the_old_process_alone(
 #[test]
 fn a_successor_serves_also_if_the_old_process_is_killed_before_the_successor_is_ready() {
     let (mut service, at) = Service::start(&["--listen", "127.0.0.1:0"]).address();
-    let old = service.pid;
+    let go = service.put_late_server();
     service.signal(Signal::USR2);
+    let old = service.pid;
     service.pid = service.process_that(" starts");
     kill_process(old, Signal::KILL).unwrap();
-    assert_eq!(Client::connect(&at).ask("hello"), service.pid);
+    assert_eq!(end_of(old).terminating_signal(), Some(Signal::KILL.as_raw()));
+    let mut waits = Client::connect(&at); // only the successor has the socket now
+    go();
+    assert_eq!(waits.ask("hello"), service.pid);
+    waits.leave();
     let same;
     (service, same) = service.address();
     assert_eq!(same, at);
-    assert_eq!(end_of(old).terminating_signal(), Some(Signal::KILL.as_raw()));
     service.end();
 }
 

@@ -85,8 +85,23 @@ impl Service {
 
     /// Puts a program at the path that never becomes ready.
     pub fn put_idler(&self) {
-        let script = self.folder.file("idler");
-        fs::write(&script, "#!/bin/sh\nexec sleep 60\n").unwrap();
+        self.put_script("exec sleep 60");
+    }
+
+    /// Puts a program at the path that becomes the server when the result is called.
+    pub fn put_late_server(&self) -> impl FnOnce() + use<> {
+        let signal = self.folder.file("go");
+        let program = example("restart").get_program().display().to_string();
+        self.put_script(&format!(
+            "until [ -e {} ]; do sleep 0.01; done; exec {program} \"$@\"",
+            signal.display()
+        ));
+        move || fs::write(signal, "").unwrap()
+    }
+
+    fn put_script(&self, text: &str) {
+        let script = self.folder.file("script");
+        fs::write(&script, format!("#!/bin/sh\n{text}\n")).unwrap();
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
         self.put(script);
     }
