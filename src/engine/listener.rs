@@ -2,6 +2,8 @@
 
 use std::io;
 
+use socket2::SockRef;
+
 use crate::{
     address::Address,
     id::TimerId,
@@ -75,6 +77,10 @@ impl ListenerRecord {
 
     pub(super) fn into_socket(self) -> ListenSocket {
         self.socket.into()
+    }
+
+    pub(crate) fn socket(&self) -> SockRef<'_> {
+        self.socket.socket()
     }
 
     pub(crate) fn local_address(&self) -> io::Result<Address> {

@@ -24,6 +24,12 @@
 //! Between steps 2 and 3 both processes accept, and each client is served by one of them. If the new process does not start,
 //! the old process goes on. Connections do not move to the new process: they end in the old process.
 //!
+//! The example `restart` is a whole server with these steps, for TCP and Unix sockets. It starts the new process at a signal
+//! from its loop, without a thread: the signals, the message of the new process and a limit of time are sources and a timer of
+//! the loop. It passes its sockets as systemd passes them, so that a process has one way to take sockets.
+//!
+//! The short version of the steps has a thread, which may block:
+//!
 //! ```no_run
 //! # #[cfg(unix)]
 //! # mod unix {
@@ -99,8 +105,13 @@
 //! # }
 //! ```
 //!
-//! * **The first process** binds with the standard library, because a copy of the listener has to stay outside of the loop.
-//!   The copy does not accept; it only keeps the socket open.
+//! * **The first process** binds with the standard library, because a copy of the listener has to stay in the thread, outside
+//!   of the loop. The copy does not accept; it only keeps the socket open. A program that starts its successor in a callback
+//!   keeps no copy: [`Net::listener_socket`](crate::Net::listener_socket) gives the socket of any listener of the loop, to be
+//!   duplicated.
+//! * **The file of a Unix socket.** A drain removes the file of a listener that the reactor has made itself, and then no
+//!   client finds the new process. So the old process calls [`Net::release_unix_listener`](crate::Net::release_unix_listener)
+//!   before it drains, and drops the result: the file stays.
 //! * **The standard output** of the successor is a pipe that nobody reads after the first line, so the program writes its
 //!   messages to the standard error.
 //! * **The program file.** `current_exe` should name the new program. On Linux the name gets the suffix `" (deleted)"` if

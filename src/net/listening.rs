@@ -136,10 +136,39 @@ impl<S> Net<S> {
     /// # Errors
     /// `NotFound` if the listener was closed; otherwise as getsockname(2).
     pub fn local_address(&self, listener: ListenerId) -> io::Result<Address> {
-        match self.engine.listener(listener) {
-            Some(found) => found.local_address(),
-            None => Err(io::Error::new(io::ErrorKind::NotFound, "the listener is closed")),
-        }
+        self.engine.listener(listener).ok_or_else(closed)?.local_address()
+    }
+
+    /// The socket of a listener, to read and set options that the crate has no call for, and to duplicate the socket while
+    /// the reactor goes on accepting.
+    ///
+    /// A duplicate, as `try_clone` makes one, has the same backlog. So another process that gets the duplicate can accept
+    /// too, and the socket listens until its last duplicate is closed: after a close of the listener here, clients wait in the
+    /// backlog for as long as the program keeps a duplicate. The file of a Unix socket is removed nevertheless when the
+    /// listener is closed. [`release_unix_listener`](Self::release_unix_listener) keeps the file for the owner of the
+    /// duplicate.
+    ///
+    /// [`SockRef`] is the type of the crate `socket2`, as in [`Conn::socket`](super::Conn::socket). The reactor relies on its
+    /// own calls: a program must not accept here, shut down, or change the nonblocking mode, and the mode of a duplicate is
+    /// the mode of the listener.
+    ///
+    /// # Errors
+    /// `NotFound` if the listener was closed.
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// use tidegate::{EventLoop, Options};
+    ///
+    /// let mut server = EventLoop::<()>::new(Options::default())?;
+    /// let listener = server.net().listen("127.0.0.1:0")?;
+    /// let duplicate = server.net().listener_socket(listener)?.try_clone()?;
+    /// let for_the_next_process = std::net::TcpListener::from(duplicate);
+    /// # assert_eq!(server.net().local_address(listener)?, for_the_next_process.local_addr()?.into());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn listener_socket(&self, listener: ListenerId) -> io::Result<SockRef<'_>> {
+        self.engine.listener(listener).ok_or_else(closed).map(|found| found.socket())
     }
 
     /// Stops listening. The system resets clients that wait in the backlog. The file of a Unix socket is removed: see
@@ -157,4 +186,8 @@ impl<S> Net<S> {
     pub fn resume_listener(&mut self, listener: ListenerId) {
         self.engine.set_listener_paused(listener, false);
     }
+}
+
+fn closed() -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, "the listener is closed")
 }

@@ -158,6 +158,14 @@ impl Listener {
         }
     }
 
+    pub(crate) fn socket(&self) -> SockRef<'_> {
+        match &self.socket {
+            ListenSocket::Tcp(socket) => SockRef::from(socket),
+            #[cfg(unix)]
+            ListenSocket::Unix(socket) => SockRef::from(socket),
+        }
+    }
+
     pub(crate) fn local_address(&self) -> io::Result<Address> {
         match &self.socket {
             ListenSocket::Tcp(socket) => socket.local_addr().map(Address::from),

@@ -1,4 +1,5 @@
-//! Tests with rare errors of system calls, which strace(1) injects or a limit on descriptors causes. Only Linux has both.
+//! Tests with rare errors of system calls, which strace(1) injects or a limit on descriptors causes, and with settings of the
+//! network, which a network namespace has. Only Linux has these.
 #![cfg(target_os = "linux")]
 
 #[path = "../support/mod.rs"]
@@ -13,4 +14,5 @@ mod connect;
 mod datagrams;
 mod descriptors;
 mod echo_server;
+mod shared_port;
 mod sigpipe;

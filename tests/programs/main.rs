@@ -17,6 +17,8 @@ mod ipc;
 mod kv;
 mod per_core;
 mod proxy;
+#[cfg(target_os = "linux")]
+mod restart;
 #[cfg(unix)]
 mod signals;
 mod system_calls;

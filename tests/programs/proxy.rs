@@ -1,5 +1,9 @@
 //! Tests of the example `proxy`: bytes, ends, resets, memory, and the end by a signal.
 
+mod backends;
+#[cfg(unix)]
+mod clients;
+
 use std::{
     io::{BufReader, ErrorKind, Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
@@ -38,6 +42,14 @@ fn backend() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = listener.local_addr().unwrap().to_string();
     (listener, at)
+}
+
+/// Returns an address that refuses each connect, because a socket that does not listen holds the port.
+fn mute() -> (socket2::Socket, String) {
+    let mute = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    mute.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let at = mute.local_addr().unwrap().as_socket().unwrap().to_string();
+    (mute, at)
 }
 
 /// Accepts a connection of the proxy. The calls of the stream fail after [`PATIENCE`].
@@ -183,10 +195,7 @@ fn an_early_answer_reaches_the_client_before_the_reset() {
 
 #[test]
 fn the_client_is_closed_if_the_backend_refuses() {
-    // Nothing listens at this address, because a socket that does not listen holds the port.
-    let mute = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    mute.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-    let nobody = mute.local_addr().unwrap().as_socket().unwrap().to_string();
+    let (_mute, nobody) = mute();
     let proxy = Proxy::start("127.0.0.1:0", &nobody, &[]);
     for _ in 0..3 {
         assert_eq!(read_to_end(&mut connect(proxy.address())), b"");

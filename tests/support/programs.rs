@@ -200,6 +200,25 @@ pub fn run_under_strace(test: &str, calls: &str, error: &str) -> String {
     calls
 }
 
+/// Runs a test of this binary in a process with a network of its own, which is a loopback interface alone:
+/// network_namespaces(7). `set_up` is a command for the shell that sets the network up. `test` is the name of the test with
+/// the path of its module. Where a process may not have a network of its own, the test counts as skipped.
+#[cfg(target_os = "linux")]
+pub fn run_in_network_with(test: &str, set_up: &str) {
+    let unshare = |script: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "--net", "sh", "-c", script]);
+        command
+    };
+    let set_up = format!("ip link set lo up && {set_up}");
+    if !unshare(&set_up).output().is_ok_and(|output| output.status.success()) {
+        return super::skip("unshare(1) cannot make a network here");
+    }
+    let mut command = unshare(&format!("{set_up} && exec \"$0\" \"$@\""));
+    command.arg(std::env::current_exe().expect("a test has a path"));
+    run_child(command, test);
+}
+
 /// Runs one test with the command, which starts this binary.
 fn run_child(mut command: Command, test: &str) {
     command.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(IN_A_CHILD, "1");

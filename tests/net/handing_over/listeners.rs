@@ -1,6 +1,9 @@
 //! Tests of `release_listener`, the inverse of `adopt_listener`.
 
-use std::io::Write;
+use std::{
+    io::{ErrorKind, Write},
+    net::TcpListener,
+};
 
 use tidegate::{EventLoop, Options};
 
@@ -59,4 +62,40 @@ fn a_listener_may_be_released_in_the_turn_in_which_it_accepts() {
     drop(actor);
     let socket = socket.unwrap();
     assert!(socket.accept().is_ok() && socket.accept().is_ok(), "two clients are left in the backlog");
+}
+
+#[test]
+fn a_duplicate_of_a_listener_accepts_beside_the_reactor_and_after_its_close() {
+    let mut event_loop = EventLoop::new(Options::default()).unwrap();
+    let listener = event_loop.net().listen("127.0.0.1:0").unwrap();
+    let duplicate: TcpListener =
+        event_loop.net().listener_socket(listener).unwrap().try_clone().unwrap().into();
+    let at = duplicate.local_addr().unwrap();
+    let client = connect(at);
+    assert_eq!(duplicate.accept().unwrap().1, client.local_addr().unwrap());
+    let _served = connect(at);
+    turn_until(&mut event_loop, &mut Actor::echo(), |_, net| net.stats().accepted == 1);
+
+    let waits = connect(at);
+    event_loop.net().close_listener(listener);
+    assert_eq!(event_loop.net().listener_socket(listener).unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(duplicate.accept().unwrap().1, waits.local_addr().unwrap());
+    let late = connect(at);
+    assert_eq!(duplicate.accept().unwrap().1, late.local_addr().unwrap());
+}
+
+/// A restart duplicates the socket for the next process, and releases the listener when that process is ready.
+#[test]
+#[cfg(unix)]
+fn a_released_unix_listener_leaves_its_file_to_the_owner_of_the_duplicate() {
+    let folder = crate::support::unix::Folder::new();
+    let path = folder.file("socket");
+    let mut event_loop = EventLoop::<()>::new(Options::default()).unwrap();
+    let listener = event_loop.net().listen(format!("unix:{}", path.display())).unwrap();
+    let duplicate = event_loop.net().listener_socket(listener).unwrap().try_clone().unwrap();
+    assert!(event_loop.net().release_listener(listener).is_none());
+    drop(event_loop.net().release_unix_listener(listener).unwrap());
+    drop(event_loop);
+    let _client = crate::support::unix::connect_to(&path, |_| {});
+    duplicate.accept().unwrap();
 }
