@@ -8,7 +8,8 @@ use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::request::{Method, Request, number};
-use crate::response::{Content, Reply, Status};
+use crate::response::{Content, Reply};
+use crate::status::Status;
 
 /// A directory whose files are served.
 pub struct Root(PathBuf);
@@ -102,7 +103,7 @@ fn open(path: &Path) -> Result<(File, fs::Metadata), Status> {
 fn names(path: &str) -> Result<Vec<String>, Status> {
     let mut names = Vec::new();
     for part in path.split('/').filter(|part| !part.is_empty()) {
-        let name = decode(part).ok_or(Status::BAD_REQUEST)?;
+        let name = decode(part)?;
         let mut components = Path::new(&name).components();
         match (components.next(), components.next()) {
             (Some(Component::Normal(only)), None) if only == name.as_str() && !name.contains('\\') => {}
@@ -113,20 +114,25 @@ fn names(path: &str) -> Result<Vec<String>, Status> {
     Ok(names)
 }
 
-/// Decodes percent-encoded bytes. `None` if the result is no name of a file.
-fn decode(text: &str) -> Option<String> {
+/// Decodes percent-encoded bytes.
+fn decode(text: &str) -> Result<String, Status> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, behind @ ..] = rest {
         let byte;
         (byte, rest) = match behind {
             _ if *first != b'%' => (*first, behind),
-            [high, low, behind @ ..] => (number(&[*high, *low], 16)? as u8, behind),
-            _ => return None,
+            [high, low, behind @ ..] => {
+                (number(&[*high, *low], 16).ok_or(Status::BAD_REQUEST)? as u8, behind)
+            }
+            _ => return Err(Status::BAD_REQUEST),
         };
+        if byte == 0 {
+            return Err(Status::BAD_REQUEST); // no name has such a byte
+        }
         bytes.push(byte);
     }
-    String::from_utf8(bytes).ok().filter(|name| !name.contains('\0'))
+    String::from_utf8(bytes).map_err(|_| Status::NOT_FOUND)
 }
 
 /// Returns the address of a directory. The address is encoded anew and begins with one slash, because a browser takes "//x"

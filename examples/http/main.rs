@@ -13,11 +13,14 @@
 //! Files are looked up and read in the loop, which waits for the disk meanwhile: the directory should be on a local disk,
 //! and mostly in the cache of the system. A server of slow disks reads on threads, as the example `worker` does.
 //!
-//! `request.rs` is the syntax of requests, `response.rs` writes answers, and `files.rs` finds files.
+//! `session.rs` is the course of a connection, `request.rs` is the syntax of requests, `response.rs` writes answers, and
+//! `files.rs` finds files.
 
 mod files;
 mod request;
 mod response;
+mod session;
+mod status;
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -34,15 +37,13 @@ use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM},
     iterator::{backend::SignalDelivery, exfiltrator::SignalOnly},
 };
-use tidegate::{
-    Accepted, CloseReason, Conn, ConnId, EventLoop, Flow, Handler, Keepalive, Net, Options, Output,
-};
+use tidegate::{Accepted, CloseReason, Conn, ConnId, EventLoop, Handler, Keepalive, Net, Options};
 #[cfg(unix)]
 use tidegate::{Readiness, SourceId};
 
 use files::Root;
-use request::{Body, Connection, Method, Request};
-use response::{Answers, Reply, Status};
+use response::Answers;
+use session::{Session, Site};
 
 /// Serves a greeting and files over HTTP/1.1, until SIGINT, SIGTERM or SIGHUP.
 #[derive(Parser)]
@@ -122,9 +123,12 @@ fn serve(args: &Args) -> Result<(), Box<dyn Error>> {
         signals,
         asked: None,
         drain: args.drain,
-        request_timeout: args.request_timeout,
-        root,
-        answers: Answers::new(),
+        site: Site {
+            root,
+            answers: Answers::new(),
+            request_timeout: args.request_timeout,
+            is_draining: false,
+        },
     };
 
     // The program that started the server may wait for this line. If that program is gone, the write fails and the
@@ -145,31 +149,7 @@ struct Http {
     /// The time of the last signal that asked the server to end.
     asked: Option<Instant>,
     drain: Duration,
-    request_timeout: Duration,
-    root: Option<Root>,
-    answers: Answers,
-}
-
-/// The state of a connection.
-#[derive(Default)]
-struct Session {
-    /// The request whose body is being discarded.
-    upload: Option<Box<Upload>>,
-    /// The time at which an incomplete request began.
-    begun: Option<Instant>,
-    /// The timer of the connection is set. The timer is not cancelled when the request is complete, so that a request costs no
-    /// timer operation.
-    has_timer: bool,
-    /// The last answer is sent, and the connection is closed when the client has taken enough of the answer.
-    ends: bool,
-}
-
-/// A request is answered when its body has ended, so that an error in the body can be answered in its place.
-struct Upload {
-    body: Body,
-    reply: Reply,
-    is_head: bool,
-    connection: Connection,
+    site: Site,
 }
 
 impl Handler for Http {
@@ -181,37 +161,8 @@ impl Handler for Http {
     }
 
     fn on_data(&mut self, conn: &mut Conn<'_, Session>, input: &[u8]) -> usize {
-        self.answers.update(conn.now());
         let (session, mut out) = conn.split();
-        let (mut used, mut answered, mut is_full) = (0, false, false);
-        while used < input.len() && !session.ends && !is_full {
-            let rest = &input[used..];
-            let step = match session.upload {
-                None => self.begin_request(session, &mut out, rest),
-                Some(_) => self.go_on_with_body(session, &mut out, rest),
-            };
-            match step {
-                Ok(Step::Answered(len, flow)) => {
-                    (used, answered) = (used + len, true);
-                    is_full = flow != Flow::Open; // the other requests are shown again when the client has read enough
-                }
-                Ok(Step::Advanced(len)) => used += len,
-                Ok(Step::Incomplete) => {
-                    out.need(rest.len() + 1); // no call before a further byte has come
-                    break;
-                }
-                Err(status) => self.refuse(session, &mut out, status),
-            }
-        }
-        if session.ends {
-            return input.len(); // requests behind the last answer are discarded
-        }
-        if is_full || (used == input.len() && session.upload.is_none()) {
-            session.begun = None;
-        } else if answered || session.begun.is_none() {
-            self.limit_time(session, &mut out);
-        }
-        used
+        self.site.on_input(session, &mut out, input)
     }
 
     /// The client has read enough of the last answer. `close` has a limit of time, and the rest of the answer is short.
@@ -226,26 +177,15 @@ impl Handler for Http {
         conn.shutdown_write();
     }
 
-    /// The timer of a request, or of a request that was complete in time.
     fn on_timeout(&mut self, conn: &mut Conn<'_, Session>, _tag: u64) {
-        self.answers.update(conn.now());
         let (session, mut out) = conn.split();
-        session.has_timer = false;
-        let Some(begun) = session.begun else { return };
-        if out.now() < begun + self.request_timeout {
-            session.has_timer = true;
-            out.set_timeout(begun + self.request_timeout, REQUEST);
-        } else if session.upload.is_none() && out.unconsumed().iter().all(|byte| b"\r\n".contains(byte)) {
-            out.close(); // some clients send a line end behind a body; no request has begun
-        } else {
-            self.refuse(session, &mut out, Status::REQUEST_TIMEOUT);
-        }
+        self.site.on_timeout(session, &mut out);
     }
 
     /// The last answer of the connection will say that it is the last answer. A client that sends no request is closed when
     /// requests that are on their way have had time to arrive.
     fn on_drain(&mut self, conn: &mut Conn<'_, Session>) {
-        if conn.session().upload.is_none() {
+        if !conn.session().is_uploading() {
             let quiet = conn.net().options().drain_quiet;
             conn.close_when_idle(quiet);
         }
@@ -273,124 +213,12 @@ impl Handler for Http {
     }
 }
 
-/// The tag of the timer of a connection.
-const REQUEST: u64 = 0;
-
-/// What was done with the begin of the input.
-enum Step {
-    /// More bytes are needed.
-    Incomplete,
-    /// This many bytes of a request were consumed, and the request is not complete.
-    Advanced(usize),
-    /// The last bytes of a request were consumed, and the request is answered.
-    Answered(usize, Flow),
-}
-
 impl Http {
-    /// Finds a request at the begin of `input`, and answers the request if it has no body.
-    fn begin_request(
-        &mut self,
-        session: &mut Session,
-        out: &mut Output<'_>,
-        input: &[u8],
-    ) -> Result<Step, Status> {
-        let Some(request) = request::parse(input)? else { return Ok(Step::Incomplete) };
-        let mut connection = request.connection;
-        let is_last = self.is_draining() && request.len == input.len();
-        if request.is_plain() && request.path == "/plaintext" && !is_last {
-            return Ok(Step::Answered(request.len, out.send_all(self.answers.plaintext())));
-        }
-        let (reply, is_head) = (self.route(&request), request.method == Method::Head);
-        match Body::new(request.framing) {
-            Some(body) if !request.expects_answer => {
-                session.upload = Some(Box::new(Upload { body, reply, is_head, connection }));
-                if self.is_draining() {
-                    out.close_when_idle(Duration::MAX); // a client that pauses in a body looks idle
-                }
-                return Ok(Step::Advanced(request.len));
-            }
-            // The client waits for an answer before it sends the body, and no answer of this server depends on a body. The
-            // client may send the body nevertheless, so the next request could not be found: RFC 9110, 10.1.1.
-            Some(_) => connection = Connection::Close,
-            None if is_last => connection = Connection::Close,
-            None => {}
-        }
-        Ok(Step::Answered(request.len, self.answer(session, out, reply, is_head, connection)))
-    }
-
-    fn go_on_with_body(
-        &mut self,
-        session: &mut Session,
-        out: &mut Output<'_>,
-        input: &[u8],
-    ) -> Result<Step, Status> {
-        let Some(upload) = &mut session.upload else { return Ok(Step::Incomplete) };
-        match upload.body.discard(input)? {
-            (0, false) => return Ok(Step::Incomplete),
-            (len, false) => return Ok(Step::Advanced(len)),
-            (len, true) => {
-                let Some(upload) = session.upload.take() else { return Ok(Step::Advanced(len)) };
-                let Upload { reply, is_head, connection, .. } = *upload;
-                let is_last = self.is_draining() && len == input.len();
-                let connection = if is_last { Connection::Close } else { connection };
-                Ok(Step::Answered(len, self.answer(session, out, reply, is_head, connection)))
-            }
-        }
-    }
-
-    fn route(&self, request: &Request<'_>) -> Reply {
-        match (request.method, &self.root) {
-            (Method::Unknown, _) => Reply::Error(Status::NOT_IMPLEMENTED),
-            (Method::Known, _) => Reply::Error(Status::METHOD_NOT_ALLOWED),
-            _ if request.path == "/plaintext" => Reply::Plaintext,
-            (_, Some(root)) => root.find(request),
-            (_, None) => Reply::Error(Status::NOT_FOUND),
-        }
-    }
-
-    fn answer(
-        &mut self,
-        session: &mut Session,
-        out: &mut Output<'_>,
-        reply: Reply,
-        is_head: bool,
-        connection: Connection,
-    ) -> Flow {
-        let flow = self.answers.send(out, reply, is_head, connection);
-        if connection == Connection::Close {
-            session.ends = true;
-            if flow != Flow::Full {
-                out.close(); // delivers the answer, and discards input, so that no reset destroys the answer
-            }
-        }
-        flow
-    }
-
-    /// Answers with an error and closes the connection, because the next request cannot be found or is not wanted.
-    fn refuse(&mut self, session: &mut Session, out: &mut Output<'_>, status: Status) {
-        self.answer(session, out, Reply::Error(status), false, Connection::Close);
-    }
-
-    /// A request is incomplete, and has the request timeout from now on.
-    fn limit_time(&self, session: &mut Session, out: &mut Output<'_>) {
-        if self.request_timeout.is_zero() {
-            return;
-        }
-        session.begun = Some(out.now());
-        if !session.has_timer {
-            session.has_timer = true;
-            out.after(self.request_timeout, REQUEST);
-        }
-    }
-
-    fn is_draining(&self) -> bool {
-        self.asked.is_some()
-    }
-
     fn end(&mut self, net: &mut Net<Session>) {
         let now = Instant::now();
         if self.asked.is_none_or(|at| now.duration_since(at) >= REPEAT) {
             self.asked = Some(now);
+            self.site.is_draining = true;
             info!("asked to end by a signal");
             net.drain(self.drain); // a second drain resets all connections
         }

@@ -3,7 +3,7 @@
 
 use std::mem::MaybeUninit;
 
-use crate::response::Status;
+use super::status::Status;
 
 /// The longest head of a request, from the request line to the empty line.
 pub const MAX_HEAD: usize = 16 << 10;
@@ -151,8 +151,7 @@ impl Fields {
         let is = |other: &str| name.eq_ignore_ascii_case(other); // compares the lengths first
         if is("host") {
             self.hosts += 1;
-            if !value.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:[]%".contains(byte))
-            {
+            if !value.iter().copied().all(is_of_host) {
                 return Err(Status::BAD_REQUEST);
             }
         } else if is("connection") {
@@ -195,6 +194,12 @@ impl Fields {
     }
 }
 
+/// True for the characters of an authority without a user: RFC 3986, 3.2.
+fn is_of_host(byte: u8) -> bool {
+    matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'%' | b':' | b'[' | b']'
+        | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')
+}
+
 /// Splits a target into the path and the query. `None` if the target is neither a path nor an address of HTTP.
 fn split_target(target: &str) -> Option<(&str, &str)> {
     let target = match target.as_bytes() {
@@ -210,14 +215,15 @@ fn split_target(target: &str) -> Option<(&str, &str)> {
             }
         }
     };
-    let target = target.split_once('#').map_or(target, |(target, _fragment)| target);
-    Some(target.split_at(target.find('?').unwrap_or(target.len())))
+    let end = target.bytes().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(target.len());
+    let (path, query) = target.split_at(end);
+    Some((path, query.split('#').next().unwrap_or_default())) // a fragment means nothing to a server
 }
 
 /// True if the request line ends with a version of HTTP. `httparse` knows the versions 1.0 and 1.1.
 fn is_other_version(input: &[u8]) -> bool {
     let line = input.trim_ascii_start().split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let version = line.trim_ascii_end().rsplit(|byte| *byte == b' ').next().unwrap_or_default();
+    let version = line.split(|byte| *byte == b' ').nth(2).unwrap_or_default();
     matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor, ..]
         if major.is_ascii_digit() && minor.is_ascii_digit())
 }

@@ -12,6 +12,9 @@ mod chat;
 mod datagrams;
 mod echo;
 mod embedded;
+mod http;
+mod http_files;
+mod http_hostile;
 #[cfg(unix)]
 mod ipc;
 mod kv;
