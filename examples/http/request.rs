@@ -151,7 +151,7 @@ impl Fields {
         let is = |other: &str| name.eq_ignore_ascii_case(other); // compares the lengths first
         if is("host") {
             self.hosts += 1;
-            if !value.iter().copied().all(is_of_host) {
+            if !value.iter().all(|byte| IS_OF_HOST[usize::from(*byte)]) {
                 return Err(Status::BAD_REQUEST);
             }
         } else if is("connection") {
@@ -194,11 +194,16 @@ impl Fields {
     }
 }
 
-/// True for the characters of an authority without a user: RFC 3986, 3.2.
-fn is_of_host(byte: u8) -> bool {
-    matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'%' | b':' | b'[' | b']'
-        | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')
-}
+/// True for the characters of an authority without a user: RFC 3986, 3.2. Every request has a host, so a table saves time.
+static IS_OF_HOST: [bool; 256] = {
+    let (mut table, mut byte) = ([false; 256], 0);
+    while byte < 256 {
+        table[byte] = matches!(byte as u8, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'!' | b'$'..=b'.' | b':' | b';'
+            | b'=' | b'[' | b']' | b'_' | b'~');
+        byte += 1;
+    }
+    table
+};
 
 /// Splits a target into the path and the query. `None` if the target is neither a path nor an address of HTTP.
 fn split_target(target: &str) -> Option<(&str, &str)> {
@@ -217,6 +222,9 @@ fn split_target(target: &str) -> Option<(&str, &str)> {
     };
     let end = target.bytes().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(target.len());
     let (path, query) = target.split_at(end);
+    if query.is_empty() {
+        return Some((path, query)); // as in nearly all requests
+    }
     Some((path, query.split('#').next().unwrap_or_default())) // a fragment means nothing to a server
 }
 

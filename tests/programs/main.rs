@@ -15,6 +15,7 @@ mod embedded;
 mod http;
 mod http_files;
 mod http_hostile;
+mod http_syntax;
 #[cfg(unix)]
 mod ipc;
 mod kv;
