@@ -42,9 +42,7 @@ impl Root {
             return Err(Status::NOT_FOUND);
         }
         let (file, metadata) = open(&path)?;
-        // HTTP has whole seconds.
-        let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-        let modified = UNIX_EPOCH + Duration::from_secs(modified.unwrap_or_default().as_secs());
+        let modified = metadata.modified().map_or(UNIX_EPOCH, whole_seconds);
         let date = |value: Option<&[u8]>| -> Option<SystemTime> {
             httpdate::parse_http_date(str::from_utf8(value?).ok()?).ok()
         };
@@ -71,6 +69,13 @@ impl Root {
         let path = fs::canonicalize(self.0.join(path)).map_err(|error| status(&error))?;
         if path.starts_with(&self.0) { Ok(path) } else { Err(Status::NOT_FOUND) }
     }
+}
+
+/// Returns the time as HTTP can tell the time: in whole seconds, and within the years 1970 to 9999.
+fn whole_seconds(time: SystemTime) -> SystemTime {
+    const LAST: u64 = 253_402_300_799;
+    let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    UNIX_EPOCH + Duration::from_secs(seconds.min(LAST))
 }
 
 fn status(error: &io::Error) -> Status {

@@ -274,6 +274,21 @@ fn curl_gets_files() {
     assert_eq!(curl(&["-z", "Mon, 01 Jan 2001 00:00:00 GMT"], "/digits.txt").unwrap(), "200 10");
 }
 
+/// HTTP has four digits for a year, and no years before 1970.
+#[test]
+fn a_file_of_the_far_future_or_past_is_served() {
+    let site = Site::new();
+    let file = File::create(site.root.join("file")).unwrap();
+    let far = Duration::from_secs(300_000_000_000);
+    for time in [UNIX_EPOCH - Duration::from_secs(1), UNIX_EPOCH + far] {
+        if file.set_modified(time).is_ok() {
+            let answer = site.ask("GET", "/file", "");
+            assert_eq!(answer.status(), "200");
+            assert!(answer.header("Last-Modified").is_some_and(|date| date.len() == DATE.len()));
+        }
+    }
+}
+
 /// The client was promised more bytes than there are, and must not take a part of the file for the whole.
 #[test]
 #[cfg(target_os = "linux")]
