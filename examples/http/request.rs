@@ -84,9 +84,7 @@ pub fn parse(input: &[u8]) -> Result<Option<Request<'_>>, Status> {
         Ok(httparse::Status::Partial) | Err(httparse::Error::TooManyHeaders) => {
             return Err(Status::HEAD_TOO_LARGE);
         }
-        Err(httparse::Error::Version) if is_other_version(input) => {
-            return Err(Status::VERSION_NOT_SUPPORTED);
-        }
+        Err(httparse::Error::Version) => return other_version(input),
         Err(_) => return Err(Status::BAD_REQUEST),
     };
     let method = match head.method.unwrap_or_default() {
@@ -228,12 +226,18 @@ fn split_target(target: &str) -> Option<(&str, &str)> {
     Some((path, query.split('#').next().unwrap_or_default())) // a fragment means nothing to a server
 }
 
-/// True if the request line ends with a version of HTTP. `httparse` knows the versions 1.0 and 1.1.
-fn is_other_version(input: &[u8]) -> bool {
-    let line = input.trim_ascii_start().split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let version = line.split(|byte| *byte == b' ').nth(2).unwrap_or_default();
-    matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor, ..]
-        if major.is_ascii_digit() && minor.is_ascii_digit())
+/// `httparse` knows the versions 1.0 and 1.1, and has found another word in the place of the version.
+fn other_version(input: &[u8]) -> Result<Option<Request<'_>>, Status> {
+    let input = input.trim_ascii_start();
+    let line = input.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let word = line.splitn(3, |byte| *byte == b' ').nth(2).unwrap_or_default();
+    let is_like =
+        |(byte, like): (&u8, &u8)| if like.is_ascii_digit() { byte.is_ascii_digit() } else { byte == like };
+    match word.iter().zip(b"HTTP/1.1").take_while(|pair| is_like(*pair)).count() {
+        8 => Err(Status::VERSION_NOT_SUPPORTED),
+        len if len == word.len() && line.len() == input.len() => Ok(None), // the word may become a version
+        _ => Err(Status::BAD_REQUEST),
+    }
 }
 
 /// Parses a number without a sign, and without spaces around it.

@@ -1,7 +1,7 @@
 //! Tests of the example `http` with the clients of other people, and tests of its memory and its end.
 
 use std::{
-    io::{BufReader, Read, Write},
+    io::{BufReader, ErrorKind, Read, Write},
     net::TcpStream,
     process::ChildStdout,
     thread,
@@ -273,22 +273,32 @@ fn a_signal_lets_answers_and_requests_that_are_under_way_come_to_their_ends() {
     assert_eq!(asking.answer().status(), "200");
     let mut upload = server.client();
     upload.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab");
+    let mut late = server.client();
+    late.send(b"POST / HT");
     let mut idle = server.client();
     idle.send(PLAINTEXT);
     assert_eq!(idle.answer().header("Connection"), None);
 
     server.program.signal("-TERM");
     wait_for_drain(&server);
+    late.send(b"TP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab");
     idle.assert_end();
     asking.send(&[&PLAINTEXT[20..], PLAINTEXT].concat());
     assert_eq!(asking.answer().header("Connection"), None);
     let last = asking.answer();
     assert_eq!((last.status(), last.header("Connection")), ("200", Some("close")));
     asking.assert_end();
-    upload.send(b"cde");
-    let last = upload.answer();
-    assert_eq!((last.status(), last.header("Connection")), ("405", Some("close")));
-    upload.assert_end();
+    // A client that pauses in a body is not idle.
+    late.0.get_ref().set_read_timeout(Some(std::time::Duration::from_millis(500))).unwrap();
+    let nothing = late.0.read(&mut [0]).expect_err("the server waits for the rest of the body").kind();
+    assert!([ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&nothing), "{nothing}");
+    late.0.get_ref().set_read_timeout(Some(support::PATIENCE)).unwrap();
+    for mut client in [upload, late] {
+        client.send(b"cde");
+        let last = client.answer();
+        assert_eq!((last.status(), last.header("Connection")), ("405", Some("close")));
+        client.assert_end();
+    }
     let mut rest = vec![0; file.len() - found.len()];
     download.0.read_exact(&mut rest).unwrap();
     found.extend(rest);
