@@ -5,6 +5,7 @@ use std::{
     net::TcpStream,
     process::ChildStdout,
     thread,
+    time::Duration,
 };
 
 use crate::{
@@ -205,42 +206,46 @@ fn ten_thousand_pipelined_requests_are_answered_in_order_however_they_are_split(
     }
 }
 
-/// The file is longer than the files that the server reads into memory.
+/// The server sends the longer file by `send_file`, and reads the shorter file.
 #[test]
 #[cfg(target_os = "linux")]
 fn a_client_that_pipelines_and_does_not_read_costs_little_memory_and_few_descriptors() {
-    const REQUESTS: usize = 10_000;
     let folder = support::unix::Folder::new();
-    let file = support::pattern(17_000, 1);
-    std::fs::write(folder.file("file"), &file).unwrap();
-    let mut server = Http::start(&["--root", folder.path().to_str().unwrap()]);
-    let mut first = server.client();
-    first.send(b"GET /file HTTP/1.1\r\nHost: a\r\n\r\n"); // what every server needs is allocated
-    assert_eq!(first.answer().body, file);
-    let memory = |server: &mut Http| crate::proxy::memory(&mut server.program, "VmHWM:"); // the most so far
-    let before = memory(&mut server);
+    for (len, requests) in [(17_000, 10_000), (600, 40_000)] {
+        let file = support::pattern(len, 1);
+        std::fs::write(folder.file("file"), &file).unwrap();
+        let mut server = Http::start(&["--root", folder.path().to_str().unwrap()]);
+        let mut first = server.client();
+        first.send(b"GET /file HTTP/1.1\r\nHost: a\r\n\r\n"); // what every server needs is allocated
+        assert_eq!(first.answer().body, file);
+        let memory = |server: &mut Http| crate::proxy::memory(&mut server.program, "VmHWM:"); // the most so far
+        let before = memory(&mut server);
 
-    let mut client = server.narrow_client();
-    let sending = client.0.get_ref().try_clone().unwrap();
-    let (tell, told) = std::sync::mpsc::channel();
-    let sender = thread::spawn(move || {
-        let requests = b"GET /file HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1000);
-        for _ in 0..REQUESTS / 1000 {
-            (&sending).write_all(&requests).unwrap();
-            tell.send(()).unwrap();
+        let mut client = server.narrow_client();
+        let sending = client.0.get_ref().try_clone().unwrap();
+        let (tell, told) = std::sync::mpsc::channel();
+        let sender = thread::spawn(move || {
+            let thousand = b"GET /file HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1000);
+            for _ in 0..requests / 1000 {
+                (&sending).write_all(&thousand).unwrap();
+                let _ = tell.send(());
+            }
+        });
+        // The client reads nothing until the server takes no more requests, or has taken all of them.
+        while told.recv_timeout(Duration::from_millis(300)).is_ok() {}
+        let descriptors = format!("/proc/{}/fd", server.program.child().id());
+        for number in 0..requests {
+            assert!(client.answer().body == file, "answer {number}");
+            if number % 100 == 0 {
+                let count = std::fs::read_dir(&descriptors).unwrap().count();
+                assert!(count < 30, "the server has {count} descriptors");
+            }
         }
-    });
-    support::next(&told);
-    support::next(&told); // the server has received more requests than the client takes answers
-    let descriptors = std::fs::read_dir(format!("/proc/{}/fd", server.program.child().id())).unwrap().count();
-    assert!(descriptors < 30, "the server has {descriptors} descriptors");
-    for number in 0..REQUESTS {
-        assert!(client.answer().body == file, "answer {number}");
+        client.assert_open();
+        within(|| sender.join()).unwrap();
+        let growth = memory(&mut server) - before;
+        assert!(growth < 2 << 20, "the server needs {growth} bytes");
     }
-    client.assert_open();
-    within(|| sender.join()).unwrap();
-    let growth = memory(&mut server) - before;
-    assert!(growth < 2 << 20, "the server needs {growth} bytes");
 }
 
 /// Waits until the server does not listen any more, which is so when the drain has begun.
@@ -249,7 +254,7 @@ fn wait_for_drain(server: &Http) {
     let begin = std::time::Instant::now();
     while TcpStream::connect(&server.at).is_ok() {
         assert!(begin.elapsed() < support::PATIENCE, "the server goes on listening");
-        thread::sleep(std::time::Duration::from_millis(10)); // between two looks
+        thread::sleep(Duration::from_millis(10)); // between two looks
     }
 }
 
@@ -289,7 +294,7 @@ fn a_signal_lets_answers_and_requests_that_are_under_way_come_to_their_ends() {
     assert_eq!((last.status(), last.header("Connection")), ("200", Some("close")));
     asking.assert_end();
     // A client that pauses in a body is not idle.
-    late.0.get_ref().set_read_timeout(Some(std::time::Duration::from_millis(500))).unwrap();
+    late.0.get_ref().set_read_timeout(Some(Duration::from_millis(500))).unwrap();
     let nothing = late.0.read(&mut [0]).expect_err("the server waits for the rest of the body").kind();
     assert!([ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&nothing), "{nothing}");
     late.0.get_ref().set_read_timeout(Some(support::PATIENCE)).unwrap();
@@ -325,7 +330,7 @@ fn a_second_signal_resets_answers_that_are_under_way() {
     while server.program.child().try_wait().unwrap().is_none() {
         assert!(begin.elapsed() < support::PATIENCE, "the server goes on");
         server.program.signal("-INT");
-        thread::sleep(std::time::Duration::from_millis(100)); // between two looks
+        thread::sleep(Duration::from_millis(100)); // between two looks
     }
     assert_eq!(support::read_out(&mut client.0.into_inner()).1, support::End::Reset);
 }
