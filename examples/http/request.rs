@@ -72,18 +72,15 @@ impl Request<'_> {
 
 /// Finds the head of the first request of the input. `None`: the head is incomplete.
 ///
-/// A head is parsed anew when further bytes of it have come. With the limit for heads, this costs less than the reception
-/// of the bytes.
+/// An incomplete head is parsed anew when further bytes of the head have come. The limit for heads bounds that work.
 pub fn parse(input: &[u8]) -> Result<Option<Request<'_>>, Status> {
     let input = &input[..input.len().min(MAX_HEAD)];
     let mut storage = [const { MaybeUninit::uninit() }; MAX_HEADERS]; // 64 empty headers would be 2 KiB to write
     let mut head = httparse::Request::new(&mut []);
     let len = match head.parse_with_uninit_headers(input, &mut storage) {
         Ok(httparse::Status::Complete(len)) => len,
-        Ok(httparse::Status::Partial) if input.len() < MAX_HEAD => return Ok(None),
-        Ok(httparse::Status::Partial) | Err(httparse::Error::TooManyHeaders) => {
-            return Err(Status::HEAD_TOO_LARGE);
-        }
+        Ok(httparse::Status::Partial) => return incomplete(input),
+        Err(httparse::Error::TooManyHeaders) => return Err(Status::HEAD_TOO_LARGE),
         Err(httparse::Error::Version) => return other_version(input),
         Err(_) => return Err(Status::BAD_REQUEST),
     };
@@ -226,16 +223,21 @@ fn split_target(target: &str) -> Option<(&str, &str)> {
     Some((path, query.split('#').next().unwrap_or_default())) // a fragment means nothing to a server
 }
 
+/// The input, which is at most as long as a head may be, has no whole head.
+fn incomplete(input: &[u8]) -> Result<Option<Request<'_>>, Status> {
+    if input.len() < MAX_HEAD { Ok(None) } else { Err(Status::HEAD_TOO_LARGE) }
+}
+
 /// `httparse` knows the versions 1.0 and 1.1, and has found another word in the place of the version.
 fn other_version(input: &[u8]) -> Result<Option<Request<'_>>, Status> {
-    let input = input.trim_ascii_start();
-    let line = input.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let rest = input.trim_ascii_start();
+    let line = rest.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let word = line.splitn(3, |byte| *byte == b' ').nth(2).unwrap_or_default();
     let is_like =
         |(byte, like): (&u8, &u8)| if like.is_ascii_digit() { byte.is_ascii_digit() } else { byte == like };
     match word.iter().zip(b"HTTP/1.1").take_while(|pair| is_like(*pair)).count() {
         8 => Err(Status::VERSION_NOT_SUPPORTED),
-        len if len == word.len() && line.len() == input.len() => Ok(None), // the word may become a version
+        len if len == word.len() && line.len() == rest.len() => incomplete(input), // the word may become a version
         _ => Err(Status::BAD_REQUEST),
     }
 }

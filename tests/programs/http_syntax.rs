@@ -95,6 +95,16 @@ fn another_version_has_the_same_status_however_it_is_split() {
     }
 }
 
+#[test]
+fn a_request_line_that_crosses_the_limit_is_too_long() {
+    for line in ["GET / HTTP/1.1\r\n", "GET / HTTP/2.0\r\n"] {
+        let end = line.find('.').unwrap();
+        let input = ["\n".repeat((16 << 10) - end), line.into()].concat();
+        assert!(matches!(parse(input.as_bytes()), Err(Status::HEAD_TOO_LARGE)), "{line}");
+        assert!(matches!(parse(&input.as_bytes()[..(16 << 10) - 1]), Ok(None)), "{line}");
+    }
+}
+
 /// The number of cases comes from PROPTEST_CASES. A failed case is kept in a file beside the test.
 fn config() -> ProptestConfig {
     let failures = FileFailurePersistence::WithSource("failures");
