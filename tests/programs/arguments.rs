@@ -4,7 +4,7 @@ use std::{fs::File, net::TcpListener, process::Command};
 
 use crate::support::programs::{Killed, example, finish, line};
 
-const EXAMPLES: &[&str] = &["chat", "worker", "ipc", "per_core"];
+const EXAMPLES: &[&str] = &["chat", "worker", "ipc", "per_core", "http"];
 
 fn program(name: &str, arguments: &[&str]) -> Command {
     let mut command = example(name);
@@ -21,6 +21,7 @@ fn help_exits_with_0_and_bad_arguments_exit_with_2() {
             "chat" => "--rate=0",
             "worker" => "--threads=0",
             "ipc" => "--fps=0",
+            "http" => "--max-clients=0",
             _ => "--cores=0",
         };
         for bad in ["--no-such-option", zero] {
@@ -35,7 +36,7 @@ fn help_exits_with_0_and_bad_arguments_exit_with_2() {
 fn an_address_that_cannot_be_listened_at_exits_with_1_and_one_line() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = taken.local_addr().unwrap().to_string();
-    for name in ["chat", "worker", "per_core"] {
+    for name in ["chat", "worker", "per_core", "http"] {
         let output = finish(program(name, &["--listen", &at]));
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         assert!(line(&output).starts_with(&format!("{name}: cannot listen on {at}: ")), "{output:?}");
@@ -51,7 +52,7 @@ fn a_file_that_is_no_socket_is_not_replaced() {
     File::create(&path).unwrap();
     let name = format!("unix:{}", path.display());
     for (example, more) in
-        [("chat", None), ("worker", None), ("ipc", None), ("per_core", Some("--hand-over"))]
+        [("chat", None), ("worker", None), ("ipc", None), ("per_core", Some("--hand-over")), ("http", None)]
     {
         let mut command = program(example, &["--listen", &name]);
         command.args(more);
@@ -68,7 +69,7 @@ fn a_file_that_is_no_socket_is_not_replaced() {
 fn a_server_whose_pipes_are_closed_goes_on_until_a_signal() {
     use crate::support::programs::start_server;
 
-    for name in ["chat", "worker", "per_core"] {
+    for name in ["chat", "worker", "per_core", "http"] {
         let (mut server, stdout, at): (Killed, _, _) = start_server(program(name, &["--listen=127.0.0.1:0"]));
         drop((stdout, server.child().stderr.take()));
         let client = crate::support::connect(at.parse().unwrap());

@@ -259,7 +259,7 @@ fn a_slow_subscriber_is_dropped_and_the_others_get_every_message() {
 }
 
 /// Runs a client program to its end and returns its output, or `None` if the program is not installed.
-fn run(program: &str, arguments: &[&str]) -> Option<String> {
+pub fn run(program: &str, arguments: &[&str]) -> Option<String> {
     if Command::new(program).arg("--version").output().is_err() {
         skip(&format!("{program} is not installed"));
         return None;

@@ -12,6 +12,10 @@ mod chat;
 mod datagrams;
 mod echo;
 mod embedded;
+mod http;
+mod http_files;
+mod http_hostile;
+mod http_syntax;
 #[cfg(unix)]
 mod ipc;
 mod kv;
