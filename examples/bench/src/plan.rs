@@ -39,6 +39,20 @@ pub enum Load {
     File,
     /// Each client socket sends a datagram of 64 bytes and waits for the echo, again and again
     Datagrams,
+    /// --apps: each connection gets values from the example kv or from redis, with 1 and 16 requests in flight
+    KvGet,
+    /// --apps: each connection sets values in the example kv or in redis, with 1 and 16 requests in flight
+    KvSet,
+    /// --apps: each connection requests a short text from an HTTP server, with 1 and 16 requests in flight
+    HttpPlaintext,
+    /// --apps: each connection requests a file of 4 KiB or 1 MiB from an HTTP server
+    HttpFile,
+    /// --apps: each connection carries a stream of frames through a proxy; the backend acknowledges
+    ProxyStreams,
+    /// --apps: each connection plays ping-pong with 64 bytes through a proxy
+    ProxyPingPong,
+    /// --apps: clients connect, receive one echo of 64 bytes through a proxy, and close
+    ProxyChurn,
 }
 
 /// A workload with one number of connections.
@@ -108,6 +122,15 @@ const FRAMES: [usize; 3] = [1000, 40_001, 200_003];
 const BROADCAST: [usize; 3] = [1, 16, 64];
 const QUICK_BROADCAST: usize = 16;
 
+/// The lengths of the values of a store. The first length is the only length of a quick run.
+const VALUES: [usize; 2] = [3, 1 << 10];
+
+/// The numbers of requests in flight.
+const REQUESTS: [usize; 2] = [1, 16];
+
+/// The lengths of the files of an HTTP server.
+const FILES: [usize; 2] = [4 << 10, 1 << 20];
+
 impl Load {
     fn name(self) -> String {
         self.to_possible_value().expect("none is skipped").get_name().into()
@@ -130,7 +153,16 @@ impl Load {
             Load::File if quick => &[1],
             Load::File => &[1, 4],
             Load::Datagrams => &[1, 20],
+            Load::KvGet | Load::KvSet | Load::HttpPlaintext | Load::ProxyPingPong => &[50],
+            Load::HttpFile => &[10],
+            Load::ProxyStreams => &[1, 4],
+            Load::ProxyChurn => &[16],
         }
+    }
+
+    /// Returns true for the workloads of the option `--apps`.
+    pub fn is_app(self) -> bool {
+        self.shapes(true)[0].kind.is_app()
     }
 
     /// Returns the shapes of the workload. Most workloads have a single shape.
@@ -147,6 +179,20 @@ impl Load {
                 let numbers = if quick { &[QUICK_BROADCAST][..] } else { &BROADCAST[..] };
                 return numbers.iter().map(|number| shape(message(*number))).collect();
             }
+            Load::KvGet | Load::KvSet => {
+                let kind = if self == Load::KvGet { Kind::KvGet } else { Kind::KvSet };
+                let lengths = if quick { &VALUES[..1] } else { &VALUES[..] };
+                let both = |length: &usize| REQUESTS.map(|in_flight| (kind, *length, in_flight));
+                return lengths.iter().flat_map(both).map(shape).collect();
+            }
+            Load::HttpPlaintext => {
+                let text = |in_flight| (Kind::HttpPlaintext, protocol::PLAINTEXT.len(), in_flight);
+                return REQUESTS.map(text).map(shape).to_vec();
+            }
+            Load::HttpFile => return FILES.map(|length| (Kind::HttpFile, length, 1)).map(shape).to_vec(),
+            Load::ProxyStreams => (Kind::ProxyStreams, FRAMES[1], FRAMED_WINDOW.div_ceil(FRAMES[1])),
+            Load::ProxyPingPong => (Kind::ProxyPingPong, PING, 1),
+            Load::ProxyChurn => (Kind::ProxyChurn, PING, 1),
             Load::File if quick => (Kind::File, 16 << 20, 1),
             Load::File => (Kind::File, 200 << 20, 1),
             Load::Datagrams => (Kind::Datagrams, PING, 1),
@@ -169,7 +215,8 @@ impl Load {
         // In these workloads this crate's server is within a few per cent of the floor, so each per cent must be
         // measured.
         let is_precise =
-            matches!(kind, Kind::PingPong | Kind::Pipelined | Kind::Bulk | Kind::Framed | Kind::Datagrams);
+            matches!(kind, Kind::PingPong | Kind::Pipelined | Kind::Bulk | Kind::Framed | Kind::Datagrams)
+                || kind.is_app();
         let rounds = match (kind, args.quick) {
             // Memory is less noisy than time, and every round has a new process.
             (Kind::Idle, true) => 1,
@@ -191,7 +238,7 @@ impl Load {
         };
         let millis = match (kind, args.quick) {
             // The CPU time of short-lived threads is known in steps of 10 ms only.
-            (Kind::Churn, true) => 100,
+            (Kind::Churn | Kind::ProxyChurn, true) => 100,
             (_, true) => 50,
             // The round is long enough for several messages on each connection, so that the first messages, which all
             // clients send at once, do not dominate the result.
@@ -233,6 +280,15 @@ impl Case {
             }
             Kind::File => format!("file, {size}, {n} connection{s}"),
             Kind::Datagrams => format!("datagrams, {size}, {n} socket{s}"),
+            Kind::KvGet => format!("kv: GET, {size}, {} in flight, {n} connection{s}", self.in_flight),
+            Kind::KvSet => format!("kv: SET, {size}, {} in flight, {n} connection{s}", self.in_flight),
+            Kind::HttpPlaintext => {
+                format!("http: plaintext, {} in flight, {n} connection{s}", self.in_flight)
+            }
+            Kind::HttpFile => format!("http: a file of {size}, {n} connection{s}"),
+            Kind::ProxyStreams => format!("proxy: {n} stream{s}"),
+            Kind::ProxyPingPong => format!("proxy: ping-pong, {size}, {n} connection{s}"),
+            Kind::ProxyChurn => format!("proxy: connect, echo, close, {n} client{s} at a time"),
         }
     }
 
@@ -243,6 +299,9 @@ impl Case {
             Kind::Broadcast => Service::Broadcast,
             Kind::File => Service::File,
             Kind::Datagrams => Service::Datagrams,
+            Kind::KvGet | Kind::KvSet => Service::Kv,
+            Kind::HttpPlaintext | Kind::HttpFile => Service::Http,
+            Kind::ProxyStreams | Kind::ProxyPingPong | Kind::ProxyChurn => Service::Proxy,
             _ => Service::Echo,
         }
     }
@@ -250,7 +309,8 @@ impl Case {
     /// Returns true if a server has the service, and can take part. A server that serves one client at a time would keep
     /// all other clients waiting for ever.
     pub fn suits(&self, contender: &Contender) -> bool {
-        if !contender.has(self.service()) {
+        let lacks_files = |builtin: Builtin| self.kind == Kind::HttpFile && !builtin.has_files();
+        if !contender.has(self.service()) || contender.builtin().is_some_and(lacks_files) {
             return false;
         }
         let is_single = matches!(self.kind, Kind::PingPong | Kind::Pipelined | Kind::Bulk | Kind::FixedRate)
