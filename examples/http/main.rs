@@ -1,0 +1,419 @@
+//! An HTTP/1.1 server: a fixed answer, and the files of a directory.
+//!
+//! `cargo run --release --example http -- --root .` serves `http://127.0.0.1:7010/` to browsers, curl, wrk and ab.
+//! `GET /plaintext` is answered with a greeting, also without `--root`. `RUST_LOG=debug` shows each connection.
+//!
+//! The example shows a text protocol over untrusted connections. Requests may be pipelined: the answers of one callback
+//! leave with one `send`, and the handler stops at `Flow::Full`, so a client that reads no answer costs a bounded amount of
+//! memory. Files leave by `send_file`. Bodies are discarded part by part, with a bound. A request that does not become
+//! complete in time is answered with 408, by one lazy timer for each connection and no timer operation for each request. An
+//! error is answered before the connection is closed, and `close` lets the client read that answer. A drain says
+//! "Connection: close" in the last answer of each connection.
+//!
+//! Files are looked up and read in the loop, which waits for the disk meanwhile: the directory should be on a local disk,
+//! and mostly in the cache of the system. A server of slow disks reads on threads, as the example `worker` does.
+//!
+//! `request.rs` is the syntax of requests, `response.rs` writes answers, and `files.rs` finds files.
+
+mod files;
+mod request;
+mod response;
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use log::{debug, info};
+#[cfg(unix)]
+use mio::{Interest, net::UnixStream};
+#[cfg(unix)]
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGTERM},
+    iterator::{backend::SignalDelivery, exfiltrator::SignalOnly},
+};
+use tidegate::{
+    Accepted, CloseReason, Conn, ConnId, EventLoop, Flow, Handler, Keepalive, Net, Options, Output,
+};
+#[cfg(unix)]
+use tidegate::{Readiness, SourceId};
+
+use files::Root;
+use request::{Body, Connection, Method, Request};
+use response::{Answers, Reply, Status};
+
+/// Serves a greeting and files over HTTP/1.1, until SIGINT, SIGTERM or SIGHUP.
+#[derive(Parser)]
+struct Args {
+    /// The address to listen at; ":7010" listens on every interface, port 0 takes a free port, and "unix:/path" is a Unix
+    /// socket
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7010")]
+    listen: String,
+
+    /// Serve the files of this directory
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+
+    /// Answer a request with 408 and close the connection if the request is not complete after this time; with 0, requests
+    /// may take as long as the idle timeout permits
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    request_timeout: Duration,
+
+    /// Close a connection over which no byte goes in either direction for this time; with 0, idle connections stay open
+    #[arg(long, value_name = "SECONDS", default_value = "75", value_parser = seconds)]
+    idle_timeout: Duration,
+
+    /// Serve at most this number of clients at a time; further clients wait in the backlog
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    max_clients: u32,
+
+    /// After a signal, give answers this time to reach their clients, and then reset the connections that are left; a second
+    /// signal, at least a second after the first signal, resets all connections at once
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    drain: Duration,
+}
+
+/// Signals that come so soon after the first signal belong to the first signal.
+const REPEAT: Duration = Duration::from_secs(1);
+
+fn main() -> ExitCode {
+    let args = Args::parse(); // ends the process at --help (status 0) and at wrong arguments (status 2)
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
+    match serve(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // eprintln! would panic if no process reads the pipe of standard error any more.
+            let _ = writeln!(io::stderr(), "http: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(args: &Args) -> Result<(), Box<dyn Error>> {
+    let root = args.root.as_deref().map(Root::new).transpose()?;
+    // A connection keeps at most 64 KiB of pipelined requests, and little more than 64 KiB of answers (the high water mark).
+    // A client that takes no answer for the idle timeout is reset.
+    let mut options = Options::default()
+        .max_inbox(64 << 10)
+        .max_outbox(1 << 20)
+        .memory_budget(256 << 20)
+        .max_connections(args.max_clients as usize)
+        .keepalive(Some(Keepalive::default()));
+    if !args.idle_timeout.is_zero() {
+        options = options.idle_timeout(Some(args.idle_timeout));
+    }
+    let mut server = EventLoop::new(options)?;
+    let listener = server.net().listen(args.listen.as_str())?;
+    let address = server.net().local_address(listener)?; // with port 0, the system has chosen the port
+
+    // The signals are handled before the server prints its address, because a program that waits for the address may send a
+    // signal right after it.
+    #[cfg(unix)]
+    let signals = watched_signals(server.net())?;
+    #[cfg(not(unix))]
+    {
+        let remote = server.remote();
+        ctrlc::set_handler(move || remote.wake())?; // from a thread of its own
+    }
+    let mut http = Http {
+        #[cfg(unix)]
+        signals,
+        asked: None,
+        drain: args.drain,
+        request_timeout: args.request_timeout,
+        root,
+        answers: Answers::new(),
+    };
+
+    // The program that started the server may wait for this line. If that program is gone, the write fails and the
+    // server goes on.
+    let mut stdout = io::stdout();
+    let _ = writeln!(stdout, "listening on {address}").and_then(|()| stdout.flush());
+    info!("serving on {address}, Ctrl-C ends the server");
+
+    let ended = server.run(&mut http);
+    let stats = server.net().stats();
+    info!("stopped\n{stats}");
+    Ok(ended?)
+}
+
+struct Http {
+    #[cfg(unix)]
+    signals: Signals,
+    /// The time of the last signal that asked the server to end.
+    asked: Option<Instant>,
+    drain: Duration,
+    request_timeout: Duration,
+    root: Option<Root>,
+    answers: Answers,
+}
+
+/// The state of a connection.
+#[derive(Default)]
+struct Session {
+    /// The request whose body is being discarded.
+    upload: Option<Box<Upload>>,
+    /// The time at which an incomplete request began.
+    begun: Option<Instant>,
+    /// The timer of the connection is set. The timer is not cancelled when the request is complete, so that a request costs no
+    /// timer operation.
+    has_timer: bool,
+    /// The last answer is sent, and the connection is closed when the client has taken enough of the answer.
+    ends: bool,
+}
+
+/// A request is answered when its body has ended, so that an error in the body can be answered in its place.
+struct Upload {
+    body: Body,
+    reply: Reply,
+    is_head: bool,
+    connection: Connection,
+}
+
+impl Handler for Http {
+    type Session = Session;
+
+    fn on_accept(&mut self, _net: &mut Net<Session>, from: &Accepted) -> Option<Session> {
+        debug!("{} opened by {}", from.id, from.peer);
+        Some(Session::default())
+    }
+
+    fn on_data(&mut self, conn: &mut Conn<'_, Session>, input: &[u8]) -> usize {
+        self.answers.update(conn.now());
+        let (session, mut out) = conn.split();
+        let (mut used, mut answered, mut is_full) = (0, false, false);
+        while used < input.len() && !session.ends && !is_full {
+            let rest = &input[used..];
+            let step = match session.upload {
+                None => self.begin_request(session, &mut out, rest),
+                Some(_) => self.go_on_with_body(session, &mut out, rest),
+            };
+            match step {
+                Ok(Step::Answered(len, flow)) => {
+                    (used, answered) = (used + len, true);
+                    is_full = flow != Flow::Open; // the other requests are shown again when the client has read enough
+                }
+                Ok(Step::Advanced(len)) => used += len,
+                Ok(Step::Incomplete) => {
+                    out.need(rest.len() + 1); // no call before a further byte has come
+                    break;
+                }
+                Err(status) => self.refuse(session, &mut out, status),
+            }
+        }
+        if session.ends {
+            return input.len(); // requests behind the last answer are discarded
+        }
+        if is_full || (used == input.len() && session.upload.is_none()) {
+            session.begun = None;
+        } else if answered || session.begun.is_none() {
+            self.limit_time(session, &mut out);
+        }
+        used
+    }
+
+    /// The client has read enough of the last answer. `close` has a limit of time, and the rest of the answer is short.
+    fn on_writable(&mut self, conn: &mut Conn<'_, Session>) {
+        if conn.session().ends {
+            conn.close();
+        }
+    }
+
+    /// A client that has sent its last request reads the answers as slowly as the idle timeout permits.
+    fn on_eof(&mut self, conn: &mut Conn<'_, Session>) {
+        conn.shutdown_write();
+    }
+
+    /// The timer of a request, or of a request that was complete in time.
+    fn on_timeout(&mut self, conn: &mut Conn<'_, Session>, _tag: u64) {
+        self.answers.update(conn.now());
+        let (session, mut out) = conn.split();
+        session.has_timer = false;
+        let Some(begun) = session.begun else { return };
+        if out.now() < begun + self.request_timeout {
+            session.has_timer = true;
+            out.set_timeout(begun + self.request_timeout, REQUEST);
+        } else if session.upload.is_none() && out.unconsumed().iter().all(|byte| b"\r\n".contains(byte)) {
+            out.close(); // some clients send a line end behind a body; no request has begun
+        } else {
+            self.refuse(session, &mut out, Status::REQUEST_TIMEOUT);
+        }
+    }
+
+    /// The last answer of the connection will say that it is the last answer. A client that sends no request is closed when
+    /// requests that are on their way have had time to arrive.
+    fn on_drain(&mut self, conn: &mut Conn<'_, Session>) {
+        if conn.session().upload.is_none() {
+            let quiet = conn.net().options().drain_quiet;
+            conn.close_when_idle(quiet);
+        }
+    }
+
+    fn on_close(&mut self, _net: &mut Net<Session>, id: ConnId, _session: Session, why: CloseReason) {
+        debug!("{id} closed: {why}");
+    }
+
+    #[cfg(unix)]
+    fn on_ready(&mut self, net: &mut Net<Session>, source: SourceId, _ready: Readiness) {
+        if self.signals.pending().count() > 0 {
+            self.end(net);
+        }
+        // mio's selector on poll(2) reports a further signal only after this call.
+        if let Err(error) = net.rewatch(source, self.signals.get_read_mut(), Interest::READABLE) {
+            log::error!("the server takes no more signals: {error}");
+        }
+    }
+
+    /// Ctrl-C where there are no signals.
+    #[cfg(not(unix))]
+    fn on_wake(&mut self, net: &mut Net<Session>) {
+        self.end(net);
+    }
+}
+
+/// The tag of the timer of a connection.
+const REQUEST: u64 = 0;
+
+/// What was done with the begin of the input.
+enum Step {
+    /// More bytes are needed.
+    Incomplete,
+    /// This many bytes of a request were consumed, and the request is not complete.
+    Advanced(usize),
+    /// The last bytes of a request were consumed, and the request is answered.
+    Answered(usize, Flow),
+}
+
+impl Http {
+    /// Finds a request at the begin of `input`, and answers the request if it has no body.
+    fn begin_request(
+        &mut self,
+        session: &mut Session,
+        out: &mut Output<'_>,
+        input: &[u8],
+    ) -> Result<Step, Status> {
+        let Some(request) = request::parse(input)? else { return Ok(Step::Incomplete) };
+        let mut connection = request.connection;
+        let is_last = self.is_draining() && request.len == input.len();
+        if request.is_plain() && request.path == "/plaintext" && !is_last {
+            return Ok(Step::Answered(request.len, out.send_all(self.answers.plaintext())));
+        }
+        let (reply, is_head) = (self.route(&request), request.method == Method::Head);
+        match Body::new(request.framing) {
+            Some(body) if !request.expects_answer => {
+                session.upload = Some(Box::new(Upload { body, reply, is_head, connection }));
+                if self.is_draining() {
+                    out.close_when_idle(Duration::MAX); // a client that pauses in a body looks idle
+                }
+                return Ok(Step::Advanced(request.len));
+            }
+            // The client waits for an answer before it sends the body, and no answer of this server depends on a body. The
+            // client may send the body nevertheless, so the next request could not be found: RFC 9110, 10.1.1.
+            Some(_) => connection = Connection::Close,
+            None if is_last => connection = Connection::Close,
+            None => {}
+        }
+        Ok(Step::Answered(request.len, self.answer(session, out, reply, is_head, connection)))
+    }
+
+    fn go_on_with_body(
+        &mut self,
+        session: &mut Session,
+        out: &mut Output<'_>,
+        input: &[u8],
+    ) -> Result<Step, Status> {
+        let Some(upload) = &mut session.upload else { return Ok(Step::Incomplete) };
+        match upload.body.discard(input)? {
+            (0, false) => return Ok(Step::Incomplete),
+            (len, false) => return Ok(Step::Advanced(len)),
+            (len, true) => {
+                let Some(upload) = session.upload.take() else { return Ok(Step::Advanced(len)) };
+                let Upload { reply, is_head, connection, .. } = *upload;
+                let is_last = self.is_draining() && len == input.len();
+                let connection = if is_last { Connection::Close } else { connection };
+                Ok(Step::Answered(len, self.answer(session, out, reply, is_head, connection)))
+            }
+        }
+    }
+
+    fn route(&self, request: &Request<'_>) -> Reply {
+        match (request.method, &self.root) {
+            (Method::Unknown, _) => Reply::Error(Status::NOT_IMPLEMENTED),
+            (Method::Known, _) => Reply::Error(Status::METHOD_NOT_ALLOWED),
+            _ if request.path == "/plaintext" => Reply::Plaintext,
+            (_, Some(root)) => root.find(request),
+            (_, None) => Reply::Error(Status::NOT_FOUND),
+        }
+    }
+
+    fn answer(
+        &mut self,
+        session: &mut Session,
+        out: &mut Output<'_>,
+        reply: Reply,
+        is_head: bool,
+        connection: Connection,
+    ) -> Flow {
+        let flow = self.answers.send(out, reply, is_head, connection);
+        if connection == Connection::Close {
+            session.ends = true;
+            if flow != Flow::Full {
+                out.close(); // delivers the answer, and discards input, so that no reset destroys the answer
+            }
+        }
+        flow
+    }
+
+    /// Answers with an error and closes the connection, because the next request cannot be found or is not wanted.
+    fn refuse(&mut self, session: &mut Session, out: &mut Output<'_>, status: Status) {
+        self.answer(session, out, Reply::Error(status), false, Connection::Close);
+    }
+
+    /// A request is incomplete, and has the request timeout from now on.
+    fn limit_time(&self, session: &mut Session, out: &mut Output<'_>) {
+        if self.request_timeout.is_zero() {
+            return;
+        }
+        session.begun = Some(out.now());
+        if !session.has_timer {
+            session.has_timer = true;
+            out.after(self.request_timeout, REQUEST);
+        }
+    }
+
+    fn is_draining(&self) -> bool {
+        self.asked.is_some()
+    }
+
+    fn end(&mut self, net: &mut Net<Session>) {
+        let now = Instant::now();
+        if self.asked.is_none_or(|at| now.duration_since(at) >= REPEAT) {
+            self.asked = Some(now);
+            info!("asked to end by a signal");
+            net.drain(self.drain); // a second drain resets all connections
+        }
+    }
+}
+
+/// The signals, as a source in the loop: see the example `echo_server`.
+#[cfg(unix)]
+type Signals = SignalDelivery<UnixStream, SignalOnly>;
+
+#[cfg(unix)]
+fn watched_signals(net: &mut Net<Session>) -> io::Result<Signals> {
+    let (end, other_end) = UnixStream::pair()?;
+    let mut signals = SignalDelivery::with_pipe(end, other_end, SignalOnly, [SIGINT, SIGTERM, SIGHUP])?;
+    net.watch(signals.get_read_mut(), Interest::READABLE)?;
+    Ok(signals)
+}
+
+/// Parses a number of seconds, with fractions. A deadline that is too far away for the clock would never come.
+fn seconds(text: &str) -> Result<Duration, String> {
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+    match text.parse().map(Duration::try_from_secs_f64) {
+        Ok(Ok(time)) if time <= YEAR => Ok(time),
+        _ => Err(format!("not a number of seconds from 0 to {}", YEAR.as_secs())),
+    }
+}
