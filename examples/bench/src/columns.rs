@@ -53,13 +53,11 @@ pub fn few(group: &[&Workload]) -> Vec<Column> {
         Kind::Broadcast => &[Cpu, Rate, CpuToFloor, CpuToCounterpart, RateToCounterpart, RateToBaseline],
         Kind::File => &[Cpu, Rate, CpuToFloor, CpuToCounterpart, CpuToBaseline, RateToBaseline],
         Kind::Datagrams => &[Cpu, Rate, CpuToFloor, RateToFloor, P50, P99, Lost],
-        Kind::HttpPlaintext => &[Cpu, Rate, CpuToBaseline, RateToBaseline, CpuToFloor, RateToFloor, P99],
+        Kind::HttpPlaintext => &[Cpu, Rate, CpuToBaseline, RateToBaseline, CpuToFloor, P99, Peak],
         Kind::KvGet | Kind::KvSet | Kind::HttpFile => {
             &[Cpu, Rate, CpuToBaseline, RateToBaseline, P50, P99, P999, Peak]
         }
-        Kind::ProxyStreams => {
-            &[Cpu, Rate, CpuToBaseline, RateToBaseline, CpuToCounterpart, RateToCounterpart, Peak]
-        }
+        Kind::ProxyStreams => &[Cpu, Rate, CpuToBaseline, RateToBaseline, CpuToCounterpart, Peak],
         Kind::ProxyPingPong | Kind::ProxyChurn => {
             &[Cpu, Rate, CpuToBaseline, RateToBaseline, CpuToCounterpart, P50, P99]
         }

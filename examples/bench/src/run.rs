@@ -110,7 +110,7 @@ pub fn run(args: &Args) -> Result<Results, String> {
     }
     // A server that has none of the services would only fill the legends.
     contenders.retain(|contender| cases.iter().any(|case| contender.has(case.service())));
-    leave_out(&mut contenders, &mut notes);
+    leave_out(&mut contenders, &mut notes, |program| programs::find(program).is_some());
     prepare_examples(&cases, &contenders, &mut notes)?;
     // The benchmark starts each other program once before the measurement, so that a mistake in a command is reported
     // at once.
@@ -304,10 +304,9 @@ fn start(
 }
 
 /// Removes the servers that are not installed, with a note for each program.
-fn leave_out(contenders: &mut Vec<Contender>, notes: &mut Vec<String>) {
+fn leave_out(contenders: &mut Vec<Contender>, notes: &mut Vec<String>, is_installed: impl Fn(&str) -> bool) {
     let program = |contender: &Contender| contender.builtin().and_then(Builtin::program);
-    let is_missing =
-        |contender: &Contender| program(contender).is_some_and(|name| programs::find(name).is_none());
+    let is_missing = |contender: &Contender| program(contender).is_some_and(|name| !is_installed(name));
     let missing: Vec<_> = contenders.extract_if(.., |contender| is_missing(contender)).collect();
     for group in missing.chunk_by(|one, other| program(one) == program(other)) {
         let names: Vec<_> = group.iter().map(|contender| contender.name.as_str()).collect();
@@ -372,4 +371,28 @@ fn progress(steps: u64) -> ProgressBar {
     let style =
         ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} of about {duration}  {wide_msg}");
     ProgressBar::new(steps).with_style(style.expect("the template is valid"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_is_not_installed_is_left_out_with_one_note_for_its_program() {
+        let mut contenders = Builtin::DEFAULT.map(Contender::from).to_vec();
+        let mut notes = Vec::new();
+        leave_out(&mut contenders, &mut notes, |program| program != "haproxy");
+        assert_eq!(
+            notes,
+            ["the servers haproxy and haproxy-256k did not take part, because haproxy is not installed"]
+        );
+        let names: Vec<_> = contenders.iter().map(|contender| contender.name.as_str()).collect();
+        assert!(names.contains(&"redis") && !names.contains(&"haproxy"), "{names:?}");
+        leave_out(&mut contenders, &mut notes, |_| false);
+        assert_eq!(
+            notes[1..].join("\n"),
+            "the server nginx did not take part, because nginx is not installed\n\
+             the server redis did not take part, because redis-server is not installed"
+        );
+    }
 }

@@ -25,7 +25,7 @@ pub fn command(
 fn configuration(listen: SocketAddr, backend: SocketAddr, buffer: Option<usize>) -> String {
     let buffer = buffer.map(|bytes| format!("    tune.bufsize {bytes}\n")).unwrap_or_default();
     format!(
-        "global\n    nbthread 1\n    maxconn 10000\n{buffer}defaults\n    mode tcp\n    timeout connect 5s\n    \
+        "global\n    nbthread 1\n    maxconn 4000\n{buffer}defaults\n    mode tcp\n    timeout connect 5s\n    \
          timeout client 60s\n    timeout server 60s\nlisten proxy\n    bind {listen}\n    server backend {backend}\n"
     )
 }
