@@ -131,7 +131,7 @@ pub fn list() -> String {
     fn lines<T: ValueEnum>(title: &str) -> String {
         let line = |variant: &T| {
             let value = variant.to_possible_value()?;
-            Some(format!("  {:14} {}\n", value.get_name(), value.get_help()?))
+            Some(format!("  {:16} {}\n", value.get_name(), value.get_help()?))
         };
         title.to_owned() + &T::value_variants().iter().filter_map(line).collect::<String>()
     }

@@ -24,12 +24,12 @@ pub fn build(names: &[&str]) -> Result<Option<String>, String> {
 fn run_cargo(cargo: &OsStr, names: &[&str], benchmark: &Path) -> Result<(), String> {
     let folder = benchmark.parent().unwrap_or(Path::new("."));
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--package", "tidegate", "--manifest-path", MANIFEST]);
+    command.args(["build", "--package", "tidegate", "--manifest-path", MANIFEST]);
     command.args(["--profile", profile(folder)]);
     command.arg("--target-dir").arg(folder.parent().unwrap_or(folder));
     command.args(names.iter().flat_map(|name| ["--example", name]));
     command.stdin(Stdio::null()).stdout(Stdio::null());
-    // cargo writes its errors to the standard error of the benchmark.
+    // cargo writes its progress and its errors to the standard error of the benchmark.
     let status = command.status().map_err(|error| format!("cannot start cargo: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("cannot build the examples {}", names.join(", "))) }
 }
