@@ -64,7 +64,12 @@ fn read(pid: u32) -> io::Result<Usage> {
     let tick = 1.0 / rustix::param::clock_ticks_per_second() as f64;
     let mut sum = Usage { precise: Some(0.0), ..Usage::default() };
     for (process, threads) in processes(pid)? {
-        let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+        let stat = match fs::read_to_string(format!("/proc/{process}/stat")) {
+            Ok(stat) => stat,
+            // A descendant may end at any time. Its parent then has its time.
+            Err(_) if process != pid => continue,
+            Err(error) => return Err(error),
+        };
         let (user, system) = times(&stat).ok_or(io::ErrorKind::InvalidData)?;
         sum.user += user as f64 * tick;
         sum.system += system as f64 * tick;
