@@ -23,6 +23,7 @@ pub mod client;
 pub mod datagrams;
 pub mod file;
 pub mod framed;
+mod header;
 pub mod pattern;
 pub mod requests;
 pub mod streams;
