@@ -66,7 +66,7 @@ fn read(pid: u32) -> io::Result<Usage> {
     for (process, threads) in processes(pid)? {
         let stat = match fs::read_to_string(format!("/proc/{process}/stat")) {
             Ok(stat) => stat,
-            // A descendant may end at any time. Its parent then has its time.
+            // A descendant may end at any time. The parent then has the time of the descendant.
             Err(_) if process != pid => continue,
             Err(error) => return Err(error),
         };

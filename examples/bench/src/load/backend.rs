@@ -1,7 +1,7 @@
-//! The backend of a proxy. It runs on the thread of the load generator, between two looks at the poll.
+//! The backend of a proxy. The backend runs on the thread of the load generator, between two looks at the poll.
 //!
 //! A backend in a process of its own would need a third core. On the core of the load generator, which never sleeps, such a
-//! process would wait for its share of the core, and a proxy would spend time on waking the process.
+//! process would wait for a share of the core, and a proxy would spend time on waking the process.
 
 use std::cell::RefCell;
 use std::fmt;
