@@ -31,6 +31,31 @@
 //! intervals, or only the range if there are few rounds, as in a quick run. `--html` writes a report with plots, and `--json`
 //! writes all figures. `--exec` lets any other echo server take part, and `--help` explains the other arguments.
 //!
+//! # Applications
+//!
+//! ```sh
+//! cargo run --release -p bench -- --apps
+//! ```
+//!
+//! compares the example programs `kv`, `http` and `proxy` with the servers that users would choose otherwise, in about four
+//! minutes. Each server has one core and one thread that serves. cargo builds the example programs first. The servers of the
+//! third column that are not installed are left out, with a line that says so; hyper and may_minihttp are built with the
+//! benchmark.
+//!
+//! | workloads | work | compared with |
+//! |---|---|---|
+//! | `kv-get`, `kv-set` | values of 3 bytes and of 1 KiB, 50 connections, 1 and 16 requests in flight | redis-server without persistence |
+//! | `http-plaintext` | a text of 13 bytes, 50 connections, 1 and 16 requests in flight | nginx with one worker, hyper on tokio's `current_thread`, may_minihttp with one worker |
+//! | `http-file` | files of 4 KiB and of 1 MiB, 10 connections | nginx with `sendfile on` |
+//! | `proxy-streams` | 1 and 4 streams in one direction | HAProxy with its default buffer, HAProxy with `tune.bufsize 262144` |
+//! | `proxy-ping-pong` | messages of 64 bytes and their echoes, 50 connections | both HAProxy |
+//! | `proxy-churn` | 16 clients at a time connect, receive one echo of 64 bytes and close | both HAProxy |
+//!
+//! The load generator compares every byte of the values and of the bodies. After a round of SET, the load generator gets every
+//! key. The streams through a proxy are verified as those of the workload `framed`. The backend of the proxies is a bare `mio`
+//! loop on the thread of the load generator, so the backend needs no third core, and a proxy spends no time on waking the
+//! backend.
+//!
 //! # Results
 //!
 //! The table has the ratios on a virtual machine with two cores (Linux 6.18, loopback, AMD EPYC). Below 1, this crate takes

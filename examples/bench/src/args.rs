@@ -10,7 +10,8 @@ use crate::plan::Load;
 use crate::servers::{Builtin, Service};
 
 /// Compares servers of this crate with other servers, over the loopback device of this machine: echo servers, receivers
-/// of framed streams, broadcasts, servers of a file, and echo servers for datagrams.
+/// of framed streams, broadcasts, servers of a file, and echo servers for datagrams. With --apps, compares the example
+/// programs of this crate with well-known servers.
 ///
 /// Every server runs in a process of its own. If the system allows it, the server and the load generator each have a
 /// core of their own. Rounds of the servers are interleaved. The load generator compares every byte that comes back,
@@ -37,7 +38,13 @@ pub struct Args {
     #[arg(long, value_name = "[NAME=]CMD {port}", value_parser = program)]
     exec: Vec<Contender>,
 
-    /// Run these workloads; --list shows all workloads [default: all]
+    /// Run the workloads of the example programs kv, http and proxy in place of the other workloads, side by side with
+    /// redis-server, nginx, hyper, may_minihttp and HAProxy. cargo builds the example programs first. A server that is not
+    /// installed is left out. The backend of the proxies runs on the core of the load generator
+    #[arg(long, conflicts_with = "workloads")]
+    apps: bool,
+
+    /// Run these workloads; --list shows all workloads [default: all but those of --apps]
     #[arg(long, value_name = "NAMES", value_delimiter = ',', hide_possible_values = true)]
     workloads: Vec<Load>,
 
@@ -76,7 +83,8 @@ pub struct Args {
     #[arg(long, value_name = "SERVER")]
     pub serve: Option<Builtin>,
 
-    /// With --serve: the service that the server has
+    /// With --serve: the service that the server has. The example programs and installed programs are started by
+    /// themselves
     #[arg(long, value_name = "SERVICE", value_enum, default_value_t = Service::Echo, requires = "serve")]
     pub service: Service,
 
@@ -111,7 +119,11 @@ impl Args {
     }
 
     pub fn workloads(&self) -> Vec<Load> {
-        if self.workloads.is_empty() { Load::value_variants().to_vec() } else { self.workloads.clone() }
+        if !self.workloads.is_empty() {
+            return self.workloads.clone();
+        }
+        let loads = Load::value_variants().iter().copied();
+        loads.filter(|load| load.is_app() == self.apps).collect()
     }
 }
 
@@ -119,7 +131,7 @@ pub fn list() -> String {
     fn lines<T: ValueEnum>(title: &str) -> String {
         let line = |variant: &T| {
             let value = variant.to_possible_value()?;
-            Some(format!("  {:14} {}\n", value.get_name(), value.get_help()?))
+            Some(format!("  {:16} {}\n", value.get_name(), value.get_help()?))
         };
         title.to_owned() + &T::value_variants().iter().filter_map(line).collect::<String>()
     }

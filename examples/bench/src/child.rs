@@ -2,8 +2,7 @@
 //! the process with the benchmark.
 
 use std::io::{self, BufRead, BufReader, Read};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{self, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
@@ -11,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use crate::args::Args;
 use crate::group;
-use crate::servers::{Builtin, Service, file::nginx};
+use crate::servers::programs::{self, Site, Start};
+use crate::servers::{Builtin, Service};
 
 /// The time that a server may take until it listens.
 const STARTING: Duration = Duration::from_secs(5);
@@ -73,11 +73,11 @@ pub struct Child {
 }
 
 impl Child {
-    /// Starts a server with this service. `file` is the path of the file for [`Service::File`].
+    /// Starts a server with this service.
     pub fn start(
         contender: &Contender,
         service: Service,
-        file: Option<&Path>,
+        site: &Site<'_>,
         core: Option<usize>,
     ) -> Result<Self, String> {
         let myself = std::env::current_exe()
@@ -86,30 +86,36 @@ impl Child {
         if let Some(core) = core {
             command.arg("--core").arg(core.to_string());
         }
-        match &contender.what {
-            What::Builtin(Builtin::Nginx) => {
-                let address = free_port().map_err(|error| format!("cannot find a free port: {error}"))?;
-                let words = nginx::command(file.unwrap_or(Path::new("")), address.port());
-                let words = words.map_err(|error| format!("cannot make the command for nginx: {error}"))?;
+        let start = match &contender.what {
+            What::Builtin(builtin) => builtin.start(service, site).transpose(),
+            What::Program(words) => at_free_port(words).map(Some),
+        };
+        let start = start.map_err(|error| format!("cannot prepare the start of the server: {error}"))?;
+        match (start, contender.builtin()) {
+            (Some(Start { words, address: Some(address) }), _) => {
                 Self::start_program(command, &words, address)
             }
-            What::Builtin(builtin) => {
+            (Some(Start { words, address: None }), _) => {
+                command.arg("--").args(words);
+                Self::start_announced(command)
+            }
+            (None, builtin) => {
+                let builtin = builtin.expect("another program has a command");
                 command.arg("--serve").arg(builtin.name()).arg("--service").arg(service.name());
-                if let Some(file) = file {
+                if let Some(file) = site.file {
                     command.arg("--file").arg(file);
                 }
-                command.stdout(Stdio::piped());
-                let mut child = Self::spawn(command)?;
-                child.address = child.announced()?;
-                Ok(child)
-            }
-            What::Program(words) => {
-                let address = free_port().map_err(|error| format!("cannot find a free port: {error}"))?;
-                let port = address.port().to_string();
-                let words: Vec<String> = words.iter().map(|word| word.replace("{port}", &port)).collect();
-                Self::start_program(command, &words, address)
+                Self::start_announced(command)
             }
         }
+    }
+
+    /// Starts a server that prints its address.
+    fn start_announced(mut command: Command) -> Result<Self, String> {
+        command.stdout(Stdio::piped());
+        let mut child = Self::spawn(command)?;
+        child.address = child.announced()?;
+        Ok(child)
     }
 
     /// Starts another program, and waits until the program accepts at `address`.
@@ -198,9 +204,12 @@ impl Drop for Child {
     }
 }
 
-/// Returns a port that was free during this call. Another process may take the port afterwards.
-fn free_port() -> io::Result<SocketAddr> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+/// Returns the command of another program, with a free port in place of `{port}`.
+fn at_free_port(words: &[String]) -> io::Result<Start> {
+    let address = programs::free_port()?;
+    let port = address.port().to_string();
+    let words = words.iter().map(|word| word.replace("{port}", &port)).collect();
+    Ok(Start { words, address: Some(address) })
 }
 
 /// Turns this process into a server; the benchmark started the process for that. The function returns only an error, or

@@ -53,6 +53,14 @@ pub fn few(group: &[&Workload]) -> Vec<Column> {
         Kind::Broadcast => &[Cpu, Rate, CpuToFloor, CpuToCounterpart, RateToCounterpart, RateToBaseline],
         Kind::File => &[Cpu, Rate, CpuToFloor, CpuToCounterpart, CpuToBaseline, RateToBaseline],
         Kind::Datagrams => &[Cpu, Rate, CpuToFloor, RateToFloor, P50, P99, Lost],
+        Kind::HttpPlaintext => &[Cpu, Rate, CpuToBaseline, RateToBaseline, CpuToFloor, P99, Peak],
+        Kind::KvGet | Kind::KvSet | Kind::HttpFile => {
+            &[Cpu, Rate, CpuToBaseline, RateToBaseline, P50, P99, P999, Peak]
+        }
+        Kind::ProxyStreams => &[Cpu, Rate, CpuToBaseline, RateToBaseline, CpuToCounterpart, Peak],
+        Kind::ProxyPingPong | Kind::ProxyChurn => {
+            &[Cpu, Rate, CpuToBaseline, RateToBaseline, CpuToCounterpart, P50, P99]
+        }
     };
     with_figures(columns, group)
 }
@@ -86,6 +94,27 @@ pub fn all(group: &[&Workload]) -> Vec<Column> {
             RateToFloor,
             RateToBaseline,
             RateToCounterpart,
+            Peak,
+        ],
+        Kind::KvGet
+        | Kind::KvSet
+        | Kind::HttpPlaintext
+        | Kind::HttpFile
+        | Kind::ProxyStreams
+        | Kind::ProxyPingPong
+        | Kind::ProxyChurn => &[
+            Cpu,
+            Rate,
+            UserShare,
+            CpuToBaseline,
+            RateToBaseline,
+            CpuToFloor,
+            RateToFloor,
+            CpuToCounterpart,
+            RateToCounterpart,
+            P50,
+            P99,
+            P999,
             Peak,
         ],
         Kind::Datagrams => &[
@@ -138,6 +167,13 @@ pub fn group_title(workload: &Workload) -> String {
         Kind::Broadcast => format!("Broadcast, {size}, {} in flight", workload.in_flight),
         Kind::File => format!("A file of {size}"),
         Kind::Datagrams => format!("Datagrams, {size}"),
+        Kind::KvGet => format!("Example kv: GET, {size}, {} in flight", workload.in_flight),
+        Kind::KvSet => format!("Example kv: SET, {size}, {} in flight", workload.in_flight),
+        Kind::HttpPlaintext => format!("Example http: plaintext, {} in flight", workload.in_flight),
+        Kind::HttpFile => format!("Example http: a file of {size}"),
+        Kind::ProxyStreams => "Example proxy: streams".to_owned(),
+        Kind::ProxyPingPong => format!("Example proxy: ping-pong, {size}"),
+        Kind::ProxyChurn => "Example proxy: connect, one echo, close".to_owned(),
     }
 }
 
@@ -176,12 +212,18 @@ pub fn clients(kind: Kind) -> &'static str {
     }
 }
 
+/// Returns true for workloads that count requests and their answers.
+pub fn is_requests(kind: Kind) -> bool {
+    matches!(kind, Kind::KvGet | Kind::KvSet | Kind::HttpPlaintext | Kind::HttpFile)
+}
+
 /// Returns the unit in which the throughput of a workload is measured.
 pub fn rate_unit(kind: Kind) -> &'static str {
     match kind {
         Kind::File => "GiB/s",
         _ if kind.is_in_bytes() => "MiB/s",
-        Kind::Churn => "conns/s",
+        _ if kind.is_churn() => "conns/s",
+        _ if is_requests(kind) => "requests/s",
         Kind::Datagrams => "datagrams/s",
         _ => "msgs/s",
     }
@@ -194,15 +236,18 @@ pub fn floor<'a>(group: &[&'a Workload]) -> Option<&'a str> {
     floors.all(|floor| floor == first).then_some(first)
 }
 
-/// Returns a sentence that names the floor of each `Bulk` workload, where the floor depends on the measurement.
+/// Returns a sentence that names the floor of each workload whose floor depends on the measurement.
 pub fn about_floor(group: &[&Workload]) -> Option<String> {
-    let streams = group.iter().filter(|workload| workload.kind == Kind::Bulk);
+    let streams = group.iter().filter(|workload| workload.kind.has_cheapest_floor());
     let with =
         |workload: &&Workload| Some(format!("{} with {}", workload.floor.as_deref()?, row_title(workload)));
     let each: Vec<String> = streams.filter_map(with).collect();
     let one = floor(group).map(str::to_owned);
     let floors = one.unwrap_or_else(|| each.join(", "));
-    let what = "The floor is the bare mio loop that took the least CPU time for a GiB";
+    let what = match group[0].kind {
+        Kind::HttpPlaintext => "The floor is the server in Rust that took the least CPU time for a request",
+        _ => "The floor is the bare mio loop that took the least CPU time for a GiB",
+    };
     (!each.is_empty()).then(|| format!("{what}: {floors}."))
 }
 
@@ -217,7 +262,8 @@ impl Column {
         match self {
             Rate => (moved(kind).to_owned(), rate_unit(kind)),
             Cpu if kind.is_in_bytes() => ("CPU".to_owned(), "s/GiB"),
-            Cpu if kind == Kind::Churn => ("CPU".to_owned(), "µs/conn"),
+            Cpu if kind.is_churn() => ("CPU".to_owned(), "µs/conn"),
+            Cpu if is_requests(kind) => ("CPU".to_owned(), "µs/request"),
             Cpu if kind == Kind::Datagrams => ("CPU".to_owned(), "µs/datagram"),
             Cpu => ("CPU".to_owned(), "µs/msg"),
             UserShare => ("user time".to_owned(), "% of CPU"),
@@ -284,7 +330,9 @@ pub fn rate(kind: Kind, summary: &Summary) -> Spread {
 /// Returns the title of the throughput: the work that the server does with the bytes or the messages.
 fn moved(kind: Kind) -> &'static str {
     match kind {
-        Kind::Churn => "served",
+        _ if kind.is_churn() => "served",
+        _ if is_requests(kind) => "answered",
+        Kind::ProxyStreams => "passed",
         Kind::Framed => "received",
         Kind::Broadcast => "delivered",
         Kind::File => "sent",

@@ -1,5 +1,5 @@
-//! The file that the servers of [`Service::File`](crate::servers::Service::File) send, in a temporary directory of its
-//! own. The directory also holds the configuration of nginx.
+//! The file that servers send, in a temporary directory of its own. The directory also holds the configurations of servers
+//! that are programs of their own.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -37,6 +37,11 @@ impl Document {
 
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Returns the path of the file at an HTTP server whose root is the directory. The path needs no escapes.
+    pub fn path_at_server(path: &Path) -> String {
+        format!("/{}", path.file_name().unwrap_or_default().to_string_lossy())
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
 
 /// For each server: the name, a description, the CPU time for a message and for a GiB as a ratio to the floor, and the
 /// memory for a connection.
-const SERVERS: [(&str, &str, f64, f64, f64); 11] = [
+const SERVERS: [(&str, &str, f64, f64, f64); 16] = [
     ("tidegate", "this crate's echo", 1.02, 0.56, 152.0),
     ("mio", "a bare mio loop, 64 KiB buffer", 1.0, 1.0, 88.0),
     ("mio-256k", "a bare mio loop, 256 KiB buffer", 1.01, 0.55, 88.0),
@@ -22,16 +22,28 @@ const SERVERS: [(&str, &str, f64, f64, f64); 11] = [
     ("tidegate-copy", "send_all", 2.1, 1.1, 152.0),
     ("tidegate-read", "reads and sends", 1.3, 1.4, 152.0),
     ("nginx", "sendfile", 1.0, 0.55, 300.0),
+    ("redis", "without persistence", 1.2, 1.1, 9000.0),
+    ("hyper", "with pipeline_flush", 1.1, 1.1, 900.0),
+    ("may-minihttp", "one worker", 0.9, 1.1, 4000.0),
+    ("haproxy", "one thread", 1.2, 1.2, 700.0),
+    ("haproxy-256k", "one thread, 256 KiB", 1.2, 0.6, 700.0),
 ];
 
 /// Returns true if a server takes part in workloads of the kind.
 fn takes_part(server: &str, kind: Kind) -> bool {
     match server {
-        "tidegate" | "mio" => true,
-        "tokio" => kind != Kind::File,
+        "tidegate" => true,
+        "mio" => !kind.is_app(),
+        "tokio" => kind != Kind::File && !kind.is_app(),
+        "nginx" => matches!(kind, Kind::File | Kind::HttpPlaintext | Kind::HttpFile),
+        "redis" => matches!(kind, Kind::KvGet | Kind::KvSet),
+        "hyper" | "may-minihttp" => kind == Kind::HttpPlaintext,
+        "haproxy" | "haproxy-256k" => {
+            matches!(kind, Kind::ProxyStreams | Kind::ProxyPingPong | Kind::ProxyChurn)
+        }
         "tidegate-all" => kind == Kind::Framed,
         "tidegate-copy" => kind == Kind::Broadcast,
-        "tidegate-read" | "nginx" => kind == Kind::File,
+        "tidegate-read" => kind == Kind::File,
         _ => kind.is_echo(),
     }
 }
@@ -112,6 +124,17 @@ fn made() -> Results {
     for sockets in [1, 20] {
         results.workloads.push(workload(Kind::Datagrams, sockets, 64, 1));
     }
+    for in_flight in [1, 16] {
+        results.workloads.push(workload(Kind::KvGet, 50, 3, in_flight));
+        results.workloads.push(workload(Kind::KvSet, 50, 1024, in_flight));
+        results.workloads.push(workload(Kind::HttpPlaintext, 50, 13, in_flight));
+    }
+    results.workloads.push(workload(Kind::HttpFile, 10, 1 << 20, 1));
+    for streams in [1, 4] {
+        results.workloads.push(workload(Kind::ProxyStreams, streams, 40_001, 53));
+    }
+    results.workloads.push(workload(Kind::ProxyPingPong, 50, 64, 1));
+    results.workloads.push(workload(Kind::ProxyChurn, 16, 64, 1));
     results
 }
 
@@ -161,8 +184,8 @@ fn round(workload: &Workload, server: usize, round: usize) -> Round {
     // are many clients.
     let crowd = 1.0 + 1.2 / many + (many / 1000.0).ln_1p() * if message_cost > 1.3 { 0.4 } else { 0.12 };
     let per_message = match workload.kind {
-        Kind::Churn => 60e-6 * message_cost,
-        Kind::Pipelined => 1.2e-6 * message_cost,
+        Kind::Churn | Kind::ProxyChurn => 60e-6 * message_cost,
+        _ if workload.in_flight == 16 => 1.2e-6 * message_cost,
         _ if workload.message_bytes > 4096 => 9e-6 * stream_cost.max(0.9) * crowd,
         _ => 5e-6 * message_cost * crowd,
     } * noise;
@@ -182,8 +205,8 @@ fn round(workload: &Workload, server: usize, round: usize) -> Round {
     };
     let middle = 25.0 * message_cost * noise + many * 3.0 * message_cost;
     let tail = if name == "threads" { 9.0 } else { 2.5 } * if streams { 8.0 } else { 1.0 };
-    let is_timed = workload.kind.is_echo() || workload.kind == Kind::Datagrams;
-    let silent = matches!(workload.kind, Kind::Bulk | Kind::Idle) || !is_timed;
+    let silent =
+        matches!(workload.kind, Kind::Idle | Kind::Broadcast) || streams && workload.kind != Kind::Flood;
     let holds = matches!(workload.kind, Kind::Idle | Kind::SlowReaders);
     Round {
         number: round,

@@ -13,14 +13,19 @@ use mio::{Events, Poll};
 use socket2::SockRef;
 
 use crate::results::Latency;
+use backend::Backend;
 
+pub mod answers;
+pub mod backend;
 pub mod broadcast;
 pub mod churn;
 pub mod client;
 pub mod datagrams;
 pub mod file;
 pub mod framed;
+mod header;
 pub mod pattern;
+pub mod requests;
 pub mod streams;
 
 /// The time that an operation on a connection may take. After this time the benchmark reports that the server has lost
@@ -70,6 +75,35 @@ fn explain(error: io::Error, missing: &str) -> io::Error {
 /// Returns an error with the number of the connection, which counts from 1.
 fn name(index: usize, error: &str) -> String {
     format!("connection {}: {error}", index + 1)
+}
+
+/// The server that a load is for.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    pub address: SocketAddr,
+    /// The backend, if the server is a proxy.
+    pub backend: Option<&'a Backend>,
+}
+
+impl From<SocketAddr> for Target<'_> {
+    fn from(address: SocketAddr) -> Self {
+        Self { address, backend: None }
+    }
+}
+
+impl Target<'_> {
+    /// Lets the backend of a proxy handle its events. Returns false if there were none.
+    pub fn turn(&self) -> Result<bool, String> {
+        self.backend.map_or(Ok(false), Backend::turn)
+    }
+
+    /// Polls for events of the clients, after the backend of a proxy has handled its own events. Returns true if the
+    /// backend had events.
+    fn look(&self, poll: &mut Poll, events: &mut Events, wait: Duration) -> Result<bool, String> {
+        let worked = self.turn()?;
+        look(poll, events, wait)?;
+        Ok(worked)
+    }
 }
 
 /// Polls for events. A signal that interrupts the poll counts as a poll without events.

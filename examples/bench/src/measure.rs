@@ -4,16 +4,19 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::child::Child;
+use crate::document::Document;
+use crate::load::backend::Backend;
 use crate::load::broadcast::Broadcast;
 use crate::load::client::{Habit, Role};
 use crate::load::datagrams::Datagrams;
 use crate::load::pattern::Pattern;
+use crate::load::requests::{KEYS, Requests, Script};
 use crate::load::streams::Streams;
-use crate::load::{Tally, churn, file, framed};
+use crate::load::{Tally, Target, churn, file, framed};
 use crate::plan::{Case, PING};
-use crate::protocol::FILE_REQUEST;
+use crate::protocol::{self, FILE_REQUEST, PLAINTEXT, PLAINTEXT_PATH};
 use crate::results::{Kind, Round};
-use crate::servers::{Builtin, file::nginx};
+use crate::servers::Builtin;
 use crate::usage::{self, Usage};
 
 /// The time that a server may still work after its clients have all their echoes: to close thousands of connections
@@ -28,8 +31,10 @@ pub struct Bench<'a> {
     pub pattern: &'a Pattern,
     /// The messages a second, for `Kind::FixedRate`.
     pub rate: Option<f64>,
-    /// The file, for `Kind::File`.
+    /// The file, for `Kind::File` and `Kind::HttpFile`.
     pub file: Option<&'a Path>,
+    /// The backend, if the servers are proxies.
+    pub backend: Option<&'a Backend>,
 }
 
 /// The process of a server, and the CPU time that the process had used directly after its start.
@@ -46,13 +51,15 @@ impl Bench<'_> {
     /// Measures one round. `seed` selects the positions in the pattern at which the streams begin.
     pub fn round(&self, subject: &Subject, seed: u64) -> Result<Round, String> {
         let round = match self.case.kind {
-            Kind::Churn => self.churn(subject, seed),
+            Kind::Churn | Kind::ProxyChurn => self.churn(subject, seed),
             Kind::Idle => self.idle(subject, seed),
             Kind::SlowReaders => self.slow_readers(subject, seed),
-            Kind::Framed => self.framed(subject, seed),
+            Kind::Framed | Kind::ProxyStreams => self.framed(subject, seed),
             Kind::Broadcast => self.broadcast(subject, seed),
             Kind::File => self.file(subject),
             Kind::Datagrams => self.datagrams(subject, seed),
+            Kind::KvGet | Kind::KvSet => self.kv(subject, seed),
+            Kind::HttpPlaintext | Kind::HttpFile => self.http(subject),
             _ => self.streams(subject, seed),
         }?;
         // The server closes its connections now, and must not take CPU time from the next server.
@@ -85,7 +92,7 @@ impl Bench<'_> {
         if self.case.kind == Kind::Flood {
             roles.push(PINGER);
         }
-        let mut load = Streams::connect(subject.child.address, &roles, seed, self.pattern)?;
+        let mut load = Streams::connect(self.target(subject), &roles, seed, self.pattern)?;
         load.run(self.case.warm_up, self.rate)?;
         let before = self.at_rest(subject);
         let tally = load.run(self.case.time, self.rate)?;
@@ -96,10 +103,10 @@ impl Bench<'_> {
 
     fn churn(&self, subject: &Subject, seed: u64) -> Result<Round, String> {
         let Case { connections, message, warm_up, time, .. } = *self.case;
-        let address = subject.child.address;
-        churn::run(address, connections, message, warm_up, seed, self.pattern)?;
+        let target = self.target(subject);
+        churn::run(target, connections, message, warm_up, seed, self.pattern)?;
         let before = self.at_rest(subject);
-        let tally = churn::run(address, connections, message, time, seed, self.pattern)?;
+        let tally = churn::run(target, connections, message, time, seed, self.pattern)?;
         Ok(self.round_of(subject, &before, tally))
     }
 
@@ -148,12 +155,12 @@ impl Bench<'_> {
 
     fn framed(&self, subject: &Subject, seed: u64) -> Result<Round, String> {
         let Case { connections, message, in_flight, warm_up, time, .. } = *self.case;
-        let address = subject.child.address;
+        let target = self.target(subject);
         let parses = subject.builtin != Some(Builtin::TidegateAll);
         let plan = framed::Plan { streams: connections, frame: message, in_flight, time, parses };
-        framed::run(address, &framed::Plan { time: warm_up, ..plan }, seed, self.pattern)?;
+        framed::run(target, &framed::Plan { time: warm_up, ..plan }, seed, self.pattern)?;
         let before = self.at_rest(subject);
-        let tally = framed::run(address, &plan, seed, self.pattern)?;
+        let tally = framed::run(target, &plan, seed, self.pattern)?;
         Ok(self.round_of(subject, &before, tally))
     }
 
@@ -172,7 +179,10 @@ impl Bench<'_> {
         let Case { connections, message, time, .. } = *self.case;
         let path = self.file.ok_or("there is no file")?;
         let request = match subject.builtin {
-            Some(Builtin::Nginx) => file::Request { bytes: nginx::request(path), has_header: true },
+            Some(Builtin::Nginx) => {
+                let bytes = protocol::http_request(&Document::path_at_server(path));
+                file::Request { bytes, has_header: true }
+            }
             _ => file::Request { bytes: FILE_REQUEST.to_vec(), has_header: false },
         };
         let plan = file::Plan { connections, length: message, time };
@@ -193,6 +203,50 @@ impl Bench<'_> {
         let round = self.round_of(subject, &before, tally);
         load.finish()?;
         Ok(round)
+    }
+
+    fn kv(&self, subject: &Subject, seed: u64) -> Result<Round, String> {
+        let Case { kind, message, .. } = *self.case;
+        let set = Script::set(message, seed, self.pattern);
+        let get = Script::get(message, seed, self.pattern);
+        self.each_key(subject, &set)?;
+        let round = self.requests(subject, if kind == Kind::KvSet { &set } else { &get })?;
+        // The answers to SET do not show that the values are stored.
+        self.each_key(subject, &get)?;
+        Ok(round)
+    }
+
+    /// Sends the request for each key of a store at least once.
+    fn each_key(&self, subject: &Subject, script: &Script) -> Result<(), String> {
+        let mut load = Requests::connect(subject.child.address, 1, 16, script)?;
+        load.run(Duration::ZERO, KEYS as u64)?;
+        load.finish()
+    }
+
+    fn http(&self, subject: &Subject) -> Result<Round, String> {
+        let script = if self.case.kind == Kind::HttpFile {
+            let path = self.file.ok_or("there is no file")?;
+            let body = std::fs::read(path).map_err(|error| format!("cannot read the file: {error}"))?;
+            Script::http(&Document::path_at_server(path), body)
+        } else {
+            Script::http(PLAINTEXT_PATH, PLAINTEXT.into())
+        };
+        self.requests(subject, &script)
+    }
+
+    fn requests(&self, subject: &Subject, script: &Script) -> Result<Round, String> {
+        let Case { connections, in_flight, warm_up, time, .. } = *self.case;
+        let mut load = Requests::connect(subject.child.address, connections, in_flight, script)?;
+        load.run(warm_up, 1)?;
+        let before = self.at_rest(subject);
+        let tally = load.run(time, 1)?;
+        let round = self.round_of(subject, &before, tally);
+        load.finish()?;
+        Ok(round)
+    }
+
+    fn target(&self, subject: &Subject) -> Target<'_> {
+        Target { address: subject.child.address, backend: self.backend }
     }
 
     fn role(&self, habit: Habit) -> Role {
@@ -221,7 +275,9 @@ impl Bench<'_> {
         // With many connections the server may need a whole clock tick for its work, so the two readings lie more than
         // a tick apart.
         let apart = Duration::from_millis(if self.case.connections > 100 { 5 } else { 1 });
-        Usage::at_rest(subject.child.pid(), apart, SETTLING)
+        // A proxy may wait for its backend. The next look of a load reports an error of the backend.
+        let turn = || drop(self.target(subject).turn());
+        Usage::at_rest(subject.child.pid(), apart, SETTLING, turn)
     }
 
     fn memory(&self, subject: &Subject) -> Option<u64> {

@@ -39,6 +39,20 @@ pub enum Load {
     File,
     /// Each client socket sends a datagram of 64 bytes and waits for the echo, again and again
     Datagrams,
+    /// --apps: each connection gets values from the example kv or from redis, with 1 and 16 requests in flight
+    KvGet,
+    /// --apps: each connection sets values in the example kv or in redis, with 1 and 16 requests in flight
+    KvSet,
+    /// --apps: each connection requests a short text from an HTTP server, with 1 and 16 requests in flight
+    HttpPlaintext,
+    /// --apps: each connection requests a file of 4 KiB or 1 MiB from an HTTP server
+    HttpFile,
+    /// --apps: each connection carries a stream of frames through a proxy; the backend acknowledges
+    ProxyStreams,
+    /// --apps: each connection plays ping-pong with 64 bytes through a proxy
+    ProxyPingPong,
+    /// --apps: clients connect, receive one echo of 64 bytes through a proxy, and close
+    ProxyChurn,
 }
 
 /// A workload with one number of connections.
@@ -108,6 +122,15 @@ const FRAMES: [usize; 3] = [1000, 40_001, 200_003];
 const BROADCAST: [usize; 3] = [1, 16, 64];
 const QUICK_BROADCAST: usize = 16;
 
+/// The lengths of the values of a store. The first length is the only length of a quick run.
+const VALUES: [usize; 2] = [3, 1 << 10];
+
+/// The numbers of requests in flight.
+const REQUESTS: [usize; 2] = [1, 16];
+
+/// The lengths of the files of an HTTP server.
+const FILES: [usize; 2] = [4 << 10, 1 << 20];
+
 impl Load {
     fn name(self) -> String {
         self.to_possible_value().expect("none is skipped").get_name().into()
@@ -130,7 +153,16 @@ impl Load {
             Load::File if quick => &[1],
             Load::File => &[1, 4],
             Load::Datagrams => &[1, 20],
+            Load::KvGet | Load::KvSet | Load::HttpPlaintext | Load::ProxyPingPong => &[50],
+            Load::HttpFile => &[10],
+            Load::ProxyStreams => &[1, 4],
+            Load::ProxyChurn => &[16],
         }
+    }
+
+    /// Returns true for the workloads of the option `--apps`.
+    pub fn is_app(self) -> bool {
+        self.shapes(true)[0].kind.is_app()
     }
 
     /// Returns the shapes of the workload. Most workloads have a single shape.
@@ -147,6 +179,20 @@ impl Load {
                 let numbers = if quick { &[QUICK_BROADCAST][..] } else { &BROADCAST[..] };
                 return numbers.iter().map(|number| shape(message(*number))).collect();
             }
+            Load::KvGet | Load::KvSet => {
+                let kind = if self == Load::KvGet { Kind::KvGet } else { Kind::KvSet };
+                let lengths = if quick { &VALUES[..1] } else { &VALUES[..] };
+                let both = |length: &usize| REQUESTS.map(|in_flight| (kind, *length, in_flight));
+                return lengths.iter().flat_map(both).map(shape).collect();
+            }
+            Load::HttpPlaintext => {
+                let text = |in_flight| (Kind::HttpPlaintext, protocol::PLAINTEXT.len(), in_flight);
+                return REQUESTS.map(text).map(shape).to_vec();
+            }
+            Load::HttpFile => return FILES.map(|length| (Kind::HttpFile, length, 1)).map(shape).to_vec(),
+            Load::ProxyStreams => (Kind::ProxyStreams, FRAMES[1], FRAMED_WINDOW.div_ceil(FRAMES[1])),
+            Load::ProxyPingPong => (Kind::ProxyPingPong, PING, 1),
+            Load::ProxyChurn => (Kind::ProxyChurn, PING, 1),
             Load::File if quick => (Kind::File, 16 << 20, 1),
             Load::File => (Kind::File, 200 << 20, 1),
             Load::Datagrams => (Kind::Datagrams, PING, 1),
@@ -169,7 +215,8 @@ impl Load {
         // In these workloads this crate's server is within a few per cent of the floor, so each per cent must be
         // measured.
         let is_precise =
-            matches!(kind, Kind::PingPong | Kind::Pipelined | Kind::Bulk | Kind::Framed | Kind::Datagrams);
+            matches!(kind, Kind::PingPong | Kind::Pipelined | Kind::Bulk | Kind::Framed | Kind::Datagrams)
+                || kind.is_app();
         let rounds = match (kind, args.quick) {
             // Memory is less noisy than time, and every round has a new process.
             (Kind::Idle, true) => 1,
@@ -191,7 +238,7 @@ impl Load {
         };
         let millis = match (kind, args.quick) {
             // The CPU time of short-lived threads is known in steps of 10 ms only.
-            (Kind::Churn, true) => 100,
+            (Kind::Churn | Kind::ProxyChurn, true) => 100,
             (_, true) => 50,
             // The round is long enough for several messages on each connection, so that the first messages, which all
             // clients send at once, do not dominate the result.
@@ -233,6 +280,15 @@ impl Case {
             }
             Kind::File => format!("file, {size}, {n} connection{s}"),
             Kind::Datagrams => format!("datagrams, {size}, {n} socket{s}"),
+            Kind::KvGet => format!("kv: GET, {size}, {} in flight, {n} connection{s}", self.in_flight),
+            Kind::KvSet => format!("kv: SET, {size}, {} in flight, {n} connection{s}", self.in_flight),
+            Kind::HttpPlaintext => {
+                format!("http: plaintext, {} in flight, {n} connection{s}", self.in_flight)
+            }
+            Kind::HttpFile => format!("http: a file of {size}, {n} connection{s}"),
+            Kind::ProxyStreams => format!("proxy: {n} stream{s}"),
+            Kind::ProxyPingPong => format!("proxy: ping-pong, {size}, {n} connection{s}"),
+            Kind::ProxyChurn => format!("proxy: connect, echo, close, {n} client{s} at a time"),
         }
     }
 
@@ -243,6 +299,9 @@ impl Case {
             Kind::Broadcast => Service::Broadcast,
             Kind::File => Service::File,
             Kind::Datagrams => Service::Datagrams,
+            Kind::KvGet | Kind::KvSet => Service::Kv,
+            Kind::HttpPlaintext | Kind::HttpFile => Service::Http,
+            Kind::ProxyStreams | Kind::ProxyPingPong | Kind::ProxyChurn => Service::Proxy,
             _ => Service::Echo,
         }
     }
@@ -250,7 +309,8 @@ impl Case {
     /// Returns true if a server has the service, and can take part. A server that serves one client at a time would keep
     /// all other clients waiting for ever.
     pub fn suits(&self, contender: &Contender) -> bool {
-        if !contender.has(self.service()) {
+        let lacks_files = |builtin: Builtin| self.kind == Kind::HttpFile && !builtin.has_files();
+        if !contender.has(self.service()) || contender.builtin().is_some_and(lacks_files) {
             return false;
         }
         let is_single = matches!(self.kind, Kind::PingPong | Kind::Pipelined | Kind::Bulk | Kind::FixedRate)
@@ -281,112 +341,5 @@ fn size(bytes: usize) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::Parser;
-
-    use super::*;
-
-    fn planned(arguments: &str, descriptors: u64) -> (Vec<String>, Vec<String>) {
-        let args = Args::try_parse_from(arguments.split(' ')).unwrap();
-        let mut notes = Vec::new();
-        let titles = cases(&args, descriptors, &mut notes).iter().map(Case::title).collect();
-        (titles, notes)
-    }
-
-    #[test]
-    fn a_note_says_that_the_limit_of_descriptors_reduces_the_connections() {
-        let (titles, notes) = planned("bench --workloads ping-pong --connections 1,5000,10000", 1064);
-        assert_eq!(titles, ["ping-pong, 64 bytes, 1 connection", "ping-pong, 64 bytes, 1000 connections"]);
-        assert_eq!(notes.len(), 2);
-        assert_eq!(
-            notes[1],
-            "ping-pong ran with 1000 connections in place of 10000, because a process may have 1064 descriptors"
-        );
-    }
-
-    #[test]
-    fn servers_close_to_the_floor_have_more_rounds_unless_the_user_sets_the_rounds() {
-        let rounds = |arguments: &str, server| {
-            let args = Args::try_parse_from(arguments.split(' ')).unwrap();
-            let case = cases(&args, 20_000, &mut Vec::new()).remove(0);
-            (0..case.rounds).filter(|round| case.has(*round, &Contender::from(server))).count()
-        };
-        for server in [Builtin::Tidegate, Builtin::Mio256k] {
-            assert_eq!(rounds("bench --workloads ping-pong", server), 25);
-            assert_eq!(rounds("bench --workloads ping-pong --rounds 5", server), 5);
-        }
-        assert_eq!(rounds("bench --workloads ping-pong", Builtin::Threads), 7);
-        assert_eq!(rounds("bench --workloads ping-pong --rounds 5", Builtin::Threads), 5);
-        assert_eq!(rounds("bench --workloads ping-pong --quick", Builtin::Threads), 3);
-        assert_eq!(rounds("bench --workloads churn", Builtin::Threads), 7);
-    }
-
-    #[test]
-    fn the_blocking_server_takes_part_only_in_workloads_with_one_connection() {
-        let args = Args::try_parse_from(["bench"]).unwrap();
-        let blocking = Contender::from(Builtin::Blocking);
-        let cases = cases(&args, 20_000, &mut Vec::new());
-        let titles: Vec<_> = cases.iter().filter(|case| case.suits(&blocking)).map(Case::title).collect();
-        assert_eq!(
-            titles,
-            [
-                "ping-pong, 64 bytes, 1 connection",
-                "ping-pong, 16 KiB, 1 connection",
-                "pipelined, 64 bytes, 16 in flight, 1 connection",
-                "bulk both ways, 1 stream"
-            ]
-        );
-        assert!(cases.iter().all(|case| case.suits(&Contender::from(Builtin::Tidegate))));
-    }
-
-    #[test]
-    fn datagrams_have_one_and_several_sockets() {
-        for arguments in ["bench --workloads datagrams", "bench --quick --workloads datagrams"] {
-            let titles = planned(arguments, 20_000).0;
-            assert_eq!(titles, ["datagrams, 64 bytes, 1 socket", "datagrams, 64 bytes, 20 sockets"]);
-        }
-    }
-
-    #[test]
-    fn frames_and_broadcasts_have_several_shapes_in_a_full_run_and_one_in_a_quick_run() {
-        let quick = planned("bench --quick --workloads framed,broadcast,file", 20_000).0;
-        assert_eq!(
-            quick,
-            [
-                "framed, 1000 bytes, 4 streams",
-                "broadcast, 1 KiB, 16 in flight, 1 subscriber",
-                "broadcast, 1 KiB, 16 in flight, 100 subscribers",
-                "file, 16 MiB, 1 connection"
-            ]
-        );
-        let full = planned("bench --workloads framed,broadcast,file", 20_000).0;
-        assert_eq!(full.len(), 3 + 3 * 4 + 2);
-        assert_eq!(full[2], "framed, 200003 bytes, 4 streams");
-        assert_eq!(full[3], "broadcast, 1 KiB, 1 in flight, 1 subscriber");
-        assert_eq!(full[14], "broadcast, 1 KiB, 64 in flight, 1000 subscribers");
-        assert_eq!(full[16], "file, 200 MiB, 4 connections");
-    }
-
-    #[test]
-    fn a_server_takes_part_in_the_workloads_of_its_services() {
-        let args = Args::try_parse_from(["bench", "--quick"]).unwrap();
-        let cases = cases(&args, 20_000, &mut Vec::new());
-        let servers = |kind| {
-            let case = cases.iter().find(|case| case.kind == kind).unwrap();
-            let contenders = Builtin::DEFAULT.map(Contender::from);
-            let names: Vec<_> =
-                contenders.into_iter().filter(|one| case.suits(one)).map(|one| one.name).collect();
-            names.join(" ")
-        };
-        assert_eq!(servers(Kind::Framed), "tidegate mio tokio tidegate-all");
-        assert_eq!(servers(Kind::Broadcast), "tidegate mio tokio tidegate-copy");
-        let mio = if cfg!(target_os = "linux") { " mio" } else { "" };
-        assert_eq!(servers(Kind::File), format!("tidegate{mio} tidegate-read nginx"));
-        assert_eq!(servers(Kind::Datagrams), "tidegate mio tokio");
-        assert_eq!(servers(Kind::Churn), "tidegate mio mio-256k threads threads-256k tokio");
-        let other = Contender { name: "other".into(), about: String::new(), what: What::Program(Vec::new()) };
-        let kinds: Vec<_> = cases.iter().filter(|case| !case.suits(&other)).map(Case::service).collect();
-        use Service::{Broadcast, Datagrams, File, Framed};
-        assert_eq!(kinds, [Framed, Broadcast, Broadcast, File, Datagrams, Datagrams]);
-    }
-}
+#[path = "plan_tests.rs"]
+mod tests;

@@ -89,6 +89,15 @@ pub const PUBLISH: u8 = b'P';
 /// The request for the file, to a server without a header in front of the file.
 pub const FILE_REQUEST: &[u8] = b"file\n";
 
+/// The path of the short text of an HTTP server, and the text.
+pub const PLAINTEXT_PATH: &str = "/plaintext";
+pub const PLAINTEXT: &str = "Hello, World!";
+
+/// Returns an HTTP request. The path needs no escapes.
+pub fn http_request(path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").into_bytes()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

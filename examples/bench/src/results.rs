@@ -72,18 +72,46 @@ pub enum Kind {
     File,
     /// Each client socket has one datagram in flight, in a closed loop.
     Datagrams,
+    /// The example program kv: each connection gets values. For `KvSet`, each connection sets values.
+    KvGet,
+    KvSet,
+    /// The example program http: each connection requests a short text. For `HttpFile`, each connection requests a file.
+    HttpPlaintext,
+    HttpFile,
+    /// The example program proxy: each connection carries a stream of frames through the proxy, and the backend
+    /// acknowledges.
+    ProxyStreams,
+    /// The example program proxy, in front of an echo server. The clients are those of `PingPong` and of `Churn`.
+    ProxyPingPong,
+    ProxyChurn,
 }
 
 impl Kind {
     /// Returns true for workloads with an echo server for connections. The other workloads have servers and a baseline of
-    /// their own, and most of them have a counterpart.
+    /// their own, and some of them have a counterpart.
     pub fn is_echo(self) -> bool {
-        !matches!(self, Kind::Framed | Kind::Broadcast | Kind::File | Kind::Datagrams)
+        !matches!(self, Kind::Framed | Kind::Broadcast | Kind::File | Kind::Datagrams) && !self.is_app()
+    }
+
+    /// Returns true for workloads in which the server of this crate is an example program.
+    pub fn is_app(self) -> bool {
+        use Kind::{HttpFile, HttpPlaintext, KvGet, KvSet, ProxyChurn, ProxyPingPong, ProxyStreams};
+        matches!(self, KvGet | KvSet | HttpPlaintext | HttpFile | ProxyStreams | ProxyPingPong | ProxyChurn)
+    }
+
+    /// Returns true for workloads in which each client opens a connection for each message.
+    pub fn is_churn(self) -> bool {
+        matches!(self, Kind::Churn | Kind::ProxyChurn)
+    }
+
+    /// Returns true for workloads with several possible floors, of which the cheapest is the floor.
+    pub fn has_cheapest_floor(self) -> bool {
+        matches!(self, Kind::Bulk | Kind::HttpPlaintext)
     }
 
     /// Returns true for workloads whose work is measured in bytes. The other workloads count messages.
     pub fn is_in_bytes(self) -> bool {
-        matches!(self, Kind::Bulk | Kind::Flood | Kind::Framed | Kind::File)
+        matches!(self, Kind::Bulk | Kind::Flood | Kind::Framed | Kind::File | Kind::ProxyStreams)
     }
 }
 
@@ -98,12 +126,13 @@ pub struct Workload {
     /// The messages a second for `FixedRate`. The rate is equal for all servers.
     pub rate: Option<f64>,
     /// The floor of this workload. For `Bulk`, where the size of the buffer decides, the floor is the bare mio loop
-    /// that took the least CPU time for a GiB, of the loops that took part.
+    /// that took the least CPU time for a GiB, of the loops that took part. For `HttpPlaintext` the floor is the server in
+    /// Rust that took the least CPU time for a request.
     pub floor: Option<String>,
     /// The baseline of this workload, if that server took part.
     pub baseline: Option<String>,
     /// The counterpart, if that server took part: a server of this crate that lacks the feature that the workload is
-    /// about.
+    /// about, or the baseline with other settings.
     pub counterpart: Option<String>,
     pub results: Vec<Outcome>,
 }
@@ -126,8 +155,8 @@ pub struct Round {
     pub number: usize,
     pub seconds: f64,
     /// The number of whole echoes that came back. For `Churn` this is the number of connections, for `Framed` the number
-    /// of frames, for `Broadcast` the number of messages that all subscribers together received, and for `File` the
-    /// number of files.
+    /// of frames, for `Broadcast` the number of messages that all subscribers together received, for `File` the
+    /// number of files, and for requests the number of answers.
     pub messages: u64,
     /// The number of bytes that came back, or that were acknowledged for `Framed`.
     pub bytes: u64,

@@ -1,7 +1,7 @@
 //! The method of the benchmark: the processes of all servers of a workload run concurrently, and the servers take turns
 //! with their rounds.
 
-use std::path::Path;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -10,11 +10,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::args::Args;
 use crate::child::{Child, Contender, What};
 use crate::document::Document;
+use crate::load::backend::Backend;
 use crate::load::pattern::Pattern;
 use crate::measure::{Bench, Subject};
 use crate::plan::{self, Case};
 use crate::results::{Kind, Outcome, Results, Round, Server, Workload};
-use crate::servers::{Builtin, Service, file::nginx};
+use crate::servers::programs::{self, Site, examples};
+use crate::servers::{Builtin, Service};
 use crate::statistics::{self, References};
 use crate::system::{self, Cores};
 use crate::usage::Usage;
@@ -24,16 +26,27 @@ use crate::usage::Usage;
 pub const FLOORS: [&str; 3] = ["mio", "mio-16k", "mio-256k"];
 pub const BASELINE: &str = "threads";
 
+/// The servers that can be the floor of `HttpPlaintext`: the cheapest of these servers is the floor.
+const HTTP_FLOORS: [&str; 2] = ["hyper", "may-minihttp"];
+
 /// Returns the servers that the ratios of a workload refer to.
 pub fn references(kind: Kind) -> References<'static> {
+    let floors: &[&str] = match kind {
+        Kind::HttpPlaintext => &HTTP_FLOORS,
+        _ if kind.is_app() => &[],
+        _ => &FLOORS,
+    };
     let (baseline, counterpart) = match kind {
         Kind::Framed => ("tokio", Some("tidegate-all")),
         Kind::Broadcast => ("tokio", Some("tidegate-copy")),
         Kind::File => ("nginx", Some("tidegate-read")),
         Kind::Datagrams => ("tokio", None),
+        Kind::KvGet | Kind::KvSet => ("redis", None),
+        Kind::HttpPlaintext | Kind::HttpFile => ("nginx", None),
+        Kind::ProxyStreams | Kind::ProxyPingPong | Kind::ProxyChurn => ("haproxy", Some("haproxy-256k")),
         _ => (BASELINE, None),
     };
-    References { floors: &FLOORS, baseline, counterpart }
+    References { floors, baseline, counterpart }
 }
 
 /// The features of this package that are on.
@@ -67,8 +80,10 @@ struct Run {
     cores: Option<Cores>,
     pattern: Pattern,
     progress: ProgressBar,
-    /// The file of the present workload, if the workload needs a file.
+    /// The file of the present workload, if the workload needs a file or a directory.
     document: Option<Document>,
+    /// The backend of the present workload, if the servers are proxies.
+    backend: Option<Backend>,
 }
 
 pub fn run(args: &Args) -> Result<Results, String> {
@@ -95,19 +110,17 @@ pub fn run(args: &Args) -> Result<Results, String> {
     }
     // A server that has none of the services would only fill the legends.
     contenders.retain(|contender| cases.iter().any(|case| contender.has(case.service())));
-    let is_nginx = |contender: &Contender| contender.builtin() == Some(Builtin::Nginx);
-    if contenders.iter().any(is_nginx) && nginx::find().is_none() {
-        contenders.retain(|contender| !is_nginx(contender));
-        notes.push("the server nginx did not take part, because nginx is not installed".into());
-    }
+    leave_out(&mut contenders, &mut notes, |program| programs::find(program).is_some());
+    prepare_examples(&cases, &contenders, &mut notes)?;
     // The benchmark starts each other program once before the measurement, so that a mistake in a command is reported
     // at once.
     for contender in contenders.iter().filter(|contender| matches!(contender.what, What::Program(_))) {
-        start(contender, Service::Echo, None, cores)
+        start(contender, Service::Echo, &Site::default(), cores)
             .map_err(|error| format!("{}: {error}", contender.name))?;
     }
     let steps: usize = cases.iter().map(|case| steps(case, &contenders)).sum();
-    let mut run = Run { cores, pattern: Pattern::new(), progress: progress(steps as u64), document: None };
+    let (pattern, progress) = (Pattern::new(), progress(steps as u64));
+    let mut run = Run { cores, pattern, progress, document: None, backend: None };
 
     let name = |name: &str| contenders.iter().any(|one| one.name == name).then(|| name.to_owned());
     let mut workloads = Vec::new();
@@ -116,11 +129,12 @@ pub fn run(args: &Args) -> Result<Results, String> {
             break;
         }
         run.document = None;
-        if case.service() == Service::File {
+        if case.service().needs_directory() {
             let document = Document::create(case.message, &run.pattern)
                 .map_err(|error| format!("cannot create a file of {} bytes: {error}", case.message))?;
             run.document = Some(document);
         }
+        run.backend = backend(case.kind).map_err(|error| format!("cannot make a backend: {error}"))?;
         let mut workload = run.workload(case, &contenders, args.rate.map(|rate| rate as f64));
         statistics::summarise(&mut workload, &references(case.kind));
         workloads.push(workload);
@@ -177,7 +191,8 @@ impl Run {
         let mut entrants: Vec<_> =
             suited.map(|contender| self.entrant(case, contender, !case.is_fresh())).collect();
         let file = self.document.as_ref().map(Document::path);
-        let mut bench = Bench { case, pattern: &self.pattern, rate: None, file };
+        let backend = self.backend.as_ref();
+        let mut bench = Bench { case, pattern: &self.pattern, rate: None, file, backend };
         if case.kind == Kind::FixedRate {
             bench.rate = rate.or_else(|| self.rate(&bench, &mut entrants));
         }
@@ -222,9 +237,12 @@ impl Run {
     }
 
     fn start(&self, case: &Case, entrant: &mut Entrant<'_>) {
-        let file = self.document.as_ref().map(Document::path);
+        let site = Site {
+            file: self.document.as_ref().map(Document::path),
+            backend: self.backend.as_ref().map(|backend| backend.address),
+        };
         let contender = entrant.contender;
-        match start(contender, case.service(), file, self.cores) {
+        match start(contender, case.service(), &site, self.cores) {
             Ok(child) => {
                 let (begin, builtin) = (Usage::of(child.pid()), contender.builtin());
                 let has_threads = contender.may_have_threads();
@@ -279,10 +297,53 @@ fn steps(case: &Case, contenders: &[Contender]) -> usize {
 fn start(
     contender: &Contender,
     service: Service,
-    file: Option<&Path>,
+    site: &Site<'_>,
     cores: Option<Cores>,
 ) -> Result<Child, String> {
-    Child::start(contender, service, file, cores.map(|cores| cores.server))
+    Child::start(contender, service, site, cores.map(|cores| cores.server))
+}
+
+/// Removes the servers that are not installed, with a note for each program.
+fn leave_out(contenders: &mut Vec<Contender>, notes: &mut Vec<String>, is_installed: impl Fn(&str) -> bool) {
+    let program = |contender: &Contender| contender.builtin().and_then(Builtin::program);
+    let is_missing = |contender: &Contender| program(contender).is_some_and(|name| !is_installed(name));
+    let missing: Vec<_> = contenders.extract_if(.., |contender| is_missing(contender)).collect();
+    for group in missing.chunk_by(|one, other| program(one) == program(other)) {
+        let names: Vec<_> = group.iter().map(|contender| contender.name.as_str()).collect();
+        let s = if names.len() == 1 { "" } else { "s" };
+        let (names, name) = (names.join(" and "), program(&group[0]).unwrap_or_default());
+        notes.push(format!("the server{s} {names} did not take part, because {name} is not installed"));
+    }
+}
+
+/// Makes sure that the example programs exist that take part.
+fn prepare_examples(cases: &[Case], contenders: &[Contender], notes: &mut Vec<String>) -> Result<(), String> {
+    let is_ours = |contender: &Contender| contender.builtin() == Some(Builtin::Tidegate);
+    if !contenders.iter().any(is_ours) {
+        return Ok(());
+    }
+    let mut names: Vec<&str> = cases.iter().filter_map(|case| case.service().example()).collect();
+    names.dedup();
+    if !names.is_empty() {
+        notes.extend(examples::build(&names)?);
+    }
+    if names.contains(&"proxy") {
+        notes.push(
+            "the backend of the proxies ran on the thread of the load generator: a proxy whose rate is marked as \
+             limited by the load generator could have passed more"
+                .into(),
+        );
+    }
+    Ok(())
+}
+
+/// Returns the backend for a workload with proxies.
+fn backend(kind: Kind) -> io::Result<Option<Backend>> {
+    match kind {
+        Kind::ProxyStreams => Backend::framed().map(Some),
+        Kind::ProxyPingPong | Kind::ProxyChurn => Backend::echo().map(Some),
+        _ => Ok(None),
+    }
 }
 
 /// Pins this process to the core of the load generator. A server is pinned to its own core when the server starts.
@@ -310,4 +371,28 @@ fn progress(steps: u64) -> ProgressBar {
     let style =
         ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} of about {duration}  {wide_msg}");
     ProgressBar::new(steps).with_style(style.expect("the template is valid"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_is_not_installed_is_left_out_with_one_note_for_its_program() {
+        let mut contenders = Builtin::DEFAULT.map(Contender::from).to_vec();
+        let mut notes = Vec::new();
+        leave_out(&mut contenders, &mut notes, |program| program != "haproxy");
+        assert_eq!(
+            notes,
+            ["the servers haproxy and haproxy-256k did not take part, because haproxy is not installed"]
+        );
+        let names: Vec<_> = contenders.iter().map(|contender| contender.name.as_str()).collect();
+        assert!(names.contains(&"redis") && !names.contains(&"haproxy"), "{names:?}");
+        leave_out(&mut contenders, &mut notes, |_| false);
+        assert_eq!(
+            notes[1..].join("\n"),
+            "the server nginx did not take part, because nginx is not installed\n\
+             the server redis did not take part, because redis-server is not installed"
+        );
+    }
 }

@@ -9,12 +9,14 @@ use socket2::{Domain, Socket, Type};
 use tidegate::blocking::{Server, ServerOptions};
 use tidegate::{EventLoop, Handler, ListenOptions, Options};
 
-mod bare;
+pub mod bare;
 mod broadcast;
 mod datagrams;
-pub mod file;
-mod framed;
-mod mio_loop;
+mod file;
+pub mod framed;
+mod http;
+pub mod mio_loop;
+pub mod programs;
 mod tidegate_loop;
 mod tokio_loop;
 
@@ -34,18 +36,39 @@ pub enum Service {
     File,
     /// Sends back each datagram
     Datagrams,
+    /// Stores values under keys, over the Redis protocol: the example program kv
+    Kv,
+    /// Answers HTTP requests: the example program http
+    Http,
+    /// Passes bytes between clients and a backend: the example program proxy
+    Proxy,
 }
 
 impl Service {
     pub fn name(self) -> String {
         self.to_possible_value().expect("none is skipped").get_name().into()
     }
+
+    /// Returns the name of the example program with this service, if the server of this crate is an example program.
+    pub fn example(self) -> Option<&'static str> {
+        match self {
+            Service::Kv => Some("kv"),
+            Service::Http => Some("http"),
+            Service::Proxy => Some("proxy"),
+            _ => None,
+        }
+    }
+
+    /// Returns true if some of the servers need a directory: for the file that the servers send, or for a configuration.
+    pub fn needs_directory(self) -> bool {
+        self == Service::File || self.example().is_some()
+    }
 }
 
 /// The built-in servers. The doc comment of each server is the text in the list and in the legends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Builtin {
-    /// A server of this crate, through the public interface of the crate
+    /// A server of this crate, through the public interface of the crate; in the workloads of --apps, an example program
     Tidegate,
     /// A bare mio loop without this crate, 64 KiB buffer; the floor with which other servers are compared
     Mio,
@@ -73,12 +96,23 @@ pub enum Builtin {
     /// A server of this crate that reads and sends 64 KiB at a time; runs only in the workload file
     #[value(name = "tidegate-read")]
     TidegateRead,
-    /// The server nginx with sendfile, if nginx is installed; runs only in the workload file
+    /// The server nginx with sendfile and one worker, if nginx is installed; runs only in the workloads file and http
     Nginx,
+    /// The server redis-server without persistence, if redis-server is installed; runs only in the workloads kv
+    Redis,
+    /// A server with hyper in tokio's current_thread runtime, with pipeline_flush; runs only in the workload http-plaintext
+    Hyper,
+    /// A server with may_minihttp and one worker; runs only in the workload http-plaintext
+    MayMinihttp,
+    /// The proxy HAProxy with one thread, if HAProxy is installed; runs only in the workloads proxy
+    Haproxy,
+    /// The proxy HAProxy with one thread and buffers of 256 KiB; runs only in the workloads proxy
+    #[value(name = "haproxy-256k")]
+    Haproxy256k,
 }
 
 impl Builtin {
-    pub const DEFAULT: [Builtin; 11] = [
+    pub const DEFAULT: [Builtin; 16] = [
         Builtin::Tidegate,
         Builtin::Mio,
         Builtin::Mio256k,
@@ -90,6 +124,11 @@ impl Builtin {
         Builtin::TidegateCopy,
         Builtin::TidegateRead,
         Builtin::Nginx,
+        Builtin::Redis,
+        Builtin::Hyper,
+        Builtin::MayMinihttp,
+        Builtin::Haproxy,
+        Builtin::Haproxy256k,
     ];
 
     pub fn name(self) -> String {
@@ -112,16 +151,29 @@ impl Builtin {
 
     /// Returns true if the server has this service.
     pub fn has(self, service: Service) -> bool {
-        use Builtin::{Mio, Nginx, Tidegate, TidegateAll, TidegateCopy, TidegateRead, Tokio};
+        use Builtin::{
+            Blocking, Haproxy, Haproxy256k, Hyper, MayMinihttp, Mio, Mio16k, Mio256k, Nginx, Redis, Threads,
+            Threads256k, Tidegate, TidegateAll, TidegateCopy, TidegateRead, Tokio,
+        };
         match service {
-            Service::Echo => !matches!(self, TidegateAll | TidegateCopy | TidegateRead | Nginx),
+            Service::Echo => {
+                matches!(self, Tidegate | Mio | Mio16k | Mio256k | Threads | Threads256k | Blocking | Tokio)
+            }
             Service::Framed => matches!(self, Tidegate | TidegateAll | Mio | Tokio),
             Service::Broadcast => matches!(self, Tidegate | TidegateCopy | Mio | Tokio),
             // The bare loop calls sendfile(2) of Linux.
             Service::File if self == Mio => cfg!(target_os = "linux"),
             Service::File => matches!(self, Tidegate | TidegateRead | Nginx),
             Service::Datagrams => matches!(self, Tidegate | Mio | Tokio),
+            Service::Kv => matches!(self, Tidegate | Redis),
+            Service::Http => matches!(self, Tidegate | Nginx | Hyper | MayMinihttp),
+            Service::Proxy => matches!(self, Tidegate | Haproxy | Haproxy256k),
         }
+    }
+
+    /// Returns true if the server can send a file. The HTTP servers of this package send a short text only.
+    pub fn has_files(self) -> bool {
+        !matches!(self, Builtin::Hyper | Builtin::MayMinihttp)
     }
 
     /// Serves for ever. The parent process reads the address from the standard output of this process. `file` is the path
@@ -161,6 +213,12 @@ impl Builtin {
                 Builtin::Tokio => datagrams::tokio_loop::serve(bind()?),
                 _ => self.lacks(service),
             },
+            Service::Http => match self {
+                Builtin::Hyper => http::hyper::serve(listen()?),
+                Builtin::MayMinihttp => http::may_minihttp::serve(),
+                _ => self.lacks(service),
+            },
+            Service::Kv | Service::Proxy => self.lacks(service),
         }
     }
 
@@ -200,8 +258,16 @@ fn blocking(buffer: usize, serve: impl FnOnce(Server)) -> io::Result<()> {
     Ok(())
 }
 
-/// Returns a nonblocking socket that listens already, for the loops that do not open a listener themselves.
+/// Returns a nonblocking socket that listens already, for the loops that do not open a listener themselves. Announces the
+/// address.
 fn listen() -> io::Result<TcpListener> {
+    let listener = socket()?;
+    announce(listener.local_addr()?)?;
+    Ok(listener)
+}
+
+/// Returns a nonblocking socket that listens already.
+pub fn socket() -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     // On Linux connections inherit TCP_NODELAY from the listener, so the loops need not set the option on each
     // connection.
@@ -209,9 +275,7 @@ fn listen() -> io::Result<TcpListener> {
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
     socket.listen(BACKLOG as i32)?;
     socket.set_nonblocking(true)?;
-    let listener = TcpListener::from(socket);
-    announce(listener.local_addr()?)?;
-    Ok(listener)
+    Ok(socket.into())
 }
 
 /// Returns a nonblocking socket for datagrams, for the loops that do not bind a socket themselves.

@@ -15,11 +15,11 @@ const RESAMPLES: usize = 2000;
 /// The names of the servers with which the report compares all servers of a workload.
 #[derive(Clone, Copy, Debug)]
 pub struct References<'a> {
-    /// The servers that can be the floor. For `Bulk` the floor is the cheapest of these servers, and for all other kinds
-    /// the floor is the first.
+    /// The servers that can be the floor. For kinds with a cheapest floor, the floor is the cheapest of these servers, and
+    /// for all other kinds the floor is the first.
     pub floors: &'a [&'a str],
     pub baseline: &'a str,
-    /// A server of this crate that lacks the feature that the workload is about.
+    /// A server of this crate that lacks the feature that the workload is about, or the baseline with other settings.
     pub counterpart: Option<&'a str>,
 }
 
@@ -51,13 +51,17 @@ fn rounds_of(outcomes: &[Outcome], server: &str) -> Option<Vec<Round>> {
 }
 
 /// Returns the floor, which has to be measured. For `Bulk` the floor is the cheapest loop, because the best size of
-/// the buffer depends on the machine and on the number of streams.
+/// the buffer depends on the machine and on the number of streams. For `HttpPlaintext` the floor is the cheapest server,
+/// because the best of them depends on the number of requests in flight.
 fn floor<'a>(kind: Kind, outcomes: &'a [Outcome], names: &[&str]) -> Option<&'a Outcome> {
-    let names = if kind == Kind::Bulk { names } else { names.get(..1).unwrap_or_default() };
+    let names = if kind.has_cheapest_floor() { names } else { names.get(..1).unwrap_or_default() };
     let measured =
         |name: &&str| outcomes.iter().find(|outcome| outcome.server == *name && !outcome.rounds.is_empty());
     // If no CPU time is known, all costs are equal, and `min_by` returns the first server.
-    let cost = |outcome: &Outcome| median_of(&outcome.rounds, cpu_per_gib).unwrap_or(f64::INFINITY);
+    let cost = |outcome: &Outcome| {
+        median_of(&outcome.rounds, |round| over(cpu_seconds(round), work(kind, round)))
+            .unwrap_or(f64::INFINITY)
+    };
     names.iter().filter_map(measured).min_by(|one, other| cost(one).total_cmp(&cost(other)))
 }
 

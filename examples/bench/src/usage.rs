@@ -5,11 +5,12 @@ use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The CPU time that a process has used since its start. The time is 0 if the system does not report the time.
+/// The CPU time that a process and its descendants have used since its start. The time is 0 if the system does not report
+/// the time.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Usage {
-    /// Seconds of user time, in steps of the system's clock tick, which is 10 ms on Linux. The time includes threads
-    /// that have ended.
+    /// Seconds of user time, in steps of the system's clock tick, which is 10 ms on Linux. The time includes threads and
+    /// processes that have ended.
     user: f64,
     system: f64,
     /// Seconds with a precision of a nanosecond, summed over the threads that exist now.
@@ -27,10 +28,12 @@ impl Usage {
     ///
     /// The system updates the time of a running thread only at a tick, every few milliseconds. The time of a sleeping
     /// thread is exact. So the code waits until two readings, `apart` from each other, are equal.
-    pub fn at_rest(pid: u32, apart: Duration, patience: Duration) -> Self {
+    /// Calls `meanwhile` between the readings.
+    pub fn at_rest(pid: u32, apart: Duration, patience: Duration, mut meanwhile: impl FnMut()) -> Self {
         let end = Instant::now() + patience;
         let mut last = Self::of(pid);
         loop {
+            meanwhile();
             thread::sleep(apart);
             let usage = Self::of(pid);
             if usage == last || Instant::now() > end {
@@ -58,25 +61,65 @@ impl Usage {
 
 #[cfg(target_os = "linux")]
 fn read(pid: u32) -> io::Result<Usage> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let tick = 1.0 / rustix::param::clock_ticks_per_second() as f64;
-    let (user, system) = times(&stat).ok_or(io::ErrorKind::InvalidData)?;
-    let mut threads = Vec::new();
-    for entry in fs::read_dir(format!("/proc/{pid}/task"))? {
-        threads.extend(entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()));
+    let mut sum = Usage { precise: Some(0.0), ..Usage::default() };
+    for (process, threads) in processes(pid)? {
+        let stat = match fs::read_to_string(format!("/proc/{process}/stat")) {
+            Ok(stat) => stat,
+            // A descendant may end at any time. The parent then has the time of the descendant.
+            Err(_) if process != pid => continue,
+            Err(error) => return Err(error),
+        };
+        let (user, system) = times(&stat).ok_or(io::ErrorKind::InvalidData)?;
+        sum.user += user as f64 * tick;
+        sum.system += system as f64 * tick;
+        let precise = threads.iter().map(|thread| run_time(process, *thread)).sum::<Option<f64>>();
+        sum.precise = sum.precise.zip(precise).map(|(sum, more)| sum + more);
+        sum.threads.extend(threads);
     }
-    threads.sort_unstable();
-    let precise = threads.iter().map(|thread| run_time(pid, *thread)).sum();
-    Ok(Usage { user: user as f64 * tick, system: system as f64 * tick, precise, threads })
+    sum.threads.sort_unstable();
+    Ok(sum)
 }
 
-/// Returns the two times from the fields 14 and 15 of proc_pid_stat(5). The name before these fields is in brackets and
-/// may contain any character.
+/// Returns a process and all its descendants, each with its threads. Some servers do their work in child processes.
+#[cfg(target_os = "linux")]
+fn processes(pid: u32) -> io::Result<Vec<(u32, Vec<u32>)>> {
+    let mut found: Vec<(u32, Vec<u32>)> = Vec::new();
+    let mut next = vec![pid];
+    while let Some(process) = next.pop() {
+        let mut threads = Vec::new();
+        let entries = match fs::read_dir(format!("/proc/{process}/task")) {
+            Ok(entries) => entries,
+            // A descendant may end at any time.
+            Err(_) if process != pid => continue,
+            Err(error) => return Err(error),
+        };
+        for entry in entries {
+            threads.extend(entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()));
+        }
+        for thread in &threads {
+            // Some kernels do not have the file. Then only the process itself is counted.
+            let children = fs::read_to_string(format!("/proc/{process}/task/{thread}/children"));
+            next.extend(numbers(&children.unwrap_or_default()));
+        }
+        found.push((process, threads));
+    }
+    Ok(found)
+}
+
+#[cfg(target_os = "linux")]
+fn numbers(text: &str) -> impl Iterator<Item = u32> {
+    text.split_ascii_whitespace().filter_map(|word| word.parse().ok())
+}
+
+/// Returns the user time and the system time from proc_pid_stat(5): the fields 14 and 15, and the fields 16 and 17 for the
+/// children that have ended. The name before these fields is in brackets and may contain any character.
 #[cfg(target_os = "linux")]
 fn times(stat: &str) -> Option<(u64, u64)> {
     let (_, fields) = stat.rsplit_once(')')?;
-    let mut fields = fields.split_ascii_whitespace().skip(11);
-    Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+    let mut fields = fields.split_ascii_whitespace().skip(11).map_while(|field| field.parse::<u64>().ok());
+    let [user, system, ended_user, ended_system] = std::array::from_fn(|_| fields.next());
+    Some((user? + ended_user?, system? + ended_system?))
 }
 
 /// Returns the time on a CPU in seconds. The first number of the file is this time in nanoseconds: see "sched-stats" in
@@ -92,9 +135,13 @@ fn read(_pid: u32) -> io::Result<Usage> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Returns the peak of the resident memory in bytes.
+/// Returns the peak of the resident memory in bytes, summed over a process and its descendants.
 pub fn peak_memory(pid: u32) -> Option<u64> {
-    kibibytes(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?, "VmHWM:")
+    let peak = |pid| kibibytes(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?, "VmHWM:");
+    #[cfg(target_os = "linux")]
+    return processes(pid).ok()?.into_iter().map(|(process, _)| peak(process)).sum();
+    #[cfg(not(target_os = "linux"))]
+    peak(pid)
 }
 
 /// Returns the anonymous resident memory in bytes. Memory that is mapped from files does not depend on the number of
@@ -147,8 +194,25 @@ mod tests {
         #[cfg(target_os = "linux")]
         {
             let stat = "42 (a (name) b) S 1 42 42 0 -1 4194304 1 2 3 4 15 16 5 6 20 0 1 0";
-            assert_eq!(times(stat), Some((15, 16)));
+            assert_eq!(times(stat), Some((15 + 5, 16 + 6)));
             assert!(own_memory(std::process::id()).is_some_and(|bytes| bytes > 0));
         }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_usage_includes_child_processes() {
+        use std::process::{Command, Stdio};
+        // The shell does not replace itself by the command, because another command follows.
+        let mut shell = Command::new("sh");
+        let shell = shell.args(["-c", "cat; true"]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
+        let mut shell = shell.expect("every Unix has a shell");
+        let end = Instant::now() + Duration::from_secs(10);
+        while Usage::of(shell.id()).threads.len() < 2 {
+            assert!(Instant::now() < end, "the shell starts no child");
+            thread::sleep(Duration::from_millis(1));
+        }
+        drop(shell.stdin.take());
+        shell.wait().expect("the shell is a child of this process");
     }
 }

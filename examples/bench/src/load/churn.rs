@@ -9,7 +9,7 @@ use mio::{Events, Interest, Poll, Token};
 use socket2::SockRef;
 
 use super::pattern::Pattern;
-use super::{Idleness, PATIENCE, Tally};
+use super::{Idleness, PATIENCE, Tally, Target};
 
 /// The present client of a place. When a client has ended, a new client takes the place.
 struct Place {
@@ -22,7 +22,7 @@ struct Place {
 
 /// Keeps `width` clients connected for `time`, and then waits until the last clients have their echoes.
 pub fn run(
-    to: SocketAddr,
+    to: Target<'_>,
     width: usize,
     message: usize,
     time: Duration,
@@ -40,16 +40,16 @@ pub fn run(
     let mut idleness = Idleness::new(begin);
     let mut open = |poll: &Poll, index, now| {
         number = number.wrapping_add(1);
-        Place::open(to, poll, index, number.wrapping_mul(7919) % (1 << 32), now)
+        Place::open(to.address, poll, index, number.wrapping_mul(7919) % (1 << 32), now)
             .map_err(|error| format!("cannot connect: {error}"))
     };
     let mut places =
         (0..width).map(|index| open(&poll, index, begin).map(Some)).collect::<Result<Vec<_>, _>>()?;
     let mut under_way = width;
     while under_way > 0 {
-        super::look(&mut poll, &mut events, Duration::ZERO)?;
+        let backend_worked = to.look(&mut poll, &mut events, Duration::ZERO)?;
         let now = Instant::now();
-        idleness.note(now, events.is_empty());
+        idleness.note(now, events.is_empty() && !backend_worked);
         for event in &events {
             let index = event.token().0;
             let Some(place) = &mut places[index] else { continue };

@@ -7,15 +7,9 @@ use std::time::{Duration, Instant};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
+use super::header::Header;
 use super::pattern::{LONGEST, Pattern};
 use super::{Idleness, PATIENCE, Tally};
-
-/// The length of the longest header that a client accepts.
-const LONGEST_HEADER: usize = 8 << 10;
-
-/// The text that each header begins with, and the text that ends the header.
-const STATUS: &[u8] = b"HTTP/1.1 200 ";
-const END: &[u8] = b"\r\n\r\n";
 
 /// The way to ask a server for the file.
 pub struct Request {
@@ -35,8 +29,8 @@ pub struct Plan {
 
 struct Client {
     stream: TcpStream,
-    /// The header of the present response, until its end is found.
-    header: Option<Vec<u8>>,
+    header: Header,
+    is_in_header: bool,
     /// The number of bytes of the file that this client has received.
     received: usize,
     is_done: bool,
@@ -114,13 +108,13 @@ impl Client {
         stream.set_nonblocking(true)?;
         let mut stream = TcpStream::from_std(stream);
         poll.registry().register(&mut stream, Token(index), Interest::READABLE | Interest::WRITABLE)?;
-        Ok(Self { stream, header: None, received: 0, is_done: false })
+        Ok(Self { stream, header: Header::default(), is_in_header: false, received: 0, is_done: false })
     }
 
     fn ask(&mut self, request: &Request) -> Result<(), String> {
         // The server has read all earlier requests, so the kernel accepts the whole request.
         self.stream.write_all(&request.bytes).map_err(|error| format!("cannot send: {error}"))?;
-        self.header = request.has_header.then(Vec::new);
+        self.is_in_header = request.has_header;
         self.received = 0;
         Ok(())
     }
@@ -135,23 +129,9 @@ impl Client {
     ) -> Result<Option<usize>, String> {
         let Some(bytes) = self.read(buffer)? else { return Ok(None) };
         let mut body = &buffer[..bytes];
-        if let Some(header) = &mut self.header {
-            let before = header.len();
-            header.extend_from_slice(&body[..body.len().min(LONGEST_HEADER)]);
-            let Some(end) = header.windows(END.len()).position(|four| four == END) else {
-                let is_long = header.len() >= LONGEST_HEADER;
-                return if is_long {
-                    Err("the header of the response has no end".into())
-                } else {
-                    Ok(Some(0))
-                };
-            };
-            if !header.starts_with(STATUS) {
-                let line = header.split(|byte| *byte == b'\r').next().unwrap_or_default();
-                return Err(format!("the server answered {:?}", String::from_utf8_lossy(line)));
-            }
-            body = &body[end + END.len() - before..];
-            self.header = None;
+        if self.is_in_header {
+            let Some(rest) = self.header.check(length, body)? else { return Ok(Some(0)) };
+            (body, self.is_in_header) = (rest, false);
         }
         if body.len() > length - self.received {
             return Err(format!("{} bytes came, after {} of {length} bytes", body.len(), self.received));

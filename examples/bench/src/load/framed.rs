@@ -9,7 +9,7 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
 use super::pattern::Pattern;
-use super::{Idleness, PATIENCE, Tally};
+use super::{Idleness, PATIENCE, Tally, Target};
 use crate::protocol::{self, ACKNOWLEDGEMENT, FRAME_HEADER, Ledger};
 
 /// The approximate length of the frames that a client repeats.
@@ -59,21 +59,29 @@ struct Client {
 }
 
 /// Sends frames on new connections for `time`, ends the streams, and waits until the server has acknowledged all frames.
-pub fn run(to: SocketAddr, plan: &Plan, seed: u64, pattern: &Pattern) -> Result<Tally, String> {
+pub fn run<'a>(
+    to: impl Into<Target<'a>>,
+    plan: &Plan,
+    seed: u64,
+    pattern: &Pattern,
+) -> Result<Tally, String> {
+    let to = to.into();
     let cycle = Cycle::new(plan.frame, seed, pattern);
     let window = (plan.in_flight * cycle.whole) as u64;
     let mut poll = Poll::new().map_err(|error| format!("cannot make a poll: {error}"))?;
     let mut events = Events::with_capacity(1024);
     let mut clients = (0..plan.streams)
-        .map(|index| Client::connect(to, &poll, index, &cycle).map_err(|error| super::name(index, &error)))
+        .map(|index| {
+            Client::connect(to.address, &poll, index, &cycle).map_err(|error| super::name(index, &error))
+        })
         .collect::<Result<Vec<_>, _>>()?;
     let begin = Instant::now();
     let end = begin + plan.time;
     let mut idleness = Idleness::new(begin);
     while clients.iter().any(|client| !client.is_done) {
-        super::look(&mut poll, &mut events, Duration::ZERO)?;
+        let backend_worked = to.look(&mut poll, &mut events, Duration::ZERO)?;
         let now = Instant::now();
-        let mut is_idle = events.is_empty();
+        let mut is_idle = events.is_empty() && !backend_worked;
         for event in &events {
             let index = event.token().0;
             let client = &mut clients[index];

@@ -1,7 +1,7 @@
 //! The workloads with connections that stay open for a round: ping-pong, pipelines, bulk, and clients that do not read.
 
+use std::io::ErrorKind;
 use std::mem;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
@@ -9,7 +9,7 @@ use mio::{Events, Interest, Poll, Token};
 
 use super::client::{Client, Habit, Role};
 use super::pattern::{LONGEST, Pattern};
-use super::{Idleness, PATIENCE, Tally, name};
+use super::{Idleness, PATIENCE, Tally, Target, name};
 
 /// The number of clients that connect before `connect` waits until the server has accepted all of them. The number is
 /// far less than the backlog of any server.
@@ -21,7 +21,11 @@ const CONNECTING: Duration = Duration::from_secs(60);
 /// If no client was able to send for this time, all buffers between the clients and the server are full.
 const STANDSTILL: Duration = Duration::from_millis(20);
 
+/// The time for which `be_served` waits for the proxy before the backend of the proxy has a turn again.
+const TURN: Duration = Duration::from_millis(1);
+
 pub struct Streams<'a> {
+    to: Target<'a>,
     pattern: &'a Pattern,
     poll: Poll,
     clients: Vec<Client>,
@@ -38,13 +42,19 @@ pub struct Streams<'a> {
 
 impl<'a> Streams<'a> {
     /// Connects all clients, and returns when the server has accepted all clients.
-    pub fn connect(to: SocketAddr, roles: &[Role], seed: u64, pattern: &'a Pattern) -> Result<Self, String> {
+    pub fn connect(
+        to: impl Into<Target<'a>>,
+        roles: &[Role],
+        seed: u64,
+        pattern: &'a Pattern,
+    ) -> Result<Self, String> {
+        let to = to.into();
         let poll = Poll::new().map_err(|error| format!("cannot make a poll: {error}"))?;
         let mut clients = Vec::with_capacity(roles.len());
         let end = Instant::now() + CONNECTING;
         for (index, &role) in roles.iter().enumerate() {
             let offset = seed.wrapping_add(index as u64).wrapping_mul(7919) % (1 << 32);
-            let mut client = Client::connect(to, role, offset)
+            let mut client = Client::connect(to.address, role, offset)
                 .map_err(|error| format!("connection {} of {}: {error}", index + 1, roles.len()))?;
             poll.registry()
                 .register(&mut client.stream, Token(index), Interest::READABLE | Interest::WRITABLE)
@@ -66,6 +76,7 @@ impl<'a> Streams<'a> {
             }
         }
         Ok(Self {
+            to,
             pattern,
             poll,
             clients,
@@ -94,10 +105,10 @@ impl<'a> Streams<'a> {
         let mut events = Events::with_capacity(1024);
         self.prime(begin)?;
         loop {
-            super::look(&mut self.poll, &mut events, Duration::ZERO)?;
+            let backend_worked = self.to.look(&mut self.poll, &mut events, Duration::ZERO)?;
             let now = Instant::now();
             let goes_on = now < end;
-            let mut is_idle = events.is_empty() && self.again.is_empty();
+            let mut is_idle = events.is_empty() && self.again.is_empty() && !backend_worked;
 
             for event in &events {
                 let index = event.token().0;
@@ -265,18 +276,26 @@ impl<'a> Streams<'a> {
 }
 
 /// Connects another client and waits for its echo. An echo means that the server has accepted all earlier clients.
-fn be_served(to: SocketAddr, pattern: &Pattern) -> Result<(), String> {
-    let echo = || {
-        let stream = super::connect(to)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        let mut byte = [0];
+fn be_served(to: Target<'_>, pattern: &Pattern) -> Result<(), String> {
+    let missing = "the server did not send back a byte";
+    let is_timeout = |kind| matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut);
+    let mut byte = [0];
+    let open = || {
+        let stream = super::connect(to.address)?;
+        stream.set_read_timeout(Some(if to.backend.is_some() { TURN } else { PATIENCE }))?;
         std::io::Write::write_all(&mut &stream, pattern.at(0, 1))?;
-        std::io::Read::read_exact(&mut &stream, &mut byte)
-            .map_err(|error| super::explain(error, "the server did not send back a byte"))?;
-        Ok(byte)
+        Ok(stream)
     };
-    let byte = echo().map_err(|error: std::io::Error| error.to_string())?;
-    pattern.check(0, &byte)
+    let stream = open().map_err(|error: std::io::Error| error.to_string())?;
+    let end = Instant::now() + PATIENCE;
+    loop {
+        to.turn()?;
+        match std::io::Read::read_exact(&mut &stream, &mut byte) {
+            Ok(()) => return pattern.check(0, &byte),
+            Err(error) if is_timeout(error.kind()) && Instant::now() < end => {}
+            Err(error) => return Err(super::explain(error, missing).to_string()),
+        }
+    }
 }
 
 /// The due time of the next message. The due time depends only on the clock, even if the last message was late.

@@ -26,9 +26,9 @@ pub fn place_of(results: &Results, server: &str) -> usize {
 /// workloads that measure speed.
 pub fn glance(results: &Results) -> Drawn<String> {
     let mut html = String::new();
-    let all: Vec<&Workload> = results.workloads.iter().collect();
+    let all: Vec<&Workload> = results.workloads.iter().filter(|workload| !workload.kind.is_app()).collect();
     let floor = columns::floor(&all).unwrap_or("the floor");
-    let timed = |workload: &Workload| workload.kind != Kind::Idle;
+    let timed = |workload: &Workload| workload.kind != Kind::Idle && !workload.kind.is_app();
     let of = |summary: &Summary| Some((cpu_ratio(summary.to_floor)?, false));
     let title = format!("CPU time of {OURS}, compared with {floor}");
     let label = |workload: &Workload| {
@@ -52,7 +52,21 @@ pub fn glance(results: &Results) -> Drawn<String> {
     let title = format!("CPU time of {OURS}, compared with {OURS} without the feature of the workload");
     let below = "ratio of the CPU time for equal work; less is better";
     let label = |workload: &Workload| versus(workload, &workload.counterpart);
-    html += &ratios(results, &title, below, label, |workload| !workload.kind.is_echo(), of)?;
+    let own = |workload: &Workload| !workload.kind.is_echo() && !workload.kind.is_app();
+    html += &ratios(results, &title, below, label, own, of)?;
+    let of = |summary: &Summary| Some((cpu_ratio(summary.to_baseline)?, false));
+    let title = format!("CPU time of the example programs of {OURS}, compared with well-known servers");
+    let label = |workload: &Workload| versus(workload, &workload.baseline);
+    html += &ratios(results, &title, below, label, |workload| workload.kind.is_app(), of)?;
+    let of = |summary: &Summary| {
+        let second = cpu_ratio(summary.to_floor).or_else(|| cpu_ratio(summary.to_counterpart));
+        Some((second?, false))
+    };
+    let title = format!("CPU time of the example programs of {OURS}, compared with a second server");
+    let label = |workload: &Workload| {
+        versus(workload, if workload.floor.is_some() { &workload.floor } else { &workload.counterpart })
+    };
+    html += &ratios(results, &title, below, label, |workload| workload.kind.is_app(), of)?;
     Ok(html)
 }
 
@@ -108,7 +122,13 @@ pub fn of_group(results: &Results, group: &[&Workload]) -> Drawn<String> {
             html += &latency_rows(results, group)?;
             html += &memory_rows(results, group)?;
         }
-        Kind::Datagrams => {
+        Kind::Datagrams
+        | Kind::KvGet
+        | Kind::KvSet
+        | Kind::HttpPlaintext
+        | Kind::HttpFile
+        | Kind::ProxyPingPong
+        | Kind::ProxyChurn => {
             html += &rate_plot(results, group)?;
             html += &cpu_plot(results, group)?;
             html += &latency_rows(results, group)?;
@@ -117,7 +137,7 @@ pub fn of_group(results: &Results, group: &[&Workload]) -> Drawn<String> {
             html += &cpu_plot(results, group)?;
             html += &latency_rows(results, group)?;
         }
-        Kind::Bulk | Kind::Framed | Kind::Broadcast | Kind::File => {
+        Kind::Bulk | Kind::Framed | Kind::Broadcast | Kind::File | Kind::ProxyStreams => {
             html += &rate_plot(results, group)?;
             html += &cpu_plot(results, group)?;
         }
@@ -147,7 +167,8 @@ fn rate_plot(results: &Results, group: &[&Workload]) -> Drawn<String> {
     let unit = match kind {
         Kind::File => "GiB a second",
         _ if kind.is_in_bytes() => "MiB a second",
-        Kind::Churn => "connections a second",
+        _ if kind.is_churn() => "connections a second",
+        _ if columns::is_requests(kind) => "requests a second",
         Kind::Datagrams => "datagrams a second",
         _ => "messages a second",
     };
@@ -160,7 +181,8 @@ fn cpu_plot(results: &Results, group: &[&Workload]) -> Drawn<String> {
     let kind = group[0].kind;
     let unit = match kind {
         _ if kind.is_in_bytes() => "seconds for each GiB",
-        Kind::Churn => "µs for each connection",
+        _ if kind.is_churn() => "µs for each connection",
+        _ if columns::is_requests(kind) => "µs for each request",
         Kind::Datagrams => "µs for each datagram",
         _ => "µs for each message",
     };

@@ -2,6 +2,7 @@
 //! the echo is the floor of most figures and has no indirection.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::time::Duration;
 
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
@@ -29,28 +30,50 @@ pub trait Service {
     ) -> io::Result<bool>;
 }
 
-pub fn serve<S: Service>(listener: std::net::TcpListener, mut service: S) -> io::Result<()> {
-    let mut listener = TcpListener::from_std(listener);
-    let mut poll = Poll::new()?;
-    poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
-    let mut events = Events::with_capacity(1024);
-    let mut connections = Slab::new();
+/// A loop without its `loop`: the owner calls each turn.
+pub struct Loop<S: Service> {
+    listener: TcpListener,
+    poll: Poll,
+    events: Events,
+    connections: Slab<S::Connection>,
+    service: S,
+}
+
+pub fn serve<S: Service>(listener: std::net::TcpListener, service: S) -> io::Result<()> {
+    let mut server = Loop::new(listener, service)?;
     loop {
-        match poll.poll(&mut events, None) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+        server.turn(None)?;
+    }
+}
+
+impl<S: Service> Loop<S> {
+    pub fn new(listener: std::net::TcpListener, service: S) -> io::Result<Self> {
+        let mut listener = TcpListener::from_std(listener);
+        let poll = Poll::new()?;
+        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+        let (events, connections) = (Events::with_capacity(1024), Slab::new());
+        Ok(Self { listener, poll, events, connections, service })
+    }
+
+    /// Waits for events, for ever or for `wait`, and handles the events. Returns false if there were no events.
+    pub fn turn(&mut self, wait: Option<Duration>) -> io::Result<bool> {
+        let Self { listener, poll, events, connections, service } = self;
+        match poll.poll(events, wait) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(false),
             result => result?,
         }
-        for event in &events {
+        for event in &*events {
             if event.token() == LISTENER {
-                accept(&listener, &poll, &mut connections, &mut service)?;
+                accept(listener, poll, connections, service)?;
                 continue;
             }
             let key = event.token().0;
-            if connections.contains(key) && !service.on_event(&mut connections, key, event).unwrap_or(false) {
+            if connections.contains(key) && !service.on_event(connections, key, event).unwrap_or(false) {
                 // The drop closes the connection, and the close also removes the connection from the poll.
                 connections.remove(key);
             }
         }
+        Ok(!events.is_empty())
     }
 }
 

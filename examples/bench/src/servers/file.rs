@@ -2,7 +2,6 @@
 
 #[cfg(target_os = "linux")]
 pub mod mio_loop;
-pub mod nginx;
 pub mod tidegate_loop;
 
 use crate::protocol::FILE_REQUEST;

@@ -5,6 +5,8 @@
 //! writes and the rules of edge-triggered events are necessary even so.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::ops::Range;
+use std::time::Duration;
 
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
@@ -32,24 +34,47 @@ struct Connection {
     ending: bool,
 }
 
+/// The echo loop without its `loop`: the owner calls each turn.
+pub struct Loop {
+    listener: TcpListener,
+    poll: Poll,
+    events: Events,
+    connections: Slab<Connection>,
+    storage: Vec<u8>,
+    /// The aligned part of the storage.
+    buffer: Range<usize>,
+}
+
 pub fn serve(listener: std::net::TcpListener, buffer: usize) -> io::Result<()> {
-    let mut listener = TcpListener::from_std(listener);
-    let mut poll = Poll::new()?;
-    poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
-    let mut events = Events::with_capacity(1024);
-    let mut connections = Slab::new();
-    let mut storage = vec![0; buffer + ALIGNMENT - 1];
-    // The vector does not grow, so the buffer stays aligned.
-    let start = storage.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT - 1);
-    let buffer = &mut storage[start..start + buffer];
+    let mut server = Loop::new(listener, buffer)?;
     loop {
-        match poll.poll(&mut events, None) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+        server.turn(None)?;
+    }
+}
+
+impl Loop {
+    pub fn new(listener: std::net::TcpListener, buffer: usize) -> io::Result<Self> {
+        let mut listener = TcpListener::from_std(listener);
+        let poll = Poll::new()?;
+        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+        let (events, connections) = (Events::with_capacity(1024), Slab::new());
+        let storage = vec![0; buffer + ALIGNMENT - 1];
+        // The vector does not grow, so the buffer stays aligned.
+        let start = storage.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT - 1);
+        Ok(Self { listener, poll, events, connections, storage, buffer: start..start + buffer })
+    }
+
+    /// Waits for events, for ever or for `wait`, and handles the events. Returns false if there were no events.
+    pub fn turn(&mut self, wait: Option<Duration>) -> io::Result<bool> {
+        let Self { listener, poll, events, connections, storage, buffer } = self;
+        let buffer = &mut storage[buffer.clone()];
+        match poll.poll(events, wait) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(false),
             result => result?,
         }
-        for event in &events {
+        for event in &*events {
             if event.token() == LISTENER {
-                accept(&listener, poll.registry(), &mut connections)?;
+                accept(listener, poll.registry(), connections)?;
                 continue;
             }
             let key = event.token().0;
@@ -60,6 +85,7 @@ pub fn serve(listener: std::net::TcpListener, buffer: usize) -> io::Result<()> {
                 connections.remove(key);
             }
         }
+        Ok(!events.is_empty())
     }
 }
 

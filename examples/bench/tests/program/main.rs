@@ -1,14 +1,16 @@
 //! These tests check that the benchmark runs, checks the echoes, and writes the results. No test asserts a speed.
 
+mod apps;
 #[cfg(unix)]
 mod other_programs;
 mod support;
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::Value;
-use support::{bench, line};
+use support::{bench, bench_within, line};
 
 /// Returns the path of a file that only this test uses.
 fn file(name: &str) -> PathBuf {
@@ -20,10 +22,14 @@ fn file(name: &str) -> PathBuf {
 
 /// Returns the results of rounds that are so short that the start of the servers takes most of the time.
 fn results(name: &str, rounds: u8, arguments: &[&str]) -> Value {
+    results_within(support::PATIENCE, name, rounds, arguments)
+}
+
+fn results_within(patience: Duration, name: &str, rounds: u8, arguments: &[&str]) -> Value {
     let json = file(name);
     let rounds = rounds.to_string();
     let short = ["--quick", "--rounds", &rounds, "--round-time", "0.02", "--json", json.to_str().unwrap()];
-    let output = bench(&[&short, arguments].concat());
+    let output = bench_within(patience, &[&short, arguments].concat());
     assert!(output.status.success(), "{output:?}");
     assert!(!output.stdout.is_empty(), "a table");
     let results = serde_json::from_slice(&fs::read(&json).unwrap()).unwrap();
@@ -230,9 +236,16 @@ fn servers_and_workloads_are_listed() {
     let output = bench(&["--list"]);
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
     let text = String::from_utf8(output.stdout).unwrap();
-    for name in
-        ["tidegate", "mio-256k", "tokio", "tidegate-copy", "nginx", "ping-pong-16k", "broadcast", "datagrams"]
-    {
+    for name in [
+        "tidegate",
+        "mio-256k",
+        "tokio",
+        "nginx",
+        "haproxy-256k",
+        "ping-pong-16k",
+        "datagrams",
+        "proxy-ping-pong",
+    ] {
         assert!(
             text.lines().any(|line| line.trim_start().starts_with(&format!("{name} "))),
             "{name}: {text}"
@@ -251,6 +264,7 @@ fn wrong_arguments_exit_with_2() {
         &["--round-time", "0"],
         &["--exec", "echo 7007"],
         &["--service", "file"],
+        &["--apps", "--workloads", "churn"],
         &["--colour"],
     ] {
         let output = bench(arguments);

@@ -22,10 +22,15 @@ pub fn command(arguments: &[&str]) -> Command {
 
 /// Runs the benchmark to its end, or fails the test if the benchmark does not end.
 pub fn bench(arguments: &[&str]) -> Output {
+    bench_within(PATIENCE, arguments)
+}
+
+/// Runs the benchmark to its end, or fails the test if the benchmark does not end in this time.
+pub fn bench_within(patience: Duration, arguments: &[&str]) -> Output {
     let mut child = Killed::start(&mut command(arguments));
     let (stdout, stderr) = (child.0.stdout.take().expect("piped"), child.0.stderr.take().expect("piped"));
     // A program that does not end keeps its pipes open, so a thread reads them and the test waits for the thread.
-    let (stdout, stderr) = within(move || {
+    let (stdout, stderr) = returned_within(patience, move || {
         let errors = thread::spawn(|| read_all(stderr));
         (read_all(stdout), errors.join().expect("the thread does not panic"))
     });
@@ -65,9 +70,13 @@ fn read_all(mut pipe: impl Read) -> Vec<u8> {
 
 /// Returns what `work` returns, or fails the test if `work` does not end.
 pub fn within<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    returned_within(PATIENCE, work)
+}
+
+fn returned_within<T: Send + 'static>(patience: Duration, work: impl FnOnce() -> T + Send + 'static) -> T {
     let (done, result) = mpsc::channel();
     thread::spawn(move || done.send(work()));
-    result.recv_timeout(PATIENCE).expect("the work ends in time and without a panic")
+    result.recv_timeout(patience).expect("the work ends in time and without a panic")
 }
 
 /// Returns the only line of an error message.

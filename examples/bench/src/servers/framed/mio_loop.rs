@@ -25,9 +25,9 @@ pub fn serve(listener: std::net::TcpListener) -> io::Result<()> {
     bare::serve(listener, Framed)
 }
 
-struct Framed;
+pub struct Framed;
 
-struct Connection {
+pub struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
     /// The index in the buffer where each `recv` writes: the begin of a page.
