@@ -12,16 +12,35 @@ use crate::response::{Content, Reply};
 use crate::status::Status;
 
 /// A directory whose files are served.
-pub struct Root(PathBuf);
+pub struct Root {
+    path: PathBuf,
+    /// Names are looked up from here.
+    #[cfg(target_os = "linux")]
+    directory: File,
+}
+
+/// What a path leads to.
+enum Found {
+    Directory,
+    File(File, fs::Metadata),
+}
 
 impl Root {
     pub fn new(path: &Path) -> io::Result<Self> {
-        let path = fs::canonicalize(path)
-            .and_then(|path| if path.is_dir() { Ok(path) } else { Err(ErrorKind::NotADirectory.into()) })
-            .map_err(|error| {
-                io::Error::new(error.kind(), format!("cannot serve {}: {error}", path.display()))
-            })?;
-        Ok(Self(path))
+        let open = || -> io::Result<Self> {
+            let path = fs::canonicalize(path)?;
+            if !path.is_dir() {
+                return Err(ErrorKind::NotADirectory.into());
+            }
+            Ok(Self {
+                #[cfg(target_os = "linux")]
+                directory: File::open(&path)?,
+                path,
+            })
+        };
+        open().map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot serve {}: {error}", path.display()))
+        })
     }
 
     /// Returns the answer to a GET or HEAD.
@@ -32,16 +51,19 @@ impl Root {
     fn look_up(&self, request: &Request<'_>) -> Result<Reply, Status> {
         let names = names(request.path)?;
         let is_directory = request.path.ends_with('/');
-        let mut path = self.resolve(&names.iter().collect::<PathBuf>())?;
-        if path.is_dir() {
-            if !is_directory {
-                return Ok(Reply::Moved(location(&names, request.query)));
-            }
-            path = self.resolve(&path.join("index.html"))?;
-        } else if is_directory {
-            return Err(Status::NOT_FOUND);
+        let mut path: PathBuf = names.iter().collect();
+        if is_directory {
+            path.push("index.html");
         }
-        let (file, metadata) = open(&path)?;
+        let found = match self.open_beneath(&path) {
+            Some(found) => found,
+            None => self.open(&path)?,
+        };
+        let (file, metadata) = match found {
+            Found::File(file, metadata) => (file, metadata),
+            Found::Directory if is_directory => return Err(Status::NOT_FOUND),
+            Found::Directory => return Ok(Reply::Moved(location(&names, request.query))),
+        };
         let modified = metadata.modified().map_or(UNIX_EPOCH, whole_seconds);
         let date = |value: Option<&[u8]>| -> Option<SystemTime> {
             httpdate::parse_http_date(str::from_utf8(value?).ok()?).ok()
@@ -63,11 +85,53 @@ impl Root {
         Ok(Reply::File(Content { file, content_type: content_type(&path), modified, len, part }))
     }
 
-    /// Follows symbolic links. The result is within the directory. (A process that exchanges a directory for a link between
-    /// this call and `open` could lead a request astray; such a process can write to the directory anyway.)
-    fn resolve(&self, path: &Path) -> Result<PathBuf, Status> {
-        let path = fs::canonicalize(self.0.join(path)).map_err(|error| status(&error))?;
-        if path.starts_with(&self.0) { Ok(path) } else { Err(Status::NOT_FOUND) }
+    /// Opens a file by one system call, which follows no link out of the directory, openat2(2). `None`: this call cannot open
+    /// the file, for example because an absolute link leads to the file.
+    #[cfg(target_os = "linux")]
+    fn open_beneath(&self, path: &Path) -> Option<Found> {
+        use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY; // a pipe must not block the loop
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+        let file = File::from(openat2(&self.directory, path, flags, Mode::empty(), resolve).ok()?);
+        match file.metadata().ok()? {
+            metadata if metadata.is_dir() => Some(Found::Directory),
+            metadata => metadata.is_file().then_some(Found::File(file, metadata)),
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn open_beneath(&self, _path: &Path) -> Option<Found> {
+        None
+    }
+
+    /// Opens a file on any system. Files that are neither regular files nor directories are not opened, because that may block
+    /// or have an effect. (A process that exchanges a directory for a link between two of these calls could lead a request
+    /// astray; such a process can write to the directory anyway.)
+    fn open(&self, path: &Path) -> Result<Found, Status> {
+        let path = fs::canonicalize(self.path.join(path)).map_err(|error| status(&error))?;
+        if !path.starts_with(&self.path) {
+            return Err(Status::NOT_FOUND);
+        }
+        let metadata = fs::metadata(&path).map_err(|error| status(&error))?;
+        if metadata.is_dir() {
+            return Ok(Found::Directory);
+        } else if !metadata.is_file() {
+            return Err(Status::NOT_FOUND);
+        }
+        let mut options = OpenOptions::new();
+        options.read(true);
+        // The path may be that of a pipe by now.
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::custom_flags(
+            &mut options,
+            rustix::fs::OFlags::NONBLOCK.bits() as i32,
+        );
+        let file = options.open(path).map_err(|error| match status(&error) {
+            Status::NOT_FOUND if error.kind() != ErrorKind::NotFound => Status::UNAVAILABLE, // no descriptor is left
+            status => status,
+        })?;
+        let metadata = file.metadata().map_err(|_| Status::UNAVAILABLE)?;
+        if metadata.is_file() { Ok(Found::File(file, metadata)) } else { Err(Status::NOT_FOUND) }
     }
 }
 
@@ -83,24 +147,6 @@ fn status(error: &io::Error) -> Status {
         ErrorKind::PermissionDenied => Status::FORBIDDEN,
         _ => Status::NOT_FOUND,
     }
-}
-
-/// Opens a regular file. Other kinds of files are not opened, because that may block or have an effect.
-fn open(path: &Path) -> Result<(File, fs::Metadata), Status> {
-    if !fs::metadata(path).map_err(|error| status(&error))?.is_file() {
-        return Err(Status::NOT_FOUND);
-    }
-    let mut options = OpenOptions::new();
-    options.read(true);
-    // The path may be that of a pipe by now.
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, rustix::fs::OFlags::NONBLOCK.bits() as i32);
-    let file = options.open(path).map_err(|error| match status(&error) {
-        Status::NOT_FOUND if error.kind() != ErrorKind::NotFound => Status::UNAVAILABLE, // no descriptor is left
-        status => status,
-    })?;
-    let metadata = file.metadata().map_err(|_| Status::UNAVAILABLE)?;
-    if metadata.is_file() { Ok((file, metadata)) } else { Err(Status::NOT_FOUND) }
 }
 
 /// Splits a path into the names of directories and of a file. Each name is decoded by itself, so that "%2F" is not taken for

@@ -149,10 +149,10 @@ impl Answers {
         if length > SMALL {
             return out.send_all(&self.buffer).max(out.send_file(file, part));
         }
-        let read = file
-            .seek(SeekFrom::Start(part.start))
-            .and_then(|_| file.take(length).read_to_end(&mut self.buffer));
-        if read.ok() == Some(length as usize) {
+        let head = self.buffer.len();
+        self.buffer.resize(head + length as usize, 0);
+        let begin = if part.start > 0 { file.seek(SeekFrom::Start(part.start)) } else { Ok(0) };
+        if begin.and_then(|_| file.read_exact(&mut self.buffer[head..])).is_ok() {
             return out.send_all(&self.buffer);
         }
         // The file has become shorter. The crate also resets the connection if this happens to a file of `send_file`.

@@ -114,6 +114,8 @@ fn serve(args: &Arguments) -> Result<(), Box<dyn Error>> {
         signals,
         asked: None,
         store: Store::default(),
+        begin: Instant::now(),
+        started: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as i64),
         max_memory: args.max_memory,
         subscribers: HashMap::new(),
         replies: Vec::new(),
@@ -139,6 +141,10 @@ struct Kv {
     /// The time of the last signal that asked the server to end.
     asked: Option<Instant>,
     store: Store,
+    /// The begin of the server, as the loop tells the time and as Redis does: in milliseconds since 1970. So no command needs a
+    /// call of a clock, and a jump of the system's clock expires no key.
+    begin: Instant,
+    started: i64,
     max_memory: usize,
     subscribers: HashMap<Box<[u8]>, Vec<ConnId>>,
     /// The replies of the present callback that the reactor has not been handed yet.
@@ -165,8 +171,7 @@ impl Handler for Kv {
     }
 
     fn on_data(&mut self, conn: &mut Conn<'_, Session>, input: &[u8]) -> usize {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as i64);
-        self.store.begin(now);
+        self.store.begin(self.started + conn.now().duration_since(self.begin).as_millis() as i64);
         let (mut used, mut args) = (0, Args::with_capacity(8));
         let mut ends = false;
         while used < input.len() && !ends {
