@@ -56,6 +56,7 @@ mod closing {
 }
 
 mod connecting {
+    mod early_input;
     mod next_address;
     mod options;
     mod refusals;
