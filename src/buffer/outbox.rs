@@ -79,8 +79,8 @@ impl Outbox {
         queue.segments().all(|segment| !segment.is_file() && into.push(segment.bytes()))
     }
 
-    /// The bytes to send, those of the outbox in front of the others, if all of them stand in one piece. There are no bytes to
-    /// send if that piece is empty.
+    /// Returns the bytes to send if all of them stand in one piece: the bytes of the outbox, and the pieces behind the outbox. An
+    /// empty piece means that there is nothing to send. `None`: there are several pieces, or a file.
     pub(crate) fn only_piece<'a>(&'a self, behind: [&'a [u8]; 2]) -> Option<&'a [u8]> {
         let queued = match &self.0 {
             None => &[],

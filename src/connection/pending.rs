@@ -112,13 +112,13 @@ impl<T: Read + SendFile> Connection<T> {
             }
     }
 
-    /// True if the end of file is to be sent now: the kernel has taken everything before it. If the peer has ended as well, the
-    /// close of the socket sends it.
+    /// True if the end of file is to be sent now, because the kernel has taken all bytes. If the peer has ended as well, the
+    /// connection is over, and the close of the socket sends the end of file.
     pub(crate) fn owes_fin(&self) -> bool {
         self.has_unsent_fin() && !self.has(Flags::EOF)
     }
 
-    /// True if nothing but the end of file is left to send.
+    /// True if the end of file is all that is left to send.
     pub(crate) fn has_unsent_fin(&self) -> bool {
         self.ends_writing() && !self.has(Flags::FIN_SENT)
     }

@@ -222,8 +222,9 @@ impl<T: Read + SendFile> Connection<T> {
         }
     }
 
-    /// Hands the pieces of the outbox, and those behind it, to the kernel by one call. A file has a call of its own. Returns the
-    /// number of bytes that the kernel was asked to take, and the result.
+    /// Hands the pieces of the outbox, and the pieces behind the outbox, to the kernel by one call, up to the first file. A file at
+    /// the front of the outbox has a call of its own. Returns the number of bytes that the kernel was asked to take, and the
+    /// result.
     #[inline(never)]
     fn write_pieces(&mut self, behind: [&[u8]; 2], budget: usize) -> (usize, Option<io::Result<usize>>) {
         let mut slices = Slices::new(budget);

@@ -80,7 +80,8 @@ impl Lifetime {
         self.rare.as_ref().is_some_and(|rare| rare.opening.is_some())
     }
 
-    /// An event came while the connection opened.
+    /// Stores that an event has told of input while the connection opens. Events of the addresses before count too: at worst,
+    /// the connection makes a `recv` that finds nothing.
     pub(super) fn saw_input(&mut self, Readiness { readable, short_reads_unreliable, .. }: Readiness) {
         if let Some(Opening::Connecting(connecting)) = self.opening() {
             connecting.input.readable |= readable;
@@ -88,8 +89,8 @@ impl Lifetime {
         }
     }
 
-    /// What is known of input at the end of the opening. A stream that others have connected may have had input before its
-    /// registration.
+    /// The input that the connection may have at the end of its opening. A stream that was connected before its registration is
+    /// assumed to have input.
     pub(super) fn input_while_opening(&mut self) -> Readiness {
         match self.opening() {
             Some(Opening::Connecting(connecting)) if EVENTS_TELL_OF_INPUT => connecting.input,

@@ -41,7 +41,7 @@ pub(crate) struct Connecting {
     pub(super) timer: Option<TimerId>,
     /// The end of the time that the present address has.
     pub(super) give_up: Option<Instant>,
-    /// What events said of input. It is kept for the time when the connection is open.
+    /// The input that events have told of. The ready bits of the connection get this field when the connection opens.
     pub(super) input: Readiness,
     timeout: Option<Duration>,
     address_timeout: Option<Duration>,

@@ -11,7 +11,7 @@
 //! | `sendall()` | [`Conn::send_all`](crate::Conn::send_all): the reactor takes all bytes and sends the rest later | `src/connection/sending.rs`; the rest waits in `src/buffer/outbox.rs` |
 //! | `sendmsg()`: several sends in one call | part of the sends above and below | `src/socket/platform.rs` |
 //! | `sendfile()` | [`Conn::send_file`](crate::Conn::send_file): on Linux; elsewhere the file is read and sent | `src/socket/platform.rs`; reading and sending: `src/socket/file.rs` |
-//! | `shutdown()` | [`Conn::shutdown_write`](crate::Conn::shutdown_write) | `src/engine/entry.rs`, once the outbox is empty |
+//! | `shutdown()` | [`Conn::shutdown_write`](crate::Conn::shutdown_write) | `src/engine/entry.rs`, once the outbox is empty; if the peer has ended before, the close of the socket does the work of the call |
 //! | `close()` | [`Conn::close`](crate::Conn::close) (flush, then end) or [`Conn::abort`](crate::Conn::abort) (reset) | `src/turn/finish.rs` decides when; `src/engine/placing.rs` drops the socket |
 //! | `bind()` for datagrams | [`Net::bind`](crate::Net::bind) | `src/socket/datagram.rs` |
 //! | `recvfrom()`, `recvmmsg()` | [`Handler::on_datagram`](crate::Handler::on_datagram) | `src/socket/batch.rs` |

@@ -81,10 +81,11 @@ epoll! {
     /// True if a source stays registered whatever its events say.
     pub(crate) const KEEPS_REGISTRATION: bool = true;
 
-    /// True if an event reports all input that has come since the registration. A connect needs no `recv` to find out then.
+    /// True if events report all input that has come since the registration. A connection that opens then needs no `recv` to
+    /// find out whether there is input.
     pub(crate) const EVENTS_TELL_OF_INPUT: bool = true;
 
-    /// True if the event for the end of both directions may report no error although there is one.
+    /// True if the event for the end of both directions may report no error although the socket has an error.
     pub(crate) const HANG_UP_MAY_HIDE_ERROR: bool = false;
 
     /// False if a socket is known not to listen.

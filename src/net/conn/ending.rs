@@ -11,7 +11,9 @@ use super::Conn;
 /// Ending.
 impl<S> Conn<'_, S> {
     /// Ends the sending direction once everything before is sent: the peer reads an end of file, shutdown(2).
-    /// Receiving goes on. When the peer has ended its direction as well, the connection ends.
+    /// Receiving goes on. When the peer has ended its direction as well, the connection ends, and the close of the socket sends
+    /// the end of file. A duplicate of the socket, made for example through [`socket`](Self::socket), then delays the end of
+    /// file until the duplicate is closed.
     pub fn shutdown_write(&mut self) {
         self.output().shutdown_write();
     }
