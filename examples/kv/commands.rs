@@ -204,6 +204,7 @@ fn mget(call: &mut Call<'_>) {
     call.reply.array(call.args.len() - 1);
     for key in &call.args[1..] {
         call.value(key);
+        call.reply.flush_batch(); // the reactor counts the bytes that it has, and `max_outbox` bounds them
     }
 }
 
@@ -337,6 +338,7 @@ fn keys(call: &mut Call<'_>) {
     call.reply.array(found.len());
     for key in found {
         call.reply.bulk(key);
+        call.reply.flush_batch();
     }
 }
 

@@ -141,9 +141,10 @@ struct Kv {
     /// The time of the last signal that asked the server to end.
     asked: Option<Instant>,
     store: Store,
-    /// The begin of the server, as the loop tells the time and as Redis does: in milliseconds since 1970. So no command needs a
-    /// call of a clock, and a jump of the system's clock expires no key.
+    /// The time of the start on the clock of the loop. The time of a turn minus this time gives the time of a command. So no
+    /// command needs a call of a clock, and a jump of the system's clock expires no key.
     begin: Instant,
+    /// The time of the start in milliseconds since 1970.
     started: i64,
     max_memory: usize,
     subscribers: HashMap<Box<[u8]>, Vec<ConnId>>,
@@ -312,6 +313,7 @@ impl Kv {
             None => reply.null(),
         }
         reply.integer(count);
+        reply.flush_batch();
     }
 
     fn remove_subscriber(&mut self, channel: &[u8], id: ConnId) {
