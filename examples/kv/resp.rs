@@ -11,6 +11,12 @@ pub const MAX_BULK: i64 = 16 << 20;
 /// The longest line: an inline command, or the number in front of an array or a string.
 const MAX_LINE: usize = 64 << 10;
 
+/// The most words of a command, as redis-server had it until version 6.
+const MAX_WORDS: i64 = 1 << 20;
+
+/// The length of the shortest word in an array, which is empty: `$0`, and two line ends.
+const SHORTEST: usize = 6;
+
 /// Values of this length are sent as the blocks that the store holds. A smaller value is copied, which costs less.
 const SHARED: usize = 1 << 10;
 
@@ -29,6 +35,10 @@ pub enum Parsed {
 }
 
 /// Finds the first command of the input. The rules and the texts of the errors are those of redis-server.
+///
+/// An incomplete command is parsed anew when more bytes are there. So the result names as many bytes as the rest of the command
+/// has for sure: a client that sends a command of many words byte by byte does not make the server parse each word again for
+/// each byte.
 pub fn parse<'a>(input: &'a [u8], args: &mut Args<'a>) -> Parsed {
     args.clear();
     if input.first() != Some(&b'*') {
@@ -40,14 +50,20 @@ pub fn parse<'a>(input: &'a [u8], args: &mut Args<'a>) -> Parsed {
         Ok(None) => return Parsed::Incomplete(input.len() + 1),
         Err(()) => return bad("invalid multibulk length"),
     };
-    if count > i64::from(i32::MAX) {
+    if count > MAX_WORDS {
         return bad("invalid multibulk length");
     }
-    for _ in 0..count {
-        let Some(&sign) = input.get(at) else { return Parsed::Incomplete(at + 4) };
+    for left in (0..count.max(0) as usize).rev() {
+        let rest = SHORTEST * left; // the words behind this word
+        let Some(&sign) = input.get(at) else { return Parsed::Incomplete(at + 4 + rest) };
         let (len, begin) = match number(input, at + 1) {
             Ok(None) if input.len() - at > MAX_LINE => return bad("too big bulk count string"),
-            Ok(None) => return Parsed::Incomplete(input.len() + 1),
+            Ok(None) => {
+                let line = input.len() - at;
+                // No number has so many digits, so the line is an error when its end is there.
+                let more = if line > 32 { line } else { 1 };
+                return Parsed::Incomplete((input.len() + more).max(at + 4 + rest));
+            }
             _ if sign != b'$' => {
                 return Parsed::Bad(
                     [b"Protocol error: expected '$', got '", &[sign][..], b"'"].concat().into(),
@@ -58,7 +74,7 @@ pub fn parse<'a>(input: &'a [u8], args: &mut Args<'a>) -> Parsed {
         };
         at = begin + len + 2; // the two bytes of the line end are not looked at
         if input.len() < at {
-            return Parsed::Incomplete(at);
+            return Parsed::Incomplete(at + rest);
         }
         args.push(Cow::Borrowed(&input[begin..begin + len]));
     }

@@ -19,6 +19,7 @@ mod http_syntax;
 #[cfg(unix)]
 mod ipc;
 mod kv;
+mod kv_syntax;
 mod per_core;
 mod proxy;
 #[cfg(target_os = "linux")]
