@@ -2,26 +2,30 @@
 
 use std::{fs::File, net::TcpListener, process::Command};
 
-use crate::support::programs::{Killed, example, finish, line};
+use crate::support::programs::{example, finish, line};
 
-const EXAMPLES: &[&str] = &["chat", "worker", "ipc", "per_core", "http"];
+/// The examples that listen at an address of TCP, or at a Unix socket.
+const SERVERS: &[&str] = &["chat", "worker", "per_core", "http", "kv", "proxy"];
 
 fn program(name: &str, arguments: &[&str]) -> Command {
     let mut command = example(name);
     command.args(arguments);
+    if name == "proxy" {
+        command.args(["--to", "127.0.0.1:1"]); // the only argument that an example needs beside the address
+    }
     command
 }
 
 #[test]
 fn help_exits_with_0_and_bad_arguments_exit_with_2() {
-    for name in EXAMPLES {
+    for name in SERVERS.iter().chain(&["ipc"]) {
         let help = finish(program(name, &["--help"]));
         assert!(help.status.success() && !help.stdout.is_empty() && help.stderr.is_empty(), "{help:?}");
         let zero = match *name {
             "chat" => "--rate=0",
             "worker" => "--threads=0",
             "ipc" => "--fps=0",
-            "http" => "--max-clients=0",
+            "http" | "kv" | "proxy" => "--max-clients=0",
             _ => "--cores=0",
         };
         for bad in ["--no-such-option", zero] {
@@ -36,7 +40,7 @@ fn help_exits_with_0_and_bad_arguments_exit_with_2() {
 fn an_address_that_cannot_be_listened_at_exits_with_1_and_one_line() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = taken.local_addr().unwrap().to_string();
-    for name in ["chat", "worker", "per_core", "http"] {
+    for name in SERVERS {
         let output = finish(program(name, &["--listen", &at]));
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         assert!(line(&output).starts_with(&format!("{name}: cannot listen on {at}: ")), "{output:?}");
@@ -51,11 +55,11 @@ fn a_file_that_is_no_socket_is_not_replaced() {
     let path = folder.file("file");
     File::create(&path).unwrap();
     let name = format!("unix:{}", path.display());
-    for (example, more) in
-        [("chat", None), ("worker", None), ("ipc", None), ("per_core", Some("--hand-over")), ("http", None)]
-    {
+    for example in SERVERS.iter().chain(&["ipc"]) {
         let mut command = program(example, &["--listen", &name]);
-        command.args(more);
+        if *example == "per_core" {
+            command.arg("--hand-over"); // without this option, the example takes no Unix socket
+        }
         let output = finish(command);
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         assert!(line(&output).starts_with(&format!("{example}: cannot listen on {name}: ")), "{output:?}");
@@ -69,8 +73,8 @@ fn a_file_that_is_no_socket_is_not_replaced() {
 fn a_server_whose_pipes_are_closed_goes_on_until_a_signal() {
     use crate::support::programs::start_server;
 
-    for name in ["chat", "worker", "per_core", "http"] {
-        let (mut server, stdout, at): (Killed, _, _) = start_server(program(name, &["--listen=127.0.0.1:0"]));
+    for name in SERVERS {
+        let (mut server, stdout, at) = start_server(program(name, &["--listen=127.0.0.1:0"]));
         drop((stdout, server.child().stderr.take()));
         let client = crate::support::connect(at.parse().unwrap());
         drop(client);

@@ -10,24 +10,13 @@ use crate::support::{
     PATIENCE, assert_same,
     datagrams::{client, receive},
     pattern,
-    programs::{Killed, example, finish, line, start_server},
-    skip,
+    programs::{Killed, example, finish, is_installed, line, start_server},
 };
 
 fn udp_echo(listen: &str) -> Command {
     let mut command = example("udp_echo");
     command.args(["--listen", listen]);
     command
-}
-
-/// Returns true if the program can be started. Otherwise the test counts as skipped.
-fn has(program: &str, version: &str) -> bool {
-    let probe = Command::new(program).arg(version).stdin(Stdio::null()).output();
-    let works = probe.is_ok_and(|output| output.status.success());
-    if !works {
-        skip(&format!("{program} does not work here"));
-    }
-    works
 }
 
 #[test]
@@ -59,7 +48,7 @@ for size in (0, 1, 1472, 9000, 65507):
     assert sender == (host, int(port)), sender
 print('well')
 ";
-    if !has("python3", "--version") {
+    if !is_installed("python3") {
         return;
     }
     let (_server, _stdout, at) = start_server(udp_echo("127.0.0.1:0"));
@@ -72,7 +61,7 @@ print('well')
 /// socat reads standard input in one piece and sends it as a datagram.
 #[test]
 fn a_datagram_of_socat_comes_back() {
-    if !has("socat", "-V") {
+    if !is_installed("socat") {
         return;
     }
     let (_server, _stdout, at) = start_server(udp_echo("127.0.0.1:0"));

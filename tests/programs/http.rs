@@ -10,10 +10,9 @@ use std::{
 
 use crate::{
     http_hostile::Client,
-    kv::run,
     support::{
         self,
-        programs::{Killed, example, start_server},
+        programs::{self, Killed, example, run, start_server},
         within,
     },
 };
@@ -218,7 +217,7 @@ fn a_client_that_pipelines_and_does_not_read_costs_little_memory_and_few_descrip
         let mut first = server.client();
         first.send(b"GET /file HTTP/1.1\r\nHost: a\r\n\r\n"); // what every server needs is allocated
         assert_eq!(first.answer().body, file);
-        let memory = |server: &mut Http| crate::proxy::memory(&mut server.program, "VmHWM:"); // the most so far
+        let memory = |server: &mut Http| programs::memory(&mut server.program, "VmHWM:"); // the most so far
         let before = memory(&mut server);
 
         let mut client = server.narrow_client();

@@ -11,8 +11,12 @@ use std::{
 use crate::{
     http::Http,
     http_hostile::Answer,
-    kv::run,
-    support::{End, pattern, read_out, unix::Folder},
+    support::{
+        End, pattern,
+        programs::{example, finish, line, run},
+        read_out,
+        unix::Folder,
+    },
 };
 
 /// A server of a folder with files.
@@ -309,8 +313,6 @@ fn a_file_that_becomes_shorter_ends_the_connection_with_a_reset() {
 
 #[test]
 fn a_directory_that_does_not_exist_exits_with_1_and_one_line() {
-    use crate::support::programs::{example, finish, line};
-
     for path in ["/nonexistent", "/dev/null"] {
         let mut command = example("http");
         command.args(["--listen", "127.0.0.1:0", "--root", path]);

@@ -10,7 +10,7 @@ use std::{
 
 use crate::support::{
     self, PATIENCE,
-    programs::{Killed, example, finish, start_server},
+    programs::{Killed, example, finish, is_installed, start_server},
     unix::{Folder, connect_to},
 };
 
@@ -191,8 +191,8 @@ fn commands_of_another_user_are_refused() {
 
 #[test]
 fn socat_controls_the_program() {
-    if !Command::new("socat").arg("-V").output().is_ok_and(|output| output.status.success()) {
-        return support::skip("socat(1) is not installed");
+    if !is_installed("socat") {
+        return;
     }
     let program = Program::start(&[]);
     let mut socat = Command::new("sh");

@@ -7,9 +7,12 @@ mod resp;
 
 use resp::{Args, Parsed, parse};
 
+/// The words of a command, and its length.
+type Command = (Vec<Vec<u8>>, usize);
+
 /// Feeds the parser as a connection does: the next call comes when as many bytes are there as the last call has asked for.
-/// Returns the number of calls, the words of the command, and its length; `None` if the input is not the protocol.
-fn feed(input: &[u8]) -> (usize, Option<(Vec<Vec<u8>>, usize)>) {
+/// Returns the number of calls, and the command; `None` if the input is not the protocol.
+fn feed(input: &[u8]) -> (usize, Option<Command>) {
     let (mut calls, mut end, mut args) = (0, 1, Args::new());
     loop {
         assert!(end <= input.len(), "the parser waits for bytes that the command does not have");

@@ -14,7 +14,7 @@ use std::{
 
 use crate::support::{
     End, PATIENCE, assert_same, connect, pattern,
-    programs::{Killed, example, finish, line, start_server},
+    programs::{self, Killed, example, start_server},
     read_out, read_to_end, reset, within,
 };
 
@@ -262,7 +262,7 @@ fn slow_readers_cost_less_than_a_mebibyte_each() {
         let mut backend = accept(&listener);
         assert_eq!(pass(&mut first, &mut backend), b"hello"); // what every proxy needs is allocated
     }
-    let before = memory(&mut proxy.program, "VmRSS:");
+    let before = programs::memory(&mut proxy.program, "VmRSS:");
     let sent = Arc::new(AtomicUsize::new(0));
     let bytes: Arc<[u8]> = large(LEN, 1).into();
     let (mut ends, mut senders) = (Vec::new(), Vec::new());
@@ -291,7 +291,7 @@ fn slow_readers_cost_less_than_a_mebibyte_each() {
         thread::sleep(Duration::from_millis(10)); // between two looks
     }
     assert!(seen < 2 * PAIRS * LEN, "no sender was stopped");
-    let growth = memory(&mut proxy.program, "VmRSS:").saturating_sub(before);
+    let growth = programs::memory(&mut proxy.program, "VmRSS:").saturating_sub(before);
     assert!(growth < PAIRS << 20, "{PAIRS} pairs need {growth} bytes");
 
     let readers = ends.into_iter().map(|mut end| {
@@ -301,14 +301,6 @@ fn slow_readers_cost_less_than_a_mebibyte_each() {
     for thread in readers.collect::<Vec<_>>().into_iter().chain(senders) {
         within(|| thread.join()).unwrap();
     }
-}
-
-/// Returns a number of bytes that the system tells of a process: proc(5), /proc/PID/status.
-#[cfg(target_os = "linux")]
-pub fn memory(program: &mut Killed, field: &str) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", program.child().id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("a process has memory");
-    line.trim().strip_suffix(" kB").unwrap().parse::<usize>().unwrap() << 10
 }
 
 #[test]
@@ -341,14 +333,4 @@ fn a_signal_in_the_middle_of_a_download_loses_nothing() {
     assert_eq!((read_to_end(&mut pooled), read_to_end(&mut idle)), (vec![], vec![]));
     let output = proxy.program.finish();
     assert!(output.status.success(), "{output:?}");
-}
-
-#[test]
-fn a_port_in_use_exits_with_1_and_one_line() {
-    let (_taken, at) = backend();
-    let mut command = example("proxy");
-    command.args(["--listen", &at, "--to", "127.0.0.1:1"]);
-    let output = finish(command);
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert!(line(&output).starts_with(&format!("proxy: cannot listen on {at}: ")), "{output:?}");
 }

@@ -116,6 +116,36 @@ pub fn line(output: &Output) -> &str {
     line
 }
 
+/// Returns true if a program of another author is installed. Otherwise the test counts as skipped.
+pub fn is_installed(program: &str) -> bool {
+    let is_installed = Command::new(program).arg("--version").stdin(Stdio::null()).output().is_ok();
+    if !is_installed {
+        super::skip(&format!("{program} is not installed"));
+    }
+    is_installed
+}
+
+/// Runs a client program to its end and returns its output, or `None` if the program is not installed.
+pub fn run(program: &str, arguments: &[&str]) -> Option<String> {
+    if !is_installed(program) {
+        return None;
+    }
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let output = finish(command);
+    assert!(output.status.success(), "{output:?}");
+    Some(String::from_utf8(output.stdout).expect("the output is text"))
+}
+
+/// Returns a number of bytes that the system tells of a process: proc(5), /proc/PID/status. `field` is for example "VmRSS:", or
+/// "VmHWM:" for the most memory that the process has had.
+#[cfg(target_os = "linux")]
+pub fn memory(program: &mut Killed, field: &str) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", program.child().id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("a process has memory");
+    line.trim().strip_suffix(" kB").unwrap().parse::<usize>().unwrap() << 10
+}
+
 /// Returns true if strace(1) works here. Otherwise the test counts as skipped.
 #[cfg(target_os = "linux")]
 pub fn has_strace() -> bool {

@@ -172,8 +172,8 @@ fn a_download_to_slow_readers_costs_less_than_a_mebibyte_each() {
         }
     };
     download(1); // the proxy allocates what it needs for any client
-    let before = memory(&mut proxy.program, "VmHWM:");
+    let before = programs::memory(&mut proxy.program, "VmHWM:");
     download(READERS);
-    let growth = memory(&mut proxy.program, "VmHWM:") - before;
+    let growth = programs::memory(&mut proxy.program, "VmHWM:") - before;
     assert!(growth < READERS << 20, "{READERS} readers need {growth} bytes");
 }

@@ -8,16 +8,11 @@ use std::{
 };
 
 use super::*;
-use crate::support::{next, skip, unix::Folder};
-
-/// Returns true if a program is installed. Otherwise the test counts as skipped.
-fn has(program: &str) -> bool {
-    let is_installed = Command::new(program).arg("-h").output().is_ok();
-    if !is_installed {
-        skip(&format!("{program} is not installed"));
-    }
-    is_installed
-}
+use crate::support::{
+    next,
+    programs::{finish, is_installed},
+    unix::Folder,
+};
 
 fn command(program: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
@@ -55,7 +50,7 @@ fn iperf3_server() -> (Killed, u16) {
 
 #[test]
 fn iperf3_measures_in_both_directions() {
-    if !has("iperf3") {
+    if !is_installed("iperf3") {
         return;
     }
     for more in [&["-n", "64M"][..], &["-n", "64M", "-R"], &["-n", "32M", "-P", "4"], &["-t", "1", "--bidir"]]
@@ -98,7 +93,7 @@ fn socat_client(connect: &str, input: &std::path::Path) -> Output {
 
 #[test]
 fn socat_passes_a_file_over_unix_sockets_and_back() {
-    if !has("socat") {
+    if !is_installed("socat") {
         return;
     }
     let folder = Folder::new();
@@ -120,7 +115,7 @@ fn socat_passes_a_file_over_unix_sockets_and_back() {
 /// The two sides of the proxy need not be of one kind.
 #[test]
 fn socat_passes_a_file_from_tcp_to_a_unix_socket_and_back() {
-    if !has("socat") {
+    if !is_installed("socat") {
         return;
     }
     let folder = Folder::new();
