@@ -1,53 +1,24 @@
 //! Tests of the example `http` with the clients of other people, and tests of its memory and its end.
 
+#[cfg(unix)]
+mod files;
+mod hostile;
+mod service;
+mod syntax;
+
 use std::{
-    io::{BufReader, ErrorKind, Read, Write},
+    io::{ErrorKind, Read, Write},
     net::TcpStream,
-    process::ChildStdout,
     thread,
     time::Duration,
 };
 
-use crate::{
-    http_hostile::Client,
-    support::{
-        self,
-        programs::{self, Killed, example, run, start_server},
-        within,
-    },
+use self::service::Http;
+use crate::support::{
+    self,
+    programs::{self, run},
+    within,
 };
-
-/// A running server. The program is killed with the value.
-pub struct Http {
-    pub program: Killed,
-    _stdout: BufReader<ChildStdout>,
-    pub at: String,
-}
-
-impl Http {
-    pub fn start(more: &[&str]) -> Self {
-        Self::listen("127.0.0.1:0", more)
-    }
-
-    fn listen(at: &str, more: &[&str]) -> Self {
-        let mut command = example("http");
-        command.args(["--listen", at]).args(more);
-        let (program, _stdout, at) = start_server(command);
-        Self { program, _stdout, at }
-    }
-
-    pub fn client(&self) -> Client {
-        Client(BufReader::new(support::connect(self.at.parse().expect("the server printed an address"))))
-    }
-
-    pub fn narrow_client(&self) -> Client {
-        Client(BufReader::new(support::connect_narrow(self.at.parse().unwrap())))
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.at)
-    }
-}
 
 const PLAINTEXT: &[u8] = b"GET /plaintext HTTP/1.1\r\nHost: a\r\n\r\n";
 

@@ -1,5 +1,7 @@
 //! Tests of the example `kv`: its replies, beside those of redis-server, and its memory.
 
+mod syntax;
+
 use std::{
     io::{BufReader, Read, Write},
     net::TcpStream,
@@ -40,7 +42,7 @@ impl Kv {
 
 /// Returns the commands, as arrays, and their replies.
 fn script() -> Vec<(Vec<u8>, Vec<u8>)> {
-    let lines = include_str!("kv.txt").lines().filter(|line| !line.starts_with('#'));
+    let lines = include_str!("kv/replies.txt").lines().filter(|line| !line.starts_with('#'));
     let pair = |line: &str| {
         let (command, reply) = line.split_once(" -> ").expect("a line has a command and a reply");
         (array(command), reply.replace("\\r\\n", "\r\n").into_bytes())

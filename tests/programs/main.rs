@@ -13,13 +13,9 @@ mod datagrams;
 mod echo;
 mod embedded;
 mod http;
-mod http_files;
-mod http_hostile;
-mod http_syntax;
 #[cfg(unix)]
 mod ipc;
 mod kv;
-mod kv_syntax;
 mod per_core;
 mod proxy;
 #[cfg(target_os = "linux")]

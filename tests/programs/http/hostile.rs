@@ -1,84 +1,13 @@
 //! Tests of the example `http` with requests of raw bytes: the status of each answer, and the end of the connection.
 
 use std::{
-    io::{BufRead, BufReader, ErrorKind, Read, Write},
-    net::{Shutdown, TcpStream},
+    io::{ErrorKind, Read, Write},
+    net::Shutdown,
     thread,
 };
 
-use crate::{
-    http::Http,
-    support::{End, read_out, read_to_end, within},
-};
-
-/// A client that reads one answer after the other.
-pub struct Client(pub BufReader<TcpStream>);
-
-/// An answer without its body, unless the body was read.
-pub struct Answer {
-    pub head: String,
-    pub body: Vec<u8>,
-}
-
-impl Answer {
-    pub fn status(&self) -> &str {
-        self.head.split(' ').nth(1).expect("an answer has a status")
-    }
-
-    /// Returns the value of a header. Fails if the header is there twice.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        let mut lines = self.head.lines().skip(1).filter_map(|line| line.split_once(": "));
-        let found = lines.find(|(found, _)| *found == name).map(|(_, value)| value);
-        assert!(!lines.any(|(found, _)| found == name), "{}", self.head);
-        found
-    }
-}
-
-impl Client {
-    pub fn send(&mut self, bytes: &[u8]) {
-        self.0.get_ref().write_all(bytes).unwrap();
-    }
-
-    /// Reads the head of an answer.
-    pub fn head(&mut self) -> Answer {
-        let mut head = String::new();
-        while !head.ends_with("\r\n\r\n") {
-            assert!(self.0.read_line(&mut head).unwrap() > 0, "the answer ends early: {head}");
-        }
-        assert!(head.starts_with("HTTP/1.1 "), "{head}");
-        let answer = Answer { head, body: Vec::new() };
-        assert!(answer.header("Server").is_some(), "{}", answer.head);
-        let date = answer.header("Date").expect("an answer has a date");
-        assert_eq!(httpdate::fmt_http_date(httpdate::parse_http_date(date).unwrap()), date);
-        answer
-    }
-
-    /// Reads an answer with its body.
-    pub fn answer(&mut self) -> Answer {
-        let mut answer = self.head();
-        let length = answer.header("Content-Length").expect("a body has a length").parse().unwrap();
-        answer.body = vec![0; length];
-        self.0.read_exact(&mut answer.body).unwrap();
-        answer
-    }
-
-    /// Asserts that the server has ended the connection, without a reset and without a further byte.
-    #[track_caller]
-    pub fn assert_end(self) {
-        let buffered = self.0.buffer().to_vec();
-        let (rest, end) = read_out(&mut self.0.into_inner());
-        assert_eq!(([buffered, rest].concat().escape_ascii().to_string(), end), (String::new(), End::Eof));
-    }
-
-    /// Asserts that the connection is open and that no answer is left over.
-    #[track_caller]
-    pub fn assert_open(mut self) {
-        self.send(b"GET /plaintext HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-        let answer = self.answer();
-        assert_eq!((answer.status(), answer.body.as_slice()), ("200", &b"Hello, World!"[..]));
-        self.assert_end();
-    }
-}
+use super::service::{Client, Http};
+use crate::support::{read_to_end, within};
 
 /// Returns the bytes that a line of the table stands for.
 fn unescape(text: &str) -> Vec<u8> {
@@ -103,7 +32,8 @@ fn unescape(text: &str) -> Vec<u8> {
 /// Sends the requests of the table, each over a connection of its own.
 fn ask_table(send: impl Fn(&mut Client, &[u8])) {
     let server = Http::start(&[]);
-    let lines = include_str!("http.txt").lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    let lines =
+        include_str!("requests.txt").lines().filter(|line| !line.starts_with('#') && !line.is_empty());
     for line in lines {
         let (request, expected) = line.split_once(" -> ").expect("a line has a request and a status");
         let mut client = server.client();

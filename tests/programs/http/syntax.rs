@@ -3,10 +3,10 @@
 
 use proptest::{prelude::*, test_runner::FileFailurePersistence};
 
-#[path = "../../examples/http/request.rs"]
+#[path = "../../../examples/http/request.rs"]
 #[allow(dead_code, reason = "the tests need a part of the file")]
 mod request;
-#[path = "../../examples/http/status.rs"]
+#[path = "../../../examples/http/status.rs"]
 #[allow(dead_code, reason = "the tests need a part of the file")]
 mod status;
 

@@ -1,7 +1,7 @@
 //! Tests of the function that the example `kv` parses commands with: the result does not depend on how the input is split, and a
 //! command that comes byte by byte is not parsed anew for each byte.
 
-#[path = "../../examples/kv/resp.rs"]
+#[path = "../../../examples/kv/resp.rs"]
 #[allow(dead_code, reason = "the tests need a part of the file")]
 mod resp;
 

@@ -1,5 +1,4 @@
 //! Tests of the files that the example `http` serves: names, links, ranges, dates.
-#![cfg(unix)]
 
 use std::{
     fs::{self, File},
@@ -8,15 +7,12 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use crate::{
-    http::Http,
-    http_hostile::Answer,
-    support::{
-        End, pattern,
-        programs::{example, finish, line, run},
-        read_out,
-        unix::Folder,
-    },
+use super::service::{Answer, Http};
+use crate::support::{
+    End, pattern,
+    programs::{example, finish, line, run},
+    read_out,
+    unix::Folder,
 };
 
 /// A server of a folder with files.
