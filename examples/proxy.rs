@@ -5,7 +5,7 @@
 //!
 //! The example shows how a pair of connections is kept together: backpressure from each side to the other side, ends of file
 //! and resets that are passed on, last words, an idle timeout that never turns a part of a stream into a whole stream, and
-//! a drain that cuts no stream that moves. The page `guide::proxy` explains each of these decisions.
+//! a drain that cuts no stream that moves. The page `guide::proxy` explains these decisions.
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -87,9 +87,10 @@ fn main() -> ExitCode {
 
 fn serve(args: Args) -> Result<(), Box<dyn Error>> {
     let backend = Address::resolve(&args.to)?; // may block, so before the loop
-    // A pair is two connections, and the limit counts both. Where the idle timeout is off, keepalive finds peers that have
-    // vanished; it costs four system calls for each pair. `Options::idle_timeout` would end a stalled stream with an end of
-    // file: `on_timeout` resets.
+    // A pair is two connections, and the limit counts both. A client is accepted while there are fewer connections than the
+    // limit, so the limit is one less than all pairs have. Where the idle timeout is off, keepalive finds peers that have
+    // vanished; keepalive costs four system calls for each pair. `Options::idle_timeout` would end a stalled stream with an
+    // end of file: `on_timeout` resets.
     let options = Options::default()
         .max_connections((args.max_clients as usize).saturating_mul(2).saturating_sub(1))
         .memory_budget(256 << 20)
@@ -123,8 +124,7 @@ fn serve(args: Args) -> Result<(), Box<dyn Error>> {
     info!("passing bytes from {address} to {}, Ctrl-C ends the proxy", proxy.backend);
 
     let ended = server.run(&mut proxy);
-    let stats = server.net().stats();
-    info!("stopped\n{stats}");
+    info!("stopped\n{}", server.net().stats());
     Ok(ended?)
 }
 

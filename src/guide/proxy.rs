@@ -7,6 +7,8 @@
 //! The proxy does not know where a message ends, so only the proxy's own timer can tell that a pair has stalled. Each
 //! connection looks now and then whether bytes of the pair have moved since its last look.
 //!
+//! The example `proxy` is this proxy as a program, with the PROXY protocol and with the last words of a backend.
+//!
 //! ```
 //! use std::{
 //!     io::{Read, Write},
@@ -201,6 +203,11 @@
 //!   [`close_timeout`](crate::Options::close_timeout) (30 s). A proxy that itself calls `close` for one connection of a
 //!   pair has to close the other connection too. At every other reason, a reset, a failed connect, or a limit,
 //!   the handler aborts the other connection, so that neither side mistakes a part of a stream for the whole stream.
+//! * **Last words.** The abort discards bytes that wait for the client. A backend that answers early and resets the
+//!   connection, as the system does for a socket that is closed with unread input, would be cut short in this way. So in the
+//!   example `proxy`, a reset of the backend reaches the client only when the bytes before the reset have been with the kernel
+//!   for a second. The example also closes the client of a connect that has failed, in place of a reset: no part of a stream
+//!   has come from the backend, so the client cannot mistake a part for the whole.
 //! * **Time.** `patience` is longer than any pause of a backend or a client in the middle of a stream, and than the time that
 //!   an unused client may stay. A proxy must not set [`Options::idle_timeout`](crate::Options::idle_timeout): with nothing
 //!   unsent, an idle timeout ends the connection with an end of file, also in the middle of an answer, so the client of a
