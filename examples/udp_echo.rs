@@ -35,8 +35,7 @@ struct Args {
 /// How long the end waits for the kernel to take the answers that are queued.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Signals that come so soon after the first signal belong to the first signal: a service manager may send SIGTERM and
-/// SIGHUP together.
+/// Signals that come so soon after the first signal belong to the first signal.
 const REPEAT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
@@ -105,7 +104,8 @@ impl Echo {
         let now = Instant::now();
         if self.asked.is_none_or(|at| now.duration_since(at) >= REPEAT) {
             self.asked = Some(now);
-            net.drain(GRACE);
+            info!("asked to end by a signal");
+            net.drain(GRACE); // a second drain ends at once
         }
     }
 }
@@ -130,10 +130,10 @@ impl Handler for Echo {
 
     #[cfg(unix)]
     fn on_ready(&mut self, net: &mut Net, source: SourceId, _ready: Readiness) {
-        if self.signals.pending().next().is_some() {
+        if self.signals.pending().count() > 0 {
             self.end(net);
         }
-        // With mio's selector on poll(2), a further event comes only after this call.
+        // mio's selector on poll(2) reports a further signal only after this call.
         if let Err(error) = net.rewatch(source, self.signals.get_read_mut(), Interest::READABLE) {
             log::error!("the server takes no more signals: {error}");
         }
