@@ -47,8 +47,8 @@ const MAX_NAME: usize = 20;
 /// A member that has more unsent bytes than this is dropped. The limit is far below `Options::max_outbox`. If all members
 /// together write 20 lines of 100 bytes in a second, a member may be two minutes behind.
 const MOST_BEHIND: usize = 256 << 10;
-/// The memory for the lines that wait for slow members. A line of 256 bytes or more is in memory once, however many members
-/// it waits for. Beyond the budget, the reactor drops the member that is furthest behind.
+/// The memory for the lines that wait for slow members. A line of 256 bytes or more is in memory once, for however many
+/// members the line waits. Beyond the budget, the reactor drops the member that is furthest behind.
 const MEMORY: usize = 64 << 20;
 /// How long a client may take to send its nickname.
 const TIME_FOR_A_NAME: Duration = Duration::from_secs(60);
@@ -117,7 +117,7 @@ struct Chat {
 struct Member {
     /// `None` until the client has sent a nickname.
     name: Option<String>,
-    /// The begin of the present second of the member, and the number of lines that the server has taken in this second.
+    /// The start of the present second of the member, and the number of lines that the server has taken in this second.
     second: Instant,
     lines: u32,
 }
@@ -173,7 +173,7 @@ fn join(member: &mut Conn<'_, Member>, name: &str) {
     }
 }
 
-/// Does what a line of a member asks for.
+/// Carries out a line of a member.
 fn take_line(member: &mut Conn<'_, Member>, name: &str, line: &str) {
     match line {
         "" => {}

@@ -113,8 +113,7 @@ fn serve(args: &Args) -> Result<(), Box<dyn Error>> {
     info!("serving on {address}, Ctrl-C ends the server");
 
     let ended = server.run(&mut echo);
-    let stats = server.net().stats();
-    info!("stopped\n{stats}");
+    info!("stopped\n{}", server.net().stats());
     Ok(ended?)
 }
 

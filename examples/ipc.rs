@@ -186,7 +186,7 @@ impl Simulation {
         }
     }
 
-    /// Does what a command asks for, and sends one line as the answer.
+    /// Carries out a command, and sends one line as the answer.
     fn answer(&mut self, conn: &mut Conn<'_>, command: &str) -> Flow {
         let words: Vec<_> = command.split_whitespace().collect();
         match words[..] {

@@ -172,7 +172,7 @@ fn end_at_signals(first: Vec<Remote>, all: Vec<Remote>) -> Result<(), ctrlc::Err
     })
 }
 
-/// A loop that serves, as the acceptor sees it.
+/// The acceptor's view of a loop that serves.
 struct Worker {
     sender: Sender<Detached>,
     remote: Remote,

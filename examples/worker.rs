@@ -10,8 +10,9 @@
 //!   compute up to eight requests of a client at a time, and an answer waits until all earlier answers are sent.
 //! * A client that has ended its sending direction still gets its answers.
 //! * The work for a client that has gone is cancelled. A reset tells at once that a client has gone. An end of file does not: a
-//!   client that waits for its answers and a client that has closed its socket both send it. So the server sends comments to
-//!   a client whose end it has seen. The machine of a client that has gone answers them with a reset.
+//!   client that waits for its answers sends an end of file, and so does a client that has closed its socket. So the server
+//!   sends comments to a client that has ended its sending direction. If the client has gone, its machine answers the comments
+//!   with a reset.
 //! * A drain waits for the answers that are owed.
 
 use std::{
@@ -156,7 +157,7 @@ fn compute(queue: &Mutex<mpsc::Receiver<Job>>, done: &Sender<Answer>) {
     }
 }
 
-/// Counts the primes up to `limit`, slowly. Returns `None` if the work was cancelled, also before the begin.
+/// Counts the primes up to `limit`, slowly. Returns `None` if the work was cancelled, also before the start.
 fn count_primes(limit: u32, is_cancelled: &AtomicBool) -> Option<u64> {
     let mut count = 0;
     for number in 1..=u64::from(limit) {
@@ -198,7 +199,7 @@ fn send_answers(conn: &mut Conn<'_, Client>) {
     }
     let (owed, has_ended) = (client.owed.len(), client.has_ended);
     if has_ended && owed == 0 {
-        // The connection ends when the last answer is sent. The idle timeout ends it if the client does not read.
+        // The connection ends when the last answer is sent. The idle timeout ends the connection if the client does not read.
         conn.shutdown_write();
     }
     if owed < MOST_OWED {
@@ -272,7 +273,7 @@ impl Handler for Server {
         }
     }
 
-    /// The client has ended while reading pauses. It may have gone, or it may wait for its answers.
+    /// The client has ended while reading pauses. The client may have gone, or may wait for its answers.
     fn on_peer_closed(&mut self, conn: &mut Conn<'_, Client>) {
         begin_heartbeat(conn);
     }
@@ -290,7 +291,7 @@ impl Handler for Server {
             return;
         }
         match conn.send_all(b"# the server computes\n") {
-            // The first comment was answered with a reset. Lines of the client may still wait, and nobody needs their answers.
+            // The first comment was answered with a reset. Lines of the client may still wait, and no client needs their answers.
             Flow::Gone => conn.abort(),
             Flow::Full => conn.session().has_heartbeat = false, // the unsent bytes do the work of a comment
             _ => drop(conn.after(HEARTBEAT, 0)),

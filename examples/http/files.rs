@@ -19,7 +19,7 @@ pub struct Root {
     directory: File,
 }
 
-/// What a path leads to.
+/// The result of a look-up.
 enum Found {
     Directory,
     File(File, fs::Metadata),
@@ -86,7 +86,8 @@ impl Root {
     }
 
     /// Opens a file by one system call, which follows no link out of the directory, openat2(2). `None`: this call cannot open
-    /// the file, for example because an absolute link leads to the file.
+    /// the file, for example because an absolute link leads to the file. A pipe or a device in the directory is opened for a
+    /// moment, without blocking, and `open` then refuses it.
     #[cfg(target_os = "linux")]
     fn open_beneath(&self, path: &Path) -> Option<Found> {
         use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
@@ -104,8 +105,7 @@ impl Root {
         None
     }
 
-    /// Opens a file on any system. Files that are neither regular files nor directories are not opened, because that may block
-    /// or have an effect. (A process that exchanges a directory for a link between two of these calls could lead a request
+    /// Opens a file on any system. A pipe or a device is refused before it is opened, because opening may block. (A process that exchanges a directory for a link between two of these calls could lead a request
     /// astray; such a process can write to the directory anyway.)
     fn open(&self, path: &Path) -> Result<Found, Status> {
         let path = fs::canonicalize(self.path.join(path)).map_err(|error| status(&error))?;

@@ -26,7 +26,7 @@ pub enum Method {
     Unknown,
 }
 
-/// What happens to the connection after the answer.
+/// The state of the connection after the answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Connection {
     /// The connection stays open, as is usual in HTTP/1.1.
@@ -132,7 +132,7 @@ pub fn parse(input: &[u8]) -> Result<Option<Request<'_>>, Status> {
     Ok(Some(request))
 }
 
-/// What the headers say that concern the whole request.
+/// The contents of the headers that concern the whole request.
 #[derive(Default)]
 struct Fields {
     hosts: usize,
@@ -283,7 +283,7 @@ impl Body {
         Some(Self { state, allowance: MAX_BODY })
     }
 
-    /// Discards the part of the body that stands at the begin of the input. Returns the length of the part, and true if the
+    /// Discards the part of the body that stands at the start of the input. Returns the length of the part, and true if the
     /// body ends with the part.
     pub fn discard(&mut self, input: &[u8]) -> Result<(usize, bool), Status> {
         let mut used = 0;
@@ -344,7 +344,7 @@ fn line(input: &[u8]) -> Result<Option<&[u8]>, Status> {
     let Some(len) = input.iter().take(MAX_LINE).position(|byte| *byte == b'\n') else {
         return if input.len() < MAX_LINE { Ok(None) } else { Err(Status::BAD_REQUEST) };
     };
-    // Servers that differ in what ends a line can be made to see different requests, so the line end is CR LF alone.
+    // Two servers that accept different line ends can be made to see different requests, so the line end is CR LF alone.
     let line = input[..len].strip_suffix(b"\r").ok_or(Status::BAD_REQUEST)?;
     if line.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
         return Err(Status::BAD_REQUEST);
@@ -352,7 +352,7 @@ fn line(input: &[u8]) -> Result<Option<&[u8]>, Status> {
     Ok(Some(line))
 }
 
-/// Parses the line in front of a chunk: the size, and extensions that nobody needs.
+/// Parses the line in front of a chunk: the size, and extensions, which are ignored.
 fn chunk_size(line: &[u8]) -> Option<u64> {
     let size = line.iter().position(|byte| *byte == b';').map_or(line, |at| line[..at].trim_ascii_end());
     number(size, 16)

@@ -42,7 +42,7 @@ struct Upload {
 /// The tag of the timer of a connection.
 const REQUEST: u64 = 0;
 
-/// What was done with the begin of the input.
+/// The result of a look at the first bytes of the input.
 enum Step {
     /// More bytes are needed.
     Incomplete,
@@ -52,7 +52,7 @@ enum Step {
     Answered(usize, Flow),
 }
 
-/// What all connections have in common.
+/// The state that all connections share.
 pub struct Site {
     pub root: Option<Root>,
     pub answers: Answers,
@@ -97,7 +97,7 @@ impl Site {
         used
     }
 
-    /// Finds a request at the begin of `input`, and answers the request if it has no body.
+    /// Finds the first request of `input`, and answers the request if it has no body.
     fn begin_request(
         &mut self,
         session: &mut Session,

@@ -20,7 +20,7 @@ pub struct Call<'a> {
     pub then: Then,
 }
 
-/// What the connection does after a command.
+/// The next step of the connection after a command.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Then {
     Next,

@@ -130,8 +130,7 @@ fn serve(args: &Arguments) -> Result<(), Box<dyn Error>> {
     info!("serving on {address}, Ctrl-C ends the server");
 
     let ended = server.run(&mut kv);
-    let stats = server.net().stats();
-    info!("stopped\n{stats}");
+    info!("stopped\n{}", server.net().stats());
     Ok(ended?)
 }
 

@@ -85,7 +85,7 @@ fn bad(text: &str) -> Parsed {
     Parsed::Bad(format!("Protocol error: {text}").into_bytes().into())
 }
 
-/// Reads the number of a line, and returns the number and the begin of the next line. `None`: the line is incomplete.
+/// Reads the number of a line, and returns the number and the start of the next line. `None`: the line is incomplete.
 fn number(input: &[u8], at: usize) -> Result<Option<(i64, usize)>, ()> {
     if let [digit @ b'0'..=b'9', b'\r', _, ..] = &input[at..] {
         return Ok(Some(((digit - b'0').into(), at + 3))); // most numbers have one digit

@@ -108,7 +108,7 @@ impl Store {
 /// Compares a text with a pattern of `*`, `?`, `[a-z]`, `[^a]` and `\`. The time is at most the product of the two lengths.
 pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
-    let mut star = None; // behind the last star, and the begin of the text that comes behind the star
+    let mut star = None; // behind the last star, and the start of the text that comes behind the star
     loop {
         if pattern.get(p) == Some(&b'*') {
             p += 1;

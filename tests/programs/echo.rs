@@ -236,7 +236,7 @@ mod unix {
         assert!(line(&output).contains("cannot read standard input: "), "{output:?}");
     }
 
-    /// script(1) gives the client a terminal. The end of the input is the character 4 at the begin of a line.
+    /// script(1) gives the client a terminal. The end of the input is the character 4 at the start of a line.
     #[test]
     #[cfg(target_os = "linux")]
     fn the_client_sends_the_lines_of_a_terminal() {

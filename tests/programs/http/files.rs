@@ -176,9 +176,9 @@ fn a_directory_without_a_slash_is_redirected_within_the_server() {
     }
 }
 
-/// A pipe without a writer would block the server, and a device may have no end.
+/// A blocking open(2) of a pipe waits for a writer.
 #[test]
-fn things_that_are_not_files_are_not_opened() {
+fn pipes_and_sockets_are_not_served_and_do_not_block_the_server() {
     let site = Site::new();
     let made = Command::new("mkfifo").arg(site.root.join("pipe")).status().expect("every Unix has mkfifo(1)");
     assert!(made.success());
