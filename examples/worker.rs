@@ -33,7 +33,8 @@ use std::{
 use clap::Parser;
 use log::{debug, info};
 use tidegate::{
-    Accepted, CloseReason, Conn, ConnId, EventLoop, Flow, Handler, Net, Options, Receiver, Sender, framing,
+    Accepted, CloseReason, Conn, ConnId, EventLoop, Flow, Handler, Keepalive, Net, Options, Receiver, Sender,
+    framing,
 };
 
 /// Counts primes for clients, until SIGINT, SIGTERM or SIGHUP.
@@ -81,7 +82,11 @@ fn main() -> ExitCode {
 }
 
 fn serve(args: &Args) -> Result<(), Box<dyn Error>> {
-    let options = Options::default().max_inbox(4 << 10).max_connections(MOST_CLIENTS);
+    // A client that is owed answers has no idle timeout. If the machine of the client has vanished, keepalive ends the work.
+    let options = Options::default()
+        .max_inbox(4 << 10)
+        .max_connections(MOST_CLIENTS)
+        .keepalive(Some(Keepalive::default()));
     let mut server = EventLoop::new(options)?;
     let listener = server.net().listen(args.listen.as_str())?;
     let address = server.net().local_address(listener)?; // with port 0, the system has chosen the port
