@@ -1,4 +1,5 @@
-//! Tests of the example `per_core`: the ways of the clients to the loops, and the end of all loops at a signal.
+//! Tests of the example `per_core`: the ways of the clients to the loops, and the end of all loops at a signal. The tests of
+//! `shared_port` in `tests/faults` show which clients are lost when listeners at one port come and go.
 
 use std::{net::TcpListener, process::Command};
 
@@ -32,17 +33,12 @@ fn a_port_in_use_exits_with_1_and_one_line() {
 mod unix {
     use std::{
         io::{Read, Write},
-        net::TcpStream,
-        sync::mpsc,
         thread,
-        time::Duration,
     };
-
-    use tidegate::{Accepted, Conn, EventLoop, Handler, ListenOptions, Net, Options};
 
     use crate::{
         signals::terminate_until_the_end,
-        support::{End, next, read_out, unix},
+        support::{End, read_out, unix},
     };
 
     use super::*;
@@ -160,51 +156,6 @@ mod unix {
             let log = String::from_utf8_lossy(&output.stderr);
             assert!(log.contains("asked by a further signal to end at once"), "{log}");
             busy.into_iter().for_each(|client| client.join().unwrap());
-        }
-    }
-
-    struct Echo;
-
-    impl Handler for Echo {
-        type Session = ();
-
-        fn on_accept(&mut self, _net: &mut Net, _from: &Accepted) -> Option<()> {
-            Some(())
-        }
-
-        fn on_data(&mut self, conn: &mut Conn<'_>, input: &[u8]) -> usize {
-            conn.send_all(input);
-            input.len()
-        }
-    }
-
-    /// The head of the example says so. No loop accepts before the first listener is closed.
-    #[test]
-    #[cfg(target_os = "linux")]
-    fn clients_that_wait_at_a_listener_that_closes_are_reset_or_move_as_the_sysctl_says() {
-        let options = ListenOptions::default().reuse_port(true);
-        let mut closes = EventLoop::<()>::new(Options::default()).unwrap();
-        let closed = closes.net().listen_with("127.0.0.1:0", options.clone()).unwrap();
-        let at = closes.net().local_address(closed).unwrap();
-        let mut stays = EventLoop::new(Options::default()).unwrap();
-        stays.net().listen_with(&at, options).unwrap();
-        let mut clients: Vec<TcpStream> = (0..64).map(|_| connect(at.socket_addrs()[0])).collect();
-        closes.net().close_listener(closed);
-
-        let (remote, (done, ended)) = (stays.remote(), mpsc::channel());
-        thread::spawn(move || done.send(stays.run(&mut Echo).is_ok()));
-        let served = clients.iter_mut().filter_map(|client| {
-            let mut echo = [0; 5];
-            client.write_all(b"hello").and_then(|()| client.read_exact(&mut echo)).ok()
-        });
-        let served = served.count();
-        remote.drain(Duration::ZERO);
-        assert!(next(&ended));
-        let moves = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_migrate_req");
-        if moves.is_ok_and(|text| text.trim() == "1") {
-            assert_eq!(served, 64);
-        } else {
-            assert!(0 < served && served < 64, "{served} of 64 clients were served");
         }
     }
 }
