@@ -18,9 +18,10 @@ use super::{
 impl Entry<'_> {
     /// Goes on connecting. Returns true once the stream is connected; the connection is then open.
     pub(crate) fn connect(&mut self, now: Instant) -> bool {
-        if self.connection.phase() > Phase::Flushing || !self.is_connected(now) {
+        if self.connection.phase() > Phase::Flushing {
             return false;
         }
+        let Some(connected) = self.take_result(now) else { return false };
         let is_new = !matches!(self.lifetime.opening(), Some(Opening::Attached));
         let input = self.lifetime.input_while_opening();
         self.end_opening();
@@ -30,18 +31,23 @@ impl Entry<'_> {
         }
         // `set_ready` clears no flag, so an error that an event told of during the opening stays set.
         self.connection.set_ready(Readiness { writable: true, ..input });
+        if let Err(error) = connected {
+            self.connection.fail(error); // the bytes before the reset are delivered first
+        }
         true
     }
 
-    fn is_connected(&mut self, now: Instant) -> bool {
+    /// Returns the result of the connect; `None` while the connect is under way, and when it has failed. An error is the reset of
+    /// a stream that was connected.
+    fn take_result(&mut self, now: Instant) -> Option<io::Result<()>> {
         let mut last_error = io::Error::new(io::ErrorKind::InvalidInput, "there is no address");
         loop {
             let connecting = match self.lifetime.opening() {
-                None | Some(Opening::Adopted | Opening::Attached) => return true,
+                None | Some(Opening::Adopted | Opening::Attached) => return Some(Ok(())),
                 Some(Opening::NoAddress(error)) => {
                     std::mem::swap(&mut last_error, error);
                     self.connection.end(CloseReason::ConnectFailed(last_error), Phase::Dropping);
-                    return false;
+                    return None;
                 }
                 Some(Opening::Connecting(connecting)) => connecting,
             };
@@ -50,10 +56,11 @@ impl Entry<'_> {
                     None if !connecting.timed_out => {
                         connecting.under_way = true;
                         self.connection.forget_readiness();
-                        return false;
+                        return None;
                     }
                     None => last_error = connecting.failed(timed_out()),
-                    Some(Ok(())) => return true,
+                    Some(Ok(())) => return Some(Ok(())),
+                    Some(Err(error)) if is_reset(&error) => return Some(Err(error)),
                     Some(Err(error)) => last_error = connecting.failed(error),
                 }
                 // A close does not end the registration if a copy of the descriptor lives, epoll(7).
@@ -64,7 +71,7 @@ impl Entry<'_> {
                 let is_late = connecting.timed_out && last_error.kind() != io::ErrorKind::TimedOut;
                 let error = if is_late { connecting.failed(timed_out()) } else { last_error };
                 self.connection.end(CloseReason::ConnectFailed(error), Phase::Dropping);
-                return false;
+                return None;
             };
             let local = connecting.local();
             let token = self.common.token(self.meta.slot());
@@ -78,7 +85,7 @@ impl Entry<'_> {
                 Ok(stream) => {
                     self.connection.replace_stream(stream);
                     self.await_address(give_up);
-                    return false;
+                    return None;
                 }
                 Err(error) => last_error = error,
             }
@@ -121,6 +128,12 @@ impl Entry<'_> {
             self.connection.end(CloseReason::Closed, Phase::Dropping);
         }
     }
+}
+
+/// True if the stream was connected before the error. The reset of a stream that is not connected yet has another error,
+/// ECONNREFUSED. EPIPE is the error if the peer has sent an end of file before the reset.
+fn is_reset(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
 }
 
 fn timed_out() -> io::Error {

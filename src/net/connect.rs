@@ -11,7 +11,9 @@ impl<S> Net<S> {
     /// The addresses are tried in order. Bytes that are sent meanwhile wait in the outbox. `on_open` comes when the
     /// connection is established; every failure comes later, in `on_close`, with the session back: as
     /// [`ConnectFailed`](crate::CloseReason::ConnectFailed), also if all tokens or descriptors are taken, or if a text is no
-    /// address. [`was_open`](Self::was_open) tells in `on_close` whether the connection was established.
+    /// address. [`was_open`](Self::was_open) tells in `on_close` whether the connection was established. A connection that the
+    /// peer has accepted and reset meanwhile was established: `on_open` comes, then the bytes before the reset, and then
+    /// `on_close` with [`Reset`](crate::CloseReason::Reset).
     ///
     /// Nothing is looked up, so a text that has a name is such a failure: [`Address::resolve`](crate::Address::resolve) looks
     /// names up, before the loop runs or on another thread.

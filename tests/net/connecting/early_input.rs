@@ -23,9 +23,10 @@ impl Caller {
     /// Returns the peer as well. The reactor has been refused by this number of addresses before.
     fn new(refusals: usize) -> (Self, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let mut addresses = vec![nobody; refusals];
-        addresses.push(listener.local_addr().unwrap());
+        let closed: Vec<_> = (0..refusals).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let addresses = closed.iter().chain([&listener]).map(|listener| listener.local_addr().unwrap());
+        let addresses: Vec<_> = addresses.collect();
+        drop(closed);
         let (mut host, now) = (Host::new(), Instant::now());
         let mut reactor = Reactor::new(host.poll.registry(), .., Options::default()).unwrap();
         let mut actor = Actor::by_default();
@@ -35,6 +36,7 @@ impl Caller {
             host.collect(1).iter().for_each(|event| assert!(reactor.handle(event)));
             reactor.settle(&mut actor, now);
         }
+        assert!(actor.notes.is_empty(), "the connection is not open yet");
         let peer = listener.accept().unwrap().0;
         (Self { host, reactor, actor, id, now }, peer)
     }
@@ -111,13 +113,25 @@ fn input_that_comes_after_the_opening_is_shown_in_order() {
     }
 }
 
-/// The error that the connect stage reads does not tell a reset from a refusal.
+/// The peer may answer and reset the connection before the loop looks at the connection for the first time.
 #[test]
-fn a_reset_before_the_opening_is_a_failed_connect() {
-    let (mut caller, peer) = Caller::new(0);
-    support::reset(peer);
-    caller.is_told();
-    assert_eq!(caller.calls(), [Call::Close(CloseKind::ConnectFailed)]);
+fn a_reset_before_the_opening_comes_after_the_bytes_before_the_reset() {
+    let nothing: Act = |_| {};
+    for refusals in [0, 2] {
+        for (act, expected) in [
+            (nothing, vec![Call::Open, Call::Close(CloseKind::Reset)]),
+            (SENDS, vec![Call::Open, hello(), Call::Close(CloseKind::Reset)]),
+            // The end of file is not told, as in every connection that fails with input left.
+            (SENDS_AND_ENDS, vec![Call::Open, hello(), Call::Close(CloseKind::Reset)]),
+        ] {
+            let (mut caller, mut peer) = Caller::new(refusals);
+            act(&mut peer);
+            support::reset(peer);
+            caller.is_told();
+            assert_eq!(caller.calls(), expected, "after {refusals} refusals");
+            assert!(!caller.actor.ended[0].why.is_clean());
+        }
+    }
 }
 
 #[test]

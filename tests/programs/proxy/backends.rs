@@ -120,6 +120,27 @@ fn a_backend_that_ends_without_accepting_resets_the_client() {
     drop((served, is_served));
 }
 
+/// The backend may answer and reset the connection before the proxy has noticed that its connect has succeeded.
+#[test]
+fn the_answer_of_a_backend_that_resets_at_once_reaches_the_client() {
+    const CLIENTS: usize = 40;
+    let (listener, to) = backend();
+    let proxy = Proxy::start("127.0.0.1:0", &to, &[]);
+    let serving = thread::spawn(move || {
+        for _ in 0..CLIENTS {
+            let mut stream = accept(&listener);
+            stream.write_all(b"the answer").unwrap();
+            reset(stream);
+        }
+    });
+    let at = proxy.address();
+    let clients = [(); CLIENTS].map(|()| thread::spawn(move || read_out(&mut connect(at))));
+    for client in clients {
+        assert_eq!(within(|| client.join()).unwrap(), (b"the answer".to_vec(), End::Reset));
+    }
+    within(|| serving.join()).unwrap();
+}
+
 /// The backend reads nothing, so the upload stops, and the client notices that the backend has gone.
 #[test]
 fn an_upload_that_the_backend_does_not_read_ends_with_the_reset_of_the_backend() {
