@@ -120,7 +120,10 @@ fn no_path_leads_out_of_the_directory() {
     symlink("loop", root.join("loop")).unwrap();
     fs::create_dir(root.join("indirect")).unwrap();
     symlink("../../secret", root.join("indirect/index.html")).unwrap();
-    assert_eq!(site.get("/sub/inside"), ("200".into(), "0123456789".into()));
+    symlink(root.join("digits.txt"), root.join("sub/absolute")).unwrap();
+    for inside in ["/sub/inside", "/sub/absolute"] {
+        assert_eq!(site.get(inside), ("200".into(), "0123456789".into()), "{inside}");
+    }
     for target in [
         "/../secret",
         "/..",
