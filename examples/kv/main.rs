@@ -37,12 +37,12 @@ use tidegate::{Accepted, CloseReason, Conn, ConnId, EventLoop, Flow, Handler, Ke
 use tidegate::{Readiness, SourceId};
 
 use commands::{Call, Then};
-use resp::{Args, Parsed, Reply};
+use resp::{Parsed, Reply, Words};
 use store::Store;
 
 /// Serves keys and values over the Redis protocol, until SIGINT, SIGTERM or SIGHUP.
 #[derive(Parser)]
-struct Arguments {
+struct Args {
     /// The address to listen at; ":6379" listens on every interface, port 0 takes a free port, and "unix:/path" is a Unix
     /// socket
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:6379")]
@@ -72,7 +72,7 @@ const REPEAT: Duration = Duration::from_secs(1);
 const MOST_BEHIND: usize = 32 << 20;
 
 fn main() -> ExitCode {
-    let args = Arguments::parse(); // ends the process at --help (status 0) and at wrong arguments (status 2)
+    let args = Args::parse(); // ends the process at --help (status 0) and at wrong arguments (status 2)
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
     match serve(&args) {
         Ok(()) => ExitCode::SUCCESS,
@@ -84,7 +84,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(args: &Arguments) -> Result<(), Box<dyn Error>> {
+fn serve(args: &Args) -> Result<(), Box<dyn Error>> {
     // A command is kept until the command is whole, so an inbox takes an MSET of several long values. An outbox takes an MGET
     // of many. The budget bounds what all clients together can cost, and ends the client that costs the most.
     let mut options = Options::default()
@@ -172,7 +172,7 @@ impl Handler for Kv {
 
     fn on_data(&mut self, conn: &mut Conn<'_, Session>, input: &[u8]) -> usize {
         self.store.begin(self.started + conn.now().duration_since(self.begin).as_millis() as i64);
-        let (mut used, mut args) = (0, Args::with_capacity(8));
+        let (mut used, mut args) = (0, Words::with_capacity(8));
         let mut ends = false;
         while used < input.len() && !ends {
             match resp::parse(&input[used..], &mut args) {

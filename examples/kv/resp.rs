@@ -23,7 +23,7 @@ const SHARED: usize = 1 << 10;
 /// Replies are handed to the reactor when so many bytes of them are written, so that `Flow::Full` is noticed soon.
 const BATCH: usize = 16 << 10;
 
-pub type Args<'a> = Vec<Cow<'a, [u8]>>;
+pub type Words<'a> = Vec<Cow<'a, [u8]>>;
 
 pub enum Parsed {
     /// The length of a command. Without an argument, the command is an empty line.
@@ -39,7 +39,7 @@ pub enum Parsed {
 /// An incomplete command is parsed anew when more bytes are there. So the result names as many bytes as the rest of the command
 /// has for sure: a client that sends a command of many words byte by byte does not make the server parse each word again for
 /// each byte.
-pub fn parse<'a>(input: &'a [u8], args: &mut Args<'a>) -> Parsed {
+pub fn parse<'a>(input: &'a [u8], args: &mut Words<'a>) -> Parsed {
     args.clear();
     if input.first() != Some(&b'*') {
         return parse_inline(input, args);
@@ -114,7 +114,7 @@ pub fn integer(text: &[u8]) -> Option<i64> {
 }
 
 /// A command as a line of words, as a person types the command.
-fn parse_inline(input: &[u8], args: &mut Args<'_>) -> Parsed {
+fn parse_inline(input: &[u8], args: &mut Words<'_>) -> Parsed {
     let Some(len) = input.iter().take(MAX_LINE).position(|byte| *byte == b'\n') else {
         return if input.len() >= MAX_LINE {
             bad("too big inline request")
@@ -130,7 +130,7 @@ fn parse_inline(input: &[u8], args: &mut Args<'_>) -> Parsed {
 }
 
 /// Splits a line at spaces. Words in double quotes may have escapes. Words in single quotes may have `\'`.
-fn words(line: &[u8], args: &mut Args<'_>) -> Option<()> {
+fn words(line: &[u8], args: &mut Words<'_>) -> Option<()> {
     let mut rest = line;
     loop {
         rest = rest.trim_ascii_start();

@@ -5,7 +5,7 @@
 #[allow(dead_code, reason = "the tests need a part of the file")]
 mod resp;
 
-use resp::{Args, Parsed, parse};
+use resp::{Parsed, Words, parse};
 
 /// The words of a command, and its length.
 type Command = (Vec<Vec<u8>>, usize);
@@ -13,7 +13,7 @@ type Command = (Vec<Vec<u8>>, usize);
 /// Feeds the parser as a connection does: the next call comes when as many bytes are there as the last call has asked for.
 /// Returns the number of calls, and the command; `None` if the input is not the protocol.
 fn feed(input: &[u8]) -> (usize, Option<Command>) {
-    let (mut calls, mut end, mut args) = (0, 1, Args::new());
+    let (mut calls, mut end, mut args) = (0, 1, Words::new());
     loop {
         assert!(end <= input.len(), "the parser waits for bytes that the command does not have");
         calls += 1;
@@ -76,7 +76,7 @@ fn the_length_of_a_word_with_many_digits_is_parsed_few_times() {
 #[test]
 fn a_command_of_too_many_words_is_refused_by_its_first_line() {
     assert_eq!(feed(b"*1048577\r\n").1, None);
-    assert!(matches!(parse(b"*1048576\r\n", &mut Args::new()), Parsed::Incomplete(_)));
+    assert!(matches!(parse(b"*1048576\r\n", &mut Words::new()), Parsed::Incomplete(_)));
     let (_, none) = feed(b"*-1\r\n");
     assert_eq!(none, Some((vec![], 5)));
 }
