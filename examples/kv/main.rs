@@ -37,7 +37,7 @@ use tidegate::{Accepted, CloseReason, Conn, ConnId, EventLoop, Flow, Handler, Ke
 use tidegate::{Readiness, SourceId};
 
 use commands::{Call, Then};
-use resp::{Args, Parsed, Reply};
+use resp::{Args, Begun, Parsed, Reply};
 use store::Store;
 
 /// Serves keys and values over the Redis protocol, until SIGINT, SIGTERM or SIGHUP.
@@ -153,6 +153,8 @@ struct Session {
     name: Vec<u8>,
     /// The channels that the client has subscribed to.
     channels: BTreeSet<Box<[u8]>>,
+    /// The command that is incomplete.
+    begun: Begun,
 }
 
 impl Handler for Kv {
@@ -161,7 +163,12 @@ impl Handler for Kv {
     fn on_accept(&mut self, _net: &mut Net<Session>, from: &Accepted) -> Option<Session> {
         debug!("{} opened by {}", from.id, from.peer);
         (self.accepted, self.open) = (self.accepted + 1, self.open + 1);
-        Some(Session { number: self.accepted, name: Vec::new(), channels: BTreeSet::new() })
+        Some(Session {
+            number: self.accepted,
+            name: Vec::new(),
+            channels: BTreeSet::new(),
+            begun: Begun::default(),
+        })
     }
 
     fn on_data(&mut self, conn: &mut Conn<'_, Session>, input: &[u8]) -> usize {
@@ -170,7 +177,7 @@ impl Handler for Kv {
         let (mut used, mut args) = (0, Args::with_capacity(8));
         let mut ends = false;
         while used < input.len() && !ends {
-            match resp::parse(&input[used..], &mut args) {
+            match resp::parse(&input[used..], &mut args, &mut conn.session().begun) {
                 Parsed::Command(len) => {
                     used += len;
                     let (then, flow) = match args.is_empty() {
@@ -245,6 +252,10 @@ impl Kv {
         let (then, flow) = (call.then, call.reply.flow);
         match then {
             Then::Next | Then::Quit => {}
+            Then::Abort => {
+                conn.abort();
+                return (then, Flow::Gone); // no further command is executed
+            }
             Then::Publish => {
                 let receivers = self.publish(conn.net(), &args[1], &args[2]);
                 self.reply(conn).integer(receivers);

@@ -28,26 +28,50 @@ pub enum Parsed {
     Bad(Cow<'static, [u8]>),
 }
 
-/// Finds the first command of the input. The rules and the texts of the errors are those of redis-server.
-pub fn parse<'a>(input: &'a [u8], args: &mut Args<'a>) -> Parsed {
+/// The part of an incomplete array that was parsed already. A client can send an array of a million strings in small pieces,
+/// and each piece would cost the time for all strings before the piece.
+#[derive(Default)]
+pub struct Begun {
+    /// The number of strings that are left.
+    left: usize,
+    /// The begin of these strings; 0 if no array is incomplete.
+    at: usize,
+}
+
+/// The shortest string of an array: `$0\r\n\r\n`.
+const MIN_BULK: usize = 6;
+
+/// Finds the first command of the input. The rules and the texts of the errors are those of redis-server. If the command is
+/// incomplete, `begun` is for the next call, whose input begins with the same bytes.
+pub fn parse<'a>(input: &'a [u8], args: &mut Args<'a>, begun: &mut Begun) -> Parsed {
     args.clear();
     if input.first() != Some(&b'*') {
         return parse_inline(input, args);
     }
-    let (count, mut at) = match number(input, 1) {
-        Ok(Some(found)) => found,
+    let before = std::mem::take(begun);
+    let (mut left, mut at) = match number(input, 1) {
+        _ if before.at > 0 => (before.left, before.at),
+        Ok(Some((count, _))) if count > i64::from(i32::MAX) => return bad("invalid multibulk length"),
+        Ok(Some((count, at))) => (usize::try_from(count).unwrap_or(0), at),
         Ok(None) if input.len() > MAX_LINE => return bad("too big mbulk count string"),
         Ok(None) => return Parsed::Incomplete(input.len() + 1),
         Err(()) => return bad("invalid multibulk length"),
     };
-    if count > i64::from(i32::MAX) {
-        return bad("invalid multibulk length");
-    }
-    for _ in 0..count {
-        let Some(&sign) = input.get(at) else { return Parsed::Incomplete(at + 4) };
+    while left > 0 {
+        // The need counts the strings that are left. Otherwise the reactor would receive a long array string by string.
+        let incomplete = |at: usize, len: usize, left: usize| {
+            Parsed::Incomplete(len.max(at.saturating_add(MIN_BULK.saturating_mul(left))))
+        };
+        let Some(&sign) = input.get(at) else {
+            *begun = Begun { left, at };
+            return incomplete(at, 0, left);
+        };
         let (len, begin) = match number(input, at + 1) {
             Ok(None) if input.len() - at > MAX_LINE => return bad("too big bulk count string"),
-            Ok(None) => return Parsed::Incomplete(input.len() + 1),
+            Ok(None) => {
+                *begun = Begun { left, at };
+                return incomplete(at, input.len() + 1, left);
+            }
             _ if sign != b'$' => {
                 return Parsed::Bad(
                     [b"Protocol error: expected '$', got '", &[sign][..], b"'"].concat().into(),
@@ -56,11 +80,16 @@ pub fn parse<'a>(input: &'a [u8], args: &mut Args<'a>) -> Parsed {
             Ok(Some((len, begin))) if (0..=MAX_BULK).contains(&len) => (len as usize, begin),
             _ => return bad("invalid bulk length"),
         };
-        at = begin + len + 2; // the two bytes of the line end are not looked at
-        if input.len() < at {
-            return Parsed::Incomplete(at);
+        let end = begin + len + 2; // the two bytes of the line end are not looked at
+        if input.len() < end {
+            *begun = Begun { left, at };
+            return incomplete(end, 0, left - 1);
         }
         args.push(Cow::Borrowed(&input[begin..begin + len]));
+        (left, at) = (left - 1, end);
+    }
+    if before.at > 0 {
+        return parse(input, args, begun); // the array is whole, and all its strings are arguments
     }
     Parsed::Command(at)
 }
@@ -207,9 +236,11 @@ impl Reply<'_> {
         self.line(b'*', len as i64);
     }
 
+    /// A command can ask for millions of values, so the limit of the outbox must be noticed within the command.
     pub fn bulk(&mut self, bytes: &[u8]) {
         self.line(b'$', bytes.len() as i64);
         self.raw(&[bytes, b"\r\n"]);
+        self.flush_batch();
     }
 
     pub fn null(&mut self) {
