@@ -325,9 +325,13 @@ mod unix {
             }
         }
 
-        /// The successor was not ready in time.
+        /// The successor was not ready in time, or this process did not run for so long. In the second case, the message may be
+        /// there, and the successor may have clients.
         fn on_timer(&mut self, net: &mut Net, _tag: u64) {
-            if let Some(successor) = &mut self.successor {
+            self.hand_over(net);
+            if let Some(successor) = &mut self.successor
+                && !self.listeners.is_empty()
+            {
                 warn!("process {} is not ready in time and is killed", successor.process.id());
                 net.unwatch(successor.source, &mut successor.ready);
                 let _ = successor.process.kill(); // SIGCHLD follows

@@ -118,7 +118,7 @@ fn serve(args: &Args) -> Result<(), Box<dyn Error>> {
     let _ = writeln!(stdout, "listening on {address}").and_then(|()| stdout.flush());
     info!("serving on {address}, Ctrl-C ends the server");
 
-    let mut handler = Server { jobs, answers };
+    let mut handler = Server { jobs, queue, answers };
     let ended = server.run(&mut handler);
     info!("stopped\n{}", server.net().stats());
     drop(handler); // the queue has no sender left, so the threads end
@@ -178,6 +178,7 @@ fn count_primes(limit: u32, is_cancelled: &AtomicBool) -> Option<u64> {
 
 struct Server {
     jobs: mpsc::Sender<Job>,
+    queue: Arc<Mutex<mpsc::Receiver<Job>>>,
     answers: Receiver<Answer>,
 }
 
@@ -217,6 +218,19 @@ fn send_answers(conn: &mut Conn<'_, Client>) {
     if conn.net().is_draining() {
         let quiet = conn.net().options().drain_quiet;
         conn.close_when_idle(if owed == 0 { quiet } else { Duration::MAX });
+    }
+}
+
+impl Server {
+    /// Takes the cancelled requests out of the queue. Otherwise clients that come and go would fill the memory with them while
+    /// all threads are busy.
+    fn forget_cancelled(&self) {
+        // A thread that waits for a request has the lock, and then the queue is empty.
+        let Ok(queue) = self.queue.try_lock() else { return };
+        let jobs: Vec<Job> = queue.try_iter().collect();
+        for job in jobs.into_iter().filter(|job| !job.is_cancelled.load(Ordering::Relaxed)) {
+            self.jobs.send(job).expect("the server has the receiver");
+        }
     }
 }
 
@@ -309,6 +323,9 @@ impl Handler for Server {
 
     fn on_close(&mut self, net: &mut Net<Client>, id: ConnId, client: Client, why: CloseReason) {
         client.is_cancelled.store(true, Ordering::Relaxed);
+        if client.owed.contains(&None) {
+            self.forget_cancelled();
+        }
         debug!("{id} closed with {} answers owed: {why}", client.owed.len());
         if net.undelivered() {
             debug!("{id} has not got all of its answers");

@@ -83,7 +83,12 @@ impl Site {
                     out.need(rest.len() + 1); // no call before a further byte has come
                     break;
                 }
-                Err(status) => self.refuse(session, out, status),
+                Err(status) => {
+                    let begin = rest.trim_ascii_start();
+                    let is_head =
+                        session.upload.as_ref().map_or(begin.starts_with(b"HEAD "), |upload| upload.is_head);
+                    self.refuse(session, out, status, is_head);
+                }
             }
         }
         if session.ends {
@@ -176,8 +181,8 @@ impl Site {
     }
 
     /// Answers with an error and closes the connection, because the next request cannot be found or is not wanted.
-    fn refuse(&mut self, session: &mut Session, out: &mut Output<'_>, status: Status) {
-        self.answer(session, out, Reply::Error(status), false, Connection::Close);
+    fn refuse(&mut self, session: &mut Session, out: &mut Output<'_>, status: Status, is_head: bool) {
+        self.answer(session, out, Reply::Error(status), is_head, Connection::Close);
     }
 
     /// A request is incomplete, and has the request timeout from now on.
@@ -204,7 +209,8 @@ impl Site {
             out.close(); // some clients send a line end behind a body, and no request has begun
         } else {
             self.answers.update(out.now());
-            self.refuse(session, out, Status::REQUEST_TIMEOUT);
+            let is_head = session.upload.as_ref().is_some_and(|upload| upload.is_head);
+            self.refuse(session, out, Status::REQUEST_TIMEOUT, is_head);
         }
     }
 }

@@ -28,6 +28,7 @@ pub enum Then {
     Subscribe,
     Unsubscribe,
     Quit,
+    Abort,
 }
 
 struct Command {
@@ -123,7 +124,17 @@ impl Call<'_> {
         self.error(format!("wrong number of arguments for '{name}' command").as_bytes())
     }
 
+    /// A web page can make a browser of this machine send commands in the body of a request. The first line of such a request
+    /// or a header ends the connection, as with redis-server.
+    fn is_http(&self) -> bool {
+        self.is_word(0, "post") || self.is_word(0, "host:")
+    }
+
     fn unknown_command(&mut self) {
+        if self.is_http() {
+            self.then = Then::Abort;
+            return;
+        }
         let cut = |word: &[u8], len: usize| word[..word.len().min(len)].to_vec();
         let mut words = Vec::new();
         for word in &self.args[1..] {
@@ -159,14 +170,16 @@ fn set(call: &mut Call<'_>) {
     let (mut if_new, mut if_old, mut keep, mut old) = (false, false, false, false);
     let mut at = 3;
     while at < call.args.len() {
-        let has_time = at + 1 < call.args.len() && expiry.is_none() && !keep;
+        // An option may come twice, and the last time counts.
+        let has_time =
+            |unit: i64| at + 1 < call.args.len() && expiry.is_none_or(|(_, before)| before == unit) && !keep;
         match call.args[at].to_ascii_lowercase().as_slice() {
             b"nx" if !if_old => if_new = true,
             b"xx" if !if_new => if_old = true,
             b"get" => old = true,
             b"keepttl" if expiry.is_none() => keep = true,
-            b"ex" if has_time => expiry = Some((at + 1, 1000)),
-            b"px" if has_time => expiry = Some((at + 1, 1)),
+            b"ex" if has_time(1000) => expiry = Some((at + 1, 1000)),
+            b"px" if has_time(1) => expiry = Some((at + 1, 1)),
             _ => return call.error(SYNTAX),
         }
         at += 1 + usize::from(expiry.is_some_and(|(time, _)| time == at + 1));
@@ -430,7 +443,8 @@ fn select(call: &mut Call<'_>) {
     match integer(&call.args[1]) {
         Some(0) => call.reply.simple("OK"),
         Some(number) if i32::try_from(number).is_ok() => call.error(b"DB index is out of range"),
-        _ => call.error(NO_INTEGER),
+        Some(_) => call.error(b"value is out of range, value must between -2147483648 and 2147483647"),
+        None => call.error(NO_INTEGER),
     }
 }
 

@@ -250,6 +250,10 @@ impl Kv {
         let (then, flow) = (call.then, call.reply.flow);
         match then {
             Then::Next | Then::Quit => {}
+            Then::Abort => {
+                conn.abort();
+                return (then, Flow::Gone); // no further command is executed
+            }
             Then::Publish => {
                 let receivers = self.publish(conn.net(), &args[1], &args[2]);
                 self.reply(conn).integer(receivers);

@@ -129,6 +129,40 @@ fn pipelined_commands_are_answered_in_order_however_they_are_split() {
     }
 }
 
+/// With a search from the begin of the command at each received string, this command would take minutes.
+#[test]
+fn a_command_of_many_strings_is_received_in_large_parts_and_parsed_once() {
+    const KEYS: usize = 100_000;
+    let server = Kv::start(&[]);
+    let mut client = server.connect();
+    let command = format!("*{}\r\n$4\r\nMGET\r\n{}", KEYS + 1, "$1\r\nk\r\n".repeat(KEYS));
+    for pieces in [1, 50] {
+        let mut sending = client.try_clone().unwrap();
+        let command = command.clone();
+        let sender = thread::spawn(move || {
+            for piece in command.as_bytes().chunks(command.len() / pieces) {
+                sending.write_all(piece).unwrap();
+            }
+        });
+        let mut replies = vec![0; 9 + 5 * KEYS];
+        client.read_exact(&mut replies).unwrap();
+        assert_same(&replies, format!("*{KEYS}\r\n{}", "$-1\r\n".repeat(KEYS)).as_bytes());
+        within(|| sender.join()).unwrap();
+    }
+    ask_line(&mut client, "PING", "+PONG\r\n");
+}
+
+#[test]
+fn a_request_of_http_executes_no_command() {
+    let server = Kv::start(&[]);
+    for head in ["POST / HTTP/1.1\r\n", "PUT / HTTP/1.1\r\nHost: localhost\r\n"] {
+        let mut client = server.connect();
+        client.write_all(format!("{head}\r\nSET a 1\r\n").as_bytes()).unwrap();
+        assert_eq!(read_out(&mut client).1, End::Reset);
+    }
+    ask_line(&mut server.connect(), "EXISTS a", ":0\r\n");
+}
+
 #[test]
 fn inline_commands_may_have_quotes() {
     let server = Kv::start(&[]);

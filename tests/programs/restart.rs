@@ -131,6 +131,29 @@ fn a_successor_that_ends_or_cannot_be_started_leaves_the_old_process_serving() {
     service.end();
 }
 
+/// The old process may be stopped, for instance with its whole machine, while the successor becomes ready and gets clients.
+#[test]
+fn a_successor_is_not_killed_if_the_old_process_sees_its_message_after_the_timeout() {
+    let service = Service::start(&["--listen", "127.0.0.1:0", "--ready-timeout", "2"]);
+    let (mut service, at) = service.address();
+    let go_on = service.put_late_server();
+    service.signal(Signal::USR2);
+    let successor = service.process_that(" starts");
+    let begin = Instant::now();
+    service.signal(Signal::STOP);
+    go_on();
+    service = service.address().0; // the successor serves
+    let mut client = Client::connect(&at);
+    assert_eq!(client.ask("hello"), successor);
+    thread::sleep((begin + Duration::from_secs(2)).saturating_duration_since(Instant::now()));
+    service.signal(Signal::CONT);
+    assert_eq!(service.process_that(" is ready"), successor);
+    let old = std::mem::replace(&mut service.pid, successor);
+    assert_eq!(end_of(old).exit_status(), Some(0));
+    assert_eq!(client.ask("hello"), successor);
+    service.end();
+}
+
 /// Returns the path of a program of the system.
 fn which(program: &str) -> PathBuf {
     let folders = ["/bin", "/usr/bin"].map(|folder| Path::new(folder).join(program));

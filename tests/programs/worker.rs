@@ -87,6 +87,26 @@ fn the_work_for_a_client_that_has_gone_is_cancelled() {
     });
 }
 
+/// The requests of these clients would stay in the queue for as long as the one thread computes.
+#[test]
+#[cfg(target_os = "linux")]
+fn the_requests_of_clients_that_have_gone_need_no_memory_while_all_threads_compute() {
+    const CLIENTS: usize = 6000;
+    let (mut server, at) = start(&["--threads", "1"]);
+    let _busy = client(&at, ENDLESS);
+    let mut come_and_go = |count| {
+        for _ in 0..count {
+            let mut client = client(&at, &format!("ping\n{}", ENDLESS.repeat(7)));
+            client.read_exact(&mut [0; 5]).unwrap(); // the server has read the requests
+            support::reset(client);
+        }
+        crate::support::programs::memory(&mut server, "VmRSS:")
+    };
+    let before = come_and_go(500);
+    let growth = come_and_go(CLIENTS).saturating_sub(before);
+    assert!(growth < 1 << 20, "the server needs {growth} bytes");
+}
+
 /// The client reads the comments of the server while it waits.
 #[test]
 fn a_client_that_has_half_closed_reads_comments_and_keeps_its_work() {

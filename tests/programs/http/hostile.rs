@@ -48,6 +48,22 @@ fn ask_table(send: impl Fn(&mut Client, &[u8])) {
 }
 
 #[test]
+fn an_error_has_no_body_if_the_method_is_head() {
+    let server = Http::start(&[]);
+    for (rest, status) in [
+        ("\r\n", "400"),
+        ("Host: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n", "400"),
+        ("Host: a\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n", "400"),
+        ("Host: a\r\nContent-Length: 99999999\r\n\r\n", "413"),
+    ] {
+        let mut client = server.client();
+        client.send(format!("HEAD /plaintext HTTP/1.1\r\n{rest}").as_bytes());
+        assert_eq!(client.head().status(), status, "{rest}");
+        client.assert_end();
+    }
+}
+
+#[test]
 fn each_request_of_the_table_has_its_status() {
     ask_table(Client::send);
 }
