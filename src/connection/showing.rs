@@ -14,6 +14,10 @@ use super::{Connection, Flags, Phase};
 /// The rest of a large `recv` would have to be kept in large storage, which comes and goes with each `recv`.
 const LITTLE: usize = 16 << 10;
 
+/// A `recv` for a large message asks at least for this part of the read buffer. A handler that learns the length of a message
+/// in small steps would otherwise cause a `recv` for each step.
+const LEAST_PART: usize = 64;
+
 impl<T: Read + SendFile> Connection<T> {
     /// How much the next `recv` may ask for, so that the inbox cannot pass its limit.
     ///
@@ -26,7 +30,7 @@ impl<T: Read + SendFile> Connection<T> {
         if self.has(Flags::READS_LITTLE) {
             room.min(missing.max(LITTLE))
         } else if missing > 0 && need > limits.read_buffer / 2 {
-            room.min(missing)
+            room.min(missing.max(limits.read_buffer / LEAST_PART))
         } else {
             room
         }
