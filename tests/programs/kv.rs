@@ -389,5 +389,5 @@ fn a_client_that_sends_without_a_pause_gets_whole_replies_and_an_end_of_file_aft
     assert!(replies == expected, "{count} replies, the last is {:?}", replies.lines().last());
     let log = String::from_utf8_lossy(&output.stderr);
     assert_eq!(log.matches("asked to end by a signal").count(), 1, "{log}");
-    assert!(log.contains("(open: 1)") && !log.contains("the drain ended"), "{log}");
+    assert!(log.contains("(open: 1)") && !log.contains("the drain has reset"), "{log}");
 }
