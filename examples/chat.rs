@@ -96,7 +96,7 @@ fn serve(args: &Args) -> Result<(), Box<dyn Error>> {
     ctrlc::set_handler(move || {
         match asked {
             None => info!(
-                "asked to end by a signal: clients have {GRACE:?}, and a second signal, {REPEAT:?} or more after this signal, resets them"
+                "asked to end by a signal: clients have {GRACE:?}, and a second signal after {REPEAT:?} resets them"
             ),
             Some(at) if at.elapsed() >= REPEAT => info!("asked by a further signal to end at once"),
             Some(_) => return, // the signal belongs to the first signal

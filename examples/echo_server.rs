@@ -173,7 +173,7 @@ impl Echo {
         } else {
             let (grace, open) = (self.grace, net.stats().open);
             info!(
-                "asked to end by a signal: clients have {grace:?}, and a second signal, {REPEAT:?} or more after this signal, resets them (open: {open})"
+                "asked to end by a signal: clients have {grace:?}, and a second signal after {REPEAT:?} resets them (open: {open})"
             );
         }
         net.drain(self.grace); // a second drain resets all connections

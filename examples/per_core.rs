@@ -169,7 +169,7 @@ fn end_at_signals(
             asked = Some(Instant::now());
             let open: usize = clients.iter().map(|clients| clients.load(Ordering::Relaxed)).sum();
             info!(
-                "asked to end by a signal: clients have {GRACE:?}, and a second signal, {REPEAT:?} or more after this signal, resets them (open: {open})"
+                "asked to end by a signal: clients have {GRACE:?}, and a second signal after {REPEAT:?} resets them (open: {open})"
             );
             first.iter().for_each(|remote| remote.drain(GRACE));
         }

@@ -328,7 +328,7 @@ impl Proxy {
         } else {
             let (grace, open) = (self.args.drain, net.sessions().filter(|(_, half)| half.is_client).count());
             info!(
-                "asked to end by a signal: clients have {grace:?}, and a second signal, {REPEAT:?} or more after this signal, resets them (open: {open})"
+                "asked to end by a signal: clients have {grace:?}, and a second signal after {REPEAT:?} resets them (open: {open})"
             );
         }
         net.drain(self.args.drain); // a second drain resets all connections

@@ -287,7 +287,7 @@ mod unix {
             } else {
                 let (grace, open) = (self.drain, net.stats().open);
                 info!(
-                    "asked to end by a signal: clients have {grace:?}, and a second signal, {REPEAT:?} or more after this signal, resets them (open: {open})"
+                    "asked to end by a signal: clients have {grace:?}, and a second signal after {REPEAT:?} resets them (open: {open})"
                 );
             }
             if let Some(successor) = &mut self.successor

@@ -110,7 +110,7 @@ impl Echo {
             info!("asked by a further signal to end at once");
         } else {
             info!(
-                "asked to end by a signal: answers have {GRACE:?}, and a second signal, {REPEAT:?} or more after this signal, discards them"
+                "asked to end by a signal: answers have {GRACE:?}, and a second signal after {REPEAT:?} discards them"
             );
         }
         net.drain(GRACE); // a second drain ends at once

@@ -232,7 +232,7 @@ impl Http {
         } else {
             let (grace, open) = (self.drain, net.stats().open);
             info!(
-                "asked to end by a signal: clients have {grace:?}, and a second signal, {REPEAT:?} or more after this signal, resets them (open: {open})"
+                "asked to end by a signal: clients have {grace:?}, and a second signal after {REPEAT:?} resets them (open: {open})"
             );
         }
         self.site.is_draining = true;

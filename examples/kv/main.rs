@@ -359,7 +359,7 @@ impl Kv {
         } else {
             let (grace, open) = (self.drain, self.open);
             info!(
-                "asked to end by a signal: clients have {grace:?}, and a second signal, {REPEAT:?} or more after this signal, resets them (open: {open})"
+                "asked to end by a signal: clients have {grace:?}, and a second signal after {REPEAT:?} resets them (open: {open})"
             );
         }
         net.drain(self.drain); // a second drain resets all connections
