@@ -6,6 +6,9 @@
 //! The example shows how one message reaches many connections without being copied for each of them
 //! ([`Conn::send_shared`]), and how a member that reads too slowly is dropped before the member costs much memory. The other
 //! members get their lines meanwhile as if the slow member read quickly.
+//!
+//! A copy of the example needs, beside tidegate: `cargo add clap ctrlc env_logger log --features
+//! clap/derive,ctrlc/termination`.
 
 use std::{
     error::Error,
@@ -91,11 +94,15 @@ fn serve(args: &Args) -> Result<(), Box<dyn Error>> {
     let remote = server.remote();
     let mut asked: Option<Instant> = None;
     ctrlc::set_handler(move || {
-        if asked.is_none_or(|at| at.elapsed() >= REPEAT) {
-            asked = Some(Instant::now());
-            info!("asked to end by a signal");
-            remote.drain(GRACE); // a second drain resets all connections
+        match asked {
+            None => info!(
+                "asked to end by a signal: clients have {GRACE:?}, and a second signal after {REPEAT:?} resets them"
+            ),
+            Some(at) if at.elapsed() >= REPEAT => info!("asked by a further signal to end at once"),
+            Some(_) => return, // the signal belongs to the first signal
         }
+        asked = Some(Instant::now());
+        remote.drain(GRACE); // a second drain resets all connections
     })?;
 
     // The program that started the server may wait for this line. If that program is gone, the write fails and the

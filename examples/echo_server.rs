@@ -164,11 +164,19 @@ impl Echo {
     /// A drain closes the listener, lets each connection go on until it is idle, and then lets `run` return.
     fn end(&mut self, net: &mut Net) {
         let now = Instant::now();
-        if self.asked.is_none_or(|at| now.duration_since(at) >= REPEAT) {
-            self.asked = Some(now);
-            info!("asked to end by a signal");
-            net.drain(self.grace); // a second drain resets all connections
+        if self.asked.is_some_and(|at| now.duration_since(at) < REPEAT) {
+            return;
         }
+        self.asked = Some(now);
+        if net.is_draining() {
+            info!("asked by a further signal to end at once");
+        } else {
+            let (grace, open) = (self.grace, net.stats().open);
+            info!(
+                "asked to end by a signal: clients have {grace:?}, and a second signal after {REPEAT:?} resets them (open: {open})"
+            );
+        }
+        net.drain(self.grace); // a second drain resets all connections
     }
 }
 

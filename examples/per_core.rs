@@ -119,8 +119,10 @@ fn serve(args: &Args) -> Result<(), Box<dyn Error>> {
         })?);
     }
     let all: Vec<Remote> = workers.iter().map(|worker| worker.remote.clone()).collect();
+    let clients = workers.iter().map(|worker| Arc::clone(&worker.clients)).collect();
     // The acceptor ends first, so that each client that it has accepted is with a worker before the workers drain.
-    end_at_signals(acceptor.as_ref().map_or(all.clone(), |acceptor| vec![acceptor.remote()]), all)?;
+    let first = acceptor.as_ref().map_or(all.clone(), |acceptor| vec![acceptor.remote()]);
+    end_at_signals(first, all, clients)?;
 
     // The program that started the server may wait for this line. If that program is gone, the write fails and the
     // server goes on.
@@ -143,7 +145,7 @@ fn serve(args: &Args) -> Result<(), Box<dyn Error>> {
 
 /// Makes a listener for the same port in each loop. Returns the address.
 fn listen_in_each(loops: &mut [EventLoop], at: &str) -> Result<Address, Box<dyn Error>> {
-    let mut address: Address = at.parse()?;
+    let mut address = Address::resolve(at)?; // may ask a name server and block, before the loops run
     if address.is_unix() {
         return Err("a Unix socket has one listener, so it needs --hand-over".into());
     }
@@ -156,12 +158,19 @@ fn listen_in_each(loops: &mut [EventLoop], at: &str) -> Result<Address, Box<dyn 
 }
 
 /// The first signal drains the loops in `first`. A further signal resets all connections.
-fn end_at_signals(first: Vec<Remote>, all: Vec<Remote>) -> Result<(), ctrlc::Error> {
+fn end_at_signals(
+    first: Vec<Remote>,
+    all: Vec<Remote>,
+    clients: Vec<Arc<AtomicUsize>>,
+) -> Result<(), ctrlc::Error> {
     let mut asked: Option<Instant> = None;
     ctrlc::set_handler(move || match asked {
         None => {
             asked = Some(Instant::now());
-            info!("asked to end by a signal");
+            let open: usize = clients.iter().map(|clients| clients.load(Ordering::Relaxed)).sum();
+            info!(
+                "asked to end by a signal: clients have {GRACE:?}, and a second signal after {REPEAT:?} resets them (open: {open})"
+            );
             first.iter().for_each(|remote| remote.drain(GRACE));
         }
         Some(at) if at.elapsed() >= REPEAT => {

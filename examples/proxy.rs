@@ -6,6 +6,9 @@
 //! The example shows how a pair of connections is kept together: backpressure from each side to the other side, ends of file
 //! and resets that are passed on, last words, an idle timeout that never turns a part of a stream into a whole stream, and
 //! a drain that cuts no stream that moves. The page `guide::proxy` explains these decisions.
+//!
+//! A copy of the example needs, beside tidegate: `cargo add clap ctrlc env_logger log mio signal-hook --features
+//! clap/derive,ctrlc/termination,mio/net`.
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -41,11 +44,11 @@ struct Args {
     to: String,
 
     /// Close a client if the backend has not answered the connect for this time
-    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds, allow_negative_numbers = true)]
     connect_timeout: Duration,
 
     /// Reset a pair over which no byte has moved for this time; with 0, idle pairs stay open
-    #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = seconds, allow_negative_numbers = true)]
     idle_timeout: Duration,
 
     /// Begin each connection to the backend with a line that has the address of the client (PROXY protocol, version 1)
@@ -58,7 +61,7 @@ struct Args {
 
     /// After a signal, give streams this time to come to their ends, and then reset the pairs that are left; a second signal,
     /// at least a second after the first signal, resets all pairs at once
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds, allow_negative_numbers = true)]
     drain: Duration,
 }
 
@@ -316,11 +319,19 @@ impl Proxy {
 
     fn end(&mut self, net: &mut Net<Half>) {
         let now = Instant::now();
-        if self.asked.is_none_or(|at| now.duration_since(at) >= REPEAT) {
-            self.asked = Some(now);
-            info!("asked to end by a signal");
-            net.drain(self.args.drain); // a second drain resets all connections
+        if self.asked.is_some_and(|at| now.duration_since(at) < REPEAT) {
+            return;
         }
+        self.asked = Some(now);
+        if net.is_draining() {
+            info!("asked by a further signal to end at once");
+        } else {
+            let (grace, open) = (self.args.drain, net.sessions().filter(|(_, half)| half.is_client).count());
+            info!(
+                "asked to end by a signal: clients have {grace:?}, and a second signal after {REPEAT:?} resets them (open: {open})"
+            );
+        }
+        net.drain(self.args.drain); // a second drain resets all connections
     }
 }
 

@@ -27,7 +27,12 @@
 //! the new id from `MAINPID=`, sd_notify(3), in a service with `Type=notify`. But a service under systemd can do without
 //! SIGUSR2: with socket activation, `systemctl restart` ends this server and starts it again, and clients wait in the backlog
 //! meanwhile.
+//!
+//! A copy of the example needs, beside tidegate: `cargo add clap command-fds env_logger listenfd log mio signal-hook --features
+//! clap/derive,mio/net`.
 
+#[cfg(not(unix))]
+use std::io::Write;
 use std::process::ExitCode;
 
 #[cfg(unix)]
@@ -37,7 +42,8 @@ fn main() -> ExitCode {
 
 #[cfg(not(unix))]
 fn main() -> ExitCode {
-    eprintln!("restart: a process inherits sockets in this way on Unix only");
+    // eprintln! would panic if no process reads the pipe of standard error any more.
+    let _ = writeln!(std::io::stderr(), "restart: a process inherits sockets in this way on Unix only");
     ExitCode::FAILURE
 }
 
@@ -233,7 +239,7 @@ mod unix {
 
             let source = net.watch(&mut ready, Interest::READABLE)?;
             let process = command.spawn().inspect_err(|_| net.unwatch(source, &mut ready))?;
-            info!("process {} starts, and has {:?}", process.id(), self.ready_timeout);
+            info!("process {} starts, and has {:?} to become ready", process.id(), self.ready_timeout);
             let timeout = net.after(self.ready_timeout, 0); // calls `on_timer`
             Ok(Successor { process, ready, source, timeout })
         }
@@ -276,7 +282,14 @@ mod unix {
                 return;
             }
             self.asked = Some(now);
-            info!("asked to end by a signal");
+            if net.is_draining() {
+                info!("asked by a further signal to end at once");
+            } else {
+                let (grace, open) = (self.drain, net.stats().open);
+                info!(
+                    "asked to end by a signal: clients have {grace:?}, and a second signal after {REPEAT:?} resets them (open: {open})"
+                );
+            }
             if let Some(successor) = &mut self.successor
                 && !self.listeners.is_empty()
             {

@@ -102,11 +102,18 @@ impl Echo {
     /// A drain answers the datagrams that have arrived, closes the socket, and then lets `run` return.
     fn end(&mut self, net: &mut Net) {
         let now = Instant::now();
-        if self.asked.is_none_or(|at| now.duration_since(at) >= REPEAT) {
-            self.asked = Some(now);
-            info!("asked to end by a signal");
-            net.drain(GRACE); // a second drain ends at once
+        if self.asked.is_some_and(|at| now.duration_since(at) < REPEAT) {
+            return;
         }
+        self.asked = Some(now);
+        if net.is_draining() {
+            info!("asked by a further signal to end at once");
+        } else {
+            info!(
+                "asked to end by a signal: answers have {GRACE:?}, and a second signal after {REPEAT:?} discards them"
+            );
+        }
+        net.drain(GRACE); // a second drain ends at once
     }
 }
 

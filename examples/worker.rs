@@ -14,6 +14,9 @@
 //!   sends comments to a client that has ended its sending direction. If the client has gone, its machine answers the comments
 //!   with a reset.
 //! * A drain waits for the answers that are owed.
+//!
+//! A copy of the example needs, beside tidegate: `cargo add clap ctrlc env_logger log --features
+//! clap/derive,ctrlc/termination`.
 
 use std::{
     collections::VecDeque,
@@ -105,11 +108,15 @@ fn serve(args: &Args) -> Result<(), Box<dyn Error>> {
     let (remote, grace) = (server.remote(), Duration::from_secs(args.drain.into()));
     let mut asked: Option<Instant> = None;
     ctrlc::set_handler(move || {
-        if asked.is_none_or(|at| at.elapsed() >= REPEAT) {
-            asked = Some(Instant::now());
-            info!("asked to end by a signal");
-            remote.drain(grace); // a second drain resets all connections
+        match asked {
+            None => info!(
+                "asked to end by a signal: clients have {grace:?}, and a second signal after {REPEAT:?} resets them"
+            ),
+            Some(at) if at.elapsed() >= REPEAT => info!("asked by a further signal to end at once"),
+            Some(_) => return, // the signal belongs to the first signal
         }
+        asked = Some(Instant::now());
+        remote.drain(grace); // a second drain resets all connections
     })?;
 
     // The program that started the server may wait for this line. If that program is gone, the write fails and the

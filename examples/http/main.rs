@@ -1,6 +1,6 @@
 //! An HTTP/1.1 server: a fixed answer, and the files of a directory.
 //!
-//! `cargo run --release --example http -- --root .` serves `http://127.0.0.1:7010/` to browsers, curl, wrk and ab.
+//! `cargo run --release --example http -- --root .` serves `http://127.0.0.1:7010/README.md` to browsers, curl, wrk and ab.
 //! `GET /plaintext` is answered with a greeting, also without `--root`. `RUST_LOG=debug` shows each connection.
 //!
 //! The example shows a text protocol over untrusted connections. Requests may be pipelined: the answers of one callback
@@ -15,6 +15,9 @@
 //!
 //! `session.rs` is the course of a connection, `request.rs` is the syntax of requests, `response.rs` writes answers, and
 //! `files.rs` finds files.
+//!
+//! A copy of the example needs, beside tidegate: `cargo add clap ctrlc env_logger httparse httpdate log mio rustix signal-hook
+//! --features clap/derive,ctrlc/termination,mio/net,rustix/fs`.
 
 mod files;
 mod request;
@@ -53,17 +56,18 @@ struct Args {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7010")]
     listen: String,
 
-    /// Serve the files of this directory
+    /// Serve the files of this directory; a directory is its index.html, no directory is listed, and links out of this
+    /// directory are not followed
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
 
     /// Answer a request with 408 and close the connection if the request is not complete after this time; with 0, requests
     /// may take as long as the idle timeout permits
-    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds, allow_negative_numbers = true)]
     request_timeout: Duration,
 
     /// Close a connection over which no byte goes in either direction for this time; with 0, idle connections stay open
-    #[arg(long, value_name = "SECONDS", default_value = "75", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "75", value_parser = seconds, allow_negative_numbers = true)]
     idle_timeout: Duration,
 
     /// Serve at most this number of clients at a time; further clients wait in the backlog
@@ -72,7 +76,7 @@ struct Args {
 
     /// After a signal, give answers this time to reach their clients, and then reset the connections that are left; a second
     /// signal, at least a second after the first signal, resets all connections at once
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds, allow_negative_numbers = true)]
     drain: Duration,
 }
 
@@ -96,6 +100,10 @@ fn serve(args: &Args) -> Result<(), Box<dyn Error>> {
     let root = args.root.as_deref().map(Root::new).transpose()?;
     // A connection keeps at most 64 KiB of pipelined requests, and little more than 64 KiB of answers (the high water mark).
     // A client that takes no answer for the idle timeout is reset.
+    //
+    // An answer from memory has at most `max_outbox` minus the high water mark, because earlier answers may fill the outbox up
+    // to the mark. A longer answer ends the connection with `CloseReason::OutboxLimit`. A program with longer answers raises
+    // `max_outbox`, or sends an answer in parts at `on_writable`: see the page `guide::request_response`. Files do not count.
     let mut options = Options::default()
         .max_inbox(64 << 10)
         .max_outbox(1 << 20)
@@ -215,12 +223,20 @@ impl Handler for Http {
 impl Http {
     fn end(&mut self, net: &mut Net<Session>) {
         let now = Instant::now();
-        if self.asked.is_none_or(|at| now.duration_since(at) >= REPEAT) {
-            self.asked = Some(now);
-            self.site.is_draining = true;
-            info!("asked to end by a signal");
-            net.drain(self.drain); // a second drain resets all connections
+        if self.asked.is_some_and(|at| now.duration_since(at) < REPEAT) {
+            return;
         }
+        self.asked = Some(now);
+        if net.is_draining() {
+            info!("asked by a further signal to end at once");
+        } else {
+            let (grace, open) = (self.drain, net.stats().open);
+            info!(
+                "asked to end by a signal: clients have {grace:?}, and a second signal after {REPEAT:?} resets them (open: {open})"
+            );
+        }
+        self.site.is_draining = true;
+        net.drain(self.drain); // a second drain resets all connections
     }
 }
 

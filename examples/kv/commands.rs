@@ -41,7 +41,7 @@ struct Command {
 }
 
 /// The most frequent commands stand first.
-static COMMANDS: [Command; 33] = [
+static COMMANDS: &[Command] = &[
     command("get", 2, false, get),
     command("set", -3, true, set),
     command("incr", 2, true, |call| add(call, 1)),

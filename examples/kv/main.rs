@@ -9,7 +9,18 @@
 //! reply: the handler stops at `Flow::Full`, and the other requests wait. PUBLISH sends one block to all subscribers, and
 //! drops subscribers that are too far behind.
 //!
+//! The commands are GET, SET, MGET, MSET, INCR, DECR, INCRBY, DECRBY, APPEND, STRLEN, DEL, EXISTS, EXPIRE, PEXPIRE, TTL, PTTL,
+//! PERSIST, KEYS, DBSIZE, FLUSHALL, FLUSHDB, PUBLISH, SUBSCRIBE and UNSUBSCRIBE, and what client libraries ask for: PING, ECHO,
+//! SELECT, HELLO, CLIENT, CONFIG GET, COMMAND, INFO and QUIT. There are no transactions. The protocol is RESP2 alone: `HELLO 3`
+//! is answered with the error NOPROTO. From version 8 on, redis-py begins with RESP3, so it needs `protocol=2`; each version of
+//! redis-py needs `pipeline(transaction=False)`.
+//!
+//! In a drain, a connection is closed when the commands that have come are answered.
+//!
 //! `resp.rs` is the protocol, `commands.rs` has the commands, and `store.rs` has the keys.
+//!
+//! A copy of the example needs, beside tidegate: `cargo add clap ctrlc env_logger log mio signal-hook --features
+//! clap/derive,ctrlc/termination,mio/net`.
 
 mod commands;
 mod resp;
@@ -52,18 +63,20 @@ struct Args {
     #[arg(long, value_name = "BYTES", default_value_t = 1 << 30)]
     max_memory: usize,
 
+    /// Close a connection over which no byte goes in either direction for this time, subscribers included; with 0, idle
+    /// connections stay open
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds, allow_negative_numbers = true)]
+    idle_timeout: Duration,
+
     /// Serve at most this number of clients at a time; further clients wait in the backlog
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     max_clients: u32,
 
-    /// Close a connection over which no byte goes in either direction for this time, subscribers included; with 0, idle
-    /// connections stay open
-    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
-    idle_timeout: u32,
+    /// After a signal, give replies this time to reach their clients, and then reset the connections that are left; a second
+    /// signal, at least a second after the first signal, resets all connections at once
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds, allow_negative_numbers = true)]
+    drain: Duration,
 }
-
-/// How long clients may take to become idle after a signal. A second signal resets all connections.
-const GRACE: Duration = Duration::from_secs(5);
 
 /// Signals that come so soon after the first signal belong to the first signal.
 const REPEAT: Duration = Duration::from_secs(1);
@@ -93,8 +106,8 @@ fn serve(args: &Args) -> Result<(), Box<dyn Error>> {
         .memory_budget(1 << 30)
         .max_connections(args.max_clients as usize)
         .keepalive(Some(Keepalive::default()));
-    if args.idle_timeout > 0 {
-        options = options.idle_timeout(Some(Duration::from_secs(args.idle_timeout.into())));
+    if !args.idle_timeout.is_zero() {
+        options = options.idle_timeout(Some(args.idle_timeout));
     }
     let mut server = EventLoop::new(options)?;
     let listener = server.net().listen(args.listen.as_str())?;
@@ -113,6 +126,7 @@ fn serve(args: &Args) -> Result<(), Box<dyn Error>> {
         #[cfg(unix)]
         signals,
         asked: None,
+        drain: args.drain,
         store: Store::default(),
         begin: Instant::now(),
         started: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as i64),
@@ -139,6 +153,7 @@ struct Kv {
     signals: Signals,
     /// The time of the last signal that asked the server to end.
     asked: Option<Instant>,
+    drain: Duration,
     store: Store,
     /// The time of the start on the clock of the loop. The time of a turn minus this time gives the time of a command. So no
     /// command needs a call of a clock, and a jump of the system's clock expires no key.
@@ -173,7 +188,7 @@ impl Handler for Kv {
     fn on_data(&mut self, conn: &mut Conn<'_, Session>, input: &[u8]) -> usize {
         self.store.begin(self.started + conn.now().duration_since(self.begin).as_millis() as i64);
         let (mut used, mut args) = (0, Words::with_capacity(8));
-        let mut ends = false;
+        let (mut ends, mut commands_wait) = (false, false);
         while used < input.len() && !ends {
             match resp::parse(&input[used..], &mut args) {
                 Parsed::Command(len) => {
@@ -184,6 +199,7 @@ impl Handler for Kv {
                     };
                     ends = then == Then::Quit;
                     if flow != Flow::Open {
+                        commands_wait = used < input.len();
                         break; // the other commands are shown again when the client has taken enough of the replies
                     }
                 }
@@ -198,11 +214,15 @@ impl Handler for Kv {
             }
         }
         self.reply(conn).flush();
-        if ends {
+        // In a drain, a client that sends commands without a pause would never be idle, and would be reset at the end. So the
+        // connection ends when all commands that have come are answered. A command whose end is missing is not answered.
+        if ends || (conn.net().is_draining() && !commands_wait) {
             conn.close(); // delivers the replies first
         }
         used
     }
+
+    // The default `on_drain` closes clients that are idle, subscribers among them.
 
     /// A client that has sent its last command takes the replies as slowly as the client likes.
     fn on_eof(&mut self, conn: &mut Conn<'_, Session>) {
@@ -330,11 +350,19 @@ impl Kv {
 
     fn end(&mut self, net: &mut Net<Session>) {
         let now = Instant::now();
-        if self.asked.is_none_or(|at| now.duration_since(at) >= REPEAT) {
-            self.asked = Some(now);
-            info!("asked to end by a signal");
-            net.drain(GRACE); // a second drain resets all connections
+        if self.asked.is_some_and(|at| now.duration_since(at) < REPEAT) {
+            return;
         }
+        self.asked = Some(now);
+        if net.is_draining() {
+            info!("asked by a further signal to end at once");
+        } else {
+            let (grace, open) = (self.drain, self.open);
+            info!(
+                "asked to end by a signal: clients have {grace:?}, and a second signal after {REPEAT:?} resets them (open: {open})"
+            );
+        }
+        net.drain(self.drain); // a second drain resets all connections
     }
 }
 
@@ -348,4 +376,13 @@ fn watched_signals(net: &mut Net<Session>) -> io::Result<Signals> {
     let mut signals = SignalDelivery::with_pipe(end, other_end, SignalOnly, [SIGINT, SIGTERM, SIGHUP])?;
     net.watch(signals.get_read_mut(), Interest::READABLE)?;
     Ok(signals)
+}
+
+/// Parses a number of seconds, with fractions. A deadline that is too far away for the clock would never come.
+fn seconds(text: &str) -> Result<Duration, String> {
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+    match text.parse().map(Duration::try_from_secs_f64) {
+        Ok(Ok(time)) if time <= YEAR => Ok(time),
+        _ => Err(format!("not a number of seconds from 0 to {}", YEAR.as_secs())),
+    }
 }

@@ -230,3 +230,149 @@
 //!   connection received after its close are discarded, and never handed to a send of the other connection.
 //! * **Names.** [`Address::resolve`](crate::Address::resolve) looks up the backend's name. The look-up may block, so the program
 //!   makes it before the loop runs.
+//!
+//! # Several backends
+//!
+//! The simplest choice is round robin: each client gets the backend behind that of the client before.
+//!
+//! If all backends have socket addresses, one connection can try them all. The program makes an
+//! [`Address::from_list`](crate::Address::from_list) for each backend, with this backend in front and the other backends behind
+//! it, and `on_accept` takes the next of these addresses. The addresses of a list are tried in order, and the bytes that wait
+//! in the outbox go to the first backend that answers. [`ConnectFailed`](crate::CloseReason::ConnectFailed) then means that no
+//! backend has answered. [`ConnectOptions::timeout`](crate::ConnectOptions::timeout) sets the time for all of them together.
+//!
+//! A proxy that chooses anew after each failure, for example the backend with the fewest clients, or that has Unix sockets
+//! among its backends, connects again in `on_close`. At `ConnectFailed`, the client is still there, and the session of its
+//! connection gets the id of the new connection. Bytes that were sent to the failed connection are gone with that connection.
+//! So the proxy does not read from the client until a backend is open, and the bytes wait in the kernel. (A proxy that has to
+//! read before, because the first bytes decide which backend is right, keeps these bytes in the session.)
+//!
+//! ```
+//! # use std::{io::{Read, Write}, net::{TcpListener, TcpStream}, thread, time::Duration};
+//! use tidegate::{Accepted, Address, CloseReason, Conn, ConnId, EventLoop, Handler, Net, Options};
+//!
+//! struct Proxy {
+//!     backends: Vec<Address>,
+//!     /// The index of the backend of the next client.
+//!     next: usize,
+//! }
+//!
+//! struct Half {
+//!     other: ConnId,
+//!     /// The backend of the pair, and the number of backends that have not been tried. `None`: this half is the client.
+//!     backend: Option<(usize, usize)>,
+//! }
+//!
+//! impl Proxy {
+//!     fn connect(&self, net: &mut Net<Half>, client: ConnId, backend: usize, untried: usize) -> ConnId {
+//!         net.connect(&self.backends[backend], Half { other: client, backend: Some((backend, untried)) })
+//!     }
+//! }
+//!
+//! impl Handler for Proxy {
+//!     type Session = Half;
+//!
+//!     fn on_accept(&mut self, net: &mut Net<Half>, from: &Accepted) -> Option<Half> {
+//!         let other = self.connect(net, from.id, self.next, self.backends.len() - 1);
+//!         self.next = (self.next + 1) % self.backends.len();
+//!         Some(Half { other, backend: None })
+//!     }
+//!
+//!     fn on_open(&mut self, conn: &mut Conn<'_, Half>) {
+//!         let half = conn.session();
+//!         let (other, is_client) = (half.other, half.backend.is_none());
+//!         match is_client {
+//!             true => conn.pause_reading(), // until a backend is open
+//!             false => conn.net().resume_reading(other),
+//!         }
+//!     }
+//!
+//!     fn on_close(&mut self, net: &mut Net<Half>, _id: ConnId, half: Half, why: CloseReason) {
+//!         let is_there = net.session(half.other).is_some() && !net.is_draining();
+//!         match (&why, half.backend) {
+//!             (CloseReason::ConnectFailed(_), Some((backend, untried))) if untried > 0 && is_there => {
+//!                 let next = (backend + 1) % self.backends.len();
+//!                 let new = self.connect(net, half.other, next, untried - 1);
+//!                 if let Some(client) = net.session(half.other) {
+//!                     client.other = new;
+//!                 }
+//!             }
+//!             (why, _) if why.is_clean() => {}
+//!             _ => net.abort(half.other), // also if no backend is left
+//!         }
+//!     }
+//!
+//!     // The other callbacks are those of the proxy above.
+//! #   fn on_data(&mut self, conn: &mut Conn<'_, Half>, input: &[u8]) -> usize {
+//! #       let other = conn.session().other;
+//! #       conn.net().send_all(other, input);
+//! #       input.len()
+//! #   }
+//! #   fn on_eof(&mut self, conn: &mut Conn<'_, Half>) {
+//! #       let other = conn.session().other;
+//! #       conn.net().shutdown_write(other);
+//! #   }
+//! }
+//! # fn main() -> std::io::Result<()> {
+//! # // The port is taken, and nothing listens there.
+//! # let mute = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
+//! # mute.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into())?;
+//! # let refuses = mute.local_addr()?.as_socket().unwrap();
+//! # let listener = TcpListener::bind("127.0.0.1:0")?;
+//! # let answers = listener.local_addr()?;
+//! # let backend = thread::spawn(move || {
+//! #     for _ in 0..4 {
+//! #         let mut stream = listener.accept()?.0;
+//! #         let mut request = [0; 5];
+//! #         stream.read_exact(&mut request)?;
+//! #         stream.write_all(&request)?;
+//! #     }
+//! #     std::io::Result::Ok(())
+//! # });
+//! # let backends = vec![refuses.into(), answers.into(), refuses.into()];
+//! # let mut event_loop = EventLoop::new(Options::default())?;
+//! # let listener = event_loop.net().listen("127.0.0.1:0")?;
+//! # let at = event_loop.net().local_address(listener)?.socket_addrs()[0];
+//! # let remote = event_loop.remote();
+//! # let clients = thread::spawn(move || {
+//! #     let ask = || {
+//! #         let mut client = TcpStream::connect(at)?;
+//! #         client.set_read_timeout(Some(Duration::from_secs(60)))?;
+//! #         client.write_all(b"hello")?;
+//! #         client.shutdown(std::net::Shutdown::Write)?;
+//! #         let mut answer = Vec::new();
+//! #         client.read_to_end(&mut answer)?;
+//! #         std::io::Result::Ok(answer)
+//! #     };
+//! #     let answers: Vec<_> = (0..4).map(|_| ask()).collect();
+//! #     remote.drain(Duration::from_secs(10));
+//! #     answers
+//! # });
+//! # event_loop.run(&mut Proxy { backends, next: 0 })?;
+//! # for answer in clients.join().unwrap() {
+//! #     assert_eq!(answer?, b"hello");
+//! # }
+//! # backend.join().unwrap()?;
+//! #
+//! # // No backend is there.
+//! # let mut event_loop = EventLoop::new(Options::default())?;
+//! # let listener = event_loop.net().listen("127.0.0.1:0")?;
+//! # let at = event_loop.net().local_address(listener)?.socket_addrs()[0];
+//! # let remote = event_loop.remote();
+//! # let client = thread::spawn(move || {
+//! #     let mut client = TcpStream::connect(at)?;
+//! #     client.set_read_timeout(Some(Duration::from_secs(60)))?;
+//! #     let end = client.read(&mut [0]).map_err(|error| error.kind());
+//! #     remote.drain(Duration::ZERO);
+//! #     std::io::Result::Ok(end)
+//! # });
+//! # event_loop.run(&mut Proxy { backends: vec![refuses.into(); 3], next: 0 })?;
+//! # assert_eq!(client.join().unwrap()?, Err(std::io::ErrorKind::ConnectionReset));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! * **Every backend is tried once** for a client, so a client whose backends all refuse does not keep the loop busy.
+//! * **A backend that does not answer** uses up the time of the client.
+//!   [`ConnectOptions::timeout`](crate::ConnectOptions::timeout) bounds each connect. A proxy that leaves a failed backend out
+//!   for some seconds notes the time of the failure beside the address.

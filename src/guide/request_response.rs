@@ -141,6 +141,13 @@
 //! assert_eq!(rehearsal.why(client), Some(CloseKind::Aborted));
 //! ```
 //!
+//! A request with a head and a body, as in HTTP, has the length of the body in its head. If the body is at most
+//! [`max_inbox`](crate::Options::max_inbox) minus the length of the head, the handler calls `need` with the length of both
+//! and is shown the whole request. A longer body is consumed part by part: the handler consumes the head, keeps the number of
+//! missing bytes in the session, and takes each part as the part comes. The server has a limit for the length of a body, and
+//! refuses a longer body when the head has come; a body without a length is counted. The example `http` discards bodies in this
+//! way.
+//!
 //! # One answer that is larger than the outbox should be
 //!
 //! An answer of many megabytes is not sent by one `send_all`: all of the answer would wait in the memory, and a send that

@@ -108,7 +108,7 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
         }
         let undelivered = self.net.stats().undelivered - undelivered;
         if undelivered > 0 {
-            log::warn!(target: "tidegate", "the drain ended before {undelivered} clients had all they were sent");
+            log::warn!(target: "tidegate", "the drain has reset connections that had unsent bytes: {undelivered}");
         }
     }
 

@@ -37,6 +37,27 @@ fn help_exits_with_0_and_bad_arguments_exit_with_2() {
 }
 
 #[test]
+fn a_time_out_of_range_is_refused_with_the_range() {
+    for (name, option) in [
+        ("http", "--request-timeout"),
+        ("http", "--idle-timeout"),
+        ("http", "--drain"),
+        ("kv", "--idle-timeout"),
+        ("kv", "--drain"),
+        ("proxy", "--connect-timeout"),
+        ("proxy", "--idle-timeout"),
+        ("proxy", "--drain"),
+    ] {
+        for time in ["-1", "31536001"] {
+            let output = finish(program(name, &[option, time]));
+            assert_eq!(output.status.code(), Some(2), "{output:?}");
+            let text = String::from_utf8_lossy(&output.stderr);
+            assert!(text.contains("not a number of seconds from 0 to 31536000"), "{name} {option}: {text}");
+        }
+    }
+}
+
+#[test]
 fn an_address_that_cannot_be_listened_at_exits_with_1_and_one_line() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = taken.local_addr().unwrap().to_string();

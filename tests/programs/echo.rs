@@ -399,14 +399,16 @@ mod unix {
         let (done, heard) = mpsc::channel();
         std::thread::spawn(move || {
             // The thread reads the whole log, because a full pipe would block the server.
-            for line in log.map_while(Result::ok).filter(|line| line.contains("by a signal")) {
+            for line in log.map_while(Result::ok).filter(|line| line.contains("asked ")) {
                 let _ = done.send(line);
             }
         });
         server.signal("-TERM");
-        heard.recv_timeout(PATIENCE).expect("the server logs that a signal came");
+        let first = heard.recv_timeout(PATIENCE).expect("the server logs that a signal came");
+        assert!(first.contains("asked to end by a signal") && first.contains("(open: 1)"), "{first}");
         terminate_until_the_end(&mut server);
-        heard.recv_timeout(PATIENCE).expect("the server logs that a second signal came");
+        let second = heard.recv_timeout(PATIENCE).expect("the server logs that a second signal came");
+        assert!(second.contains("asked by a further signal to end at once"), "{second}");
         assert!(server.finish().status.success());
         assert_eq!(read_out(&mut client).1, End::Reset);
     }

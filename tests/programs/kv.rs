@@ -361,3 +361,33 @@ fn a_signal_ends_the_server_and_closes_idle_clients() {
     let output = server.program.finish();
     assert!(output.status.success(), "{output:?}");
 }
+
+/// The client is never idle, and the time of the drain is longer than the test may take.
+#[test]
+#[cfg(unix)]
+fn a_client_that_sends_without_a_pause_gets_whole_replies_and_an_end_of_file_after_a_signal() {
+    let mut server = Kv::start(&["--drain", "3600"]);
+    let mut client = server.connect();
+    let mut sending = client.try_clone().unwrap();
+    let sender = thread::spawn(move || {
+        let commands = array("INCR n").repeat(100);
+        while sending.write_all(&commands).is_ok() {}
+    });
+    let mut replies = vec![0; 4]; // the first reply
+    client.read_exact(&mut replies).unwrap();
+    server.program.signal("-TERM");
+    let (rest, end) = read_out(&mut client);
+    assert_eq!(end, End::Eof);
+    client.shutdown(std::net::Shutdown::Both).unwrap(); // ends the sender
+    within(|| sender.join()).unwrap();
+    let output = server.program.finish();
+    assert!(output.status.success(), "{output:?}");
+    replies.extend(rest);
+    let replies = String::from_utf8(replies).unwrap();
+    let count = replies.lines().count();
+    let expected: String = (1..=count).map(|number| format!(":{number}\r\n")).collect();
+    assert!(replies == expected, "{count} replies, the last is {:?}", replies.lines().last());
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(log.matches("asked to end by a signal").count(), 1, "{log}");
+    assert!(log.contains("(open: 1)") && !log.contains("the drain has reset"), "{log}");
+}

@@ -29,6 +29,18 @@ fn a_port_in_use_exits_with_1_and_one_line() {
     }
 }
 
+#[test]
+fn a_name_is_looked_up() {
+    for mode in [&[][..], &["--hand-over"]] {
+        let arguments = [&["--listen", "localhost:0", "--cores", "2"], mode].concat();
+        let (_server, _stdout, at) = start_server(server(&arguments));
+        assert_eq!(exchange(&mut connect(at.parse().unwrap()), b"hello"), b"hello");
+    }
+    let output = finish(server(&["--listen", "nonsense"]));
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(line(&output).starts_with("per_core: bad address \"nonsense\": "), "{output:?}");
+}
+
 #[cfg(unix)]
 mod unix {
     use std::{
