@@ -17,13 +17,17 @@
 //!
 //! In a drain, a connection is closed when the commands that have come are answered.
 //!
-//! `resp.rs` is the protocol, `commands.rs` has the commands, and `store.rs` has the keys.
+//! `resp.rs` is the protocol, `commands.rs` has the table of the commands, `keys.rs` and `server.rs` have the commands, and
+//! `store.rs` has the keys and values.
 //!
 //! A copy of the example needs, beside tidegate: `cargo add clap ctrlc env_logger log mio signal-hook --features
 //! clap/derive,ctrlc/termination,mio/net`.
 
+mod call;
 mod commands;
+mod keys;
 mod resp;
+mod server;
 mod store;
 
 use std::borrow::Cow;
@@ -47,7 +51,7 @@ use tidegate::{Accepted, CloseReason, Conn, ConnId, EventLoop, Flow, Handler, Ke
 #[cfg(unix)]
 use tidegate::{Readiness, SourceId};
 
-use commands::{Call, Then};
+use call::{Call, Then};
 use resp::{Parsed, Reply, Words};
 use store::Store;
 
@@ -265,7 +269,7 @@ impl Kv {
         let reply = Reply { bytes: &mut self.replies, out, flow: Flow::Open };
         let mut call =
             Call { store: &mut self.store, session, args, reply, clients: self.open, then: Then::Next };
-        call.run(self.max_memory);
+        commands::run(&mut call, self.max_memory);
         call.reply.flush_batch();
         let (then, flow) = (call.then, call.reply.flow);
         match then {
