@@ -12,7 +12,7 @@ use std::{
 use crate::{
     id::SocketId,
     options::DatagramOptions,
-    socket::{batch::Batch, datagram::DatagramSocket, platform::is_too_large},
+    socket::{batch::Batch, clock, datagram::DatagramSocket, platform::is_too_large},
 };
 
 use super::{
@@ -125,7 +125,7 @@ impl DatagramEntry<'_> {
 
     fn now(&self) -> Instant {
         let Common { clock, .. } = &*self.common;
-        clock.now().unwrap_or_else(Instant::now)
+        clock.now().unwrap_or_else(clock::now)
     }
 
     /// A whole turn has met nothing but errors. The socket receives again after a while; going on at once would spin.

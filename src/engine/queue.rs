@@ -88,6 +88,18 @@ impl Queue {
         self.to_flush = list;
     }
 
+    /// Between passes: the sources with work to do, in order.
+    #[cfg(test)]
+    pub(super) fn ready(&self) -> &[u32] {
+        assert_eq!(self.taken, 0, "a pass is under way");
+        &self.ready
+    }
+
+    #[cfg(test)]
+    pub(super) fn marked(&self) -> &[u32] {
+        &self.to_flush
+    }
+
     /// Frees storage that a larger number of connections has used.
     pub(super) fn shrink(&mut self) {
         self.ready.shrink_to(self.ready.len().max(64));

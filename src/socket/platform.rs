@@ -16,6 +16,16 @@ mod errors;
 
 pub(crate) use errors::{is_in_progress, is_out_of_buffers, is_out_of_descriptors, is_too_large};
 
+/// [`SHORT_READ_DRAINS`], or the rule of the simulation that runs on this thread.
+#[inline]
+pub(crate) fn short_reads_drain() -> bool {
+    #[cfg(test)]
+    if let Some(drain) = super::simulated::short_reads_drain() {
+        return drain;
+    }
+    SHORT_READ_DRAINS
+}
+
 // One predicate decides which of two sets of rules the crate is built with. mio's `poll(2)` selector, which a build asks
 // for with `--cfg mio_unsupported_force_poll_poll`, gets the portable rules on Linux as well: that selector arms readiness
 // again only after a `WouldBlock` that mio sees, which is the least that mio promises on any platform (`mio::Poll`,

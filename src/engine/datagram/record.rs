@@ -71,6 +71,16 @@ impl DatagramRecord {
         self.queue.len()
     }
 
+    #[cfg(test)]
+    pub(in crate::engine) fn can_send(&self) -> bool {
+        self.writable && !self.queue.is_empty()
+    }
+
+    #[cfg(test)]
+    pub(in crate::engine) fn can_receive(&self) -> bool {
+        self.readable && !self.rests
+    }
+
     pub(in crate::engine) fn set_ready(&mut self, readiness: Readiness) {
         self.readable |= readiness.readable;
         self.may_be_dropped |= readiness.error && !KEEPS_REGISTRATION;

@@ -1,0 +1,69 @@
+//! What the simulation knows of one reactor.
+
+use crate::{ConnId, ListenerId, Options};
+
+use super::session::Timer;
+
+/// How many ids of a reactor are remembered. Among them are stale ones.
+const REMEMBERED: usize = 24;
+
+#[derive(Debug)]
+pub(super) struct Book {
+    pub(super) options: Options,
+    /// The token of the reactor's first slot.
+    pub(super) first_token: usize,
+    pub(super) connections: Vec<ConnId>,
+    pub(super) listeners: Vec<KnownListener>,
+    pub(super) timers: Vec<Timer>,
+    pub(super) next_tag: u64,
+    /// How many drains have begun.
+    pub(super) drains: u64,
+    /// The counts of the callbacks, to compare with [`crate::Stats`].
+    pub(super) accepted: u64,
+    pub(super) refused: u64,
+    pub(super) closed: u64,
+    pub(super) opened_outgoing: u64,
+    /// How many sessions the reactor holds.
+    pub(super) sessions: usize,
+    /// How many turns there were.
+    pub(super) turns: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct KnownListener {
+    pub(super) id: ListenerId,
+    pub(super) paused: bool,
+    pub(super) closed: bool,
+}
+
+impl Book {
+    pub(super) fn new(options: Options, first_token: usize) -> Self {
+        Self {
+            options,
+            first_token,
+            connections: Vec::new(),
+            listeners: Vec::new(),
+            timers: Vec::new(),
+            next_tag: 0,
+            drains: 0,
+            accepted: 0,
+            refused: 0,
+            closed: 0,
+            opened_outgoing: 0,
+            sessions: 0,
+            turns: 0,
+        }
+    }
+
+    pub(super) fn remember(&mut self, id: ConnId) {
+        if self.connections.len() == REMEMBERED {
+            self.connections.remove(0);
+        }
+        self.connections.push(id);
+    }
+
+    pub(super) fn new_tag(&mut self) -> u64 {
+        self.next_tag += 1;
+        self.next_tag
+    }
+}

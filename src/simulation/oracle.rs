@@ -1,0 +1,106 @@
+//! What must be true in a callback.
+
+use crate::{CloseKind, CloseReason, Conn, ConnId, Net, connection::Phase};
+
+use super::{
+    actor::{Actor, Sessions, network, require, violate},
+    session::Session,
+};
+
+pub(super) fn phase_of(conn: &mut Conn<'_, Sessions>) -> Option<Phase> {
+    let slot = conn.id().slot();
+    conn.net().engine().connection(slot).map(|connection| connection.phase())
+}
+
+impl Actor {
+    pub(super) fn check_input(&mut self, conn: &mut Conn<'_, Sessions>, input: &[u8]) {
+        let id = conn.id();
+        // A failed send has emptied the outbox. The last bytes of the peer are then delivered without a pause.
+        let has_failed = phase_of(conn) == Some(Phase::Failing);
+        let session = conn.session();
+        require!(session.opened, "on_data of {id} before on_open");
+        require!(!session.eof, "on_data of {id} after on_eof");
+        require!(!session.paused, "on_data of {id}, which is paused");
+        require!(
+            has_failed || !(session.full && session.pauses_when_full),
+            "on_data of {id}, which is above high water"
+        );
+        require!(!input.is_empty(), "on_data of {id} without a byte");
+        let (need, most) = (std::mem::take(&mut session.need), session.limits.inbox_limit());
+        require!(input.len() >= need, "{id} was shown {} bytes and needs {need}", input.len());
+        require!(input.len() <= most, "{id} was shown {} bytes, more than {most}", input.len());
+        let Some(end) = session.end else { return };
+        let consumed = session.consumed;
+        network(|network| {
+            let view = network.view(end);
+            let Some(peer) = view.peer_key else { return };
+            let matching = network.content(peer).matching(consumed, input);
+            if matching < input.len() {
+                let wrong = consumed + matching as u64;
+                network.violate(format_args!("{id} was shown a wrong byte at the position {wrong}"));
+            }
+            // Nothing that was read is kept from the handler.
+            let shown = consumed + input.len() as u64;
+            if shown != view.read {
+                network.violate(format_args!("{id} was shown {shown} bytes of {}", view.read));
+            }
+        });
+    }
+
+    pub(super) fn check_eof(&mut self, conn: &mut Conn<'_, Sessions>) {
+        let (id, left) = (conn.id(), conn.unconsumed().len() as u64);
+        let session = conn.session();
+        require!(session.opened, "on_eof of {id} before on_open");
+        require!(!std::mem::replace(&mut session.eof, true), "a second on_eof of {id}");
+        require!(!session.paused, "on_eof of {id}, which is paused");
+        let Some(end) = session.end else { return };
+        let view = network(|network| network.view(end));
+        let shown = session.consumed + left;
+        require!(view.fin_arrived && !view.was_reset, "on_eof of {id}, whose peer has not ended its stream");
+        require!(shown == view.peer_written, "on_eof of {id} after {shown} of {} bytes", view.peer_written);
+    }
+
+    pub(super) fn check_close(
+        &mut self,
+        net: &mut Net<Sessions>,
+        id: ConnId,
+        session: &Session,
+        why: &CloseReason,
+    ) {
+        require!(net.conn(id).is_none(), "{id} is still a connection in its on_close");
+        let (undelivered, was_open, drains) = (net.undelivered(), net.was_open(), self.book().drains);
+        let (handed, written) =
+            network(|network| (network.handed(session.key), network.written(session.key)));
+        let kind = why.kind();
+        require!(!undelivered || !why.is_clean(), "{id} ended as {kind} with undelivered bytes");
+        if undelivered {
+            require!(written < handed || session.refused, "{id}: nothing is undelivered");
+        } else {
+            require!(
+                written >= handed,
+                "{id}: {written} of {handed} bytes were delivered, and nobody says so"
+            );
+        }
+        // A close before the connection was open brings no `on_open`.
+        require!(was_open == session.opened || session.closed, "{id}: was_open is {was_open}");
+        let allowed = match kind {
+            CloseKind::Closed => session.closed || session.has_quiet_close,
+            CloseKind::Drained => (session.closed || session.has_quiet_close) && drains > 0,
+            CloseKind::Aborted => session.aborted || drains > 0,
+            CloseKind::CloseTimeout => session.closed || session.has_quiet_close,
+            CloseKind::IdleTimeout => session.has_idle_timeout,
+            CloseKind::Deadline => session.deadline.is_some_and(|at| at <= net.now()),
+            CloseKind::Eof => session.eof,
+            CloseKind::FileFailed => session.sent_short_file,
+            CloseKind::ConnectFailed => !session.opened,
+            _ => true,
+        };
+        require!(allowed, "{id} ended as {kind} without a cause");
+        let book = self.book();
+        book.closed += 1;
+        book.sessions = book.sessions.wrapping_sub(1);
+        if book.sessions > u32::MAX as usize {
+            violate!("more sessions were closed than made");
+        }
+    }
+}

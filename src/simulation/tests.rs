@@ -1,0 +1,48 @@
+//! The runs. `TIDEGATE_SEEDS` says how many, and `TIDEGATE_SEED` which one is the first.
+
+use std::{env, time::Instant};
+
+use super::{Plan, run, shrink::shrink};
+
+fn number(name: &str, default: u64) -> u64 {
+    match env::var(name) {
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")),
+        Err(_) => default,
+    }
+}
+
+#[test]
+fn the_simulation_of_whole_reactors_breaks_no_rule() {
+    let (first, count) = (number("TIDEGATE_SEED", 0), number("TIDEGATE_SEEDS", 1000));
+    let (begun, mut callbacks, mut steps) = (Instant::now(), 0, 0);
+    for seed in first..first.saturating_add(count) {
+        let plan = Plan::of(seed);
+        let outcome = run(&plan, false);
+        callbacks += outcome.callbacks;
+        steps += plan.steps.len();
+        if let Some(failure) = outcome.failure {
+            report(&plan, &failure);
+        }
+    }
+    let seconds = begun.elapsed().as_secs_f64();
+    println!(
+        "{count} seeds, {steps} steps, {callbacks} callbacks in {seconds:.1} s: {:.0} callbacks a second",
+        callbacks as f64 / seconds
+    );
+}
+
+fn report(plan: &Plan, failure: &str) -> ! {
+    let seed = plan.seed;
+    let small = shrink(plan, failure);
+    let outcome = run(&small, true);
+    let trace = outcome.trace.join("\n");
+    let failure_of_small = outcome.failure.unwrap_or_default();
+    panic!(
+        "seed {seed}: {failure}\n\
+         {} of {} steps are enough, with {} peers: {failure_of_small}\n{trace}\n\
+         To repeat the run: TIDEGATE_SEED={seed} TIDEGATE_SEEDS=1 cargo test --lib simulation",
+        small.steps.len(),
+        plan.steps.len(),
+        small.peers,
+    );
+}

@@ -1,0 +1,281 @@
+//! The simulated world: reactors, peers without a reactor, and the network between them. A run makes one step after the other.
+
+use std::{
+    ops::Range,
+    time::{Duration, Instant},
+};
+
+use mio::{Poll, Registry};
+
+use crate::{
+    Options, Reactor, Turn,
+    socket::simulated::{self, Conduct, Happened, Network, Random},
+};
+
+use super::{
+    actor::{Actor, Sessions, network, note, require, violate},
+    book::Book,
+    peer::Peers,
+    plan::Plan,
+    wishes::{Wishes, draw_options},
+};
+
+/// The distance between the first tokens of two reactors.
+const TOKENS: usize = 1 << 20;
+
+pub(super) struct World {
+    registry: Registry,
+    pub(super) reactors: Vec<Running>,
+    pub(super) actor: Actor,
+    pub(super) peers: Peers,
+    has_peers: bool,
+    latency: usize,
+}
+
+/// A reactor with its host.
+pub(super) struct Running {
+    pub(super) reactor: Option<Reactor<Sessions>>,
+    pub(super) tokens: Range<usize>,
+    /// Events that the host has got from the poll and has not passed on.
+    held: Vec<Happened>,
+    /// How many turns in a row have claimed more work and done nothing.
+    idle_turns: usize,
+    pub(super) more: bool,
+    pub(super) finished: bool,
+}
+
+thread_local! {
+    // The poll is never asked. A reactor needs a registry.
+    static POLL: Poll = Poll::new().expect("a descriptor is left for a poll");
+}
+
+impl Running {
+    pub(super) fn has_held(&self) -> bool {
+        !self.held.is_empty()
+    }
+}
+
+impl World {
+    pub(super) fn new(plan: &Plan, traced: bool) -> Self {
+        let mut random = Random::new(plan.seed);
+        let conduct = Conduct::draw(&mut random);
+        let count = random.pick(&[1, 2, 2, 3]);
+        let options: Vec<Options> = (0..count).map(|_| draw_options(&mut random)).collect();
+        let wishes = Wishes::draw(&mut random, &conduct, &options);
+        let tokens = random.pick(&[3, 8, TOKENS, TOKENS, TOKENS]);
+        let (largest, latency) = (wishes.largest, conduct.latency.1);
+        let now = base();
+        simulated::install(Network::new(now, Conduct { registration_fails: 0, ..conduct.clone() }, traced));
+        note!("conduct: {conduct:?}");
+        let mut world = Self {
+            registry: POLL.with(|poll| poll.registry().try_clone().expect("a descriptor is left")),
+            reactors: Vec::new(),
+            actor: Actor::new(wishes),
+            peers: Peers::new(plan.peers, largest),
+            has_peers: plan.peers > 0,
+            latency,
+        };
+        for options in options {
+            note!("options: {options:?}");
+            world.add_reactor(options, tokens);
+        }
+        network(|network| network.conduct = conduct);
+        world
+    }
+
+    fn add_reactor(&mut self, options: Options, tokens: usize) {
+        let first = self.reactors.len() * TOKENS;
+        let tokens = first..first + tokens;
+        let reactor = Reactor::new(&self.registry, tokens.clone(), options.clone());
+        let mut reactor = reactor.expect("a descriptor is left");
+        reactor.set_now(network(|network| network.now));
+        self.actor.current = self.reactors.len();
+        self.actor.books.push(Book::new(options, first));
+        self.actor.listen(reactor.net());
+        self.reactors.push(Running {
+            reactor: Some(reactor),
+            tokens,
+            held: Vec::new(),
+            idle_turns: 0,
+            more: false,
+            finished: false,
+        });
+    }
+
+    /// Makes one step. All its draws come from `seed`, so a step can be left out without a change of the others.
+    pub(super) fn step(&mut self, seed: u64) {
+        let mut random = Random::new(seed);
+        network(|network| network.random = Random::new(seed ^ 0xA5A5));
+        self.actor.random = Random::new(seed ^ 0x5A5A);
+        self.actor.actions_left = 1 + random.below(20);
+        let which = random.below(self.reactors.len());
+        match random.below(100) {
+            0..45 => self.turn_at(which, &mut random),
+            45..60 => self.pass_time(&mut random),
+            60..70 => self.host_acts(which),
+            70..74 => self.flush(which),
+            74..95 if self.has_peers => self.peers.step(&mut random),
+            74..95 => self.turn_at(which, &mut random),
+            95..98 => network(|network| {
+                network.change_exhaustion();
+            }),
+            98 => self.drop_reactor(which, &mut random),
+            _ => self.turn_at(which, &mut random),
+        }
+    }
+
+    fn pass_time(&mut self, random: &mut Random) {
+        let time = match random.below(10) {
+            0 => 3_000_000,
+            1..3 => 100_000,
+            _ => 2 * self.latency + 10,
+        };
+        let time = Duration::from_micros(random.below(time) as u64 + 1);
+        network(|network| {
+            network.note(format_args!("{time:?} pass"));
+            network.advance_to(network.now + time);
+        });
+    }
+
+    /// Takes the events that the system has for a reactor. Returns how many events the host then has.
+    pub(super) fn poll(&mut self, which: usize) -> usize {
+        let tokens = self.reactors[which].tokens.clone();
+        let events = network(|network| network.poll(tokens));
+        let running = &mut self.reactors[which];
+        running.held.extend(events);
+        running.held.len()
+    }
+
+    fn turn_at(&mut self, which: usize, random: &mut Random) {
+        let count = self.poll(which);
+        // Now and then the host settles after a part of the events.
+        let count = if random.chance(150) { random.below(count + 1) } else { count };
+        let time = random.chance(200).then(|| Duration::from_micros(random.size(1000) as u64));
+        self.turn(which, count, time);
+    }
+
+    /// Passes `count` events on and makes a turn, with a bound in time if there is one.
+    pub(super) fn turn(&mut self, which: usize, count: usize, time: Option<Duration>) -> bool {
+        let Self { reactors, actor, .. } = self;
+        let running = &mut reactors[which];
+        let Some(reactor) = &mut running.reactor else { return false };
+        actor.current = which;
+        for event in running.held.drain(..count) {
+            note!("reactor {which}: {event:?}");
+            require!(reactor.handle_any(&event), "reactor {which} does not know its token {}", event.token);
+        }
+        let queue = reactor.inspect().engine().ready_queue();
+        let now = network(|network| network.now);
+        let before = (actor.callbacks, network(|network| network.calls));
+        note!("reactor {which}: turn with {} sources {}", queue.len(), time.map_or("", |_| "and a bound"));
+        let turn = match time {
+            Some(time) => reactor.settle_until(actor, now, now + time),
+            None => reactor.settle(actor, now),
+        };
+        actor.book().turns += 1;
+        running.finished |= turn.finished;
+        let moved = count > 0 || before != (actor.callbacks, network(|network| network.calls));
+        self.check_turn(which, &queue, &turn, moved, now);
+        moved
+    }
+
+    fn check_turn(&mut self, which: usize, queue: &[u32], turn: &Turn, moved: bool, now: Instant) {
+        let Self { reactors, actor, .. } = self;
+        let running = &mut reactors[which];
+        let Some(reactor) = &mut running.reactor else { return };
+        running.more = turn.more;
+        running.idle_turns = if moved || !turn.more { 0 } else { running.idle_turns + 1 };
+        require!(running.idle_turns <= 3, "reactor {which}: turns claim more work and do nothing");
+        let book = &actor.books[which];
+        let net = reactor.inspect();
+        let after = net.engine().ready_queue();
+        // The queue is first in, first out, and each turn serves at least its first source.
+        let served = (1..=queue.len()).any(|served| after.starts_with(&queue[served..]));
+        require!(
+            queue.is_empty() || served,
+            "reactor {which}: the first source was not served: {queue:?} {after:?}"
+        );
+        if let Err(broken) = net.engine().check_invariants(true) {
+            violate!("reactor {which}: {broken}");
+        }
+        let stats = net.stats();
+        let counts = [stats.accepted, stats.refused_handler, stats.closed];
+        let expected = [book.accepted, book.refused, book.closed];
+        require!(counts == expected, "reactor {which} counts {counts:?} and not {expected:?}");
+        require!(
+            net.engine().remains().timers_of_program == book.timers.len(),
+            "reactor {which} has lost a timer"
+        );
+        let is_late = |timer: &&super::session::Timer| {
+            timer.due <= now && !timer.is_relative && timer.turn + 1 < book.turns
+        };
+        if let Some(timer) = book.timers.iter().find(is_late) {
+            violate!("the timer {} of reactor {which} is late", timer.tag);
+        }
+        let late: Vec<_> = net
+            .sessions()
+            .filter(|(_, session)| !session.closed && !session.refused)
+            .filter_map(|(id, session)| session.timeouts.iter().find(is_late).map(|timer| (id, timer.tag)))
+            .collect();
+        for (id, tag) in late {
+            let phase = net.engine().connection(id.slot()).map(|connection| connection.phase());
+            let is_open = phase == Some(crate::connection::Phase::Open);
+            require!(!is_open, "the timeout {tag} of {id} is late");
+        }
+    }
+
+    fn host_acts(&mut self, which: usize) {
+        let Self { reactors, actor, .. } = self;
+        let Some(reactor) = &mut reactors[which].reactor else { return };
+        actor.current = which;
+        note!("reactor {which}: the host acts");
+        actor.act(reactor.net(), None);
+        self.check_between(which);
+    }
+
+    fn flush(&mut self, which: usize) {
+        let Some(reactor) = &mut self.reactors[which].reactor else { return };
+        note!("reactor {which}: flush");
+        let turn = reactor.flush();
+        self.reactors[which].more = turn.more;
+        self.check_between(which);
+    }
+
+    fn check_between(&mut self, which: usize) {
+        let Some(reactor) = &mut self.reactors[which].reactor else { return };
+        if let Err(broken) = reactor.inspect().engine().check_invariants(false) {
+            violate!("reactor {which}, between turns: {broken}");
+        }
+    }
+
+    /// Drops a reactor in the midst of everything, and puts another one in its place.
+    fn drop_reactor(&mut self, which: usize, random: &mut Random) {
+        if random.chance(700) {
+            return;
+        }
+        let running = &mut self.reactors[which];
+        let Some(reactor) = running.reactor.take() else { return };
+        running.held.clear();
+        note!("reactor {which} is dropped");
+        network(|network| network.excuses_truncation = true);
+        drop(reactor);
+        network(|network| network.excuses_truncation = false);
+        let tokens = self.reactors[which].tokens.clone();
+        require!(
+            !network(|network| network.has_registrations(tokens)),
+            "reactor {which} was dropped and has left a registration"
+        );
+        if self.reactors.len() < 6 {
+            let options = self.actor.books[which].options.clone();
+            self.add_reactor(options, TOKENS);
+        }
+    }
+}
+
+/// The time at which all runs begin. All that a run does depends on differences alone.
+fn base() -> Instant {
+    thread_local! {
+        static BASE: Instant = Instant::now();
+    }
+    BASE.with(|base| *base)
+}

@@ -1,0 +1,141 @@
+//! Peers without a reactor, and questions of the simulation about the ends of streams.
+
+use std::{net::SocketAddr, ops::Range};
+
+use super::{
+    network::{Delivery, Network},
+    pipe::Stage,
+};
+
+/// What the simulation knows of an end of a stream, beside what the program at this end knows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View {
+    pub(crate) peer_key: Option<u32>,
+    /// What the program at this end has read, and what the program at the other end has written.
+    pub(crate) read: u64,
+    pub(crate) peer_written: u64,
+    pub(crate) unread: u64,
+    pub(crate) fin_arrived: bool,
+    pub(crate) was_reset: bool,
+    pub(crate) is_closed: bool,
+    /// The program at the other end has the stream, has not closed it, and so is expected to read.
+    pub(crate) peer_reads: bool,
+}
+
+impl Network {
+    pub(crate) fn view(&self, end: usize) -> View {
+        let this = &self.ends[end];
+        let peer = &self.ends[this.peer];
+        View {
+            peer_key: peer.key,
+            read: this.read,
+            peer_written: peer.written,
+            unread: self.unread(end),
+            fin_arrived: this.fin_arrived,
+            was_reset: this.was_reset,
+            is_closed: this.closed,
+            peer_reads: !peer.closed && peer.key.is_some(),
+        }
+    }
+
+    /// The end that is, or was until an error was reported, registered under this token.
+    pub(crate) fn end_of(&self, token: usize) -> Option<usize> {
+        self.ends.iter().rposition(|end| end.token == Some(token))
+    }
+
+    /// The number of ends that no program has closed, once all listeners are closed.
+    pub(crate) fn open_ends(&self) -> usize {
+        self.ends.iter().filter(|end| end.stage == Stage::Open && !end.closed).count()
+    }
+
+    pub(crate) fn has_registrations(&self, tokens: Range<usize>) -> bool {
+        self.registered.range(tokens).next().is_some()
+    }
+}
+
+/// The calls of a peer without a reactor. None of them fails by a fault.
+impl Network {
+    pub(crate) fn raw_connect(&mut self, to: SocketAddr) -> usize {
+        let conduct = std::mem::take(&mut self.conduct);
+        self.conduct.latency = conduct.latency;
+        self.conduct.capacity = conduct.capacity;
+        self.conduct.portable = conduct.portable;
+        let exhausted = std::mem::take(&mut self.exhausted);
+        let end = self.connect(to, None).expect("nothing makes the connect of a peer fail");
+        (self.conduct, self.exhausted) = (conduct, exhausted);
+        let key = self.new_key();
+        self.ends[end].key = Some(key);
+        end
+    }
+
+    pub(crate) fn raw_listen(&mut self, at: SocketAddr) -> usize {
+        let exhausted = std::mem::take(&mut self.exhausted);
+        let listener = self.listen(&[at], 4).expect("the address of a peer is free");
+        self.exhausted = exhausted;
+        listener
+    }
+
+    pub(crate) fn raw_accept(&mut self, listener: usize) -> Option<usize> {
+        let end = self.listeners[listener].backlog.pop_front()?;
+        let key = self.new_key();
+        self.ends[end].key = Some(key);
+        Some(end)
+    }
+
+    /// Writes at most `n` bytes. Returns how many bytes the system has taken.
+    pub(crate) fn raw_write(&mut self, end: usize, n: u64) -> u64 {
+        let this = &self.ends[end];
+        if this.closed || this.fin_sent || this.was_reset || this.stage != Stage::Open {
+            return 0;
+        }
+        let n = n.min(self.room(end));
+        if let Some(key) = self.ends[end].key {
+            self.hand(key, n);
+        }
+        self.transmit(end, n);
+        n
+    }
+
+    /// Reads at most `n` bytes. Returns how many bytes there were.
+    pub(crate) fn raw_read(&mut self, end: usize, n: u64) -> u64 {
+        let n = if self.ends[end].closed { 0 } else { n.min(self.unread(end)) };
+        if n > 0 {
+            self.take_read(end, n);
+        }
+        n
+    }
+
+    pub(crate) fn raw_shutdown(&mut self, end: usize) {
+        let this = &self.ends[end];
+        if !this.closed && !this.was_reset && this.stage == Stage::Open {
+            self.send_fin(end);
+        }
+    }
+
+    pub(crate) fn raw_close(&mut self, end: usize, reset: bool) {
+        self.ends[end].resets_on_close |= reset;
+        self.close_end(end);
+    }
+
+    /// Sends an urgent mark. A read of the peer stops in front of the mark.
+    pub(crate) fn raw_mark(&mut self, end: usize) {
+        let this = &self.ends[end];
+        let (peer, position) = (this.peer, this.written);
+        if this.stage == Stage::Open && !this.closed && !this.fin_sent && !self.ends[peer].closed {
+            self.ends[peer].mark = Some(position);
+            self.edge(peer);
+        }
+    }
+
+    /// Resets a stream from the midst of the network, as a firewall does.
+    pub(crate) fn raw_cut(&mut self, end: usize) {
+        let this = &self.ends[end];
+        if this.stage == Stage::Open {
+            let peer = this.peer;
+            for to in [end, peer] {
+                let at = self.now + self.latency();
+                self.send_on_the_way(at, Delivery::Reset { to });
+            }
+        }
+    }
+}
