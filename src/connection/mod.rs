@@ -281,10 +281,10 @@ impl<T: Read + SendFile> Connection<T> {
         self.counted = counted;
     }
 
-    /// True if the last count of memory is still right.
+    /// What the buffers own now, in bytes.
     #[cfg(test)]
-    pub(crate) fn is_counted(&self) -> bool {
-        self.counted as usize == self.outbox.capacity() + self.inbox.capacity()
+    pub(crate) fn owned(&self) -> usize {
+        self.outbox.capacity() + self.inbox.capacity()
     }
 
     /// How many unsent bytes are in memory.

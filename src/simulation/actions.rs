@@ -7,12 +7,15 @@ use std::{
 };
 
 use crate::{
-    Address, ConnId, ConnectOptions, ListenOptions, Net, WhenFull, id::NO_SLOT, socket::simulated::BLACK_HOLE,
+    Address, ConnId, ConnectOptions, ListenOptions, Net, WhenFull,
+    id::NO_SLOT,
+    socket::simulated::{BLACK_HOLE, Random},
 };
 
 use super::{
     actor::{Actor, Sessions, network, note, require},
     book::KnownListener,
+    oracle::phase_of,
     session::{Session, Timer},
     wishes::Action,
 };
@@ -51,7 +54,12 @@ impl Actor {
             (Action::SetTimer, _) => self.set_timer(net),
             (Action::CancelTimer, _) => self.cancel_timer(net),
             (Action::Stop, _) => net.stop(),
-            (Action::Drain, _) => self.drain(net),
+            (Action::Drain, _) => {
+                // A drain ends most of what a run could still find.
+                if self.random.chance(150) {
+                    self.drain(net);
+                }
+            }
             (Action::Broadcast, _) => self.broadcast(net),
             (_, None) => {}
             (Action::SetTimeout, Some(id)) => self.set_timeout(net, id),
@@ -155,8 +163,8 @@ impl Actor {
                 .max_inbox(random.pick(&[None, Some(5), Some(5000)]))
                 .idle_timeout(random.pick(&[None, Some(Duration::from_millis(30))]));
         }
-        let addresses: Vec<SocketAddr> =
-            (0..random.pick(&[1, 1, 1, 2, 3])).map(|_| address(random)).collect();
+        let count = random.pick(&[1, 1, 1, 2, 3]);
+        let addresses: Vec<SocketAddr> = (0..count).map(|_| address(random, self.books.len())).collect();
         let to = Address::from_list(&addresses).expect("the list is not empty");
         let mut limits = net.options().clone();
         limits.high_water = options.high_water.unwrap_or(limits.high_water);
@@ -176,10 +184,14 @@ impl Actor {
         }
     }
 
-    pub(super) fn listen(&mut self, net: &mut Net<Sessions>) {
+    fn listen(&mut self, net: &mut Net<Sessions>) {
+        let port = 80 + u16::from(self.random.chance(300));
+        self.listen_at(net, port);
+    }
+
+    pub(super) fn listen_at(&mut self, net: &mut Net<Sessions>, port: u16) {
         let current = self.current;
         let random = &mut self.random;
-        let port = 80 + random.below(3) as u16;
         let options = ListenOptions::default()
             .backlog(random.pick(&[0, 1, 1024]))
             .max_connections(random.pick(&[1, 2, usize::MAX, usize::MAX]))
@@ -263,7 +275,11 @@ impl Actor {
             (count > 0).then(|| session.timeouts.swap_remove(random.below(count)))
         });
         if let Some(timer) = timer {
-            require!(net.cancel_timer(timer.id), "the timeout {} cannot be cancelled", timer.tag);
+            let was_set = net.cancel_timer(timer.id);
+            // A connection that a limit has ended gets no `on_timeout` any more, and waits for its `on_close`.
+            let is_ending = net.conn(id).and_then(|mut conn| phase_of(&mut conn))
+                > Some(crate::connection::Phase::Failing);
+            require!(was_set || is_ending, "the timeout {} cannot be cancelled", timer.tag);
         }
     }
 
@@ -303,12 +319,16 @@ fn with(net: &mut Net<Sessions>, id: ConnId, change: impl FnOnce(&mut Session)) 
 }
 
 /// An address: of a reactor, of a peer without a reactor, of nobody, or one that never answers.
-fn address(random: &mut super::super::socket::simulated::Random) -> SocketAddr {
-    let port = 80 + random.below(3) as u16;
-    match random.below(10) {
+fn address(random: &mut Random, reactors: usize) -> SocketAddr {
+    match random.below(16) {
         0 => SocketAddr::from((BLACK_HOLE, 80)),
         1 => SocketAddr::from(([10, 0, 0, 1], 99)),
-        2..4 => SocketAddr::from(([10, 0, 1, 0], 80)),
-        _ => SocketAddr::from(([10, 0, 0, random.below(3) as u8], port)),
+        2..5 => SocketAddr::from(([10, 0, 1, 0], 80)),
+        _ => address_of_reactor(random, reactors),
     }
+}
+
+pub(super) fn address_of_reactor(random: &mut Random, reactors: usize) -> SocketAddr {
+    let port = if random.chance(800) { 80 } else { 81 };
+    SocketAddr::from(([10, 0, 0, random.below(reactors.min(4)) as u8], port))
 }

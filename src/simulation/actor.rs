@@ -1,7 +1,7 @@
 //! The handler of all simulated reactors. Each callback is compared with the model of the connection, and then does random
 //! things.
 
-use std::time::Instant;
+use std::{collections::BTreeMap, time::Instant};
 
 use crate::{
     Accepted, CloseReason, Conn, ConnId, Handler, Net,
@@ -26,6 +26,8 @@ pub(super) struct Actor {
     /// The handler takes all input, and does nothing else any more.
     pub(super) finishes: bool,
     pub(super) callbacks: u64,
+    /// What has happened how often, by name.
+    pub(super) coverage: BTreeMap<&'static str, u64>,
     is_in_callback: bool,
     /// How many random actions the handler still has in this step.
     pub(super) actions_left: usize,
@@ -68,6 +70,7 @@ impl Actor {
             wishes,
             finishes: false,
             callbacks: 0,
+            coverage: BTreeMap::new(),
             is_in_callback: false,
             actions_left: 0,
         }
@@ -77,12 +80,17 @@ impl Actor {
         &mut self.books[self.current]
     }
 
-    fn begin(&mut self, name: &str, id: Option<ConnId>) {
+    fn begin(&mut self, name: &'static str, id: Option<ConnId>) {
         self.callbacks += 1;
+        self.cover(name);
         let reactor = self.current;
         note!("reactor {reactor}: {name} {}", id.map_or(String::new(), |id| id.to_string()));
         require!(!self.is_in_callback, "{name} was called inside another callback");
         self.is_in_callback = true;
+    }
+
+    pub(super) fn cover(&mut self, name: &'static str) {
+        *self.coverage.entry(name).or_default() += 1;
     }
 
     fn end(&mut self) {
@@ -90,7 +98,7 @@ impl Actor {
     }
 
     /// Begins a callback of a connection that has a session.
-    fn begin_of(&mut self, name: &str, conn: &mut Conn<'_, Sessions>) {
+    fn begin_of(&mut self, name: &'static str, conn: &mut Conn<'_, Sessions>) {
         let id = conn.id();
         self.begin(name, Some(id));
         let token = self.book().first_token + id.slot() as usize;
@@ -246,6 +254,7 @@ impl Handler for Actor {
 
     fn on_close(&mut self, net: &mut Net<Sessions>, id: ConnId, session: Sessions, why: CloseReason) {
         self.begin("on_close", Some(id));
+        self.cover(why.kind().name());
         self.check_close(net, id, &session, &why);
         self.act(net, None);
         self.end();

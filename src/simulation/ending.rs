@@ -46,16 +46,23 @@ impl World {
             net.for_each(|conn| {
                 conn.need(0);
                 conn.resume_reading();
+                // Two ends that both stop reading until they can write wait for each other for ever, as the guide says.
+                conn.pause_when_full(false);
                 let session = conn.session();
-                (session.need, session.paused) = (0, false);
+                (session.need, session.paused, session.pauses_when_full) = (0, false, false);
             });
         }
     }
 
     /// Makes turns until nothing happens any more, for the time of all retries.
     fn settle_everything(&mut self) {
-        let end = network(|network| network.now) + Duration::from_secs(2);
-        self.run_until(end, |_| false);
+        loop {
+            let (before, now) = network(|network| (network.bytes_read, network.now));
+            self.run_until(now + Duration::from_secs(2), |_| false);
+            if network(|network| network.bytes_read == before || network.violation().is_some()) {
+                return;
+            }
+        }
     }
 
     /// Makes turns, and lets the time pass to whatever comes next, until nothing comes before `end`.

@@ -29,7 +29,10 @@ mod tests;
 mod wishes;
 mod world;
 
-use std::panic::{self, AssertUnwindSafe};
+use std::{
+    collections::BTreeMap,
+    panic::{self, AssertUnwindSafe},
+};
 
 use crate::socket::simulated;
 
@@ -42,12 +45,13 @@ struct Outcome {
     /// The first rule that was broken.
     failure: Option<String>,
     callbacks: u64,
+    coverage: BTreeMap<&'static str, u64>,
     trace: Vec<String>,
 }
 
 /// Runs a plan. A panic of the crate is a failure as well.
 fn run(plan: &Plan, traced: bool) -> Outcome {
-    let mut callbacks = 0;
+    let (mut callbacks, mut coverage) = (0, BTreeMap::new());
     let result = panic::catch_unwind(AssertUnwindSafe(|| {
         let mut world = World::new(plan, traced);
         for (index, step) in plan.steps.iter().enumerate() {
@@ -57,7 +61,7 @@ fn run(plan: &Plan, traced: bool) -> Outcome {
             }
         }
         world.end();
-        callbacks = world.actor.callbacks;
+        (callbacks, coverage) = (world.actor.callbacks, std::mem::take(&mut world.actor.coverage));
         actor::network(|network| network.violation().map(|violation| format!("{violation} (at the end)")))
     }));
     let network = simulated::uninstall();
@@ -67,5 +71,5 @@ fn run(plan: &Plan, traced: bool) -> Outcome {
         Some(format!("panic: {}", text.unwrap_or_default()))
     });
     let trace = network.map(|mut network| network.take_trace()).unwrap_or_default();
-    Outcome { failure, callbacks, trace }
+    Outcome { failure, callbacks, coverage, trace }
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use crate::socket::simulated::{Network, Random};
 
-use super::actor::network;
+use super::{actions::address_of_reactor, actor::network};
 
 /// All peers of this kind of server listen at this address.
 const SERVER: ([u8; 4], u16) = ([10, 0, 1, 0], 80);
@@ -17,11 +17,12 @@ pub(super) struct Peers {
     /// How many streams the peers may still open.
     connects_left: usize,
     largest: usize,
+    reactors: usize,
 }
 
 impl Peers {
-    pub(super) fn new(count: usize, largest: usize) -> Self {
-        Self { ends: Vec::new(), listener: None, connects_left: 4 * count, largest }
+    pub(super) fn new(count: usize, largest: usize, reactors: usize) -> Self {
+        Self { ends: Vec::new(), listener: None, connects_left: 10 * count, largest, reactors }
     }
 
     pub(super) fn step(&mut self, random: &mut Random) {
@@ -37,11 +38,10 @@ impl Peers {
         }
         if self.connects_left > 0 && (self.ends.is_empty() || random.chance(300)) {
             self.connects_left -= 1;
-            let port = 80 + random.below(3) as u16;
-            let at = SocketAddr::from(([10, 0, 0, random.below(3) as u8], port));
+            let at = address_of_reactor(random, self.reactors);
             self.ends.push(network.raw_connect(at));
         }
-        for _ in 0..1 + random.below(4) {
+        for _ in 0..1 + random.below(6) {
             if self.ends.is_empty() {
                 return;
             }
@@ -59,7 +59,7 @@ impl Peers {
                 network.note(format_args!("peer {end}: writes {taken} of {n} bytes"));
             }
             40..80 => {
-                let n = random.size(self.largest);
+                let n = if random.chance(500) { usize::MAX } else { random.size(self.largest) };
                 let read = network.raw_read(end, n as u64);
                 network.note(format_args!("peer {end}: reads {read} of {n} bytes"));
             }

@@ -14,7 +14,7 @@ pub(super) struct Plan {
 impl Plan {
     pub(super) fn of(seed: u64) -> Self {
         let mut random = Random::new(seed ^ 0x0F0F_F0F0);
-        let count = random.pick(&[20, 60, 60, 150]);
+        let count = random.pick(&[20, 60, 150, 400]);
         let peers = random.pick(&[0, 1, 2, 4]);
         Self { seed, steps: (0..count).map(|_| random.next()).collect(), peers }
     }

@@ -1,6 +1,6 @@
 //! The runs. `TIDEGATE_SEEDS` says how many, and `TIDEGATE_SEED` which one is the first.
 
-use std::{env, time::Instant};
+use std::{collections::BTreeMap, env, time::Instant};
 
 use super::{Plan, run, shrink::shrink};
 
@@ -14,16 +14,21 @@ fn number(name: &str, default: u64) -> u64 {
 #[test]
 fn the_simulation_of_whole_reactors_breaks_no_rule() {
     let (first, count) = (number("TIDEGATE_SEED", 0), number("TIDEGATE_SEEDS", 1000));
+    let mut coverage = BTreeMap::<_, u64>::new();
     let (begun, mut callbacks, mut steps) = (Instant::now(), 0, 0);
     for seed in first..first.saturating_add(count) {
         let plan = Plan::of(seed);
         let outcome = run(&plan, false);
         callbacks += outcome.callbacks;
         steps += plan.steps.len();
+        for (name, count) in outcome.coverage {
+            *coverage.entry(name).or_default() += count;
+        }
         if let Some(failure) = outcome.failure {
             report(&plan, &failure);
         }
     }
+    println!("{coverage:?}");
     let seconds = begun.elapsed().as_secs_f64();
     println!(
         "{count} seeds, {steps} steps, {callbacks} callbacks in {seconds:.1} s: {:.0} callbacks a second",

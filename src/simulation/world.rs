@@ -8,7 +8,7 @@ use std::{
 use mio::{Poll, Registry};
 
 use crate::{
-    Options, Reactor, Turn,
+    Net, Options, Reactor, Turn,
     socket::simulated::{self, Conduct, Happened, Network, Random},
 };
 
@@ -71,7 +71,7 @@ impl World {
             registry: POLL.with(|poll| poll.registry().try_clone().expect("a descriptor is left")),
             reactors: Vec::new(),
             actor: Actor::new(wishes),
-            peers: Peers::new(plan.peers, largest),
+            peers: Peers::new(plan.peers, largest, count),
             has_peers: plan.peers > 0,
             latency,
         };
@@ -91,7 +91,7 @@ impl World {
         reactor.set_now(network(|network| network.now));
         self.actor.current = self.reactors.len();
         self.actor.books.push(Book::new(options, first));
-        self.actor.listen(reactor.net());
+        self.actor.listen_at(reactor.net(), 80);
         self.reactors.push(Running {
             reactor: Some(reactor),
             tokens,
@@ -110,17 +110,36 @@ impl World {
         self.actor.actions_left = 1 + random.below(20);
         let which = random.below(self.reactors.len());
         match random.below(100) {
-            0..45 => self.turn_at(which, &mut random),
-            45..60 => self.pass_time(&mut random),
-            60..70 => self.host_acts(which),
-            70..74 => self.flush(which),
-            74..95 if self.has_peers => self.peers.step(&mut random),
-            74..95 => self.turn_at(which, &mut random),
+            0..20 => self.turn_at(which, &mut random),
+            20..55 => self.round(&mut random),
+            55..65 => self.pass_time(&mut random),
+            65..75 => self.host_acts(which),
+            75..78 => self.flush(which),
+            78..95 if self.has_peers => self.peers.step(&mut random),
+            78..95 => self.round(&mut random),
             95..98 => network(|network| {
                 network.change_exhaustion();
             }),
             98 => self.drop_reactor(which, &mut random),
             _ => self.turn_at(which, &mut random),
+        }
+    }
+
+    /// All peers and reactors get their turns, until what they have sent has arrived.
+    fn round(&mut self, random: &mut Random) {
+        for _ in 0..1 + random.below(6) {
+            if self.has_peers && random.chance(500) {
+                self.peers.step(random);
+            }
+            for which in 0..self.reactors.len() {
+                if self.reactors[which].more || random.chance(700) {
+                    self.turn_at(which, random);
+                }
+            }
+            network(|network| match network.next_arrival() {
+                Some(next) => network.advance_to(next),
+                None => network.advance_to(network.now + Duration::from_micros(100)),
+            });
         }
     }
 
@@ -229,6 +248,9 @@ impl World {
         let Some(reactor) = &mut reactors[which].reactor else { return };
         actor.current = which;
         note!("reactor {which}: the host acts");
+        if !net_listens(reactor.net()) {
+            actor.listen_at(reactor.net(), 80);
+        }
         actor.act(reactor.net(), None);
         self.check_between(which);
     }
@@ -270,6 +292,10 @@ impl World {
             self.add_reactor(options, TOKENS);
         }
     }
+}
+
+fn net_listens(net: &mut Net<Sessions>) -> bool {
+    !net.engine().listeners().is_empty()
 }
 
 /// The time at which all runs begin. All that a run does depends on differences alone.

@@ -36,6 +36,8 @@ pub(crate) struct Network {
     pub(crate) excuses_truncation: bool,
     /// How many calls of programs there were.
     pub(crate) calls: u64,
+    /// How many bytes programs have read.
+    pub(crate) bytes_read: u64,
     violation: Option<String>,
     trace: Option<VecDeque<String>>,
 }
@@ -97,6 +99,7 @@ impl Network {
             spare: 0,
             excuses_truncation: false,
             calls: 0,
+            bytes_read: 0,
             violation: None,
             trace: traced.then(VecDeque::new),
         }
@@ -244,6 +247,9 @@ impl Network {
     }
 
     pub(crate) fn note(&mut self, text: fmt::Arguments<'_>) {
+        if self.violation.is_some() {
+            return; // what follows is of no use
+        }
         if let Some(trace) = &mut self.trace {
             if trace.len() == TRACE {
                 trace.pop_front();

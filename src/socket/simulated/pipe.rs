@@ -130,6 +130,7 @@ impl Network {
     /// The program has read, or thrown away, `n` bytes.
     pub(super) fn take_read(&mut self, end: usize, n: u64) {
         self.ends[end].read += n;
+        self.bytes_read += n;
         let this = &mut self.ends[end];
         this.mark = this.mark.filter(|mark| *mark >= this.read);
         let peer = this.peer;
