@@ -95,7 +95,7 @@ impl<S> Net<S> {
     }
 
     #[cfg(test)]
-    fn listen_simulated(
+    pub(super) fn listen_simulated(
         &mut self,
         socket: socket::simulated::SimulatedListener,
         options: ListenOptions,

@@ -16,7 +16,7 @@ use super::{
     actor::{Actor, Sessions, network, note, require},
     book::KnownListener,
     oracle::phase_of,
-    session::{Session, Timer},
+    session::{OwnLimits, Session, Timer},
     wishes::Action,
 };
 
@@ -53,7 +53,10 @@ impl Actor {
             }
             (Action::SetTimer, _) => self.set_timer(net),
             (Action::CancelTimer, _) => self.cancel_timer(net),
-            (Action::Stop, _) => net.stop(),
+            (Action::Stop, _) => {
+                net.stop();
+                self.book().stop_asked = true;
+            }
             (Action::Drain, _) => {
                 // A drain ends most of what a run could still find.
                 if self.random.chance(150) {
@@ -61,6 +64,13 @@ impl Actor {
                 }
             }
             (Action::Broadcast, _) => self.broadcast(net),
+            (Action::Attach, _) => self.attach(net),
+            (Action::Adopt, _) => self.adopt(net),
+            (Action::MoveListener, _) => self.move_listener(net),
+            (Action::CallFromElsewhere, _) => {
+                let which = self.random.below(self.books.len());
+                self.call_from_elsewhere(which);
+            }
             (_, None) => {}
             (Action::SetTimeout, Some(id)) => self.set_timeout(net, id),
             (Action::CancelTimeout, Some(id)) => self.cancel_timeout(net, id),
@@ -107,9 +117,10 @@ impl Actor {
             }
             (Action::NotifyWritable, Some(id)) => {
                 net.notify_writable(id);
-                with(net, id, |session| session.awaits_writable = true);
+                with(net, id, |session| (session.awaits_writable, session.owes_writable) = (true, true));
             }
             (Action::Need, Some(id)) => self.need(net, id),
+            (Action::Detach, Some(id)) => self.detach(net, id),
             (
                 Action::SendAll
                 | Action::TrySend
@@ -166,13 +177,15 @@ impl Actor {
         let count = random.pick(&[1, 1, 1, 2, 3]);
         let addresses: Vec<SocketAddr> = (0..count).map(|_| address(random, self.books.len())).collect();
         let to = Address::from_list(&addresses).expect("the list is not empty");
-        let mut limits = net.options().clone();
-        limits.high_water = options.high_water.unwrap_or(limits.high_water);
-        limits.low_water = options.low_water.unwrap_or(limits.low_water);
-        limits.max_outbox = options.max_outbox.unwrap_or(limits.max_outbox);
-        limits.max_inbox = options.max_inbox.unwrap_or(limits.max_inbox);
+        let own = OwnLimits {
+            high_water: options.high_water,
+            low_water: options.low_water,
+            max_outbox: options.max_outbox,
+            max_inbox: options.max_inbox,
+        };
+        let limits = own.in_place_of(net.options());
         let has_idle_timeout = options.idle_timeout.or(limits.idle_timeout).is_some();
-        let session = Session { has_idle_timeout, ..Session::new(key, limits.checked(), false) };
+        let session = Session { own, has_idle_timeout, ..Session::new(key, limits, false) };
         let id = net.connect_with(to, Box::new(session), options);
         note!("    connect {id} to {addresses:?} with the key {key}");
         let book = self.book();

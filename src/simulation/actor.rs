@@ -1,15 +1,16 @@
 //! The handler of all simulated reactors. Each callback is compared with the model of the connection, and then does random
 //! things.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{collections::BTreeMap, panic, time::Instant};
 
 use crate::{
-    Accepted, CloseReason, Conn, ConnId, Handler, Net,
+    Accepted, CloseReason, Conn, ConnId, Handler, Net, Receiver, Remote, Sender,
     socket::simulated::{self, Network, Random},
 };
 
 use super::{
     book::Book,
+    moving::Luggage,
     session::{Session, Timer},
     wishes::Wishes,
 };
@@ -29,9 +30,35 @@ pub(super) struct Actor {
     /// What has happened how often, by name.
     pub(super) coverage: BTreeMap<&'static str, u64>,
     is_in_callback: bool,
+    /// The connection whose callback runs, or has panicked.
+    pub(super) running: Option<ConnId>,
+    /// The connection whose `on_data` runs.
+    pub(super) shown_input: Option<ConnId>,
+    pub(super) luggage: Luggage,
+    /// Of each reactor.
+    pub(super) channels: Vec<Channel>,
+    /// `on_wake` was called in this turn.
+    pub(super) woken: bool,
     /// How many random actions the handler still has in this step.
     pub(super) actions_left: usize,
 }
+
+/// A channel into a reactor.
+#[derive(Debug)]
+pub(super) struct Channel {
+    pub(super) remote: Remote,
+    pub(super) sender: Sender<u64>,
+    pub(super) receiver: Receiver<u64>,
+    pub(super) sent: u64,
+    pub(super) received: u64,
+    /// `stop` was called, for the next turn.
+    pub(super) stop_asked: bool,
+    /// The next turn calls `on_wake`.
+    pub(super) wakes_owed: bool,
+}
+
+/// The panic of a callback that panics on purpose.
+pub(super) struct Deliberate;
 
 pub(super) fn network<R>(f: impl FnOnce(&mut Network) -> R) -> R {
     simulated::with(f).expect("the network is there as long as the run")
@@ -72,6 +99,11 @@ impl Actor {
             callbacks: 0,
             coverage: BTreeMap::new(),
             is_in_callback: false,
+            running: None,
+            shown_input: None,
+            luggage: Luggage::default(),
+            channels: Vec::new(),
+            woken: false,
             actions_left: 0,
         }
     }
@@ -82,6 +114,7 @@ impl Actor {
 
     fn begin(&mut self, name: &'static str, id: Option<ConnId>) {
         self.callbacks += 1;
+        self.running = None;
         self.cover(name);
         let reactor = self.current;
         note!("reactor {reactor}: {name} {}", id.map_or(String::new(), |id| id.to_string()));
@@ -95,6 +128,20 @@ impl Actor {
 
     fn end(&mut self) {
         self.is_in_callback = false;
+        if !self.finishes && self.random.chance(self.wishes.panics) {
+            note!("    panics");
+            panic::resume_unwind(Box::new(Deliberate)); // without a message on the output
+        }
+    }
+
+    /// A callback has panicked: the next turn aborts its connection.
+    pub(super) fn recover(&mut self, net: &mut Net<Sessions>) {
+        self.cover("panic");
+        (self.is_in_callback, self.shown_input) = (false, None);
+        let Some(id) = self.running.take() else { return };
+        if let Some(session) = net.session(id) {
+            (session.closed, session.aborted, session.refused) = (true, true, true);
+        }
     }
 
     /// Begins a callback of a connection that has a session.
@@ -107,6 +154,7 @@ impl Actor {
             session.end = network(|network| network.end_of(token)).or(session.end);
         }
         require!(!session.closed, "{name} of {id} after a close or an abort");
+        self.running = Some(id);
     }
 
     /// A random part of the input is consumed.
@@ -153,6 +201,7 @@ impl Handler for Actor {
         require!(end.is_some(), "a client was accepted that is not registered");
         self.act(net, None);
         let wanted = self.finishes || !self.random.chance(self.wishes.refuses);
+        self.end();
         let book = self.book();
         if wanted {
             book.remember(from.id);
@@ -161,7 +210,6 @@ impl Handler for Actor {
         } else {
             book.refused += 1;
         }
-        self.end();
         wanted.then(|| Box::new(Session { end, ..Session::new(key, limits, true) }))
     }
 
@@ -183,9 +231,16 @@ impl Handler for Actor {
             self.end();
             return input.len();
         }
+        if !self.finishes && self.random.chance(self.wishes.detaches) {
+            self.detach_in_on_data(conn, input);
+            self.end();
+            return 0;
+        }
         // The handler sees all input, whatever it does meanwhile.
         let consumed = self.consume(conn, input.len());
+        self.shown_input = Some(conn.id());
         self.act_in(conn);
+        self.shown_input = None;
         self.end();
         consumed
     }
@@ -208,8 +263,9 @@ impl Handler for Actor {
         let view = session.end.map(|end| network(|network| network.view(end)));
         require!(session.opened && session.paused, "on_peer_closed of {id}, which is not paused");
         require!(!std::mem::replace(&mut session.told_peer_closed, true), "a second on_peer_closed of {id}");
+        // An event that the host has held back over a turn may be that of an earlier connection in the slot.
         require!(
-            view.is_some_and(|view| view.fin_arrived || view.was_reset),
+            self.wishes.splits_batches || view.is_some_and(|view| view.fin_arrived || view.was_reset),
             "on_peer_closed of {id}, whose peer has not ended"
         );
         self.act_in(conn);
@@ -224,6 +280,7 @@ impl Handler for Actor {
         require!(session.awaits_writable, "an on_writable of {id} that nothing has asked for");
         require!(queued < session.limits.low_water, "on_writable of {id} with {queued} unsent bytes");
         (session.awaits_writable, session.full) = (false, false);
+        (session.owes_writable, session.must_be_ready) = (false, false);
         self.act_in(conn);
         self.end();
     }
@@ -256,6 +313,15 @@ impl Handler for Actor {
         self.begin("on_close", Some(id));
         self.cover(why.kind().name());
         self.check_close(net, id, &session, &why);
+        self.act(net, None);
+        self.end();
+    }
+
+    fn on_wake(&mut self, net: &mut Net<Sessions>) {
+        self.begin("on_wake", None);
+        require!(self.channels[self.current].wakes_owed, "an on_wake that nobody has asked for");
+        self.woken = true;
+        self.receive_messages();
         self.act(net, None);
         self.end();
     }

@@ -22,7 +22,11 @@ pub(super) struct Book {
     pub(super) accepted: u64,
     pub(super) refused: u64,
     pub(super) closed: u64,
-    pub(super) opened_outgoing: u64,
+    pub(super) detached: u64,
+    /// `stop` was called, and no turn has said so.
+    pub(super) stop_asked: bool,
+    /// Slots of connections that came with bytes of another reactor, whose limits may have been larger.
+    pub(super) exempt: Vec<u32>,
     /// How many sessions the reactor holds.
     pub(super) sessions: usize,
     /// How many turns there were.
@@ -49,7 +53,9 @@ impl Book {
             accepted: 0,
             refused: 0,
             closed: 0,
-            opened_outgoing: 0,
+            detached: 0,
+            stop_asked: false,
+            exempt: Vec::new(),
             sessions: 0,
             turns: 0,
         }

@@ -16,6 +16,7 @@ impl World {
     /// Stops all faults. Then everything that was sent arrives, and each reactor can be drained.
     pub(super) fn end(&mut self) {
         self.stop_faults();
+        self.unpack();
         self.settle_everything();
         if network(|network| network.violation().is_some()) {
             return;
@@ -35,6 +36,7 @@ impl World {
             network.random = Random::new(1);
             network.end_faults();
         });
+        self.actor.luggage.listeners.clear();
         for which in 0..self.reactors.len() {
             let listeners = &mut self.actor.books[which].listeners;
             let Some(reactor) = &mut self.reactors[which].reactor else { continue };
@@ -52,6 +54,18 @@ impl World {
                 (session.need, session.paused, session.pauses_when_full) = (0, false, false);
             });
         }
+    }
+
+    /// Puts what was detached into reactors. Where no token is left, it is dropped.
+    fn unpack(&mut self) {
+        for which in 0..self.reactors.len() {
+            let Some(reactor) = &mut self.reactors[which].reactor else { continue };
+            self.actor.current = which;
+            for _ in 0..self.actor.luggage.connections.len() {
+                self.actor.attach(reactor.net());
+            }
+        }
+        self.actor.luggage.connections.clear();
     }
 
     /// Makes turns until nothing happens any more, for the time of all retries.
@@ -178,6 +192,15 @@ impl World {
             require!(sessions == 0, "{sessions} sessions of reactor {which} had no on_close");
             require!(remains == expected, "reactor {which} has {remains:?}");
         }
+        for (which, channel) in self.actor.channels.iter().enumerate() {
+            let is_there = self.reactors[which].reactor.is_some();
+            let (sent, received) = (channel.sent, channel.received);
+            require!(
+                !is_there || sent == received,
+                "{received} of {sent} messages have come to reactor {which}"
+            );
+        }
+        self.actor.channels.clear();
         self.peers.close_all();
         self.reactors.clear();
         require!(

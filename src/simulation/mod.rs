@@ -19,6 +19,7 @@ mod actions;
 mod actor;
 mod book;
 mod ending;
+mod moving;
 mod oracle;
 mod peer;
 mod plan;

@@ -81,6 +81,7 @@ impl Peers {
     }
 
     fn accept(&mut self, network: &mut Network) {
+        self.ends.extend(network.take_pairs());
         while let Some(end) = self.listener.and_then(|listener| network.raw_accept(listener)) {
             self.ends.push(end);
         }

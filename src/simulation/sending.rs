@@ -94,7 +94,10 @@ impl Actor {
                 let most = session.limits.high_water;
                 require!(queued < most, "a send to {id} returned Open with {queued} unsent bytes");
             }
-            Flow::Full => (session.full, session.awaits_writable) = (true, true),
+            Flow::Full => {
+                (session.full, session.awaits_writable) = (true, true);
+                session.owes_writable = true;
+            }
             _ => {}
         }
     }
@@ -114,7 +117,7 @@ impl Actor {
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 require!(!is_over, "try_send to {id} would block after its end");
-                session.awaits_writable = true;
+                (session.awaits_writable, session.must_be_ready) = (true, true);
             }
             Err(error) => require!(error.kind() == ErrorKind::BrokenPipe, "try_send to {id}: {error}"),
         }

@@ -11,10 +11,13 @@ pub(super) struct Session {
     pub(super) key: u32,
     /// The limits of the connection.
     pub(super) limits: Options,
+    pub(super) own: OwnLimits,
     /// The end of the stream, from the first callback on that can know it.
     pub(super) end: Option<usize>,
     /// `on_open` has come, in this reactor.
     pub(super) opened: bool,
+    /// The connection has come from another reactor. If it ended there, it gets its `on_close` here and no `on_open`.
+    pub(super) was_attached: bool,
     /// How many bytes of input the handler has consumed.
     pub(super) consumed: u64,
     pub(super) paused: bool,
@@ -23,7 +26,13 @@ pub(super) struct Session {
     pub(super) full: bool,
     /// An `on_writable` may come.
     pub(super) awaits_writable: bool,
+    /// An `on_writable` must come, for `Full` or `notify_writable`.
+    pub(super) owes_writable: bool,
+    /// It waits until the system takes bytes again: `try_send` would have blocked.
+    pub(super) must_be_ready: bool,
     pub(super) eof: bool,
+    /// `on_eof` has come in an earlier reactor.
+    pub(super) had_eof: bool,
     pub(super) told_peer_closed: bool,
     /// The handler has called `close` or `abort`: no callback comes but `on_close`.
     pub(super) closed: bool,
@@ -55,20 +64,61 @@ pub(super) struct Timer {
     pub(super) turn: u64,
 }
 
+/// The limits that a connection has of its own.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct OwnLimits {
+    pub(super) high_water: Option<usize>,
+    pub(super) low_water: Option<usize>,
+    pub(super) max_outbox: Option<usize>,
+    pub(super) max_inbox: Option<usize>,
+}
+
+impl OwnLimits {
+    pub(super) fn in_place_of(&self, options: &Options) -> Options {
+        let mut limits = options.clone();
+        limits.high_water = self.high_water.unwrap_or(limits.high_water);
+        limits.low_water = self.low_water.unwrap_or(limits.low_water);
+        limits.max_outbox = self.max_outbox.unwrap_or(limits.max_outbox);
+        limits.max_inbox = self.max_inbox.unwrap_or(limits.max_inbox);
+        limits.checked()
+    }
+}
+
 impl Session {
+    /// The connection has left its reactor.
+    pub(super) fn leave(&mut self) {
+        self.timeouts.clear();
+        self.had_eof |= self.eof;
+        (self.opened, self.eof, self.told_peer_closed, self.paused) = (false, false, false, false);
+        (self.need, self.deadline, self.has_quiet_close, self.drain) = (0, None, false, None);
+        self.has_idle_timeout = false;
+    }
+
+    /// The connection joins a reactor with these options.
+    pub(super) fn join(&mut self, options: &Options) {
+        self.was_attached = true;
+        self.limits = self.own.in_place_of(options);
+        self.has_idle_timeout = options.idle_timeout.is_some();
+    }
+
     pub(super) fn new(key: u32, limits: Options, pauses_when_full: bool) -> Self {
         let has_idle_timeout = limits.idle_timeout.is_some();
         Self {
             key,
             limits,
+            own: OwnLimits::default(),
             end: None,
             opened: false,
+            was_attached: false,
             consumed: 0,
             paused: false,
             pauses_when_full,
             full: false,
             awaits_writable: false,
+            owes_writable: false,
+            must_be_ready: false,
             eof: false,
+            had_eof: false,
             told_peer_closed: false,
             closed: false,
             aborted: false,

@@ -40,6 +40,11 @@ pub(super) enum Action {
     ResumeListener,
     Stop,
     Drain,
+    Detach,
+    Attach,
+    Adopt,
+    MoveListener,
+    CallFromElsewhere,
 }
 
 /// Each action with its usual weight.
@@ -74,6 +79,11 @@ const ACTIONS: &[(Action, u32)] = &[
     (Action::ResumeListener, 2),
     (Action::Stop, 1),
     (Action::Drain, 1),
+    (Action::Detach, 2),
+    (Action::Attach, 4),
+    (Action::Adopt, 2),
+    (Action::MoveListener, 1),
+    (Action::CallFromElsewhere, 3),
 ];
 
 #[derive(Clone, Debug)]
@@ -88,6 +98,12 @@ pub(super) struct Wishes {
     pub(super) acts: u32,
     /// How often in a thousand all input is sent on to another connection.
     pub(super) forwards: u32,
+    /// How often in a thousand `on_data` detaches its connection.
+    pub(super) detaches: u32,
+    /// The host settles now and then before it has passed on all events of a poll.
+    pub(super) splits_batches: bool,
+    /// How often in a thousand a callback panics.
+    pub(super) panics: u32,
 }
 
 impl Wishes {
@@ -113,6 +129,9 @@ impl Wishes {
             refuses: random.pick(&[0, 0, 0, 200]),
             acts: random.pick(&[200, 500, 800]),
             forwards: random.pick(&[0, 0, 200, 900]),
+            detaches: random.pick(&[0, 0, 30]),
+            splits_batches: random.chance(300),
+            panics: random.pick(&[0, 0, 0, 10]),
         }
     }
 

@@ -2,18 +2,21 @@
 
 use std::{
     ops::Range,
+    panic::{self, AssertUnwindSafe},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use mio::{Poll, Registry};
+use mio::{Poll, Registry, Token, Waker};
 
 use crate::{
-    Net, Options, Reactor, Turn,
+    ConnId, Net, Options, Reactor, Turn,
+    connection::Phase,
     socket::simulated::{self, Conduct, Happened, Network, Random},
 };
 
 use super::{
-    actor::{Actor, Sessions, network, note, require, violate},
+    actor::{Actor, Channel, Deliberate, Sessions, network, note, require, violate},
     book::Book,
     peer::Peers,
     plan::Plan,
@@ -40,6 +43,8 @@ pub(super) struct Running {
     held: Vec<Happened>,
     /// How many turns in a row have claimed more work and done nothing.
     idle_turns: usize,
+    /// A callback of the last turn has panicked.
+    has_panicked: bool,
     pub(super) more: bool,
     pub(super) finished: bool,
 }
@@ -47,6 +52,9 @@ pub(super) struct Running {
 thread_local! {
     // The poll is never asked. A reactor needs a registry.
     static POLL: Poll = Poll::new().expect("a descriptor is left for a poll");
+    static WAKER: Arc<Waker> = POLL.with(|poll| {
+        Arc::new(Waker::new(poll.registry(), Token(usize::MAX)).expect("a descriptor is left for a waker"))
+    });
 }
 
 impl Running {
@@ -91,12 +99,18 @@ impl World {
         reactor.set_now(network(|network| network.now));
         self.actor.current = self.reactors.len();
         self.actor.books.push(Book::new(options, first));
+        let waker = WAKER.with(Arc::clone);
+        let (remote, (sender, receiver)) = (reactor.remote(waker.clone()), reactor.channel(waker));
+        let channel =
+            Channel { remote, sender, receiver, sent: 0, received: 0, stop_asked: false, wakes_owed: false };
+        self.actor.channels.push(channel);
         self.actor.listen_at(reactor.net(), 80);
         self.reactors.push(Running {
             reactor: Some(reactor),
             tokens,
             held: Vec::new(),
             idle_turns: 0,
+            has_panicked: false,
             more: false,
             finished: false,
         });
@@ -168,7 +182,8 @@ impl World {
     fn turn_at(&mut self, which: usize, random: &mut Random) {
         let count = self.poll(which);
         // Now and then the host settles after a part of the events.
-        let count = if random.chance(150) { random.below(count + 1) } else { count };
+        let splits = self.actor.wishes.splits_batches && random.chance(300);
+        let count = if splits { random.below(count + 1) } else { count };
         let time = random.chance(200).then(|| Duration::from_micros(random.size(1000) as u64));
         self.turn(which, count, time);
     }
@@ -183,15 +198,40 @@ impl World {
             note!("reactor {which}: {event:?}");
             require!(reactor.handle_any(&event), "reactor {which} does not know its token {}", event.token);
         }
-        let queue = reactor.inspect().engine().ready_queue();
+        let queue = if running.has_panicked { Vec::new() } else { reactor.inspect().engine().ready_queue() };
+        let owes_wake = actor.channels[which].wakes_owed;
+        actor.books[which].stop_asked |= std::mem::take(&mut actor.channels[which].stop_asked);
+        let (stop_asked, begun_turns) = (actor.book().stop_asked, actor.book().turns);
+        network(|network| network.begin_budgets());
         let now = network(|network| network.now);
         let before = (actor.callbacks, network(|network| network.calls));
         note!("reactor {which}: turn with {} sources {}", queue.len(), time.map_or("", |_| "and a bound"));
-        let turn = match time {
+        actor.woken = false;
+        let turn = panic::catch_unwind(AssertUnwindSafe(|| match time {
             Some(time) => reactor.settle_until(actor, now, now + time),
             None => reactor.settle(actor, now),
+        }));
+        actor.books[which].turns = begun_turns + 1;
+        running.has_panicked = turn.is_err();
+        let turn = match turn {
+            Ok(turn) => turn,
+            Err(panic) if panic.is::<Deliberate>() => {
+                actor.recover(reactor.inspect());
+                running.more = true;
+                return true;
+            }
+            Err(panic) => panic::resume_unwind(panic),
         };
-        actor.book().turns += 1;
+        require!(actor.woken || !owes_wake, "reactor {which} was woken, and there was no on_wake");
+        let book = actor.book();
+        if turn.finished {
+            let is_drained = book.drains > 0 && book.sessions == 0;
+            require!(book.stop_asked || is_drained, "reactor {which} is finished without a cause");
+        } else {
+            require!(!stop_asked, "reactor {which} was stopped, and its turn does not say so");
+        }
+        // A stop that came in a callback of this turn is told by this turn, but for one that came after the last stage.
+        book.stop_asked &= !turn.finished;
         running.finished |= turn.finished;
         let moved = count > 0 || before != (actor.callbacks, network(|network| network.calls));
         self.check_turn(which, &queue, &turn, moved, now);
@@ -214,12 +254,12 @@ impl World {
             queue.is_empty() || served,
             "reactor {which}: the first source was not served: {queue:?} {after:?}"
         );
-        if let Err(broken) = net.engine().check_invariants(true) {
+        if let Err(broken) = net.engine().check_invariants(true, &book.exempt) {
             violate!("reactor {which}: {broken}");
         }
         let stats = net.stats();
-        let counts = [stats.accepted, stats.refused_handler, stats.closed];
-        let expected = [book.accepted, book.refused, book.closed];
+        let counts = [stats.accepted, stats.refused_handler, stats.closed, stats.detached];
+        let expected = [book.accepted, book.refused, book.closed, book.detached];
         require!(counts == expected, "reactor {which} counts {counts:?} and not {expected:?}");
         require!(
             net.engine().remains().timers_of_program == book.timers.len(),
@@ -231,6 +271,8 @@ impl World {
         if let Some(timer) = book.timers.iter().find(is_late) {
             violate!("the timer {} of reactor {which} is late", timer.tag);
         }
+        check_budgets(net);
+        check_owed(net);
         let late: Vec<_> = net
             .sessions()
             .filter(|(_, session)| !session.closed && !session.refused)
@@ -238,7 +280,7 @@ impl World {
             .collect();
         for (id, tag) in late {
             let phase = net.engine().connection(id.slot()).map(|connection| connection.phase());
-            let is_open = phase == Some(crate::connection::Phase::Open);
+            let is_open = phase == Some(Phase::Open);
             require!(!is_open, "the timeout {tag} of {id} is late");
         }
     }
@@ -258,14 +300,19 @@ impl World {
     fn flush(&mut self, which: usize) {
         let Some(reactor) = &mut self.reactors[which].reactor else { return };
         note!("reactor {which}: flush");
+        network(|network| network.begin_budgets());
         let turn = reactor.flush();
         self.reactors[which].more = turn.more;
         self.check_between(which);
     }
 
     fn check_between(&mut self, which: usize) {
+        if self.reactors[which].has_panicked {
+            return;
+        }
+        let exempt = &self.actor.books[which].exempt;
         let Some(reactor) = &mut self.reactors[which].reactor else { return };
-        if let Err(broken) = reactor.inspect().engine().check_invariants(false) {
+        if let Err(broken) = reactor.inspect().engine().check_invariants(false, exempt) {
             violate!("reactor {which}, between turns: {broken}");
         }
     }
@@ -291,6 +338,42 @@ impl World {
             let options = self.actor.books[which].options.clone();
             self.add_reactor(options, TOKENS);
         }
+    }
+}
+
+/// No connection has moved more in this turn than its budgets allow.
+fn check_budgets(net: &mut Net<Sessions>) {
+    let options = net.options().clone();
+    // The last `recv` may pass the budget. The beginning of a drain receives once more.
+    let (writes, reads) =
+        (options.write_budget as u64, 2 * (options.read_budget + options.read_buffer) as u64);
+    for (id, session) in net.sessions() {
+        let Some(end) = session.end else { continue };
+        let (written, read) = network(|network| network.moved_in_turn(end));
+        require!(written <= writes, "{id} has sent {written} bytes in a turn");
+        require!(read < reads, "{id} has received {read} bytes in a turn");
+    }
+}
+
+/// No connection waits for an `on_writable` that is due.
+fn check_owed(net: &mut Net<Sessions>) {
+    let waiting: Vec<ConnId> = net
+        .sessions()
+        .filter(|(_, session)| {
+            session.opened && session.owes_writable && !session.must_be_ready && !session.closed
+        })
+        .map(|(id, _)| id)
+        .collect();
+    for id in waiting {
+        let low_water = net.session(id).map_or(0, |session| session.limits.low_water);
+        let is_due = net.queued(id) < low_water;
+        let engine = net.engine();
+        let is_open =
+            engine.connection(id.slot()).is_some_and(|connection| connection.phase() == Phase::Open);
+        require!(
+            !is_due || !is_open || engine.is_scheduled(id.slot()),
+            "the on_writable of {id} is never sent"
+        );
     }
 }
 

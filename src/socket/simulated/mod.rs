@@ -95,11 +95,12 @@ fn call<R>(f: impl FnOnce(&mut Network) -> io::Result<R>) -> io::Result<R> {
 }
 
 impl SimulatedStream {
-    pub(crate) fn end(&self) -> usize {
-        self.0
+    /// The end of a stream that was connected elsewhere.
+    pub(crate) fn of(end: usize) -> Self {
+        Self(end)
     }
 
-    pub(super) fn register(&self, token: Token) -> io::Result<()> {
+    pub(crate) fn register(&self, token: Token) -> io::Result<()> {
         call(|network| network.register_end(self.0, token.0))
     }
 

@@ -21,6 +21,7 @@ pub(crate) struct Network {
     pub(super) listeners: Vec<Listening>,
     on_the_way: BTreeMap<(Instant, u64), Delivery>,
     sequence: u64,
+    pub(super) pairs: Vec<usize>,
     /// By token.
     pub(super) registered: BTreeMap<usize, Registration>,
     /// Tokens of registrations with an edge that no poll has reported.
@@ -91,6 +92,7 @@ impl Network {
             listeners: Vec::new(),
             on_the_way: BTreeMap::new(),
             sequence: 0,
+            pairs: Vec::new(),
             registered: BTreeMap::new(),
             edges: BTreeSet::new(),
             keys: BTreeMap::new(),

@@ -38,6 +38,9 @@ pub(super) struct End {
     pub(super) capacity: u64,
     /// A write has met the end of the room, or a poll has seen no room: room is then an edge.
     pub(super) awaits_room: bool,
+    /// What was written and read since the budgets began.
+    pub(super) written_in_turn: u64,
+    pub(super) read_in_turn: u64,
     /// The last thing that this end has sent arrives then. Nothing overtakes it.
     pub(super) last_arrival: Instant,
     pub(super) armed: Armed,
@@ -81,6 +84,8 @@ impl End {
             resets_on_close: false,
             capacity: capacity as u64,
             awaits_room: false,
+            written_in_turn: 0,
+            read_in_turn: 0,
             last_arrival: now,
             armed: Armed::default(),
         }
@@ -130,6 +135,7 @@ impl Network {
     /// The program has read, or thrown away, `n` bytes.
     pub(super) fn take_read(&mut self, end: usize, n: u64) {
         self.ends[end].read += n;
+        self.ends[end].read_in_turn += n;
         self.bytes_read += n;
         let this = &mut self.ends[end];
         this.mark = this.mark.filter(|mark| *mark >= this.read);
@@ -228,6 +234,7 @@ impl Network {
             return;
         }
         self.ends[end].written += n;
+        self.ends[end].written_in_turn += n;
         if let Some(key) = self.ends[end].key {
             self.senders[key as usize].written += n;
         }
@@ -292,7 +299,8 @@ impl Network {
         let (peer, resets) = (this.peer, this.resets_on_close || has_unread);
         self.note(format_args!("end {end}: close, {}", if resets { "reset" } else { "end of file" }));
         if let Some(token) = self.ends[end].token {
-            if !self.excuses_truncation {
+            // A client whose `on_accept` panics is closed without a deregistration. The system and mio end the registration then.
+            if !self.excuses_truncation && !std::thread::panicking() {
                 self.violate(format_args!("end {end} was closed while it was registered as {token}"));
             }
             let _ = self.deregister_end(end);

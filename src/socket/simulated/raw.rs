@@ -1,10 +1,13 @@
 //! Peers without a reactor, and questions of the simulation about the ends of streams.
 
-use std::{net::SocketAddr, ops::Range};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    ops::Range,
+};
 
 use super::{
     network::{Delivery, Network},
-    pipe::Stage,
+    pipe::{End, Stage},
 };
 
 /// What the simulation knows of an end of a stream, beside what the program at this end knows.
@@ -14,10 +17,8 @@ pub(crate) struct View {
     /// What the program at this end has read, and what the program at the other end has written.
     pub(crate) read: u64,
     pub(crate) peer_written: u64,
-    pub(crate) unread: u64,
     pub(crate) fin_arrived: bool,
     pub(crate) was_reset: bool,
-    pub(crate) is_closed: bool,
     /// The program at the other end has the stream, has not closed it, and so is expected to read.
     pub(crate) peer_reads: bool,
 }
@@ -30,10 +31,8 @@ impl Network {
             peer_key: peer.key,
             read: this.read,
             peer_written: peer.written,
-            unread: self.unread(end),
             fin_arrived: this.fin_arrived,
             was_reset: this.was_reset,
-            is_closed: this.closed,
             peer_reads: !peer.closed && peer.key.is_some(),
         }
     }
@@ -46,6 +45,18 @@ impl Network {
     /// The number of ends that no program has closed, once all listeners are closed.
     pub(crate) fn open_ends(&self) -> usize {
         self.ends.iter().filter(|end| end.stage == Stage::Open && !end.closed).count()
+    }
+
+    /// A turn or a flush begins.
+    pub(crate) fn begin_budgets(&mut self) {
+        for end in &mut self.ends {
+            (end.written_in_turn, end.read_in_turn) = (0, 0);
+        }
+    }
+
+    /// How many bytes the program has written and read since the budgets began.
+    pub(crate) fn moved_in_turn(&self, end: usize) -> (u64, u64) {
+        (self.ends[end].written_in_turn, self.ends[end].read_in_turn)
     }
 
     pub(crate) fn has_registrations(&self, tokens: Range<usize>) -> bool {
@@ -66,6 +77,25 @@ impl Network {
         let key = self.new_key();
         self.ends[end].key = Some(key);
         end
+    }
+
+    /// Makes a connected stream. The first end is for a program, and belongs to no session yet; the second end is of a peer.
+    pub(crate) fn raw_pair(&mut self) -> usize {
+        let (end, now) = (self.ends.len(), self.now);
+        for peer in [end + 1, end] {
+            let own = SocketAddr::from((Ipv4Addr::from(0x0A02_0000 + peer as u32), 1024));
+            let capacity = 1 + self.random.below(self.conduct.capacity);
+            self.ends.push(End { stage: Stage::Open, ..End::new(peer, own, capacity, now) });
+        }
+        let key = self.new_key();
+        self.ends[end + 1].key = Some(key);
+        self.pairs.push(end + 1);
+        end
+    }
+
+    /// The ends of peers that `raw_pair` has made since the last call.
+    pub(crate) fn take_pairs(&mut self) -> Vec<usize> {
+        std::mem::take(&mut self.pairs)
     }
 
     pub(crate) fn raw_listen(&mut self, at: SocketAddr) -> usize {
