@@ -104,7 +104,8 @@ impl DatagramEntry<'_> {
 
     /// Begins a turn: makes sure that further events come, and sends the queue.
     pub(crate) fn begin_turn(&mut self) {
-        if self.record.may_be_dropped {
+        // While the socket rests, its error would be reported again at once, and the loop would spin.
+        if self.record.may_be_dropped && !self.record.rests {
             self.register_anew();
         }
         self.flush();

@@ -67,6 +67,11 @@ impl Actor {
             (Action::Attach, _) => self.attach(net),
             (Action::Adopt, _) => self.adopt(net),
             (Action::MoveListener, _) => self.move_listener(net),
+            (Action::Bind, _) => self.bind(net),
+            (Action::CloseSocket | Action::SendDatagram | Action::ConnectSocket, _) => {
+                self.use_socket(action, net);
+            }
+            (Action::Watch | Action::Unwatch | Action::ReadyAgain, _) => self.change_watch(action, net),
             (Action::CallFromElsewhere, _) => {
                 let which = self.random.below(self.books.len());
                 self.call_from_elsewhere(which);

@@ -1,15 +1,17 @@
 //! The handler of all simulated reactors. Each callback is compared with the model of the connection, and then does random
 //! things.
 
-use std::{collections::BTreeMap, panic, time::Instant};
+use std::{collections::BTreeMap, io, panic, time::Instant};
 
 use crate::{
-    Accepted, CloseReason, Conn, ConnId, Handler, Net, Receiver, Remote, Sender,
+    Accepted, CloseReason, Conn, ConnId, Datagram, Handler, Net, Readiness, Receiver, Remote, Sender, Socket,
+    SourceId,
     socket::simulated::{self, Network, Random},
 };
 
 use super::{
     book::Book,
+    datagrams::Message,
     moving::Luggage,
     session::{Session, Timer},
     wishes::Wishes,
@@ -35,6 +37,7 @@ pub(super) struct Actor {
     /// The connection whose `on_data` runs.
     pub(super) shown_input: Option<ConnId>,
     pub(super) luggage: Luggage,
+    pub(super) messages: Vec<Message>,
     /// Of each reactor.
     pub(super) channels: Vec<Channel>,
     /// `on_wake` was called in this turn.
@@ -102,6 +105,7 @@ impl Actor {
             running: None,
             shown_input: None,
             luggage: Luggage::default(),
+            messages: Vec::new(),
             channels: Vec::new(),
             woken: false,
             actions_left: 0,
@@ -141,6 +145,7 @@ impl Actor {
         let Some(id) = self.running.take() else { return };
         if let Some(session) = net.session(id) {
             (session.closed, session.aborted, session.refused) = (true, true, true);
+            session.panicked = true;
         }
     }
 
@@ -322,6 +327,28 @@ impl Handler for Actor {
         require!(self.channels[self.current].wakes_owed, "an on_wake that nobody has asked for");
         self.woken = true;
         self.receive_messages();
+        self.act(net, None);
+        self.end();
+    }
+
+    fn on_datagram(&mut self, socket: &mut Socket<'_, Sessions>, datagram: &Datagram<'_>) {
+        self.begin("on_datagram", None);
+        self.check_datagram(socket, datagram);
+        self.answer_datagram(socket, datagram);
+        self.act(socket.net(), None);
+        self.end();
+    }
+
+    fn on_datagram_error(&mut self, socket: &mut Socket<'_, Sessions>, _: io::Error) {
+        self.begin("on_datagram_error", None);
+        require!(socket.peer().is_some(), "an error of a datagram socket that is not connected");
+        self.act(socket.net(), None);
+        self.end();
+    }
+
+    fn on_ready(&mut self, net: &mut Net<Sessions>, source: SourceId, ready: Readiness) {
+        self.begin("on_ready", None);
+        self.read_source(net, source, ready);
         self.act(net, None);
         self.end();
     }

@@ -1,6 +1,10 @@
 //! What the simulation knows of one reactor.
 
-use crate::{ConnId, ListenerId, Options};
+use std::net::SocketAddr;
+
+use crate::{
+    ConnId, DatagramOptions, ListenerId, Options, SocketId, SourceId, socket::simulated::SimulatedSource,
+};
 
 use super::session::Timer;
 
@@ -15,6 +19,11 @@ pub(super) struct Book {
     pub(super) connections: Vec<ConnId>,
     pub(super) listeners: Vec<KnownListener>,
     pub(super) timers: Vec<Timer>,
+    pub(super) sockets: Vec<KnownSocket>,
+    /// How often a datagram was to be sent, and how many were shown.
+    pub(super) datagrams_offered: u64,
+    pub(super) datagrams_shown: u64,
+    pub(super) sources: Vec<KnownSource>,
     pub(super) next_tag: u64,
     /// How many drains have begun.
     pub(super) drains: u64,
@@ -40,6 +49,22 @@ pub(super) struct KnownListener {
     pub(super) closed: bool,
 }
 
+#[derive(Debug)]
+pub(super) struct KnownSocket {
+    pub(super) id: SocketId,
+    pub(super) at: SocketAddr,
+    pub(super) options: DatagramOptions,
+    /// The turn in which a datagram was shown last, and how many there were in this turn.
+    pub(super) shown_in: u64,
+    pub(super) shown: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct KnownSource {
+    pub(super) id: SourceId,
+    pub(super) source: SimulatedSource,
+}
+
 impl Book {
     pub(super) fn new(options: Options, first_token: usize) -> Self {
         Self {
@@ -48,6 +73,10 @@ impl Book {
             connections: Vec::new(),
             listeners: Vec::new(),
             timers: Vec::new(),
+            sockets: Vec::new(),
+            datagrams_offered: 0,
+            datagrams_shown: 0,
+            sources: Vec::new(),
             next_tag: 0,
             drains: 0,
             accepted: 0,

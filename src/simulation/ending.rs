@@ -10,7 +10,7 @@ use super::{
 };
 
 /// More turns than any run needs, if each turn moves at least a byte.
-const TURNS: usize = 300_000;
+const TURNS: usize = 100_000;
 
 impl World {
     /// Stops all faults. Then everything that was sent arrives, and each reactor can be drained.
@@ -22,6 +22,9 @@ impl World {
             return;
         }
         self.check_delivered();
+        self.actor.check_sources();
+        let waiting = network(|network| network.waiting_datagrams());
+        require!(waiting == 0, "{waiting} datagrams were never received");
         self.drain_everything();
         if network(|network| network.violation().is_some()) {
             return;
@@ -160,6 +163,8 @@ impl World {
             for timer in book.timers.drain(..) {
                 net.cancel_timer(timer.id);
             }
+            self.actor.unwatch_all(which, net);
+            let book = &mut self.actor.books[which];
             book.drains += u64::from(!net.is_draining());
             if net.is_draining() {
                 // A drain is under way already, with a grace of its own.

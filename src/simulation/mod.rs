@@ -18,6 +18,7 @@
 mod actions;
 mod actor;
 mod book;
+mod datagrams;
 mod ending;
 mod moving;
 mod oracle;
@@ -27,6 +28,7 @@ mod sending;
 mod session;
 mod shrink;
 mod tests;
+mod watching;
 mod wishes;
 mod world;
 

@@ -64,7 +64,7 @@ impl Actor {
         let options = net.options().clone();
         let has_bytes = !detached.received().is_empty() || detached.unsent_len() > 0;
         detached.session_mut().join(&options);
-        let key = detached.session().key;
+        let (key, end) = (detached.session().key, detached.session().end);
         match net.attach(detached) {
             Ok(id) => {
                 note!("    {id} is attached, with the key {key}");
@@ -75,7 +75,10 @@ impl Actor {
                     book.exempt.push(id.slot());
                 }
                 let token = book.first_token + id.slot() as usize;
-                network(|network| network.name(token, key));
+                network(|network| {
+                    network.name(token, key);
+                    network.begin_budgets_of(end); // also if the connection comes back in the same turn
+                });
             }
             Err(Refused { mut back, .. }) => {
                 back.session_mut().leave();

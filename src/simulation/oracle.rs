@@ -97,6 +97,8 @@ impl Actor {
             CloseKind::ConnectFailed => !session.opened,
             _ => true,
         };
+        // A connection whose end was decided in an earlier reactor keeps the reason.
+        let allowed = allowed || session.was_attached;
         require!(allowed, "{id} ended as {kind} without a cause");
         let book = self.book();
         book.closed += 1;

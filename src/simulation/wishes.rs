@@ -45,6 +45,13 @@ pub(super) enum Action {
     Adopt,
     MoveListener,
     CallFromElsewhere,
+    Bind,
+    CloseSocket,
+    SendDatagram,
+    ConnectSocket,
+    Watch,
+    Unwatch,
+    ReadyAgain,
 }
 
 /// Each action with its usual weight.
@@ -84,6 +91,13 @@ const ACTIONS: &[(Action, u32)] = &[
     (Action::Adopt, 2),
     (Action::MoveListener, 1),
     (Action::CallFromElsewhere, 3),
+    (Action::Bind, 2),
+    (Action::CloseSocket, 1),
+    (Action::SendDatagram, 12),
+    (Action::ConnectSocket, 1),
+    (Action::Watch, 1),
+    (Action::Unwatch, 1),
+    (Action::ReadyAgain, 1),
 ];
 
 #[derive(Clone, Debug)]

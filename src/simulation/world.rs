@@ -131,9 +131,10 @@ impl World {
             75..78 => self.flush(which),
             78..95 if self.has_peers => self.peers.step(&mut random),
             78..95 => self.round(&mut random),
-            95..98 => network(|network| {
+            95..97 => network(|network| {
                 network.change_exhaustion();
             }),
+            97 => self.actor.feed_source(which),
             98 => self.drop_reactor(which, &mut random),
             _ => self.turn_at(which, &mut random),
         }
@@ -271,6 +272,7 @@ impl World {
         if let Some(timer) = book.timers.iter().find(is_late) {
             violate!("the timer {} of reactor {which} is late", timer.tag);
         }
+        actor.check_datagrams(which, net);
         check_budgets(net);
         check_owed(net);
         let late: Vec<_> = net
@@ -326,6 +328,8 @@ impl World {
         let Some(reactor) = running.reactor.take() else { return };
         running.held.clear();
         note!("reactor {which} is dropped");
+        let mut reactor = reactor;
+        self.actor.unwatch_all(which, reactor.net());
         network(|network| network.excuses_truncation = true);
         drop(reactor);
         network(|network| network.excuses_truncation = false);

@@ -26,6 +26,16 @@ pub(crate) fn short_reads_drain() -> bool {
     SHORT_READ_DRAINS
 }
 
+/// [`KEEPS_REGISTRATION`], or the rule of the simulation that runs on this thread.
+#[inline]
+pub(crate) fn keeps_registration() -> bool {
+    #[cfg(test)]
+    if let Some(keeps) = super::simulated::keeps_registration() {
+        return keeps;
+    }
+    KEEPS_REGISTRATION
+}
+
 // One predicate decides which of two sets of rules the crate is built with. mio's `poll(2)` selector, which a build asks
 // for with `--cfg mio_unsupported_force_poll_poll`, gets the portable rules on Linux as well: that selector arms readiness
 // again only after a `WouldBlock` that mio sees, which is the least that mio promises on any platform (`mio::Poll`,

@@ -10,7 +10,7 @@ use crate::{
     id::TimerId,
     options::DatagramOptions,
     socket::{
-        batch::Batch, datagram::DatagramSocket, packet_info::PacketInfo, platform::KEEPS_REGISTRATION,
+        batch::Batch, datagram::DatagramSocket, packet_info::PacketInfo, platform::keeps_registration,
         readiness::Readiness,
     },
 };
@@ -83,7 +83,7 @@ impl DatagramRecord {
 
     pub(in crate::engine) fn set_ready(&mut self, readiness: Readiness) {
         self.readable |= readiness.readable;
-        self.may_be_dropped |= readiness.error && !KEEPS_REGISTRATION;
+        self.may_be_dropped |= readiness.error && !keeps_registration();
         self.writable |= readiness.writable;
     }
 }

@@ -31,6 +31,7 @@ pub(crate) struct Conduct {
     pub(crate) spurious_events: u32,
     /// An event stays with the system until a later poll.
     pub(crate) late_events: u32,
+    pub(crate) datagram_loss: u32,
     /// Another program takes a free descriptor.
     pub(crate) thefts: u32,
 }
@@ -52,6 +53,7 @@ impl Conduct {
             reset_destroys: rate(1000),
             spurious_events: rate(500),
             late_events: rate(500),
+            datagram_loss: rate(500),
             thefts: rate(300),
             ..Self::default()
         };

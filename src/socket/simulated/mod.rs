@@ -6,12 +6,14 @@
 
 mod conduct;
 mod content;
+mod datagrams;
 mod listening;
 mod network;
 mod pipe;
 mod polling;
 mod random;
 mod raw;
+mod watching;
 
 use std::{
     cell::RefCell,
@@ -31,6 +33,7 @@ pub(crate) use self::{
     network::Network,
     polling::Happened,
     random::Random,
+    watching::SimulatedSource,
 };
 
 thread_local! {
@@ -65,6 +68,14 @@ pub(crate) fn listen(at: &[SocketAddr], options: &ListenOptions) -> Option<io::R
     with(|network| network.listen(at, options.backlog).map(SimulatedListener))
 }
 
+pub(crate) fn bind(at: &[SocketAddr]) -> Option<io::Result<SimulatedDatagrams>> {
+    with(|network| network.bind(at).map(SimulatedDatagrams))
+}
+
+pub(crate) fn keeps_registration() -> Option<bool> {
+    with(|network| !network.conduct.portable)
+}
+
 pub(crate) fn short_reads_drain() -> Option<bool> {
     with(|network| !network.conduct.portable)
 }
@@ -84,6 +95,9 @@ pub(crate) struct SimulatedStream(usize);
 
 #[derive(Debug)]
 pub(crate) struct SimulatedListener(usize);
+
+#[derive(Debug)]
+pub(crate) struct SimulatedDatagrams(usize);
 
 /// No simulation: its streams are as good as closed.
 fn gone() -> io::Error {
@@ -152,6 +166,45 @@ impl Write for SimulatedStream {
 impl Drop for SimulatedStream {
     fn drop(&mut self) {
         with(|network| network.close_end(self.0));
+    }
+}
+
+impl SimulatedDatagrams {
+    pub(super) fn register(&self, token: Token, writable: bool) -> io::Result<()> {
+        call(|network| network.register_socket(self.0, token.0, writable))
+    }
+
+    pub(super) fn reregister(&self, writable: bool) -> io::Result<()> {
+        call(|network| network.reregister_socket(self.0, writable))
+    }
+
+    pub(super) fn deregister(&self) -> io::Result<()> {
+        call(|network| network.deregister_socket(self.0))
+    }
+
+    pub(super) fn local(&self) -> io::Result<SocketAddr> {
+        call(|network| Ok(network.socket_address(self.0)))
+    }
+
+    pub(super) fn connect(&self, to: SocketAddr) -> io::Result<()> {
+        call(|network| {
+            network.connect_socket(self.0, to);
+            Ok(())
+        })
+    }
+
+    pub(super) fn send(&self, bytes: &[u8], to: Option<SocketAddr>) -> io::Result<()> {
+        call(|network| network.send_datagram(self.0, bytes, to))
+    }
+
+    pub(super) fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        call(|network| network.receive_datagram(self.0, buffer))
+    }
+}
+
+impl Drop for SimulatedDatagrams {
+    fn drop(&mut self) {
+        with(|network| network.close_socket(self.0));
     }
 }
 

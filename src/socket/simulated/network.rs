@@ -3,12 +3,19 @@
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     fmt,
+    net::SocketAddr,
     time::{Duration, Instant},
 };
 
 use super::{
-    conduct::Conduct, content::Content, listening::Listening, pipe::End, polling::Registration,
+    conduct::Conduct,
+    content::Content,
+    datagrams::{DatagramEnd, Sending},
+    listening::Listening,
+    pipe::End,
+    polling::Registration,
     random::Random,
+    watching::WatchedEnd,
 };
 
 #[derive(Debug)]
@@ -19,6 +26,9 @@ pub(crate) struct Network {
     pub(crate) conduct: Conduct,
     pub(super) ends: Vec<End>,
     pub(super) listeners: Vec<Listening>,
+    pub(super) sockets: Vec<DatagramEnd>,
+    pub(super) datagrams: Vec<Sending>,
+    pub(super) watched: Vec<WatchedEnd>,
     on_the_way: BTreeMap<(Instant, u64), Delivery>,
     sequence: u64,
     pub(super) pairs: Vec<usize>,
@@ -77,6 +87,15 @@ pub(super) enum Delivery {
     Refused {
         client: usize,
     },
+    Datagram {
+        number: usize,
+        socket: usize,
+        to: SocketAddr,
+    },
+    /// A datagram has left the buffer of its sender.
+    Left {
+        socket: usize,
+    },
 }
 
 /// How many lines of a trace are kept.
@@ -90,6 +109,9 @@ impl Network {
             conduct,
             ends: Vec::new(),
             listeners: Vec::new(),
+            sockets: Vec::new(),
+            datagrams: Vec::new(),
+            watched: Vec::new(),
             on_the_way: BTreeMap::new(),
             sequence: 0,
             pairs: Vec::new(),
@@ -192,6 +214,8 @@ impl Network {
             Delivery::Syn { client } => self.syn_arrives(client),
             Delivery::Connected { client } => self.client_is_connected(client),
             Delivery::Refused { client } => self.client_is_refused(client),
+            Delivery::Datagram { number, socket, to } => self.datagram_arrives(number, socket, to),
+            Delivery::Left { socket } => self.datagram_has_left(socket),
         }
     }
 

@@ -16,6 +16,8 @@ use super::{
 pub(super) enum Registration {
     End(usize),
     Listener(usize),
+    Socket(usize),
+    Watched(usize),
 }
 
 /// An event, with the parts that mio would report.
@@ -147,6 +149,21 @@ impl Network {
                 let armed = !self.conduct.portable || listener.armed;
                 Flags { input: armed && !listener.backlog.is_empty(), ..Flags::default() }
             }
+            Some(Registration::Socket(socket)) => {
+                let socket = &self.sockets[*socket];
+                let armed = if self.conduct.portable { socket.armed } else { Armed::BOTH };
+                Flags {
+                    input: armed.reads && (!socket.arrived.is_empty() || socket.refused),
+                    output: armed.writes && socket.wants_room && socket.has_room(),
+                    error: socket.refused,
+                    ..Flags::default()
+                }
+            }
+            Some(Registration::Watched(source)) => {
+                let source = &self.watched[*source];
+                let armed = !self.conduct.portable || source.armed.reads;
+                Flags { input: armed && source.unread > 0, error: source.has_error, ..Flags::default() }
+            }
             None => Flags::default(),
         };
         Happened::of_flags(token, flags)
@@ -189,6 +206,17 @@ impl Network {
                 armed.writes &= !event.writable;
             }
             Some(Registration::Listener(listener)) => self.listeners[*listener].armed = false,
+            Some(Registration::Socket(socket)) => {
+                let armed = &mut self.sockets[*socket].armed;
+                armed.reads &= !event.readable;
+                armed.writes &= !event.writable;
+            }
+            // The error of a watched source is no hang-up: it stays registered.
+            Some(Registration::Watched(source)) => {
+                let source = &mut self.watched[*source];
+                (source.armed.reads, source.has_error) = (false, false);
+                return;
+            }
             None => {}
         }
         if event.error || event.write_closed {

@@ -54,6 +54,12 @@ impl Network {
         }
     }
 
+    pub(crate) fn begin_budgets_of(&mut self, end: Option<usize>) {
+        if let Some(end) = end {
+            (self.ends[end].written_in_turn, self.ends[end].read_in_turn) = (0, 0);
+        }
+    }
+
     /// How many bytes the program has written and read since the budgets began.
     pub(crate) fn moved_in_turn(&self, end: usize) -> (u64, u64) {
         (self.ends[end].written_in_turn, self.ends[end].read_in_turn)
