@@ -77,7 +77,7 @@ impl Engine {
                 Source::Connection(record) => {
                     self.check_connection(&place.meta, record, after_turn, exempt)?
                 }
-                Source::Listener(listener) => self.check_listener(slot, &place.meta, listener)?,
+                Source::Listener(listener) => self.check_listener(slot, &place.meta, listener, after_turn)?,
                 Source::Watched(record) => {
                     require!(
                         !record.has_news() || place.meta.queued,
@@ -120,6 +120,7 @@ impl Engine {
 
     fn check_sums(&self, after_turn: bool) -> Checked {
         let Common { stats, blocks, .. } = &self.common;
+        require!(!after_turn || !self.common.exceeds_memory_budget(), "the memory budget is not kept");
         let connections: Vec<_> = self
             .table
             .all()
@@ -232,10 +233,15 @@ impl Engine {
         slot: u32,
         meta: &SlotMeta,
         listener: &super::listener::ListenerRecord,
+        after_turn: bool,
     ) -> Checked {
-        let Common { reserve, timers, .. } = &self.common;
+        let Common { reserve, timers, stats, options, .. } = &self.common;
         if listener.is_ready() {
-            let waits = meta.queued || reserve.waits(slot) || listener.retry.is_some();
+            // A listener that waits for a close waits because there is no place, or has a timer as well.
+            let has_no_place =
+                stats.open >= options.max_connections || self.table.is_full() || listener.is_full();
+            let waits_for_place = reserve.waits(slot) && (has_no_place || !after_turn);
+            let waits = meta.queued || waits_for_place || listener.retry.is_some();
             require!(waits, "listener {slot} is ready and forgotten");
         }
         if let Some(retry) = listener.retry {

@@ -16,7 +16,7 @@ use super::{
     actor::{Actor, Sessions, network, note, require},
     book::KnownListener,
     oracle::phase_of,
-    session::{OwnLimits, Session, Timer},
+    session::{Idle, OwnLimits, Session, Timer},
     wishes::Action,
 };
 
@@ -83,9 +83,11 @@ impl Actor {
                 let after = self.random.pick(&[None, Some(1), Some(50), Some(2000)]);
                 let after = after.map(Duration::from_millis);
                 net.set_idle_timeout(id, after);
-                if let Some(session) = net.session(id) {
+                let turn = self.book().turns;
+                with(net, id, |session| {
                     session.has_idle_timeout |= after.is_some();
-                }
+                    session.idle = Idle { after, changed_in: turn };
+                });
             }
             (Action::Deadline, Some(id)) => {
                 let now = net.now();
@@ -113,7 +115,11 @@ impl Actor {
             }
             (Action::Resume, Some(id)) => {
                 net.resume_reading(id);
-                with(net, id, |session| session.paused = false);
+                let has_input = net.conn(id).is_some_and(|conn| !conn.unconsumed().is_empty());
+                with(net, id, |session| {
+                    session.paused = false;
+                    session.owes_data |= has_input && !session.eof;
+                });
             }
             (Action::PauseWhenFull, Some(id)) => {
                 let on = self.random.chance(500);
@@ -190,7 +196,8 @@ impl Actor {
         };
         let limits = own.in_place_of(net.options());
         let has_idle_timeout = options.idle_timeout.or(limits.idle_timeout).is_some();
-        let session = Session { own, has_idle_timeout, ..Session::new(key, limits, false) };
+        let idle = Idle { after: options.idle_timeout.or(limits.idle_timeout), changed_in: u64::MAX };
+        let session = Session { own, idle, has_idle_timeout, ..Session::new(key, limits, false) };
         let id = net.connect_with(to, Box::new(session), options);
         note!("    connect {id} to {addresses:?} with the key {key}");
         let book = self.book();

@@ -174,7 +174,9 @@ impl Actor {
         };
         // `act` may have sent a part of the input on.
         let consumed = consumed.min(shown);
-        conn.session().consumed += consumed as u64;
+        let session = conn.session();
+        session.consumed += consumed as u64;
+        session.owes_data = consumed > 0 && consumed < shown;
         consumed
     }
 
@@ -285,7 +287,7 @@ impl Handler for Actor {
         require!(session.awaits_writable, "an on_writable of {id} that nothing has asked for");
         require!(queued < session.limits.low_water, "on_writable of {id} with {queued} unsent bytes");
         (session.awaits_writable, session.full) = (false, false);
-        (session.owes_writable, session.must_be_ready) = (false, false);
+        (session.owes_writable, session.must_be_ready, session.may_be_full) = (false, false, false);
         self.act_in(conn);
         self.end();
     }

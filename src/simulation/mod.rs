@@ -20,6 +20,7 @@ mod actor;
 mod book;
 mod datagrams;
 mod ending;
+mod liveness;
 mod moving;
 mod oracle;
 mod peer;

@@ -1,5 +1,7 @@
 //! What must be true in a callback.
 
+use std::time::Duration;
+
 use crate::{CloseKind, CloseReason, Conn, ConnId, Net, connection::Phase};
 
 use super::{
@@ -61,6 +63,38 @@ impl Actor {
         require!(shown == view.peer_written, "on_eof of {id} after {shown} of {} bytes", view.peer_written);
     }
 
+    /// An idle timeout ends only a connection on which no byte has moved for so long.
+    fn check_idle(&mut self, id: ConnId, session: &Session, kind: CloseKind) {
+        let (Some(after), Some(end)) = (session.idle.after, session.end) else { return };
+        let turns = self.book().turns;
+        // A timeout that was set in this turn may have fired before.
+        let is_new = session.idle.changed_in != u64::MAX && session.idle.changed_in + 1 >= turns;
+        if kind != CloseKind::IdleTimeout || is_new || session.was_attached {
+            return;
+        }
+        let silent = network(|network| network.silent_for(end));
+        // The reactor counts whole milliseconds.
+        let least = after.saturating_sub(Duration::from_millis(2));
+        require!(silent >= least, "{id} was idle for {silent:?} and not for {after:?}");
+    }
+
+    /// The bytes that a peer has sent before its reset are read, unless something else has ended the connection.
+    fn check_last_words(&mut self, id: ConnId, session: &Session, kind: CloseKind) {
+        let book = self.book();
+        let may_be_cut = book.drains > 0
+            || session.has_idle_timeout
+            || session.deadline.is_some()
+            || session.was_attached
+            || session.refused
+            || book.options.memory_budget < 1 << 30;
+        if kind != CloseKind::Reset || may_be_cut || session.closed || !session.opened {
+            return;
+        }
+        let Some(end) = session.end else { return };
+        let unread = network(|network| network.unread_of(end));
+        require!(unread == 0, "{id} was reset and has left {unread} bytes of its peer unread");
+    }
+
     pub(super) fn check_close(
         &mut self,
         net: &mut Net<Sessions>,
@@ -97,6 +131,8 @@ impl Actor {
             CloseKind::ConnectFailed => !session.opened,
             _ => true,
         };
+        self.check_idle(id, session, kind);
+        self.check_last_words(id, session, kind);
         // A connection whose end was decided in an earlier reactor keeps the reason.
         let allowed = allowed || session.was_attached;
         require!(allowed, "{id} ended as {kind} without a cause");

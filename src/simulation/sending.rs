@@ -54,9 +54,8 @@ impl Actor {
             Action::Write => match Self::write_pieces(net, id, &bytes()) {
                 Some(n) => {
                     require!(n == len, "a write has taken {n} of {len} bytes");
-                    // `io::Write` does not tell whether the outbox is full.
                     if let Some(session) = net.session(id) {
-                        session.awaits_writable = true;
+                        (session.awaits_writable, session.may_be_full) = (true, true);
                     }
                     Flow::Open
                 }
@@ -159,6 +158,7 @@ impl Actor {
         require!(left == 0 || (flow == Flow::Gone && left == len), "{left} of {len} bytes were sent on");
         if let Some(session) = net.session(from) {
             session.consumed += (len - left) as u64;
+            session.owes_data &= left > 0;
             if flow != Flow::Gone || left < len {
                 session.need = 0;
             }
@@ -186,6 +186,7 @@ impl Actor {
         self.sent(net, to, flow, input.len(), false);
         if flow != Flow::Gone {
             conn.session().consumed += input.len() as u64;
+            conn.session().owes_data = false;
         }
         flow != Flow::Gone
     }

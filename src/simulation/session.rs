@@ -1,6 +1,6 @@
 //! What the simulation knows of one connection: the model that each callback is compared with.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::{Options, TimerId};
 
@@ -24,10 +24,16 @@ pub(super) struct Session {
     pub(super) pauses_when_full: bool,
     /// A send returned `Full`, and no `on_writable` has come since.
     pub(super) full: bool,
+    /// `io::Write` does not tell whether the outbox is full.
+    pub(super) may_be_full: bool,
     /// An `on_writable` may come.
     pub(super) awaits_writable: bool,
     /// An `on_writable` must come, for `Full` or `notify_writable`.
     pub(super) owes_writable: bool,
+    /// The handler has not declined the rest of its input: a pause or high water keeps it back.
+    pub(super) owes_data: bool,
+    /// The last time of `set_idle_timeout`, or of the options, and a shorter one of this turn.
+    pub(super) idle: Idle,
     /// It waits until the system takes bytes again: `try_send` would have blocked.
     pub(super) must_be_ready: bool,
     pub(super) eof: bool,
@@ -51,6 +57,14 @@ pub(super) struct Session {
     pub(super) drain: Option<u64>,
     /// A file that was too short was sent.
     pub(super) sent_short_file: bool,
+}
+
+/// The idle timeout of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Idle {
+    pub(super) after: Option<Duration>,
+    /// The turn in which the timeout was changed: it may have fired before.
+    pub(super) changed_in: u64,
 }
 
 /// A timer of the handler.
@@ -94,17 +108,20 @@ impl Session {
         (self.opened, self.eof, self.told_peer_closed, self.paused) = (false, false, false, false);
         (self.need, self.deadline, self.has_quiet_close, self.drain) = (0, None, false, None);
         self.has_idle_timeout = false;
+        self.owes_data = false;
     }
 
     /// The connection joins a reactor with these options.
     pub(super) fn join(&mut self, options: &Options) {
         self.was_attached = true;
+        self.idle = Idle { after: options.idle_timeout, changed_in: u64::MAX };
         self.limits = self.own.in_place_of(options);
         self.has_idle_timeout = options.idle_timeout.is_some();
     }
 
     pub(super) fn new(key: u32, limits: Options, pauses_when_full: bool) -> Self {
         let has_idle_timeout = limits.idle_timeout.is_some();
+        let idle = Idle { after: limits.idle_timeout, changed_in: u64::MAX };
         Self {
             key,
             limits,
@@ -116,8 +133,11 @@ impl Session {
             paused: false,
             pauses_when_full,
             full: false,
+            may_be_full: false,
             awaits_writable: false,
             owes_writable: false,
+            owes_data: false,
+            idle,
             must_be_ready: false,
             eof: false,
             had_eof: false,

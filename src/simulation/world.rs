@@ -10,7 +10,7 @@ use std::{
 use mio::{Poll, Registry, Token, Waker};
 
 use crate::{
-    ConnId, Net, Options, Reactor, Turn,
+    Net, Options, Reactor, Turn,
     connection::Phase,
     socket::simulated::{self, Conduct, Happened, Network, Random},
 };
@@ -18,6 +18,7 @@ use crate::{
 use super::{
     actor::{Actor, Channel, Deliberate, Sessions, network, note, require, violate},
     book::Book,
+    liveness,
     peer::Peers,
     plan::Plan,
     wishes::{Wishes, draw_options},
@@ -273,8 +274,14 @@ impl World {
             violate!("the timer {} of reactor {which} is late", timer.tag);
         }
         actor.check_datagrams(which, net);
-        check_budgets(net);
-        check_owed(net);
+        let tokens: Vec<usize> = running.held.iter().map(|event| event.token).collect();
+        liveness::check_budgets(net);
+        liveness::check_owed(net);
+        let tokens_of_reactor = running.tokens.clone();
+        if let Some(end) = network(|network| network.forgotten_end(tokens_of_reactor)) {
+            violate!("both directions of end {end} are over, and it is not closed");
+        }
+        liveness::check_known(net, book, &tokens);
         let late: Vec<_> = net
             .sessions()
             .filter(|(_, session)| !session.closed && !session.refused)
@@ -342,42 +349,6 @@ impl World {
             let options = self.actor.books[which].options.clone();
             self.add_reactor(options, TOKENS);
         }
-    }
-}
-
-/// No connection has moved more in this turn than its budgets allow.
-fn check_budgets(net: &mut Net<Sessions>) {
-    let options = net.options().clone();
-    // The last `recv` may pass the budget. The beginning of a drain receives once more.
-    let (writes, reads) =
-        (options.write_budget as u64, 2 * (options.read_budget + options.read_buffer) as u64);
-    for (id, session) in net.sessions() {
-        let Some(end) = session.end else { continue };
-        let (written, read) = network(|network| network.moved_in_turn(end));
-        require!(written <= writes, "{id} has sent {written} bytes in a turn");
-        require!(read < reads, "{id} has received {read} bytes in a turn");
-    }
-}
-
-/// No connection waits for an `on_writable` that is due.
-fn check_owed(net: &mut Net<Sessions>) {
-    let waiting: Vec<ConnId> = net
-        .sessions()
-        .filter(|(_, session)| {
-            session.opened && session.owes_writable && !session.must_be_ready && !session.closed
-        })
-        .map(|(id, _)| id)
-        .collect();
-    for id in waiting {
-        let low_water = net.session(id).map_or(0, |session| session.limits.low_water);
-        let is_due = net.queued(id) < low_water;
-        let engine = net.engine();
-        let is_open =
-            engine.connection(id.slot()).is_some_and(|connection| connection.phase() == Phase::Open);
-        require!(
-            !is_due || !is_open || engine.is_scheduled(id.slot()),
-            "the on_writable of {id} is never sent"
-        );
     }
 }
 

@@ -31,6 +31,8 @@ pub(crate) struct Network {
     pub(super) watched: Vec<WatchedEnd>,
     on_the_way: BTreeMap<(Instant, u64), Delivery>,
     sequence: u64,
+    /// Sends may find no buffer space in this run.
+    pub(super) has_retries: bool,
     pub(super) pairs: Vec<usize>,
     /// By token.
     pub(super) registered: BTreeMap<usize, Registration>,
@@ -103,6 +105,7 @@ const TRACE: usize = 400;
 
 impl Network {
     pub(crate) fn new(now: Instant, conduct: Conduct, traced: bool) -> Self {
+        let has_retries = conduct.out_of_buffers > 0;
         Self {
             now,
             random: Random::new(0),
@@ -114,6 +117,7 @@ impl Network {
             watched: Vec::new(),
             on_the_way: BTreeMap::new(),
             sequence: 0,
+            has_retries,
             pairs: Vec::new(),
             registered: BTreeMap::new(),
             edges: BTreeSet::new(),

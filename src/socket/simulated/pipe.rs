@@ -38,6 +38,10 @@ pub(super) struct End {
     pub(super) capacity: u64,
     /// A write has met the end of the room, or a poll has seen no room: room is then an edge.
     pub(super) awaits_room: bool,
+    /// The last time at which the program has moved a byte.
+    pub(super) last_moved: Instant,
+    /// The program has read the end of file.
+    pub(super) eof_read: bool,
     /// What was written and read since the budgets began.
     pub(super) written_in_turn: u64,
     pub(super) read_in_turn: u64,
@@ -84,6 +88,8 @@ impl End {
             resets_on_close: false,
             capacity: capacity as u64,
             awaits_room: false,
+            last_moved: now,
+            eof_read: false,
             written_in_turn: 0,
             read_in_turn: 0,
             last_arrival: now,
@@ -136,6 +142,7 @@ impl Network {
     pub(super) fn take_read(&mut self, end: usize, n: u64) {
         self.ends[end].read += n;
         self.ends[end].read_in_turn += n;
+        self.ends[end].last_moved = self.now;
         self.bytes_read += n;
         let this = &mut self.ends[end];
         this.mark = this.mark.filter(|mark| *mark >= this.read);
@@ -152,6 +159,7 @@ impl Network {
             return Err(error.into());
         }
         if this.was_reset || this.fin_arrived {
+            this.eof_read = !this.was_reset;
             return Ok(0);
         }
         self.would_block(end)
@@ -235,6 +243,7 @@ impl Network {
         }
         self.ends[end].written += n;
         self.ends[end].written_in_turn += n;
+        self.ends[end].last_moved = self.now;
         if let Some(key) = self.ends[end].key {
             self.senders[key as usize].written += n;
         }

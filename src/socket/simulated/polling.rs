@@ -141,7 +141,7 @@ impl Network {
         candidates.into_iter().any(|token| !self.event_of(token).is_empty())
     }
 
-    fn event_of(&mut self, token: usize) -> Happened {
+    pub(super) fn event_of(&mut self, token: usize) -> Happened {
         let flags = match self.registered.get(&token) {
             Some(Registration::End(end)) => self.flags_of_end(*end),
             Some(Registration::Listener(listener)) => {

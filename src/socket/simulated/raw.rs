@@ -3,6 +3,7 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     ops::Range,
+    time::Duration,
 };
 
 use super::{
@@ -21,6 +22,14 @@ pub(crate) struct View {
     pub(crate) was_reset: bool,
     /// The program at the other end has the stream, has not closed it, and so is expected to read.
     pub(crate) peer_reads: bool,
+}
+
+/// See [`Network::stalled`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stalled {
+    pub(crate) reads: bool,
+    pub(crate) writes: bool,
+    pub(crate) error: bool,
 }
 
 impl Network {
@@ -63,6 +72,51 @@ impl Network {
     /// How many bytes the program has written and read since the budgets began.
     pub(crate) fn moved_in_turn(&self, end: usize) -> (u64, u64) {
         (self.ends[end].written_in_turn, self.ends[end].read_in_turn)
+    }
+
+    /// What the system has reported of an end, or never will, and the program could make use of.
+    pub(crate) fn stalled(&mut self, end: usize, token: usize) -> Stalled {
+        let event = self.event_of(token);
+        let (unread, has_room) = (self.unread(end), self.has_much_room(end));
+        // The timer of a send without buffers is no event.
+        let is_retried = self.has_retries;
+        let is_pending = !self.conduct.portable && self.edges.contains(&token);
+        let this = &self.ends[end];
+        let has_input = unread > 0 || this.fin_arrived || this.was_reset;
+        Stalled {
+            reads: has_input && !is_pending && !event.readable,
+            writes: has_room
+                && !is_retried
+                && !this.fin_sent
+                && !this.was_reset
+                && !is_pending
+                && !event.writable,
+            // mio's selector on poll(2) has dropped a source that has hung up, and tells nothing more of it.
+            error: self.registered.contains_key(&token)
+                && this.error.is_some()
+                && !is_pending
+                && !event.error,
+        }
+    }
+
+    /// For how long the program has moved no byte at this end.
+    pub(crate) fn silent_for(&self, end: usize) -> Duration {
+        self.now - self.ends[end].last_moved
+    }
+
+    pub(crate) fn unread_of(&self, end: usize) -> u64 {
+        self.unread(end)
+    }
+
+    /// An end whose directions have both ended, and that no program has closed.
+    pub(crate) fn forgotten_end(&self, tokens: Range<usize>) -> Option<usize> {
+        self.ends.iter().position(|end| {
+            end.eof_read
+                && !end.was_reset
+                && end.fin_sent
+                && !end.closed
+                && end.token.is_some_and(|token| tokens.contains(&token))
+        })
     }
 
     pub(crate) fn has_registrations(&self, tokens: Range<usize>) -> bool {
