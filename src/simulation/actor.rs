@@ -77,7 +77,9 @@ macro_rules! violate {
 /// Writes a line of the trace.
 macro_rules! note {
     ($($text:tt)*) => {
-        $crate::simulation::actor::network(|network| network.note(format_args!($($text)*)))
+        if $crate::socket::simulated::is_traced() {
+            $crate::simulation::actor::network(|network| network.note(format_args!($($text)*)));
+        }
     };
 }
 

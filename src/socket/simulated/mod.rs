@@ -16,7 +16,7 @@ mod raw;
 mod watching;
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     io::{self, IoSlice, Read, Write},
     net::SocketAddr,
     time::Instant,
@@ -40,8 +40,18 @@ thread_local! {
     static NETWORK: RefCell<Option<Box<Network>>> = const { RefCell::new(None) };
 }
 
+thread_local! {
+    static TRACED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// True if the run on this thread writes a trace.
+pub(crate) fn is_traced() -> bool {
+    TRACED.get()
+}
+
 /// Puts a network in the place of the system, for this thread.
 pub(crate) fn install(network: Network) {
+    TRACED.set(network.is_traced());
     NETWORK.with_borrow_mut(|place| *place = Some(Box::new(network)));
 }
 

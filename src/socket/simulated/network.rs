@@ -276,6 +276,10 @@ impl Network {
         self.violation.as_deref()
     }
 
+    pub(super) fn is_traced(&self) -> bool {
+        self.trace.is_some()
+    }
+
     pub(crate) fn note(&mut self, text: fmt::Arguments<'_>) {
         if self.violation.is_some() {
             return; // what follows is of no use
