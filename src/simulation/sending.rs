@@ -166,6 +166,36 @@ impl Actor {
         self.sent(net, to, flow, len, false);
     }
 
+    /// Answers the frames of the input, as a server does. Returns how many bytes are consumed.
+    pub(super) fn answer(
+        &mut self,
+        conn: &mut Conn<'_, Sessions>,
+        input: &[u8],
+        (frame, answer): (usize, usize),
+    ) -> usize {
+        let (id, key) = (conn.id(), conn.session().key);
+        let frame = frame.min(conn.session().limits.inbox_limit());
+        let mut consumed = 0;
+        while input.len() - consumed >= frame {
+            consumed += frame;
+            let bytes = network(|network| network.content(key).bytes(network.handed(key), answer));
+            let flow = conn.send_all(&bytes);
+            self.sent(conn.net(), id, flow, answer, false);
+            if flow != Flow::Open {
+                break;
+            }
+        }
+        let needs_whole_frames = self.random.chance(500);
+        let session = conn.session();
+        session.consumed += consumed as u64;
+        session.owes_data = consumed > 0 && consumed < input.len();
+        if needs_whole_frames {
+            session.need = frame;
+            conn.need(frame);
+        }
+        consumed
+    }
+
     /// Sends all input on to another connection, as a proxy does. Returns true if the input is consumed.
     pub(super) fn forwards(&mut self, conn: &mut Conn<'_, Sessions>, input: &[u8]) -> bool {
         if self.finishes || !self.random.chance(self.wishes.forwards) {

@@ -112,6 +112,9 @@ pub(super) struct Wishes {
     pub(super) acts: u32,
     /// How often in a thousand all input is sent on to another connection.
     pub(super) forwards: u32,
+    /// The handler cuts its input into frames of so many bytes and answers each of them with so many bytes, until a send
+    /// returns `Full`.
+    pub(super) answers: Option<(usize, usize)>,
     /// How often in a thousand `on_data` detaches its connection.
     pub(super) detaches: u32,
     /// The host settles now and then before it has passed on all events of a poll.
@@ -143,6 +146,7 @@ impl Wishes {
             refuses: random.pick(&[0, 0, 0, 200]),
             acts: random.pick(&[200, 500, 800]),
             forwards: random.pick(&[0, 0, 200, 900]),
+            answers: random.chance(400).then(|| (1 + random.below(60), random.size(200))),
             detaches: random.pick(&[0, 0, 30]),
             splits_batches: random.chance(300),
             panics: random.pick(&[0, 0, 0, 10]),

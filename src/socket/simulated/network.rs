@@ -31,6 +31,8 @@ pub(crate) struct Network {
     pub(super) watched: Vec<WatchedEnd>,
     on_the_way: BTreeMap<(Instant, u64), Delivery>,
     sequence: u64,
+    /// The time at which the present turn, or the last one, has begun.
+    pub(super) turn_time: Instant,
     /// Sends may find no buffer space in this run.
     pub(super) has_retries: bool,
     pub(super) pairs: Vec<usize>,
@@ -117,6 +119,7 @@ impl Network {
             watched: Vec::new(),
             on_the_way: BTreeMap::new(),
             sequence: 0,
+            turn_time: now,
             has_retries,
             pairs: Vec::new(),
             registered: BTreeMap::new(),

@@ -38,7 +38,7 @@ pub(super) struct End {
     pub(super) capacity: u64,
     /// A write has met the end of the room, or a poll has seen no room: room is then an edge.
     pub(super) awaits_room: bool,
-    /// The last time at which the program has moved a byte.
+    /// The time of the last turn in which the program has moved a byte.
     pub(super) last_moved: Instant,
     /// The program has read the end of file.
     pub(super) eof_read: bool,
@@ -142,7 +142,7 @@ impl Network {
     pub(super) fn take_read(&mut self, end: usize, n: u64) {
         self.ends[end].read += n;
         self.ends[end].read_in_turn += n;
-        self.ends[end].last_moved = self.now;
+        self.ends[end].last_moved = self.turn_time;
         self.bytes_read += n;
         let this = &mut self.ends[end];
         this.mark = this.mark.filter(|mark| *mark >= this.read);
@@ -159,6 +159,10 @@ impl Network {
             return Err(error.into());
         }
         if this.was_reset || this.fin_arrived {
+            if this.eof_read {
+                self.violate(format_args!("end {end} is read after its end of file"));
+            }
+            let this = &mut self.ends[end];
             this.eof_read = !this.was_reset;
             return Ok(0);
         }
@@ -243,7 +247,7 @@ impl Network {
         }
         self.ends[end].written += n;
         self.ends[end].written_in_turn += n;
-        self.ends[end].last_moved = self.now;
+        self.ends[end].last_moved = self.turn_time;
         if let Some(key) = self.ends[end].key {
             self.senders[key as usize].written += n;
         }

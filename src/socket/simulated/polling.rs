@@ -254,6 +254,7 @@ impl Network {
         }
         (this.token, this.armed) = (Some(token), Armed::BOTH);
         this.key = this.key.or(key);
+        this.eof_read = false; // another reactor reads the end of file again
         self.edges.insert(token);
         Ok(())
     }

@@ -9,6 +9,7 @@ use std::{
 use super::{
     network::{Delivery, Network},
     pipe::{End, Stage},
+    polling::Happened,
 };
 
 /// What the simulation knows of an end of a stream, beside what the program at this end knows.
@@ -58,6 +59,7 @@ impl Network {
 
     /// A turn or a flush begins.
     pub(crate) fn begin_budgets(&mut self) {
+        self.turn_time = self.now;
         for end in &mut self.ends {
             (end.written_in_turn, end.read_in_turn) = (0, 0);
         }
@@ -76,7 +78,8 @@ impl Network {
 
     /// What the system has reported of an end, or never will, and the program could make use of.
     pub(crate) fn stalled(&mut self, end: usize, token: usize) -> Stalled {
-        let event = self.event_of(token);
+        // epoll reports an edge, and the other selectors report what is ready and armed.
+        let event = if self.conduct.portable { self.event_of(token) } else { Happened::default() };
         let (unread, has_room) = (self.unread(end), self.has_much_room(end));
         // The timer of a send without buffers is no event.
         let is_retried = self.has_retries;
