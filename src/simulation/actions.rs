@@ -185,6 +185,9 @@ impl Actor {
                 .max_inbox(random.pick(&[None, Some(5), Some(5000)]))
                 .idle_timeout(random.pick(&[None, Some(Duration::from_millis(30))]));
         }
+        if random.chance(100) {
+            options = options.local(Some(SocketAddr::from(([10, 3, 0, 1], 1 + random.below(1000) as u16))));
+        }
         let count = random.pick(&[1, 1, 1, 2, 3]);
         let addresses: Vec<SocketAddr> = (0..count).map(|_| address(random, self.books.len())).collect();
         let to = Address::from_list(&addresses).expect("the list is not empty");
@@ -210,7 +213,7 @@ impl Actor {
     }
 
     fn listen(&mut self, net: &mut Net<Sessions>) {
-        let port = 80 + u16::from(self.random.chance(300));
+        let port = self.random.pick(&[80, 80, 81, 82]);
         self.listen_at(net, port);
     }
 
@@ -221,7 +224,8 @@ impl Actor {
             .backlog(random.pick(&[0, 1, 1024]))
             .max_connections(random.pick(&[1, 2, usize::MAX, usize::MAX]))
             .when_full(random.pick(&[WhenFull::Wait, WhenFull::Close]));
-        let at = SocketAddr::from((Ipv4Addr::new(10, 0, 0, current as u8 % 4), port));
+        let third = if port == 82 { 2 } else { 0 };
+        let at = SocketAddr::from((Ipv4Addr::new(10, 0, third, current as u8 % 4), port));
         if let Ok(id) = net.listen_with(at, options) {
             note!("    listener {id} at {at}");
             self.book().listeners.push(KnownListener { id, paused: false, closed: false });
@@ -354,6 +358,7 @@ fn address(random: &mut Random, reactors: usize) -> SocketAddr {
 }
 
 pub(super) fn address_of_reactor(random: &mut Random, reactors: usize) -> SocketAddr {
-    let port = if random.chance(800) { 80 } else { 81 };
-    SocketAddr::from(([10, 0, 0, random.below(reactors.min(4)) as u8], port))
+    // The streams to port 82 have the rules of Unix sockets.
+    let (third, port) = random.pick(&[(0, 80), (0, 80), (0, 80), (0, 81), (2, 82), (2, 82)]);
+    SocketAddr::from(([10, 0, third, random.below(reactors.min(4)) as u8], port))
 }

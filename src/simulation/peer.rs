@@ -39,7 +39,7 @@ impl Peers {
         if self.connects_left > 0 && (self.ends.is_empty() || random.chance(300)) {
             self.connects_left -= 1;
             let at = address_of_reactor(random, self.reactors);
-            self.ends.push(network.raw_connect(at));
+            self.ends.extend(network.raw_connect(at));
         }
         for _ in 0..1 + random.below(6) {
             if self.ends.is_empty() {

@@ -106,6 +106,7 @@ impl World {
             Channel { remote, sender, receiver, sent: 0, received: 0, stop_asked: false, wakes_owed: false };
         self.actor.channels.push(channel);
         self.actor.listen_at(reactor.net(), 80);
+        self.actor.listen_at(reactor.net(), 82);
         self.reactors.push(Running {
             reactor: Some(reactor),
             tokens,

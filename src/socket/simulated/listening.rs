@@ -29,6 +29,11 @@ const ASK_AGAIN: Duration = Duration::from_millis(200);
 /// Nothing answers at this address.
 pub(crate) const BLACK_HOLE: Ipv4Addr = Ipv4Addr::new(10, 9, 9, 9);
 
+/// The streams to these addresses have the rules of Unix sockets.
+fn is_unix(at: SocketAddr) -> bool {
+    matches!(at.ip(), IpAddr::V4(ip) if ip.octets()[2] == 2)
+}
+
 /// EMFILE.
 fn out_of_descriptors() -> io::Error {
     io::Error::from_raw_os_error(24)
@@ -127,14 +132,26 @@ impl Network {
         if !self.takes_descriptor() {
             return Err(out_of_descriptors());
         }
+        let is_unix = is_unix(to);
+        let listener = self.listener_at(to);
+        if is_unix {
+            // connect(2) of a Unix socket is done at once, or fails.
+            let listener = listener.ok_or(ErrorKind::ConnectionRefused)?;
+            if self.listeners[listener].backlog.len() >= self.listeners[listener].most {
+                return Err(ErrorKind::WouldBlock.into());
+            }
+        }
         let (client, now) = (self.ends.len(), self.now);
         let own = SocketAddr::from((Ipv4Addr::from(0x0A01_0000 + client as u32), 1024));
         for (peer, at) in [(client + 1, local.unwrap_or(own)), (client, to)] {
             let capacity = 1 + self.random.below(self.conduct.capacity);
-            self.ends.push(End::new(peer, at, capacity, now));
+            self.ends.push(End { is_unix, ..End::new(peer, at, capacity, now) });
         }
         self.note(format_args!("end {client}: connect({to})"));
-        if to.ip() != IpAddr::V4(BLACK_HOLE) {
+        if let Some(listener) = listener.filter(|_| is_unix) {
+            self.ends[client].stage = Stage::Open;
+            self.wait_in_backlog(client + 1, listener);
+        } else if to.ip() != IpAddr::V4(BLACK_HOLE) {
             self.send_in_order(client, Delivery::Syn { client });
         }
         Ok(client)
@@ -151,12 +168,14 @@ impl Network {
         if self.listeners[listener].backlog.len() >= self.listeners[listener].most {
             return self.send_on_the_way(self.now + ASK_AGAIN, Delivery::Syn { client });
         }
+        self.wait_in_backlog(server, listener);
+        self.send_in_order(server, Delivery::Connected { client });
+    }
+
+    fn wait_in_backlog(&mut self, server: usize, listener: usize) {
         self.ends[server].stage = Stage::Open;
         self.listeners[listener].backlog.push_back(server);
-        if let Some(token) = self.listeners[listener].token {
-            self.edges.insert(token);
-        }
-        self.send_in_order(server, Delivery::Connected { client });
+        self.edges.extend(self.listeners[listener].token);
     }
 
     pub(super) fn client_is_connected(&mut self, client: usize) {

@@ -3,7 +3,7 @@
 use std::{
     io::{self, ErrorKind, IoSlice},
     net::SocketAddr,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use super::network::{Delivery, Network};
@@ -17,6 +17,8 @@ pub(super) fn out_of_buffers() -> io::Error {
 pub(super) struct End {
     pub(super) peer: usize,
     pub(super) local: SocketAddr,
+    /// A stream with the rules of Unix sockets: no latency, and no reset on close.
+    pub(super) is_unix: bool,
     /// The key of the session whose bytes this end sends.
     pub(super) key: Option<u32>,
     pub(super) token: Option<usize>,
@@ -73,6 +75,7 @@ impl End {
         Self {
             peer,
             local,
+            is_unix: false,
             key: None,
             token: None,
             stage: Stage::Connecting,
@@ -217,9 +220,11 @@ impl Network {
         if let Some(error) = this.error.take() {
             return Err(error.into());
         }
-        if this.was_reset || this.fin_sent {
+        let (peer, is_unix) = (this.peer, this.is_unix);
+        if this.was_reset || this.fin_sent || (is_unix && self.ends[peer].closed) {
             return Err(ErrorKind::BrokenPipe.into());
         }
+        let this = &mut self.ends[end];
         if this.stage != Stage::Open || room == 0 {
             this.awaits_room = true;
             return self.would_block(end).map(|n| n as u64);
@@ -309,7 +314,8 @@ impl Network {
         self.gives_descriptor();
         let has_unread = self.unread(end) > 0;
         let this = &self.ends[end];
-        let (peer, resets) = (this.peer, this.resets_on_close || has_unread);
+        // Unread input is a reset for Unix sockets too, and SO_LINGER is not.
+        let (peer, resets) = (this.peer, (this.resets_on_close && !this.is_unix) || has_unread);
         self.note(format_args!("end {end}: close, {}", if resets { "reset" } else { "end of file" }));
         if let Some(token) = self.ends[end].token {
             // A client whose `on_accept` panics is closed without a deregistration. The system and mio end the registration then.
@@ -325,10 +331,17 @@ impl Network {
         if resets {
             // What is on its way may be lost or not.
             let at = self.now + self.latency();
-            let at = if self.random.chance(500) { at } else { at.max(self.ends[end].last_arrival) };
+            let at = if self.random.chance(500) && !self.ends[end].is_unix {
+                at
+            } else {
+                at.max(self.ends[end].last_arrival)
+            };
             self.send_on_the_way(at, Delivery::Reset { to: peer });
         } else if !this.fin_sent {
-            self.check_truncation(end, "a close");
+            // A peer that has gone cannot mistake anything.
+            if !(this.is_unix && (this.resets_on_close || self.ends[peer].closed)) {
+                self.check_truncation(end, "a close");
+            }
             self.send_fin(end);
         }
     }
@@ -354,7 +367,8 @@ impl Network {
     }
 
     pub(super) fn send_in_order(&mut self, end: usize, delivery: Delivery) {
-        let at = (self.now + self.latency()).max(self.ends[end].last_arrival);
+        let latency = if self.ends[end].is_unix { Duration::ZERO } else { self.latency() };
+        let at = (self.now + latency).max(self.ends[end].last_arrival);
         self.ends[end].last_arrival = at;
         self.send_on_the_way(at, delivery);
     }

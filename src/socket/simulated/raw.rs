@@ -129,17 +129,18 @@ impl Network {
 
 /// The calls of a peer without a reactor. None of them fails by a fault.
 impl Network {
-    pub(crate) fn raw_connect(&mut self, to: SocketAddr) -> usize {
+    pub(crate) fn raw_connect(&mut self, to: SocketAddr) -> Option<usize> {
         let conduct = std::mem::take(&mut self.conduct);
         self.conduct.latency = conduct.latency;
         self.conduct.capacity = conduct.capacity;
         self.conduct.portable = conduct.portable;
         let exhausted = std::mem::take(&mut self.exhausted);
-        let end = self.connect(to, None).expect("nothing makes the connect of a peer fail");
+        let end = self.connect(to, None);
         (self.conduct, self.exhausted) = (conduct, exhausted);
+        let end = end.ok()?; // Unix sockets are refused at once
         let key = self.new_key();
         self.ends[end].key = Some(key);
-        end
+        Some(end)
     }
 
     /// Makes a connected stream. The first end is for a program, and belongs to no session yet; the second end is of a peer.
@@ -178,7 +179,8 @@ impl Network {
     /// Writes at most `n` bytes. Returns how many bytes the system has taken.
     pub(crate) fn raw_write(&mut self, end: usize, n: u64) -> u64 {
         let this = &self.ends[end];
-        if this.closed || this.fin_sent || this.was_reset || this.stage != Stage::Open {
+        let is_cut = this.is_unix && self.ends[this.peer].closed;
+        if this.closed || this.fin_sent || this.was_reset || this.stage != Stage::Open || is_cut {
             return 0;
         }
         let n = n.min(self.room(end));
@@ -214,7 +216,12 @@ impl Network {
     pub(crate) fn raw_mark(&mut self, end: usize) {
         let this = &self.ends[end];
         let (peer, position) = (this.peer, this.written);
-        if this.stage == Stage::Open && !this.closed && !this.fin_sent && !self.ends[peer].closed {
+        if this.stage == Stage::Open
+            && !this.is_unix
+            && !this.closed
+            && !this.fin_sent
+            && !self.ends[peer].closed
+        {
             self.ends[peer].mark = Some(position);
             self.edge(peer);
         }
@@ -223,7 +230,7 @@ impl Network {
     /// Resets a stream from the midst of the network, as a firewall does.
     pub(crate) fn raw_cut(&mut self, end: usize) {
         let this = &self.ends[end];
-        if this.stage == Stage::Open {
+        if this.stage == Stage::Open && !this.is_unix {
             let peer = this.peer;
             for to in [end, peer] {
                 let at = self.now + self.latency();
