@@ -91,8 +91,10 @@ impl Actor {
             return;
         }
         let Some(end) = session.end else { return };
-        let unread = network(|network| network.unread_of(end));
-        require!(unread == 0, "{id} was reset and has left {unread} bytes of its peer unread");
+        let (unread, read) = network(|network| (network.unread_of(end), network.view(end).read));
+        // A message that is too long ends the connection as well, and the first reason stays.
+        let is_full = (read - session.consumed) as usize >= session.limits.inbox_limit();
+        require!(unread == 0 || is_full, "{id} was reset and has left {unread} bytes of its peer unread");
     }
 
     pub(super) fn check_close(

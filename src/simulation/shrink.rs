@@ -1,5 +1,7 @@
 //! Leaves out what a failure does not need.
 
+use std::time::{Duration, Instant};
+
 use super::{plan::Plan, run};
 
 /// The kind of a failure: its text without numbers, ids and the step.
@@ -8,16 +10,15 @@ fn kind(failure: &str) -> String {
     text.chars().filter(|c| !c.is_ascii_digit()).collect()
 }
 
-/// How many plans are tried.
-const RUNS: usize = 400;
+/// For how long smaller plans are tried.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The smallest plan that was found to fail in the same way.
 pub(super) fn shrink(plan: &Plan, failure: &str) -> Plan {
     let wanted = kind(failure);
-    let mut runs_left = RUNS;
-    let mut fails = |plan: &Plan| {
-        runs_left -= usize::from(runs_left > 0);
-        runs_left > 0 && run(plan, false).failure.is_some_and(|failure| kind(&failure) == wanted)
+    let begun = Instant::now();
+    let fails = |plan: &Plan| {
+        begun.elapsed() < PATIENCE && run(plan, false).failure.is_some_and(|failure| kind(&failure) == wanted)
     };
     let mut smallest = plan.clone();
     for peers in 0..plan.peers {

@@ -265,6 +265,9 @@ impl Network {
         if self.ends[end].was_reset || self.random.chance(self.conduct.shutdown_fails) {
             return Err(ErrorKind::NotConnected.into());
         }
+        if self.ends[end].fin_sent {
+            self.violate(format_args!("end {end} is shut down twice"));
+        }
         self.check_truncation(end, "a shutdown_write");
         self.send_fin(end);
         Ok(())
