@@ -1,6 +1,6 @@
 //! After a turn: nothing that could go on is forgotten.
 
-use crate::{ConnId, Net, connection::Phase};
+use crate::{ConnId, Net, connection::Phase, socket::simulated::Moved};
 
 use super::{
     actor::{Sessions, network, require},
@@ -15,7 +15,7 @@ pub(super) fn check_budgets(net: &mut Net<Sessions>) {
     let writes = options.write_budget as u64;
     for (id, session) in net.sessions() {
         let Some(end) = session.end else { continue };
-        let (written, read) = network(|network| network.moved_in_turn(end));
+        let Moved { written, read, .. } = network(|network| *network.moved_in_turn(end));
         require!(written <= writes, "{id} has sent {written} bytes in a turn");
         require!(read < reads, "{id} has received {read} bytes in a turn");
     }

@@ -41,7 +41,7 @@ impl Peers {
             let at = address_of_reactor(random, self.reactors);
             self.ends.extend(network.raw_connect(at));
         }
-        for _ in 0..1 + random.below(6) {
+        for _ in 0..2 + random.below(12) {
             if self.ends.is_empty() {
                 return;
             }
@@ -51,25 +51,25 @@ impl Peers {
     }
 
     fn act(&self, network: &mut Network, random: &mut Random, end: usize) {
-        let what = random.below(100);
+        let what = random.below(1000);
         match what {
-            0..40 => {
+            0..480 => {
                 let n = random.size(self.largest);
                 let taken = network.raw_write(end, n as u64);
                 network.note(format_args!("peer {end}: writes {taken} of {n} bytes"));
             }
-            40..80 => {
+            480..940 => {
                 let n = if random.chance(500) { usize::MAX } else { random.size(self.largest) };
                 let read = network.raw_read(end, n as u64);
                 network.note(format_args!("peer {end}: reads {read} of {n} bytes"));
             }
-            80..87 => {
+            940..960 => {
                 network.note(format_args!("peer {end}: shuts down its writing"));
                 network.raw_shutdown(end);
             }
-            87..92 => network.raw_close(end, false),
-            92..95 => network.raw_close(end, true),
-            95..98 => {
+            960..970 => network.raw_close(end, false),
+            970..976 => network.raw_close(end, true),
+            976..996 => {
                 network.note(format_args!("peer {end}: sends an urgent mark"));
                 network.raw_mark(end);
             }

@@ -198,7 +198,7 @@ impl World {
         let Some(reactor) = &mut running.reactor else { return false };
         actor.current = which;
         for event in running.held.drain(..count) {
-            note!("reactor {which}: {event:?}");
+            note!("reactor {which}: {event}");
             require!(reactor.handle_any(&event), "reactor {which} does not know its token {}", event.token);
         }
         let queue = if running.has_panicked { Vec::new() } else { reactor.inspect().engine().ready_queue() };
@@ -248,6 +248,9 @@ impl World {
         running.more = turn.more;
         running.idle_turns = if moved || !turn.more { 0 } else { running.idle_turns + 1 };
         require!(running.idle_turns <= 3, "reactor {which}: turns claim more work and do nothing");
+        if !moved && queue.is_empty() {
+            return;
+        }
         let book = &actor.books[which];
         let net = reactor.inspect();
         let after = net.engine().ready_queue();

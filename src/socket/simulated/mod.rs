@@ -31,6 +31,7 @@ pub(crate) use self::{
     content::{PERIOD, shared_table},
     listening::BLACK_HOLE,
     network::Network,
+    pipe::Moved,
     polling::Happened,
     random::Random,
     watching::SimulatedSource,

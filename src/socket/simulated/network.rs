@@ -33,6 +33,10 @@ pub(crate) struct Network {
     sequence: u64,
     /// The time at which the present turn, or the last one, has begun.
     pub(super) turn_time: Instant,
+    /// The number of the present budgets.
+    pub(super) budgets: u64,
+    /// Ends of which a direction has ended lately.
+    pub(super) ended: Vec<usize>,
     /// Sends may find no buffer space in this run.
     pub(super) has_retries: bool,
     pub(super) pairs: Vec<usize>,
@@ -120,6 +124,8 @@ impl Network {
             on_the_way: BTreeMap::new(),
             sequence: 0,
             turn_time: now,
+            budgets: 0,
+            ended: Vec::new(),
             has_retries,
             pairs: Vec::new(),
             registered: BTreeMap::new(),

@@ -45,11 +45,18 @@ pub(super) struct End {
     /// The program has read the end of file.
     pub(super) eof_read: bool,
     /// What was written and read since the budgets began.
-    pub(super) written_in_turn: u64,
-    pub(super) read_in_turn: u64,
+    pub(super) moved: Moved,
     /// The last thing that this end has sent arrives then. Nothing overtakes it.
     pub(super) last_arrival: Instant,
     pub(super) armed: Armed,
+}
+
+/// How many bytes have moved since the budgets began that have this number.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Moved {
+    pub(super) budgets: u64,
+    pub(crate) written: u64,
+    pub(crate) read: u64,
 }
 
 /// The selectors other than epoll: which interests are armed.
@@ -93,8 +100,7 @@ impl End {
             awaits_room: false,
             last_moved: now,
             eof_read: false,
-            written_in_turn: 0,
-            read_in_turn: 0,
+            moved: Moved::default(),
             last_arrival: now,
             armed: Armed::default(),
         }
@@ -144,7 +150,7 @@ impl Network {
     /// The program has read, or thrown away, `n` bytes.
     pub(super) fn take_read(&mut self, end: usize, n: u64) {
         self.ends[end].read += n;
-        self.ends[end].read_in_turn += n;
+        self.moved_in_turn(end).read += n;
         self.ends[end].last_moved = self.turn_time;
         self.bytes_read += n;
         let this = &mut self.ends[end];
@@ -167,6 +173,7 @@ impl Network {
             }
             let this = &mut self.ends[end];
             this.eof_read = !this.was_reset;
+            self.ended.push(end);
             return Ok(0);
         }
         self.would_block(end)
@@ -251,7 +258,7 @@ impl Network {
             return;
         }
         self.ends[end].written += n;
-        self.ends[end].written_in_turn += n;
+        self.moved_in_turn(end).written += n;
         self.ends[end].last_moved = self.turn_time;
         if let Some(key) = self.ends[end].key {
             self.senders[key as usize].written += n;
@@ -275,6 +282,7 @@ impl Network {
 
     pub(super) fn send_fin(&mut self, end: usize) {
         if !std::mem::replace(&mut self.ends[end].fin_sent, true) {
+            self.ended.push(end);
             self.send_in_order(end, Delivery::Fin { from: end });
         }
     }

@@ -1,6 +1,7 @@
 //! Registration, and the events of a poll: the edges of epoll, or the rules of mio's portable selectors.
 
 use std::{
+    fmt,
     io::{self, ErrorKind},
     ops::Range,
 };
@@ -67,6 +68,22 @@ impl Happening for Happened {
 
     fn is_lio(&self) -> bool {
         false
+    }
+}
+
+/// For the trace: the parts that are set.
+impl fmt::Display for Happened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "event {}:", self.token)?;
+        let parts = [
+            (self.readable, "readable"),
+            (self.writable, "writable"),
+            (self.error, "error"),
+            (self.read_closed, "read closed"),
+            (self.write_closed, "write closed"),
+            (self.priority, "priority"),
+        ];
+        parts.iter().filter(|(is_set, _)| *is_set).try_for_each(|(_, name)| write!(f, " {name}"))
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     network::{Delivery, Network},
-    pipe::{End, Stage},
+    pipe::{End, Moved, Stage},
     polling::Happened,
 };
 
@@ -60,20 +60,21 @@ impl Network {
     /// A turn or a flush begins.
     pub(crate) fn begin_budgets(&mut self) {
         self.turn_time = self.now;
-        for end in &mut self.ends {
-            (end.written_in_turn, end.read_in_turn) = (0, 0);
-        }
+        self.budgets += 1;
     }
 
     pub(crate) fn begin_budgets_of(&mut self, end: Option<usize>) {
         if let Some(end) = end {
-            (self.ends[end].written_in_turn, self.ends[end].read_in_turn) = (0, 0);
+            self.ends[end].moved = Moved { budgets: self.budgets, ..Moved::default() };
         }
     }
 
     /// How many bytes the program has written and read since the budgets began.
-    pub(crate) fn moved_in_turn(&self, end: usize) -> (u64, u64) {
-        (self.ends[end].written_in_turn, self.ends[end].read_in_turn)
+    pub(crate) fn moved_in_turn(&mut self, end: usize) -> &mut Moved {
+        if self.ends[end].moved.budgets != self.budgets {
+            self.begin_budgets_of(Some(end));
+        }
+        &mut self.ends[end].moved
     }
 
     /// What the system has reported of an end, or never will, and the program could make use of.
@@ -111,14 +112,14 @@ impl Network {
         self.unread(end)
     }
 
-    /// An end whose directions have both ended, and that no program has closed.
-    pub(crate) fn forgotten_end(&self, tokens: Range<usize>) -> Option<usize> {
-        self.ends.iter().position(|end| {
-            end.eof_read
-                && !end.was_reset
-                && end.fin_sent
-                && !end.closed
-                && end.token.is_some_and(|token| tokens.contains(&token))
+    /// An end whose directions have both ended lately, and that no program has closed.
+    pub(crate) fn forgotten_end(&mut self, tokens: Range<usize>) -> Option<usize> {
+        let Self { ended, ends, .. } = self;
+        ended.retain(|end| ends[*end].token.is_some() && !ends[*end].closed);
+        ended.iter().copied().find(|end| {
+            let end = &ends[*end];
+            let is_over = end.eof_read && !end.was_reset && end.fin_sent;
+            is_over && end.token.is_some_and(|token| tokens.contains(&token))
         })
     }
 
