@@ -85,6 +85,10 @@ impl Engine {
                     );
                 }
                 Source::Datagram(record) => {
+                    require!(
+                        record.is_counted(),
+                        "the bytes in the queue of socket {slot} are counted wrongly"
+                    );
                     let sends = record.can_send() && record.retry.is_none();
                     let is_due = sends || record.can_receive();
                     require!(

@@ -112,7 +112,8 @@ mod imp {
             #[cfg(test)]
             if let Some(simulated) = socket.simulated() {
                 let (len, from) = simulated.receive(buffer)?;
-                self.found[0] = RecvMeta { addr: from, len, stride: len, ..RecvMeta::default() };
+                let found = &mut self.found[0];
+                (found.addr, found.len, found.stride) = (from, len, len);
                 self.len = 1;
                 return Ok(());
             }

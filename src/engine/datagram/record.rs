@@ -76,6 +76,12 @@ impl DatagramRecord {
         self.writable && !self.queue.is_empty()
     }
 
+    /// True if the count of bytes in the queue is right.
+    #[cfg(test)]
+    pub(in crate::engine) fn is_counted(&self) -> bool {
+        self.queue_bytes == self.queue.iter().map(|unsent| unsent.bytes.len()).sum::<usize>()
+    }
+
     #[cfg(test)]
     pub(in crate::engine) fn can_receive(&self) -> bool {
         self.readable && !self.rests

@@ -8,8 +8,9 @@ use std::{
 };
 
 use super::{
+    end::Armed,
     network::{Delivery, Network},
-    pipe::{Armed, out_of_buffers},
+    pipe::out_of_buffers,
     polling::Registration,
 };
 

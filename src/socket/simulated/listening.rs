@@ -8,8 +8,9 @@ use std::{
 };
 
 use super::{
+    end::{Armed, End, Stage},
     network::{Delivery, Network},
-    pipe::{Armed, End, Stage, out_of_buffers},
+    pipe::out_of_buffers,
     polling::Registration,
 };
 

@@ -7,6 +7,7 @@
 mod conduct;
 mod content;
 mod datagrams;
+mod end;
 mod listening;
 mod network;
 mod pipe;
@@ -29,9 +30,9 @@ use crate::{address::Endpoint, options::ListenOptions};
 pub(crate) use self::{
     conduct::Conduct,
     content::{PERIOD, shared_table},
+    end::Moved,
     listening::BLACK_HOLE,
     network::Network,
-    pipe::Moved,
     polling::Happened,
     random::Random,
     watching::SimulatedSource,
@@ -71,6 +72,7 @@ pub(crate) fn read_clock() -> Option<Instant> {
 }
 
 pub(crate) fn connect(to: &Endpoint, local: Option<SocketAddr>) -> Option<io::Result<SimulatedStream>> {
+    #[cfg_attr(not(unix), allow(irrefutable_let_patterns, reason = "there are no other endpoints"))]
     let Endpoint::Internet(to) = to else { return None };
     with(|network| network.connect(*to, local).map(SimulatedStream))
 }

@@ -9,8 +9,8 @@ use std::{
 use crate::socket::readiness::Happening;
 
 use super::{
+    end::{Armed, Stage},
     network::Network,
-    pipe::{Armed, Stage},
 };
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

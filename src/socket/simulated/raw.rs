@@ -7,8 +7,8 @@ use std::{
 };
 
 use super::{
+    end::{End, Moved, Stage},
     network::{Delivery, Network},
-    pipe::{End, Moved, Stage},
     polling::Happened,
 };
 

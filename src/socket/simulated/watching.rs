@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 
 use mio::{Interest, Registry, Token, event::Source};
 
-use super::{call, network::Network, pipe::Armed, polling::Registration, with};
+use super::{call, end::Armed, network::Network, polling::Registration, with};
 
 #[derive(Debug, Default)]
 pub(super) struct WatchedEnd {
