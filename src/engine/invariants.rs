@@ -89,6 +89,7 @@ impl Engine {
                         record.is_counted(),
                         "the bytes in the queue of socket {slot} are counted wrongly"
                     );
+                    require!(!record.waits_for_ever(), "the datagram socket {slot} waits for ever");
                     let sends = record.can_send() && record.retry.is_none();
                     let is_due = sends || record.can_receive();
                     require!(

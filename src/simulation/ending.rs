@@ -23,6 +23,7 @@ impl World {
         }
         self.check_delivered();
         self.actor.check_sources();
+        self.check_datagrams_left();
         let waiting = network(|network| network.waiting_datagrams());
         require!(waiting == 0, "{waiting} datagrams were never received");
         self.drain_everything();
@@ -146,6 +147,17 @@ impl World {
                     queued == 0 || !peer_reads,
                     "{id} has {queued} unsent bytes for a peer that reads (key {key})"
                 );
+            }
+        }
+    }
+
+    /// At rest, no datagram waits.
+    fn check_datagrams_left(&mut self) {
+        for (which, book) in self.actor.books.iter().enumerate() {
+            let Some(reactor) = &mut self.reactors[which].reactor else { continue };
+            for known in &book.sockets {
+                let queued = reactor.inspect().socket(known.id).map_or(0, |socket| socket.queued());
+                require!(queued == 0, "the socket {} still queues {queued} datagrams", known.id);
             }
         }
     }

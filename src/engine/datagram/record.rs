@@ -82,6 +82,13 @@ impl DatagramRecord {
         self.queue_bytes == self.queue.iter().map(|unsent| unsent.bytes.len()).sum::<usize>()
     }
 
+    /// True if the socket waits and nothing will end that.
+    #[cfg(test)]
+    pub(in crate::engine) fn waits_for_ever(&self) -> bool {
+        let waits_for_room = !self.queue.is_empty() && !self.writable && !self.awaits_room;
+        (self.rests || waits_for_room) && self.retry.is_none()
+    }
+
     #[cfg(test)]
     pub(in crate::engine) fn can_receive(&self) -> bool {
         self.readable && !self.rests
