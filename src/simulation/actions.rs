@@ -96,7 +96,7 @@ impl Actor {
                 net.set_deadline(id, at);
                 if let Some(session) = net.session(id) {
                     // A deadline that is over may have fired in this turn.
-                    session.deadline = at.or(session.deadline.filter(|earlier| *earlier <= now));
+                    session.deadline = session.deadline.filter(|earlier| *earlier <= now).or(at);
                 }
             }
             (Action::Close, Some(id)) => self.close(id, net),

@@ -39,6 +39,8 @@ pub(super) struct DatagramEnd {
     pub(super) armed: Armed,
     pub(super) wants_room: bool,
     closed: bool,
+    /// The number that stands in the datagram that was sent last.
+    last_sent: u32,
 }
 
 impl DatagramEnd {
@@ -73,6 +75,7 @@ impl Network {
             armed: Armed::BOTH,
             wants_room: false,
             closed: false,
+            last_sent: 0,
         });
         Ok(self.sockets.len() - 1)
     }
@@ -152,6 +155,12 @@ impl Network {
         }
         if self.random.chance(self.conduct.out_of_buffers) {
             return Err(out_of_buffers());
+        }
+        if let Some(number) = bytes.first_chunk().map(|number| u32::from_le_bytes(*number)) {
+            let last = std::mem::replace(&mut self.sockets[socket].last_sent, number);
+            if number < last {
+                self.violate(format_args!("the datagram {last} has overtaken the datagram {number}"));
+            }
         }
         let from = self.sockets[socket].at;
         self.sockets[socket].leaving += 1;
