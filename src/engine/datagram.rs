@@ -143,7 +143,13 @@ impl DatagramEntry<'_> {
     }
 
     pub(crate) fn connect(&mut self, to: SocketAddr) -> io::Result<()> {
-        self.record.socket.connect(to)
+        let earlier = self.record.socket.peer().filter(|earlier| *earlier != to);
+        self.record.socket.connect(to)?;
+        // A datagram that was sent to the peer of an earlier `connect`, and still waits, goes to that peer.
+        for unsent in self.record.queue.iter_mut().filter(|unsent| unsent.to.is_none()) {
+            unsent.to = earlier;
+        }
+        Ok(())
     }
 
     fn queue_if_due(&mut self) {

@@ -8,6 +8,7 @@ use std::{
 
 use crate::{
     Address, ConnId, ConnectOptions, ListenOptions, Net, WhenFull,
+    connection::Phase,
     id::NO_SLOT,
     socket::simulated::{BLACK_HOLE, Random},
 };
@@ -84,9 +85,13 @@ impl Actor {
                 let after = after.map(Duration::from_millis);
                 net.set_idle_timeout(id, after);
                 let turn = self.book().turns;
+                // A connection that has been idle for too long waits for its `on_close`.
+                let is_ending = net.conn(id).and_then(|mut conn| phase_of(&mut conn)) > Some(Phase::Failing);
                 with(net, id, |session| {
                     session.has_idle_timeout |= after.is_some();
-                    session.idle = Idle { after, changed_in: turn };
+                    if !is_ending {
+                        session.idle = Idle { after, changed_in: turn };
+                    }
                 });
             }
             (Action::Deadline, Some(id)) => {
@@ -306,8 +311,7 @@ impl Actor {
         if let Some(timer) = timer {
             let was_set = net.cancel_timer(timer.id);
             // A connection that a limit has ended gets no `on_timeout` any more, and waits for its `on_close`.
-            let is_ending = net.conn(id).and_then(|mut conn| phase_of(&mut conn))
-                > Some(crate::connection::Phase::Failing);
+            let is_ending = net.conn(id).and_then(|mut conn| phase_of(&mut conn)) > Some(Phase::Failing);
             require!(was_set || is_ending, "the timeout {} cannot be cancelled", timer.tag);
         }
     }

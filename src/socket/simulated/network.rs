@@ -107,7 +107,7 @@ pub(super) enum Delivery {
 }
 
 /// How many lines of a trace are kept.
-const TRACE: usize = 400;
+const TRACE: usize = 3000;
 
 impl Network {
     pub(crate) fn new(now: Instant, conduct: Conduct, traced: bool) -> Self {
