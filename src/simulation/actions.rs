@@ -116,7 +116,10 @@ impl Actor {
             }
             (Action::Pause, Some(id)) => {
                 net.pause_reading(id);
-                with(net, id, |session| session.paused = true);
+                // What comes after the end of a connection changes nothing.
+                if net.conn(id).and_then(|mut conn| phase_of(&mut conn)) <= Some(Phase::Failing) {
+                    with(net, id, |session| session.paused = true);
+                }
             }
             (Action::Resume, Some(id)) => {
                 net.resume_reading(id);
@@ -133,7 +136,9 @@ impl Actor {
             }
             (Action::NotifyWritable, Some(id)) => {
                 net.notify_writable(id);
-                with(net, id, |session| (session.awaits_writable, session.owes_writable) = (true, true));
+                if net.conn(id).and_then(|mut conn| phase_of(&mut conn)) <= Some(Phase::Failing) {
+                    with(net, id, |session| (session.awaits_writable, session.owes_writable) = (true, true));
+                }
             }
             (Action::Need, Some(id)) => self.need(net, id),
             (Action::Detach, Some(id)) => self.detach(net, id),
@@ -262,7 +267,11 @@ impl Actor {
 
     fn new_timer(&mut self, net: &Net<Sessions>) -> (Timer, Duration) {
         let late = self.random.chance(800);
-        let time = Duration::from_micros(self.random.size(3_000_000) as u64);
+        // Whole steps of ten milliseconds, so that several timers are due at a time.
+        let time = match self.random.chance(500) {
+            true => Duration::from_millis(10 * self.random.size(30) as u64),
+            false => Duration::from_micros(self.random.size(3_000_000) as u64),
+        };
         let now = net.now();
         let is_relative = self.random.chance(400);
         let due = match now.checked_sub(time) {
@@ -271,7 +280,8 @@ impl Actor {
         };
         let book = self.book();
         let (tag, turn) = (book.new_tag(), book.turns);
-        (Timer { id: crate::TimerId::NONE, tag, due, is_relative, turn }, time)
+        let (is_exact, set_in_turn) = (!is_relative && due > now, self.fires_timers);
+        (Timer { id: crate::TimerId::NONE, tag, due, is_exact, set_in_turn, is_relative, turn }, time)
     }
 
     fn set_timer(&mut self, net: &mut Net<Sessions>) {

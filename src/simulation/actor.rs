@@ -32,6 +32,8 @@ pub(super) struct Actor {
     /// What has happened how often, by name.
     pub(super) coverage: BTreeMap<&'static str, u64>,
     is_in_callback: bool,
+    /// The callback of a timer runs.
+    pub(super) fires_timers: bool,
     /// The connection whose callback runs, or has panicked.
     pub(super) running: Option<ConnId>,
     /// The connection whose `on_data` runs.
@@ -104,6 +106,7 @@ impl Actor {
             callbacks: 0,
             coverage: BTreeMap::new(),
             is_in_callback: false,
+            fires_timers: false,
             running: None,
             shown_input: None,
             luggage: Luggage::default(),
@@ -121,6 +124,7 @@ impl Actor {
     fn begin(&mut self, name: &'static str, id: Option<ConnId>) {
         self.callbacks += 1;
         self.running = None;
+        self.fires_timers = matches!(name, "on_timer" | "on_timeout");
         self.cover(name);
         let reactor = self.current;
         note!("reactor {reactor}: {name} {}", id.map_or(String::new(), |id| id.to_string()));
@@ -134,6 +138,7 @@ impl Actor {
 
     fn end(&mut self) {
         self.is_in_callback = false;
+        self.fires_timers = false;
         if !self.finishes && self.random.chance(self.wishes.panics) {
             note!("    panics");
             panic::resume_unwind(Box::new(Deliberate)); // without a message on the output
@@ -144,6 +149,7 @@ impl Actor {
     pub(super) fn recover(&mut self, net: &mut Net<Sessions>) {
         self.cover("panic");
         (self.is_in_callback, self.shown_input) = (false, None);
+        self.fires_timers = false;
         let Some(id) = self.running.take() else { return };
         if let Some(session) = net.session(id) {
             (session.closed, session.aborted, session.refused) = (true, true, true);
@@ -195,6 +201,8 @@ impl Handler for Actor {
         self.begin("on_accept", Some(from.id));
         require!(net.conn(from.id).is_none(), "{} is a connection before on_accept has returned", from.id);
         let book = self.book();
+        let (open, most) = (net.stats().open, book.options.max_connections);
+        require!(open < most, "a client was accepted beside {open} connections, more than {most}");
         let (token, limits) = (book.first_token + from.id.slot() as usize, book.options.clone());
         match book.listeners.iter().find(|listener| listener.id == from.listener) {
             None => violate!("a client of an unknown listener was accepted"),
@@ -299,7 +307,8 @@ impl Handler for Actor {
     fn on_timeout(&mut self, conn: &mut Conn<'_, Sessions>, tag: u64) {
         self.begin_of("on_timeout", conn);
         let now = conn.now();
-        check_fired(&mut conn.session().timeouts, tag, now);
+        let turn = self.book().turns;
+        check_fired(&mut conn.session().timeouts, tag, now, turn);
         self.act_in(conn);
         self.end();
     }
@@ -362,16 +371,31 @@ impl Handler for Actor {
     fn on_timer(&mut self, net: &mut Net<Sessions>, tag: u64) {
         self.begin("on_timer", None);
         let now = net.now();
-        check_fired(&mut self.book().timers, tag, now);
+        let turn = self.book().turns;
+        check_fired(&mut self.book().timers, tag, now, turn);
         self.act(net, None);
         self.end();
     }
 }
 
-fn check_fired(timers: &mut Vec<Timer>, tag: u64, now: Instant) {
+fn check_fired(timers: &mut Vec<Timer>, tag: u64, now: Instant, turn: u64) {
     let Some(index) = timers.iter().position(|timer| timer.tag == tag) else {
         return violate!("the timer {tag} fired, which is not set");
     };
     let timer = timers.swap_remove(index);
     require!(timer.due <= now, "the timer {tag} fired too early");
+    let is_new = timer.set_in_turn && timer.turn == turn;
+    require!(!is_new, "the timer {tag} fired in the turn in which it was set");
+    let order = |timer: &Timer| (timer.due, timer.tag);
+    // Only times of the future, and timers of earlier turns, have an order that the model knows.
+    let is_before = |other: &&Timer| {
+        other.is_exact
+            && timer.is_exact
+            && other.turn < turn
+            && timer.turn < turn
+            && order(other) < order(&timer)
+    };
+    if let Some(other) = timers.iter().find(is_before) {
+        violate!("the timer {tag} fired before the timer {}", other.tag);
+    }
 }

@@ -1,6 +1,9 @@
 //! What the simulation knows of one reactor.
 
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use crate::{
     ConnId, DatagramOptions, ListenerId, Options, SocketId, SourceId, socket::simulated::SimulatedSource,
@@ -24,6 +27,8 @@ pub(super) struct Book {
     pub(super) datagrams_offered: u64,
     pub(super) datagrams_shown: u64,
     pub(super) sources: Vec<KnownSource>,
+    /// Ends of connections that have ended cleanly, with their linger time, and when their `on_close` came.
+    pub(super) lingering: Vec<(usize, Duration, Instant)>,
     pub(super) next_tag: u64,
     /// How many drains have begun.
     pub(super) drains: u64,
@@ -77,6 +82,7 @@ impl Book {
             datagrams_offered: 0,
             datagrams_shown: 0,
             sources: Vec::new(),
+            lingering: Vec::new(),
             next_tag: 0,
             drains: 0,
             accepted: 0,

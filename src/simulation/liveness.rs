@@ -1,6 +1,8 @@
 //! After a turn: nothing that could go on is forgotten.
 
-use crate::{ConnId, Net, connection::Phase, socket::simulated::Moved};
+use std::time::{Duration, Instant};
+
+use crate::{ConnId, Net, connection::Phase, engine::DrainState, socket::simulated::Moved};
 
 use super::{
     actor::{Sessions, network, require},
@@ -18,6 +20,34 @@ pub(super) fn check_budgets(net: &mut Net<Sessions>) {
         let Moved { written, read, .. } = network(|network| *network.moved_in_turn(end));
         require!(written <= writes, "{id} has sent {written} bytes in a turn");
         require!(read < reads, "{id} has received {read} bytes in a turn");
+    }
+}
+
+/// A socket that outlives its session stays until its peer has ended, or is silent for the linger time.
+pub(super) fn check_lingering(book: &mut Book, now: Instant) {
+    let is_draining = book.drains > 0;
+    book.lingering.retain(|(end, linger, since)| {
+        let (end, linger) = (*end, *linger);
+        let Some(silent) = network(|network| network.closed_while_lingering(end)) else {
+            return now - *since < Duration::from_secs(20);
+        };
+        let least = linger.saturating_sub(Duration::from_millis(2));
+        require!(
+            is_draining || silent >= least || now - *since >= Duration::from_secs(20),
+            "end {end} lingered for {silent:?} of silence and not for {linger:?}"
+        );
+        false
+    });
+}
+
+/// After the beginning of a drain, each open connection has had its `on_drain`, or gets it without an event.
+pub(super) fn check_told(net: &mut Net<Sessions>) {
+    if !matches!(net.engine().drain_state(), DrainState::Draining(_)) {
+        return;
+    }
+    for id in open_sessions(net) {
+        let was_told = net.session(id).is_none_or(|session| session.drain.is_some());
+        require!(was_told || !rests(net, id), "{id} gets no on_drain");
     }
 }
 

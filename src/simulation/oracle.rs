@@ -78,6 +78,16 @@ impl Actor {
         require!(silent >= least, "{id} was idle for {silent:?} and not for {after:?}");
     }
 
+    /// The socket may outlive the session now.
+    fn lingers(&mut self, session: &Session) {
+        let options = &self.books[self.current].options;
+        // Where the close as a whole has a short bound, the end of the linger time cannot be told from the end of the close.
+        if let Some(end) = session.end.filter(|_| options.close_timeout >= Duration::from_secs(30)) {
+            let (linger, now) = (options.linger, network(|network| network.now));
+            self.book().lingering.push((end, linger, now));
+        }
+    }
+
     /// The bytes that a peer has sent before its reset are read, unless something else has ended the connection.
     fn check_last_words(&mut self, id: ConnId, session: &Session, kind: CloseKind) {
         let book = self.book();
@@ -134,6 +144,17 @@ impl Actor {
             _ => true,
         };
         self.check_idle(id, session, kind);
+        let by_quiet = !session.closed
+            && !session.was_attached
+            && matches!(kind, CloseKind::Closed | CloseKind::Drained);
+        require!(!(by_quiet && session.paused), "{id} was closed when idle, and its reading is paused");
+        require!(
+            !(by_quiet && session.owes_writable),
+            "{id} was closed when idle, and an on_writable is owed"
+        );
+        if kind.is_clean() && !session.was_attached {
+            self.lingers(session);
+        }
         self.check_last_words(id, session, kind);
         // A connection whose end was decided in an earlier reactor keeps the reason.
         let allowed = allowed || session.was_attached;

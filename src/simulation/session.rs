@@ -74,6 +74,10 @@ pub(super) struct Timer {
     pub(super) tag: u64,
     /// The timer must not fire earlier.
     pub(super) due: Instant,
+    /// The timer was set for a time that had not come yet, by an instant.
+    pub(super) is_exact: bool,
+    /// The timer was set in the callback of a timer, so it waits for the next turn.
+    pub(super) set_in_turn: bool,
     /// The timer counts from a turn, so its time is not known exactly.
     pub(super) is_relative: bool,
     /// The number of the turn in which the timer was set, or after which.

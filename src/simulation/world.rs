@@ -281,8 +281,11 @@ impl World {
         let tokens: Vec<usize> = running.held.iter().map(|event| event.token).collect();
         liveness::check_budgets(net);
         liveness::check_owed(net);
+        liveness::check_told(net);
         let tokens_of_reactor = running.tokens.clone();
-        if let Some(end) = network(|network| network.forgotten_end(tokens_of_reactor)) {
+        if let Some((end, token)) = network(|network| network.forgotten_end(tokens_of_reactor))
+            && !net.engine().is_scheduled((token - book.first_token) as u32)
+        {
             violate!("both directions of end {end} are over, and it is not closed");
         }
         liveness::check_known(net, book, &tokens);
@@ -296,6 +299,7 @@ impl World {
             let is_open = phase == Some(Phase::Open);
             require!(!is_open, "the timeout {tag} of {id} is late");
         }
+        liveness::check_lingering(&mut actor.books[which], now);
     }
 
     fn host_acts(&mut self, which: usize) {

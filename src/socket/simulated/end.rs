@@ -16,6 +16,8 @@ pub(super) struct End {
     pub(super) written: u64,
     pub(super) arrived: u64,
     pub(super) fin_sent: bool,
+    /// A shutdown has failed.
+    pub(super) shutdown_failed: bool,
     /// What the program has read.
     pub(super) read: u64,
     pub(super) fin_arrived: bool,
@@ -24,6 +26,7 @@ pub(super) struct End {
     /// An urgent mark stands in the incoming stream at this position.
     pub(super) mark: Option<u64>,
     pub(super) closed: bool,
+    pub(super) closed_at: Option<Instant>,
     pub(super) resets_on_close: bool,
     /// The size of the buffer for what this end writes.
     pub(super) capacity: u64,
@@ -78,12 +81,14 @@ impl End {
             written: 0,
             arrived: 0,
             fin_sent: false,
+            shutdown_failed: false,
             read: 0,
             fin_arrived: false,
             was_reset: false,
             error: None,
             mark: None,
             closed: false,
+            closed_at: None,
             resets_on_close: false,
             capacity: capacity as u64,
             awaits_room: false,

@@ -179,6 +179,7 @@ impl Network {
         self.calls += 1;
         self.note(format_args!("end {end}: shutdown_write"));
         if self.ends[end].was_reset || self.random.chance(self.conduct.shutdown_fails) {
+            self.ends[end].shutdown_failed = true;
             return Err(ErrorKind::NotConnected.into());
         }
         if self.ends[end].fin_sent {
@@ -231,6 +232,7 @@ impl Network {
             return;
         }
         self.calls += 1;
+        self.ends[end].closed_at = Some(self.turn_time);
         self.gives_descriptor();
         let has_unread = self.unread(end) > 0;
         let this = &self.ends[end];

@@ -108,18 +108,28 @@ impl Network {
         self.now - self.ends[end].last_moved
     }
 
+    /// `None` as long as the end is open. For how long the program had moved no byte when it closed the end although the peer
+    /// had not ended.
+    pub(crate) fn closed_while_lingering(&self, end: usize) -> Option<Duration> {
+        let this = &self.ends[end];
+        let silent = this.closed_at? - this.last_moved;
+        let has_cause = this.eof_read || this.was_reset || this.fin_arrived || this.shutdown_failed;
+        Some(if has_cause { Duration::MAX } else { silent })
+    }
+
     pub(crate) fn unread_of(&self, end: usize) -> u64 {
         self.unread(end)
     }
 
-    /// An end whose directions have both ended lately, and that no program has closed.
-    pub(crate) fn forgotten_end(&mut self, tokens: Range<usize>) -> Option<usize> {
+    /// An end whose directions have both ended lately, and that no program has closed, with its token.
+    pub(crate) fn forgotten_end(&mut self, tokens: Range<usize>) -> Option<(usize, usize)> {
         let Self { ended, ends, .. } = self;
         ended.retain(|end| ends[*end].token.is_some() && !ends[*end].closed);
-        ended.iter().copied().find(|end| {
-            let end = &ends[*end];
+        ended.iter().find_map(|index| {
+            let end = &ends[*index];
             let is_over = end.eof_read && !end.was_reset && end.fin_sent;
-            is_over && end.token.is_some_and(|token| tokens.contains(&token))
+            let token = end.token.filter(|token| is_over && tokens.contains(token))?;
+            Some((*index, token))
         })
     }
 
