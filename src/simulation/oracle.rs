@@ -34,6 +34,7 @@ impl Actor {
         require!(is_exempt || input.len() <= most, "{id} was shown {} bytes, more than {most}", input.len());
         let Some(end) = session.end else { return };
         let consumed = session.consumed;
+        session.shown = consumed + input.len() as u64;
         network(|network| {
             let view = network.view(end);
             let Some(peer) = view.peer_key else { return };
@@ -104,6 +105,12 @@ impl Actor {
         let (unread, read) = network(|network| (network.unread_of(end), network.view(end).read));
         // A message that is too long ends the connection as well, and the first reason stays.
         let is_full = (read - session.consumed) as usize >= session.limits.inbox_limit();
+        let left = read - session.consumed.max(session.shown);
+        let needs_more = session.need as u64 > read - session.consumed;
+        require!(
+            left == 0 || is_full || needs_more || session.eof,
+            "{id} was reset and {left} bytes of its peer were never shown"
+        );
         require!(unread == 0 || is_full, "{id} was reset and has left {unread} bytes of its peer unread");
     }
 

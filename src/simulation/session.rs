@@ -20,6 +20,8 @@ pub(super) struct Session {
     pub(super) was_attached: bool,
     /// How many bytes of input the handler has consumed.
     pub(super) consumed: u64,
+    /// The handler was shown the input up to this position.
+    pub(super) shown: u64,
     pub(super) paused: bool,
     pub(super) pauses_when_full: bool,
     /// A send returned `Full`, and no `on_writable` has come since.
@@ -134,6 +136,7 @@ impl Session {
             opened: false,
             was_attached: false,
             consumed: 0,
+            shown: 0,
             paused: false,
             pauses_when_full,
             full: false,

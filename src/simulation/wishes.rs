@@ -175,7 +175,7 @@ pub(super) fn draw_options(random: &mut Random) -> Options {
         .high_water(random.pick(&[1, 2, 100, 1000, 64 << 10]))
         .low_water(random.pick(&[0, 1, 50, 1000, 32 << 10]))
         .max_outbox(random.pick(&[50, 5000, 100_000, 16 << 20, 16 << 20]))
-        .max_inbox(random.pick(&[1, 10, 1000, 256 << 10]))
+        .max_inbox(random.pick(&[1, 10, 1000, 20_000, 256 << 10]))
         .memory_budget(random.pick(&[2000, 30_000, 300_000, 1 << 30, 1 << 30, 1 << 30]))
         .read_buffer(random.pick(&[1, 7, 100, 4096, 1 << 16]))
         .read_budget(random.pick(&[1, 100, 256 << 10]))

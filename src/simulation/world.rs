@@ -237,11 +237,13 @@ impl World {
         book.stop_asked &= !turn.finished;
         running.finished |= turn.finished;
         let moved = count > 0 || before != (actor.callbacks, network(|network| network.calls));
-        self.check_turn(which, &queue, &turn, moved, now);
+        let is_over_at_once = time.is_some_and(|time| time.is_zero());
+        self.check_turn(which, &queue, &turn, moved, is_over_at_once);
         moved
     }
 
-    fn check_turn(&mut self, which: usize, queue: &[u32], turn: &Turn, moved: bool, now: Instant) {
+    fn check_turn(&mut self, which: usize, queue: &[u32], turn: &Turn, moved: bool, is_over_at_once: bool) {
+        let now = network(|network| network.turn_time());
         let Self { reactors, actor, .. } = self;
         let running = &mut reactors[which];
         let Some(reactor) = &mut running.reactor else { return };
@@ -254,6 +256,9 @@ impl World {
         let book = &actor.books[which];
         let net = reactor.inspect();
         let after = net.engine().ready_queue();
+        // A turn whose time is over when it begins serves one source.
+        let serves_one = !is_over_at_once || queue.len() < 2 || after.starts_with(&queue[1..]);
+        require!(serves_one, "reactor {which}: a turn goes on after its end: {queue:?} {after:?}");
         // The queue is first in, first out, and each turn serves at least its first source.
         let served = (1..=queue.len()).any(|served| after.starts_with(&queue[served..]));
         require!(

@@ -3,7 +3,7 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     ops::Range,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -61,6 +61,11 @@ impl Network {
     pub(crate) fn begin_budgets(&mut self) {
         self.turn_time = self.now;
         self.budgets += 1;
+    }
+
+    /// The time at which the present turn, or the last one, has begun.
+    pub(crate) fn turn_time(&self) -> Instant {
+        self.turn_time
     }
 
     pub(crate) fn begin_budgets_of(&mut self, end: Option<usize>) {
