@@ -159,7 +159,9 @@ impl Actor {
             !(by_quiet && session.owes_writable),
             "{id} was closed when idle, and an on_writable is owed"
         );
-        if kind.is_clean() && !session.was_attached {
+        // An abort or a deadline behind a close ends the socket at once.
+        let may_end_at_once = session.aborted || session.deadline.is_some() || !session.opened;
+        if kind.is_clean() && !session.was_attached && !may_end_at_once {
             self.lingers(session);
         }
         self.check_last_words(id, session, kind);
