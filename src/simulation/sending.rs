@@ -159,9 +159,9 @@ impl Actor {
         if let Some(session) = net.session(from) {
             session.consumed += (len - left) as u64;
             session.owes_data &= left > 0;
-            if flow != Flow::Gone || left < len {
-                session.need = 0;
-            }
+            // A connection that takes the input and then cannot send it is gone as well: the need may have ended or not.
+            session.need = 0;
+            session.owes_data &= flow != Flow::Gone;
         }
         self.sent(net, to, flow, len, false);
     }
