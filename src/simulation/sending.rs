@@ -153,15 +153,18 @@ impl Actor {
             let key = target.key;
             network(|network| network.forward(key, peer, consumed, len as u64));
         }
+        let target = net.engine().connection(to.slot());
+        let takes_sends = target.is_some_and(|connection| connection.takes_sends());
         let flow = net.forward(from, to);
         let left = net.conn(from).map_or(0, |conn| conn.unconsumed().len());
         require!(left == 0 || (flow == Flow::Gone && left == len), "{left} of {len} bytes were sent on");
         if let Some(session) = net.session(from) {
             session.consumed += (len - left) as u64;
             session.owes_data &= left > 0;
-            // A connection that takes the input and then cannot send it is gone as well: the need may have ended or not.
-            session.need = 0;
-            session.owes_data &= flow != Flow::Gone;
+            // The input is taken, and the need with it, also if the send then fails.
+            if takes_sends {
+                session.need = 0;
+            }
         }
         self.sent(net, to, flow, len, false);
     }
