@@ -106,6 +106,9 @@ pub(super) enum Delivery {
     },
 }
 
+/// The smallest buffer of a stream once the faults have ended.
+const LEAST_AT_THE_END: u64 = 1000;
+
 /// How many lines of a trace are kept.
 const TRACE: usize = 3000;
 
@@ -262,6 +265,13 @@ impl Network {
     pub(crate) fn end_faults(&mut self) {
         self.conduct = self.conduct.without_faults();
         self.exhausted = false;
+        // A megabyte through a buffer of three bytes would take too many turns.
+        for end in 0..self.ends.len() {
+            self.ends[end].capacity = self.ends[end].capacity.max(LEAST_AT_THE_END);
+            if std::mem::take(&mut self.ends[end].awaits_room) {
+                self.edge(end);
+            }
+        }
     }
 
     pub(crate) fn gives_descriptor(&mut self) {
