@@ -149,7 +149,8 @@ impl Actor {
             let flow = net.forward(from, to);
             return require!(flow == Flow::Gone, "input was sent on to {to}, which is gone: {flow:?}");
         };
-        if let Some(peer) = peer.filter(|_| len > 0 && !target.closed && !target.shut_down) {
+        if let Some(peer) = peer.filter(|_| len > 0 && !target.closed && !target.shut_down && !target.refused)
+        {
             let key = target.key;
             network(|network| network.forward(key, peer, consumed, len as u64));
         }
@@ -210,7 +211,8 @@ impl Actor {
         let to = if known.is_empty() { conn.id() } else { self.random.pick(known) };
         let net = conn.net();
         let (Some(peer), Some(target)) = (peer, net.session(to)) else { return false };
-        if target.closed || target.shut_down {
+        // The system may have taken bytes of a send that was refused: the content there must not change.
+        if target.closed || target.shut_down || target.refused {
             return false;
         }
         let key = target.key;
