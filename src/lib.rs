@@ -107,6 +107,8 @@ mod reactor;
 mod readiness;
 mod refused;
 mod remote;
+#[cfg(test)]
+mod simulation;
 mod socket;
 mod stats;
 pub mod testing;

@@ -23,7 +23,8 @@ use crate::{
     options::Options,
     remote::{Inbound, Remote},
     socket::{
-        readiness::{self, Readiness},
+        clock,
+        readiness::{self, Happening, Readiness},
         stream::Stream,
     },
     turn::{Pass, TurnBudget},
@@ -76,7 +77,7 @@ impl<S> Reactor<S> {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the range of tokens is empty"));
         }
         let capacity = (end - first).min(u32::MAX as usize);
-        let engine = Engine::new(registry.try_clone()?, first, capacity, options, Instant::now());
+        let engine = Engine::new(registry.try_clone()?, first, capacity, options, clock::now());
         let net = Net::new(engine);
         let scratch = Scratch::new(net.options().read_buffer);
         Ok(Self {
@@ -113,6 +114,12 @@ impl<S> Reactor<S> {
     /// Stores what an event says and calls nothing. Returns false if the event is not for this reactor.
     #[inline]
     pub fn handle(&mut self, event: &Event) -> bool {
+        self.handle_any(event)
+    }
+
+    /// [`handle`](Self::handle), for the events of a simulation as well.
+    #[inline(always)]
+    pub(crate) fn handle_any(&mut self, event: &impl Happening) -> bool {
         match readiness::plain(event) {
             Some(readiness) => self.net.engine().event(event.token(), readiness),
             None => self.handle_unusual(event),
@@ -120,7 +127,7 @@ impl<S> Reactor<S> {
     }
 
     #[cold]
-    fn handle_unusual(&mut self, event: &Event) -> bool {
+    fn handle_unusual(&mut self, event: &impl Happening) -> bool {
         let engine = self.net.engine();
         engine.watched_event(event.token(), crate::readiness::Readiness::of(event))
             || engine.event(event.token(), readiness::unusual(event))
@@ -223,6 +230,12 @@ impl<S> Reactor<S> {
         let nowhere = ListenerId::new(NO_SLOT, 0);
         let Self { net, scratch, budget, .. } = self;
         Pass { net, scratch, budget, handler, now }.admit(nowhere, stream, peer)
+    }
+
+    /// The connections and listeners, without the note that the host has them.
+    #[cfg(test)]
+    pub(crate) fn inspect(&mut self) -> &mut Net<S> {
+        &mut self.net
     }
 
     /// An event for a stream that is no socket.

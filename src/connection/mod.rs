@@ -281,6 +281,18 @@ impl<T: Read + SendFile> Connection<T> {
         self.counted = counted;
     }
 
+    /// What the buffers own now, in bytes.
+    #[cfg(test)]
+    pub(crate) fn owned(&self) -> usize {
+        self.outbox.capacity() + self.inbox.capacity()
+    }
+
+    /// How many unsent bytes are in memory.
+    #[cfg(test)]
+    pub(crate) fn queued_in_memory(&self) -> usize {
+        self.outbox.in_memory()
+    }
+
     /// True if [`count_memory`](Self::count_memory) must run: a buffer holds bytes, or the last count was not zero.
     pub(crate) fn owns_buffers(&self) -> bool {
         (self.counted > 0) | !self.outbox.is_empty() | !self.inbox.is_empty()

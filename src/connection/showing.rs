@@ -50,7 +50,7 @@ impl<T: Read + SendFile> Connection<T> {
     /// `on_eof` has come, after which it is not shown.
     pub(crate) fn resume(&mut self) {
         self.flags.clear(Flags::PAUSED);
-        if !self.has(Flags::EOF) && !self.inbox.is_empty() && !self.needs_more(0) {
+        if !self.has_told_of_eof() && !self.inbox.is_empty() && !self.needs_more(0) {
             self.flags.set(Flags::HELD);
         }
     }
@@ -73,9 +73,15 @@ impl<T: Read + SendFile> Connection<T> {
     fn hold_if_enough(&mut self, needed_more: bool) {
         if self.needs_more(0) {
             self.flags.clear(Flags::HELD);
-        } else if needed_more && !self.has(Flags::EOF) {
+        } else if needed_more && !self.has_told_of_eof() {
             self.flags.set(Flags::HELD);
         }
+    }
+
+    /// True if `on_eof` has come, or comes in this turn. If the sending direction has failed before the end of the input was read,
+    /// `on_eof` never comes, and the last bytes of the peer are shown until the connection ends.
+    fn has_told_of_eof(&self) -> bool {
+        self.has(Flags::EOF) && self.phase == Phase::Open
     }
 
     /// The handler is about to be shown input.

@@ -8,7 +8,6 @@ mod receiving;
 mod script;
 mod sending;
 mod try_send;
-mod turns;
 
 use std::{io, sync::Arc};
 

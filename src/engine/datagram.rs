@@ -12,7 +12,7 @@ use std::{
 use crate::{
     id::SocketId,
     options::DatagramOptions,
-    socket::{batch::Batch, datagram::DatagramSocket, platform::is_too_large},
+    socket::{batch::Batch, clock, datagram::DatagramSocket, platform::is_too_large},
 };
 
 use super::{
@@ -104,7 +104,8 @@ impl DatagramEntry<'_> {
 
     /// Begins a turn: makes sure that further events come, and sends the queue.
     pub(crate) fn begin_turn(&mut self) {
-        if self.record.may_be_dropped {
+        // While the socket rests, its error would be reported again at once, and the loop would spin.
+        if self.record.may_be_dropped && !self.record.rests {
             self.register_anew();
         }
         self.flush();
@@ -125,7 +126,7 @@ impl DatagramEntry<'_> {
 
     fn now(&self) -> Instant {
         let Common { clock, .. } = &*self.common;
-        clock.now().unwrap_or_else(Instant::now)
+        clock.now().unwrap_or_else(clock::now)
     }
 
     /// A whole turn has met nothing but errors. The socket receives again after a while; going on at once would spin.
@@ -142,7 +143,13 @@ impl DatagramEntry<'_> {
     }
 
     pub(crate) fn connect(&mut self, to: SocketAddr) -> io::Result<()> {
-        self.record.socket.connect(to)
+        let earlier = self.record.socket.peer().filter(|earlier| *earlier != to);
+        self.record.socket.connect(to)?;
+        // A datagram that was sent to the peer of an earlier `connect`, and still waits, goes to that peer.
+        for unsent in self.record.queue.iter_mut().filter(|unsent| unsent.to.is_none()) {
+            unsent.to = earlier;
+        }
+        Ok(())
     }
 
     fn queue_if_due(&mut self) {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::{
     id::TimerId,
     options::{Options, OwnLimits},
-    socket::{platform::EVENTS_TELL_OF_INPUT, readiness::Readiness},
+    socket::{platform::events_tell_of_input, readiness::Readiness},
 };
 
 use super::opening::Opening;
@@ -93,7 +93,7 @@ impl Lifetime {
     /// assumed to have input.
     pub(super) fn input_while_opening(&mut self) -> Readiness {
         match self.opening() {
-            Some(Opening::Connecting(connecting)) if EVENTS_TELL_OF_INPUT => connecting.input,
+            Some(Opening::Connecting(connecting)) if events_tell_of_input() => connecting.input,
             _ => Readiness { readable: true, short_reads_unreliable: true, ..Readiness::default() },
         }
     }

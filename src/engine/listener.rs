@@ -50,6 +50,12 @@ impl ListenerRecord {
         self.open >= self.options.max_connections
     }
 
+    /// How many of its connections are open.
+    #[cfg(test)]
+    pub(super) fn open(&self) -> usize {
+        self.open
+    }
+
     pub(super) fn when_full(&self) -> WhenFull {
         self.options.when_full
     }

@@ -32,6 +32,8 @@ mod dispatch;
 mod drain;
 mod ending;
 mod entry;
+#[cfg(test)]
+mod invariants;
 mod lifetime;
 mod listener;
 mod memory;
@@ -50,6 +52,8 @@ mod timing;
 mod watched;
 mod watching;
 
+#[cfg(test)]
+pub(crate) use self::invariants::Remains;
 pub(crate) use self::{
     clock::later,
     datagram::{DatagramEntry, ReceivedDatagrams},

@@ -53,7 +53,7 @@ impl Engine {
 
     /// Puts a connection that this side has brought about into its reserved slot. It opens in the next turn, or later.
     pub(crate) fn place_opening(&mut self, slot: u32, stream: Stream, opening: Opening) -> ConnId {
-        let mut connection = Connection::new(stream, platform::SHORT_READ_DRAINS);
+        let mut connection = Connection::new(stream, platform::short_reads_drain());
         // A pair of connections that both stop reading until they can write would lock each other.
         connection.pause_when_full(matches!(opening, Opening::Adopted));
         self.place_connection(slot, connection, Some(opening));
@@ -77,7 +77,7 @@ impl Engine {
 
     /// Puts a client that was accepted into its reserved slot.
     pub(crate) fn place_accepted(&mut self, slot: u32, stream: Stream, listener: ListenerId) {
-        let mut connection = Connection::new(stream, platform::SHORT_READ_DRAINS);
+        let mut connection = Connection::new(stream, platform::short_reads_drain());
         // A new socket takes bytes: a greeting need not wait for the event that says so.
         connection.set_ready(Readiness::WRITABLE);
         connection.begin_turn(self.common.clock.turn());

@@ -88,6 +88,17 @@ impl Queue {
         self.to_flush = list;
     }
 
+    /// The sources with work to do, in order.
+    #[cfg(test)]
+    pub(super) fn ready(&self) -> &[u32] {
+        &self.ready[self.taken..]
+    }
+
+    #[cfg(test)]
+    pub(super) fn marked(&self) -> &[u32] {
+        &self.to_flush
+    }
+
     /// Frees storage that a larger number of connections has used.
     pub(super) fn shrink(&mut self) {
         self.ready.shrink_to(self.ready.len().max(64));

@@ -2,6 +2,9 @@
 
 use socket2::{Domain, Socket, Type};
 
+#[cfg(test)]
+use crate::socket::simulated;
+
 #[derive(Debug, Default)]
 pub(super) struct Reserve {
     /// A descriptor to give up when there is no other. It is a socket, because at ENFILE the system lacks open files, and
@@ -14,6 +17,10 @@ pub(super) struct Reserve {
 impl Reserve {
     /// Opens the spare descriptor if it was given up and can be had again.
     pub(super) fn refill(&mut self) {
+        #[cfg(test)]
+        if self.spare.is_none() && simulated::takes_descriptor() == Some(false) {
+            return;
+        }
         if self.spare.is_none() {
             self.spare = Socket::new(Domain::IPV4, Type::DGRAM, None).ok();
         }
@@ -21,6 +28,8 @@ impl Reserve {
 
     pub(super) fn give_up(&mut self) {
         self.spare = None;
+        #[cfg(test)]
+        simulated::gives_descriptor();
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -37,6 +46,11 @@ impl Reserve {
     #[inline]
     pub(super) fn has_waiting(&self) -> bool {
         !self.waiting.is_empty()
+    }
+
+    #[cfg(test)]
+    pub(super) fn waits(&self, listener: u32) -> bool {
+        self.waiting.contains(&listener)
     }
 
     pub(super) fn take_waiting(&mut self) -> Vec<u32> {

@@ -300,6 +300,16 @@ impl Table {
         self.slots.iter_mut().map(|(_, slot)| slot)
     }
 
+    #[cfg(test)]
+    pub(super) fn all(&self) -> impl Iterator<Item = (u32, &Slot)> {
+        self.slots.iter().map(|(slot, place)| (slot as u32, place))
+    }
+
+    #[cfg(test)]
+    pub(super) fn vacated(&self) -> &[u32] {
+        &self.vacated
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.slots.len() >= self.capacity
     }

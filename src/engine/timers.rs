@@ -116,6 +116,12 @@ impl<K> Timers<K> {
     pub(super) fn len(&self) -> usize {
         self.heap.len()
     }
+
+    /// All timers, in no particular order.
+    #[cfg(test)]
+    pub(super) fn all(&self) -> impl Iterator<Item = (TimerId, &K)> {
+        self.slots.iter().map(|(slot, timer)| (TimerId::new(slot as u32, timer.generation), &timer.what))
+    }
 }
 
 #[derive(Debug)]

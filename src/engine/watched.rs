@@ -33,6 +33,11 @@ impl WatchedRecord {
         self.shown
     }
 
+    #[cfg(test)]
+    pub(super) fn has_news(&self) -> bool {
+        self.pending != Readiness::default()
+    }
+
     /// `on_ready` has returned.
     pub(super) fn forget_shown(&mut self) {
         self.shown = Readiness::default();

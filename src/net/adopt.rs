@@ -164,6 +164,44 @@ impl<S> Net<S> {
     }
 }
 
+/// For the simulation.
+#[cfg(test)]
+impl<S> Net<S> {
+    pub(crate) fn adopt_simulated(
+        &mut self,
+        stream: crate::socket::simulated::SimulatedStream,
+        session: S,
+    ) -> io::Result<ConnId> {
+        let slot = self.engine.reserve_slot().ok_or_else(no_token)?;
+        match stream.register(self.engine.token(slot)) {
+            Ok(()) => Ok(self.place_opening(slot, Stream::Simulated(stream), Opening::Adopted, session)),
+            Err(error) => {
+                self.engine.release_slot(slot);
+                Err(error)
+            }
+        }
+    }
+
+    pub(crate) fn adopt_simulated_listener(
+        &mut self,
+        listener: crate::socket::simulated::SimulatedListener,
+    ) -> io::Result<ListenerId> {
+        let id = self.listen_simulated(listener, ListenOptions::default())?;
+        self.engine.configure_adopted(id);
+        Ok(id)
+    }
+
+    pub(crate) fn release_simulated_listener(
+        &mut self,
+        listener: ListenerId,
+    ) -> Option<crate::socket::simulated::SimulatedListener> {
+        match self.engine.release_listener(listener, false)? {
+            ListenSocket::Simulated(socket) => Some(socket),
+            _ => None,
+        }
+    }
+}
+
 fn check_listener<T: HandOver>(listener: &T) -> io::Result<()> {
     check_type(listener)?;
     if !platform::may_listen(&listener.sock_ref()) {

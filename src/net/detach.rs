@@ -93,6 +93,8 @@ impl<S> Net<S> {
             ListenSocket::Tcp(socket) => Some(socket.into()),
             #[cfg(unix)]
             ListenSocket::Unix(_) => None,
+            #[cfg(test)]
+            ListenSocket::Simulated(_) => None,
         }
     }
 
@@ -103,6 +105,8 @@ impl<S> Net<S> {
         match self.engine.release_listener(listener, false)? {
             ListenSocket::Unix(socket) => Some(socket.into()),
             ListenSocket::Tcp(_) => None,
+            #[cfg(test)]
+            ListenSocket::Simulated(_) => None,
         }
     }
 

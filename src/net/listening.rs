@@ -75,6 +75,10 @@ impl<S> Net<S> {
                 .listen_unix(&name, options)
                 .map_err(|error| listen::explain(format_args!("cannot listen on {address}"), &error));
         }
+        #[cfg(test)]
+        if let Some(socket) = socket::simulated::listen(address.socket_addrs(), &options) {
+            return self.listen_simulated(socket?, options);
+        }
         let socket = listen::listen_socket(&address, &options)?;
         if OPTIONS_ARE_INHERITED
             && let Some(wish) = options.keepalive.as_ref().or(self.options().keepalive.as_ref())
@@ -88,6 +92,22 @@ impl<S> Net<S> {
         }
         self.place_listener(socket, options)
             .map_err(|refused| listen::explain(format_args!("cannot listen on {address}"), &refused.error))
+    }
+
+    #[cfg(test)]
+    pub(super) fn listen_simulated(
+        &mut self,
+        socket: socket::simulated::SimulatedListener,
+        options: ListenOptions,
+    ) -> io::Result<ListenerId> {
+        let slot = self.engine.reserve_slot().ok_or_else(no_token)?;
+        match Listener::register_simulated(socket, self.engine.token(slot)) {
+            Ok(listener) => Ok(self.engine.place_listener(slot, listener, options)),
+            Err(error) => {
+                self.engine.release_slot(slot);
+                Err(error)
+            }
+        }
     }
 
     #[cfg(unix)]

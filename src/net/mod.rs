@@ -23,7 +23,7 @@ use crate::{
     flow::Flow,
     id::{ConnId, TimerId},
     options::Options,
-    socket::stream::Stream,
+    socket::{clock, stream::Stream},
     stats::Stats,
 };
 
@@ -72,7 +72,7 @@ impl<S> Net<S> {
     /// The time of this turn, which is the same for all its callbacks. Between turns it is the time of the last one, which
     /// may be long ago: a host then takes its own.
     pub fn now(&self) -> Instant {
-        self.engine.now().unwrap_or_else(Instant::now)
+        self.engine.now().unwrap_or_else(clock::now)
     }
 
     /// Calls [`on_timer`](crate::Handler::on_timer) with `tag` once `at` has come; in the next turn if it is past already.

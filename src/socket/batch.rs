@@ -49,6 +49,12 @@ mod imp {
         /// Receives into `buffer`, which has at least [`room`](Self::room) bytes.
         #[inline]
         pub(crate) fn receive(&mut self, socket: &DatagramSocket, buffer: &mut [u8]) -> io::Result<()> {
+            #[cfg(test)]
+            if let Some(simulated) = socket.simulated() {
+                let (len, from) = simulated.receive(buffer)?;
+                *self = Self { len, from, to: socket.only_destination() };
+                return Ok(());
+            }
             let (len, from) = socket.mio().recv_from(buffer)?;
             *self = Self { len, from, to: socket.only_destination() };
             Ok(())
@@ -103,6 +109,14 @@ mod imp {
                 self.found.push(RecvMeta::default());
             }
             (self.len, self.to) = (0, socket.only_destination());
+            #[cfg(test)]
+            if let Some(simulated) = socket.simulated() {
+                let (len, from) = simulated.receive(buffer)?;
+                let found = &mut self.found[0];
+                (found.addr, found.len, found.stride) = (from, len, len);
+                self.len = 1;
+                return Ok(());
+            }
             let mut places = buffer.chunks_exact_mut(DISTANCE);
             let mut places: [IoSliceMut<'_>; BATCH_SIZE] =
                 std::array::from_fn(|_| IoSliceMut::new(places.next().map_or(&mut [][..], |place| place)));

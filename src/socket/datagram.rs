@@ -10,6 +10,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::{address::Address, options::DatagramOptions};
 
+#[cfg(test)]
+use super::simulated::{self, SimulatedDatagrams};
 use super::{
     listen::{candidates, explain},
     packet_info::PacketInfo,
@@ -24,11 +26,17 @@ pub(crate) struct DatagramSocket {
     local: SocketAddr,
     /// The only peer, after `connect`.
     peer: Option<SocketAddr>,
+    #[cfg(test)]
+    simulated: Option<SimulatedDatagrams>,
 }
 
 impl DatagramSocket {
     /// `socket()`, the options, `bind()`. Of several addresses, the first that this machine has is taken, as for a listener.
     pub(crate) fn bind(address: &Address, options: &DatagramOptions) -> io::Result<Self> {
+        #[cfg(test)]
+        if let Some(socket) = simulated::bind(address.socket_addrs()) {
+            return Self::of_simulated(socket?);
+        }
         let only_v6 = options.only_v6 == Some(true);
         let mut last = None;
         for at in candidates(address) {
@@ -59,6 +67,10 @@ impl DatagramSocket {
     }
 
     pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        #[cfg(test)]
+        if let Some(socket) = &self.simulated {
+            return socket.register(token, false);
+        }
         self.socket.register(registry, token, Interest::READABLE)
     }
 
@@ -69,6 +81,10 @@ impl DatagramSocket {
         token: Token,
         on: bool,
     ) -> io::Result<()> {
+        #[cfg(test)]
+        if let Some(socket) = &self.simulated {
+            return socket.reregister(on);
+        }
         self.socket.reregister(registry, token, interests(on))
     }
 
@@ -79,11 +95,20 @@ impl DatagramSocket {
         token: Token,
         writable: bool,
     ) -> io::Result<()> {
+        #[cfg(test)]
+        if let Some(socket) = &self.simulated {
+            let _ = socket.deregister();
+            return socket.register(token, writable);
+        }
         let _ = self.socket.deregister(registry); // an error means that the socket is not registered
         self.socket.register(registry, token, interests(writable))
     }
 
     pub(crate) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        #[cfg(test)]
+        if let Some(socket) = &self.simulated {
+            return socket.deregister();
+        }
         self.socket.deregister(registry)
     }
 
@@ -93,6 +118,20 @@ impl DatagramSocket {
 
     pub(crate) fn peer(&self) -> Option<SocketAddr> {
         self.peer
+    }
+
+    #[cfg(test)]
+    pub(super) fn simulated(&self) -> Option<&SimulatedDatagrams> {
+        self.simulated.as_ref()
+    }
+
+    /// The real socket stands for nothing and is not registered.
+    #[cfg(test)]
+    fn of_simulated(simulated: SimulatedDatagrams) -> io::Result<Self> {
+        let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
+        let socket = UdpSocket::from_std(socket.into());
+        let (info, local) = (PacketInfo::of(&socket)?, simulated.local()?);
+        Ok(Self { socket, info, local, peer: None, simulated: Some(simulated) })
     }
 
     pub(super) fn mio(&self) -> &UdpSocket {
@@ -113,6 +152,10 @@ impl DatagramSocket {
     /// Sends one datagram to an address, or to the peer of `connect`.
     #[inline]
     pub(crate) fn send(&self, bytes: &[u8], to: Option<&SocketAddr>) -> io::Result<()> {
+        #[cfg(test)]
+        if let Some(socket) = &self.simulated {
+            return socket.send(bytes, to.copied());
+        }
         match to {
             Some(to) if self.local.is_ipv4() => self.socket.send_to(bytes, *to),
             Some(to) => self.socket.send_to(bytes, self.reachable(*to)),
@@ -153,6 +196,11 @@ impl DatagramSocket {
 
     /// `connect()`: from now on the socket receives from this peer alone, and can learn that datagrams do not arrive.
     pub(crate) fn connect(&mut self, to: SocketAddr) -> io::Result<()> {
+        #[cfg(test)]
+        if let Some(socket) = &self.simulated {
+            self.peer = Some(to);
+            return socket.connect(to);
+        }
         self.socket.connect(self.reachable(to))?;
         self.peer = Some(to);
         self.local = self.socket.local_addr()?;
@@ -220,7 +268,14 @@ fn set_up(
         explain(format_args!("cannot ask for the destination of datagrams at {at}"), &error)
     })?;
     let local = socket.local_addr()?;
-    Ok(DatagramSocket { socket, info, local, peer: None })
+    Ok(DatagramSocket {
+        socket,
+        info,
+        local,
+        peer: None,
+        #[cfg(test)]
+        simulated: None,
+    })
 }
 
 fn set_options(socket: &Socket, at: SocketAddr, any: bool, options: &DatagramOptions) -> io::Result<()> {

@@ -14,6 +14,8 @@ use crate::{
     refused::Refused,
 };
 
+#[cfg(test)]
+use super::simulated::SimulatedListener;
 use super::{
     handover::{self, HandOver},
     options::{self, Wishes},
@@ -39,6 +41,8 @@ pub(crate) enum ListenSocket {
     Tcp(TcpListener),
     #[cfg(unix)]
     Unix(UnixListener),
+    #[cfg(test)]
+    Simulated(SimulatedListener),
 }
 
 impl From<TcpListener> for ListenSocket {
@@ -74,13 +78,23 @@ impl Listener {
         T: HandOver<Source: Into<ListenSocket>>,
     {
         let socket = handover::register(socket, registry, token)?.into();
-        Ok(Self {
+        Ok(Self::new(socket))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn register_simulated(socket: SimulatedListener, token: Token) -> io::Result<Self> {
+        socket.register(token)?;
+        Ok(Self::new(ListenSocket::Simulated(socket)))
+    }
+
+    fn new(socket: ListenSocket) -> Self {
+        Self {
             #[cfg(unix)]
             file: None,
             socket,
             inherits: OPTIONS_ARE_INHERITED,
             adopted: false,
-        })
+        }
     }
 
     pub(crate) fn is_tcp(&self) -> bool {
@@ -98,6 +112,8 @@ impl Listener {
             ListenSocket::Tcp(socket) => socket.deregister(registry),
             #[cfg(unix)]
             ListenSocket::Unix(socket) => socket.deregister(registry),
+            #[cfg(test)]
+            ListenSocket::Simulated(socket) => socket.deregister(),
         }
     }
 
@@ -114,6 +130,8 @@ impl Listener {
             }
             #[cfg(unix)]
             ListenSocket::Unix(_) => {}
+            #[cfg(test)]
+            ListenSocket::Simulated(_) => {}
         }
         self.inherits = false;
         self.adopted = true;
@@ -155,6 +173,11 @@ impl Listener {
                 let (stream, peer) = socket.accept()?;
                 Ok((Stream::from(stream), Address::from_unix(&peer)))
             }
+            #[cfg(test)]
+            ListenSocket::Simulated(socket) => {
+                let (stream, peer) = socket.accept()?;
+                Ok((Stream::Simulated(stream), Address::from(peer)))
+            }
         }
     }
 
@@ -163,6 +186,8 @@ impl Listener {
             ListenSocket::Tcp(socket) => SockRef::from(socket),
             #[cfg(unix)]
             ListenSocket::Unix(socket) => SockRef::from(socket),
+            #[cfg(test)]
+            ListenSocket::Simulated(_) => unreachable!("a simulated listener has no socket"),
         }
     }
 
@@ -171,6 +196,8 @@ impl Listener {
             ListenSocket::Tcp(socket) => socket.local_addr().map(Address::from),
             #[cfg(unix)]
             ListenSocket::Unix(socket) => socket.local_addr().map(|at| Address::from_unix(&at)),
+            #[cfg(test)]
+            ListenSocket::Simulated(socket) => socket.local_address().map(Address::from),
         }
     }
 }

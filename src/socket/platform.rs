@@ -16,6 +16,41 @@ mod errors;
 
 pub(crate) use errors::{is_in_progress, is_out_of_buffers, is_out_of_descriptors, is_too_large};
 
+/// Returns a rule of this platform, or the rule of the simulation that runs on this thread. Each rule is true with epoll, and
+/// false with other selectors.
+#[inline(always)]
+fn rule(of_platform: bool) -> bool {
+    #[cfg(test)]
+    if let Some(is_portable) = super::simulated::is_portable() {
+        return !is_portable;
+    }
+    of_platform
+}
+
+/// See [`SHORT_READ_DRAINS`].
+#[inline]
+pub(crate) fn short_reads_drain() -> bool {
+    rule(SHORT_READ_DRAINS)
+}
+
+/// See [`KEEPS_REGISTRATION`].
+#[inline]
+pub(crate) fn keeps_registration() -> bool {
+    rule(KEEPS_REGISTRATION)
+}
+
+/// See [`EVENTS_TELL_OF_INPUT`].
+#[inline]
+pub(crate) fn events_tell_of_input() -> bool {
+    rule(EVENTS_TELL_OF_INPUT)
+}
+
+/// See [`EVENTS_TELL_OF_ERRORS`].
+#[inline]
+pub(crate) fn events_tell_of_errors() -> bool {
+    rule(EVENTS_TELL_OF_ERRORS)
+}
+
 // One predicate decides which of two sets of rules the crate is built with. mio's `poll(2)` selector, which a build asks
 // for with `--cfg mio_unsupported_force_poll_poll`, gets the portable rules on Linux as well: that selector arms readiness
 // again only after a `WouldBlock` that mio sees, which is the least that mio promises on any platform (`mio::Poll`,
@@ -83,10 +118,10 @@ epoll! {
 
     /// True if events report all input that has come since the registration. A connection that opens then needs no `recv` to
     /// find out whether there is input.
-    pub(crate) const EVENTS_TELL_OF_INPUT: bool = true;
+    const EVENTS_TELL_OF_INPUT: bool = true;
 
-    /// True if the event for the end of both directions may report no error although the socket has an error.
-    pub(crate) const HANG_UP_MAY_HIDE_ERROR: bool = false;
+    /// False if the event for the end of both directions may report no error although the socket has an error.
+    const EVENTS_TELL_OF_ERRORS: bool = true;
 
     /// False if a socket is known not to listen.
     pub(crate) fn may_listen(socket: &SockRef<'_>) -> bool {
@@ -172,8 +207,8 @@ portable! {
     /// False: mio's selector on poll(2) drops a source whose event reports an error. A connection with an error ends anyway,
     /// and a datagram socket does not.
     pub(crate) const KEEPS_REGISTRATION: bool = false;
-    pub(crate) const EVENTS_TELL_OF_INPUT: bool = false;
-    pub(crate) const HANG_UP_MAY_HIDE_ERROR: bool = true;
+    const EVENTS_TELL_OF_INPUT: bool = false;
+    const EVENTS_TELL_OF_ERRORS: bool = false;
 
     pub(crate) fn may_listen(_: &SockRef<'_>) -> bool {
         true

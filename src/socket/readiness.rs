@@ -1,9 +1,9 @@
 //! The meaning of an event for a stream, whatever reported the event. For the event of a watched source, which programs see,
 //! there is [`crate::readiness`].
 
-use mio::event::Event;
+use mio::{Token, event::Event};
 
-use super::platform::HANG_UP_MAY_HIDE_ERROR;
+use super::platform::events_tell_of_errors;
 
 /// The content of an event for a stream. Each field is a hint: only the result of a system call is a fact.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -31,9 +31,47 @@ impl Readiness {
     pub(crate) const WRITABLE: Self = Self { writable: true, ..Self::NONE };
 }
 
+/// What an event says. Events of mio cannot be made, so the simulation has events of its own.
+pub(crate) trait Happening {
+    fn token(&self) -> Token;
+    fn is_readable(&self) -> bool;
+    fn is_writable(&self) -> bool;
+    fn is_error(&self) -> bool;
+    fn is_read_closed(&self) -> bool;
+    fn is_write_closed(&self) -> bool;
+    fn is_priority(&self) -> bool;
+    fn is_aio(&self) -> bool;
+    fn is_lio(&self) -> bool;
+}
+
+macro_rules! forward_to_event {
+    ($($name:ident -> $kind:ty;)*) => {
+        impl Happening for Event {
+            $(
+                #[inline(always)]
+                fn $name(&self) -> $kind {
+                    self.$name()
+                }
+            )*
+        }
+    };
+}
+
+forward_to_event! {
+    token -> Token;
+    is_readable -> bool;
+    is_writable -> bool;
+    is_error -> bool;
+    is_read_closed -> bool;
+    is_write_closed -> bool;
+    is_priority -> bool;
+    is_aio -> bool;
+    is_lio -> bool;
+}
+
 /// Nearly every event: readiness to read, to write, or both, and nothing else.
 #[inline]
-pub(crate) fn plain(event: &Event) -> Option<Readiness> {
+pub(crate) fn plain(event: &impl Happening) -> Option<Readiness> {
     let is_unusual =
         event.is_error() || event.is_priority() || event.is_read_closed() || event.is_write_closed();
     let (readable, writable) = (event.is_readable(), event.is_writable());
@@ -47,14 +85,14 @@ pub(crate) fn plain(event: &Event) -> Option<Readiness> {
 /// `poll(2)`, reports an end of file that is not read yet after each send that would block: if the event caused a send, the
 /// loop would spin.
 #[cold]
-pub(crate) fn unusual(event: &Event) -> Readiness {
+pub(crate) fn unusual(event: &impl Happening) -> Readiness {
     let (read_closed, write_closed) = (event.is_read_closed(), event.is_write_closed());
     let ended = event.is_error() || write_closed;
     Readiness {
         readable: ended || read_closed || event.is_readable(),
         writable: ended || event.is_writable(),
         short_reads_unreliable: read_closed || event.is_priority(),
-        error: event.is_error() || (HANG_UP_MAY_HIDE_ERROR && read_closed && write_closed),
+        error: event.is_error() || (read_closed && write_closed && !events_tell_of_errors()),
         peer_closed: read_closed,
     }
 }

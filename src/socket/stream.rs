@@ -18,6 +18,8 @@ use crate::{
     refused::Refused,
 };
 
+#[cfg(test)]
+use super::simulated::{self, SimulatedStream};
 use super::{
     connect,
     file::{FileError, FileRange, SendFile},
@@ -41,11 +43,18 @@ pub(crate) enum Stream {
     },
     /// No socket at all: both ends are in memory, for tests.
     Memory(MemoryStream),
+    /// One end of a stream of the simulated system.
+    #[cfg(test)]
+    Simulated(SimulatedStream),
 }
 
 impl Stream {
     /// Begins to connect, from a local address if there is one. Success and failure show with the first writable event.
     pub(crate) fn connect(to: Endpoint, local: Option<SocketAddr>) -> io::Result<Self> {
+        #[cfg(test)]
+        if let Some(begun) = simulated::connect(&to, local) {
+            return begun.map(Self::Simulated);
+        }
         match (to, local) {
             (Endpoint::Internet(to), None) => TcpStream::connect(to).map(Self::Tcp),
             (Endpoint::Internet(to), Some(local)) => connect::connect_from(local, to).map(Self::Tcp),
@@ -70,6 +79,8 @@ impl Stream {
             Self::Tcp(stream) => stream.register(registry, token, platform::INTERESTS),
             #[cfg(unix)]
             Self::Unix { stream, .. } => stream.register(registry, token, platform::INTERESTS),
+            #[cfg(test)]
+            Self::Simulated(stream) => stream.register(token),
         }
     }
 
@@ -79,6 +90,8 @@ impl Stream {
             Self::Tcp(stream) => stream.deregister(registry),
             #[cfg(unix)]
             Self::Unix { stream, .. } => stream.deregister(registry),
+            #[cfg(test)]
+            Self::Simulated(stream) => stream.deregister(),
         }
     }
 
@@ -102,6 +115,8 @@ impl Stream {
             Self::Tcp(stream) => connected(stream),
             #[cfg(unix)]
             Self::Unix { stream, .. } => connected(stream),
+            #[cfg(test)]
+            Self::Simulated(stream) => stream.connected(),
             Self::Unconnected | Self::Memory(_) => None,
         }
     }
@@ -109,6 +124,8 @@ impl Stream {
     pub(crate) fn shutdown_write(&self) -> io::Result<()> {
         match self {
             Self::Memory(stream) => stream.shutdown_write(),
+            #[cfg(test)]
+            Self::Simulated(stream) => stream.shutdown_write(),
             _ => self.socket()?.shutdown(Shutdown::Write),
         }
     }
@@ -117,6 +134,8 @@ impl Stream {
     pub(crate) fn reset_on_close(&self) -> io::Result<()> {
         match self {
             Self::Memory(stream) => stream.reset_on_close(),
+            #[cfg(test)]
+            Self::Simulated(stream) => stream.reset_on_close(),
             #[cfg(unix)]
             Self::Unix { .. } => Ok(()),
             _ => options::reset_on_close(&self.socket()?),
@@ -126,6 +145,8 @@ impl Stream {
     pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
         match self {
             Self::Memory(stream) => Ok(stream.take_error()),
+            #[cfg(test)]
+            Self::Simulated(stream) => stream.take_error(),
             _ => self.socket()?.take_error(),
         }
     }
@@ -135,6 +156,8 @@ impl Stream {
             Self::Tcp(stream) => stream.peer_addr().map(canonical).map(Address::from),
             #[cfg(unix)]
             Self::Unix { stream, .. } => stream.peer_addr().map(|peer| Address::from_unix(&peer)),
+            #[cfg(test)]
+            Self::Simulated(stream) => stream.addresses().map(|(_, peer)| Address::from(peer)),
             Self::Unconnected | Self::Memory(_) => Err(io::ErrorKind::NotConnected.into()),
         }
     }
@@ -144,6 +167,8 @@ impl Stream {
             Self::Tcp(stream) => stream.local_addr().map(canonical).map(Address::from),
             #[cfg(unix)]
             Self::Unix { stream, .. } => stream.local_addr().map(|local| Address::from_unix(&local)),
+            #[cfg(test)]
+            Self::Simulated(stream) => stream.addresses().map(|(local, _)| Address::from(local)),
             Self::Unconnected | Self::Memory(_) => Err(io::ErrorKind::NotConnected.into()),
         }
     }
@@ -164,6 +189,8 @@ impl Stream {
             Self::Tcp(stream) => Ok(stream.into()),
             #[cfg(unix)]
             Self::Unix { stream, .. } => Ok(stream.into()),
+            #[cfg(test)]
+            Self::Simulated(_) => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 }
@@ -241,6 +268,8 @@ impl Stream {
             #[cfg(unix)]
             Self::Unix { stream, failed } => platform::receive_unix(stream, failed, buffer),
             Self::Memory(stream) => stream.read(buffer),
+            #[cfg(test)]
+            Self::Simulated(stream) => stream.read(buffer),
             Self::Tcp(_) | Self::Unconnected => Err(io::ErrorKind::NotConnected.into()),
         }
     }
@@ -251,6 +280,8 @@ impl Stream {
             #[cfg(unix)]
             Self::Unix { stream, .. } => stream.send(bytes),
             Self::Memory(stream) => stream.write(bytes),
+            #[cfg(test)]
+            Self::Simulated(stream) => stream.write(bytes),
             Self::Tcp(_) | Self::Unconnected => Err(io::ErrorKind::NotConnected.into()),
         }
     }
@@ -271,6 +302,8 @@ impl Write for Stream {
             #[cfg(unix)]
             Self::Unix { stream, .. } => platform::send_vectored(stream, slices),
             Self::Memory(stream) => stream.write_vectored(slices),
+            #[cfg(test)]
+            Self::Simulated(stream) => stream.write_vectored(slices),
             Self::Unconnected => Err(io::ErrorKind::NotConnected.into()),
         }
     }

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use crate::socket::clock;
+
 /// The time and the bytes that a turn may take. Every stage of a turn serves at least one source, whatever the stages
 /// before it took.
 #[derive(Debug, Default)]
@@ -42,8 +44,7 @@ impl TurnBudget {
     /// the system calls of a source.
     #[cold]
     fn compare(&mut self, moved: u64) -> bool {
-        self.spent =
-            self.spent || moved >= self.last_byte || self.end.is_some_and(|end| Instant::now() >= end);
+        self.spent = self.spent || moved >= self.last_byte || self.end.is_some_and(|end| clock::now() >= end);
         self.spent
     }
 }

@@ -145,3 +145,18 @@ fn a_recv_asks_for_little_after_much_input_was_held_back() {
     bench.connection.read_much_again();
     assert_eq!(limit(&bench), 256 * KIB);
 }
+
+#[test]
+fn a_need_that_is_taken_back_shows_the_last_bytes_of_a_peer_that_has_failed() {
+    let mut bench = Bench::reading([Step::Bytes(50), Step::Zero]);
+    bench.connection.pause();
+    bench.connection.need(100);
+    bench.connection.fail(io::ErrorKind::ConnectionReset.into());
+    assert_eq!(bench.receive(100).0, Received::Data(50));
+    bench.connection.hold(&incoming_bytes(0, 50));
+    assert_eq!(bench.receive(100).0, Received::Eof);
+    assert!(!bench.connection.is_held(), "the message cannot become whole");
+    bench.connection.need(0);
+    bench.connection.resume();
+    assert!(bench.connection.is_held() && bench.is_due(), "the bytes were never shown");
+}

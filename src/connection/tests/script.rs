@@ -94,15 +94,6 @@ impl Script {
         }
     }
 
-    /// Takes the error that has arrived, even if other steps stand before it, as SO_ERROR does. The end of file replaces
-    /// the error.
-    pub(super) fn take_error(&mut self) -> Option<io::Error> {
-        let arrived = self.reads.iter_mut().take_while(|step| **step != Step::WouldBlock);
-        let step = arrived.into_iter().find(|step| matches!(step, Step::Error(_)))?;
-        let error = std::mem::replace(step, Step::Zero);
-        Some(self.error_of(error).into())
-    }
-
     /// Removes the next `WouldBlock` of a write, if there is one, as if the peer had made room. The event says `writable`
     /// only if a write has returned that `WouldBlock`: the kernel reports room only after a write that found none.
     pub(super) fn let_write(&mut self) -> Option<Readiness> {
@@ -115,16 +106,6 @@ impl Script {
     pub(super) fn shutdown_write(&mut self) {
         assert!(!self.write_ended, "the stream is shut down twice, or after an error");
         self.write_ended = true;
-    }
-
-    /// Returns true if a read would return bytes, the end of file or an error.
-    pub(super) fn has_news(&self) -> bool {
-        let next = self.reads.iter().find(|step| **step != Step::Mark);
-        !self.read_ended && next.is_some_and(|step| *step != Step::WouldBlock)
-    }
-
-    pub(super) fn was_read_to_the_end(&self) -> bool {
-        self.read_ended
     }
 
     fn take(&mut self, slices: &[&[u8]]) -> io::Result<usize> {

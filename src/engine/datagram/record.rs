@@ -10,7 +10,7 @@ use crate::{
     id::TimerId,
     options::DatagramOptions,
     socket::{
-        batch::Batch, datagram::DatagramSocket, packet_info::PacketInfo, platform::KEEPS_REGISTRATION,
+        batch::Batch, datagram::DatagramSocket, packet_info::PacketInfo, platform::keeps_registration,
         readiness::Readiness,
     },
 };
@@ -71,9 +71,32 @@ impl DatagramRecord {
         self.queue.len()
     }
 
+    #[cfg(test)]
+    pub(in crate::engine) fn can_send(&self) -> bool {
+        self.writable && !self.queue.is_empty()
+    }
+
+    /// True if the count of bytes in the queue is right.
+    #[cfg(test)]
+    pub(in crate::engine) fn is_counted(&self) -> bool {
+        self.queue_bytes == self.queue.iter().map(|unsent| unsent.bytes.len()).sum::<usize>()
+    }
+
+    /// True if the socket waits and nothing will end that.
+    #[cfg(test)]
+    pub(in crate::engine) fn waits_for_ever(&self) -> bool {
+        let waits_for_room = !self.queue.is_empty() && !self.writable && !self.awaits_room;
+        (self.rests || waits_for_room) && self.retry.is_none()
+    }
+
+    #[cfg(test)]
+    pub(in crate::engine) fn can_receive(&self) -> bool {
+        self.readable && !self.rests
+    }
+
     pub(in crate::engine) fn set_ready(&mut self, readiness: Readiness) {
         self.readable |= readiness.readable;
-        self.may_be_dropped |= readiness.error && !KEEPS_REGISTRATION;
+        self.may_be_dropped |= readiness.error && !keeps_registration();
         self.writable |= readiness.writable;
     }
 }

@@ -10,6 +10,7 @@ use socket2::SockRef;
 use crate::{
     address::Address,
     id::{ConnId, ListenerId, TimerId},
+    socket::clock,
 };
 
 use super::Output;
@@ -66,7 +67,7 @@ impl Output<'_> {
 impl Output<'_> {
     /// See [`Conn::now`](crate::Conn::now).
     pub fn now(&self) -> Instant {
-        self.engine.now().unwrap_or_else(Instant::now)
+        self.engine.now().unwrap_or_else(clock::now)
     }
 
     /// See [`Conn::set_idle_timeout`](crate::Conn::set_idle_timeout).

@@ -1,0 +1,110 @@
+//! What the simulation knows of one reactor.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    ConnId, DatagramOptions, ListenerId, Options, SocketId, SourceId, socket::simulated::SimulatedSource,
+};
+
+use super::session::Timer;
+
+/// How many ids of a reactor are remembered. Among them are stale ones.
+const REMEMBERED: usize = 24;
+
+#[derive(Debug)]
+pub(super) struct Book {
+    pub(super) options: Options,
+    /// The token of the reactor's first slot.
+    pub(super) first_token: usize,
+    pub(super) connections: Vec<ConnId>,
+    pub(super) listeners: Vec<KnownListener>,
+    pub(super) timers: Vec<Timer>,
+    pub(super) sockets: Vec<KnownSocket>,
+    /// How often a datagram was to be sent, and how many were shown.
+    pub(super) datagrams_offered: u64,
+    pub(super) datagrams_shown: u64,
+    pub(super) sources: Vec<KnownSource>,
+    /// Ends of connections that have ended cleanly, with their linger time, and when their `on_close` came.
+    pub(super) lingering: Vec<(usize, Duration, Instant)>,
+    pub(super) next_tag: u64,
+    /// How many drains have begun.
+    pub(super) drains: u64,
+    /// The counts of the callbacks, to compare with [`crate::Stats`].
+    pub(super) accepted: u64,
+    pub(super) refused: u64,
+    pub(super) closed: u64,
+    pub(super) detached: u64,
+    /// `stop` was called, and no turn has said so.
+    pub(super) stop_asked: bool,
+    /// Slots of connections that came with bytes of another reactor, whose limits may have been larger.
+    pub(super) exempt: Vec<u32>,
+    /// How many sessions the reactor holds.
+    pub(super) sessions: usize,
+    /// How many turns there were.
+    pub(super) turns: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct KnownListener {
+    pub(super) id: ListenerId,
+    pub(super) paused: bool,
+    pub(super) closed: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct KnownSocket {
+    pub(super) id: SocketId,
+    pub(super) at: SocketAddr,
+    pub(super) options: DatagramOptions,
+    /// The turn in which a datagram was shown last, and how many there were in this turn.
+    pub(super) shown_in: u64,
+    pub(super) shown: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct KnownSource {
+    pub(super) id: SourceId,
+    pub(super) source: SimulatedSource,
+}
+
+impl Book {
+    pub(super) fn new(options: Options, first_token: usize) -> Self {
+        Self {
+            options,
+            first_token,
+            connections: Vec::new(),
+            listeners: Vec::new(),
+            timers: Vec::new(),
+            sockets: Vec::new(),
+            datagrams_offered: 0,
+            datagrams_shown: 0,
+            sources: Vec::new(),
+            lingering: Vec::new(),
+            next_tag: 0,
+            drains: 0,
+            accepted: 0,
+            refused: 0,
+            closed: 0,
+            detached: 0,
+            stop_asked: false,
+            exempt: Vec::new(),
+            sessions: 0,
+            turns: 0,
+        }
+    }
+
+    pub(super) fn remember(&mut self, id: ConnId) {
+        if self.connections.len() == REMEMBERED {
+            self.connections.remove(0);
+        }
+        self.connections.push(id);
+    }
+
+    pub(super) fn new_tag(&mut self) -> u64 {
+        self.next_tag += 1;
+        self.next_tag
+    }
+}

@@ -1,0 +1,21 @@
+//! What a run is made of, so that parts of it can be left out.
+
+use crate::socket::simulated::Random;
+
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) seed: u64,
+    /// The seed of each step.
+    pub(super) steps: Vec<u64>,
+    /// How many peers without a reactor there are.
+    pub(super) peers: usize,
+}
+
+impl Plan {
+    pub(super) fn of(seed: u64) -> Self {
+        let mut random = Random::new(seed ^ 0x0F0F_F0F0);
+        let count = random.pick(&[20, 60, 150, 400]);
+        let peers = random.pick(&[0, 1, 2, 4]);
+        Self { seed, steps: (0..count).map(|_| random.next()).collect(), peers }
+    }
+}

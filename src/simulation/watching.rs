@@ -1,0 +1,77 @@
+//! Sources of the program.
+
+use mio::Interest;
+
+use crate::{Net, Readiness, SourceId, socket::simulated::SimulatedSource};
+
+use super::{
+    actor::{Actor, Sessions, note, require, violate},
+    book::KnownSource,
+    wishes::Action,
+};
+
+impl Actor {
+    pub(super) fn change_watch(&mut self, action: Action, net: &mut Net<Sessions>) {
+        let count = self.book().sources.len();
+        if action == Action::Watch || count == 0 {
+            let Some(mut source) = SimulatedSource::new() else { return };
+            if let Ok(id) = net.watch(&mut source, Interest::READABLE) {
+                note!("    the source {id} is watched");
+                self.book().sources.push(KnownSource { id, source });
+            }
+            return;
+        }
+        let index = self.random.below(count);
+        let choice = self.random.below(3);
+        match action {
+            Action::Unwatch if choice == 0 => {
+                let KnownSource { id, mut source } = self.book().sources.swap_remove(index);
+                net.unwatch(id, &mut source);
+            }
+            Action::Unwatch => {
+                let KnownSource { id, source } = &mut self.book().sources[index];
+                if let Err(error) = net.rewatch(*id, source, Interest::READABLE) {
+                    note!("    {id} is not registered again: {error}");
+                }
+            }
+            _ => net.ready_again(self.book().sources[index].id, Readiness::READABLE),
+        }
+    }
+
+    pub(super) fn read_source(&mut self, net: &mut Net<Sessions>, id: SourceId, ready: Readiness) {
+        require!(ready != Readiness::default(), "on_ready of {id} says nothing");
+        let most = if self.finishes { usize::MAX } else { self.random.size(10) + 1 };
+        let Some(known) = self.books[self.current].sources.iter().find(|known| known.id == id) else {
+            return violate!("on_ready of {id}, which is not watched");
+        };
+        if known.source.read(most).is_some() {
+            net.ready_again(id, Readiness::READABLE); // there may be more
+        }
+    }
+
+    /// Something happens at a source.
+    pub(super) fn feed_source(&mut self, which: usize) {
+        let random = &mut self.random;
+        let sources = &self.books[which].sources;
+        if !sources.is_empty() {
+            let (count, error) = (random.size(30), random.chance(50));
+            let known = &sources[random.below(sources.len())];
+            note!("the source {} of reactor {which} has {count} more", known.id);
+            known.source.feed(count, error);
+        }
+    }
+
+    /// At rest, everything was read.
+    pub(super) fn check_sources(&self) {
+        for known in self.books.iter().flat_map(|book| &book.sources) {
+            let unread = known.source.unread();
+            require!(unread == 0, "the source {} has {unread} that nobody was told of", known.id);
+        }
+    }
+
+    pub(super) fn unwatch_all(&mut self, which: usize, net: &mut Net<Sessions>) {
+        for KnownSource { id, mut source } in self.books[which].sources.drain(..) {
+            net.unwatch(id, &mut source);
+        }
+    }
+}

@@ -1,0 +1,378 @@
+//! The simulated world: reactors, peers without a reactor, and the network between them. A run makes one step after the other.
+
+use std::{
+    ops::Range,
+    panic::{self, AssertUnwindSafe},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use mio::{Poll, Registry, Token, Waker};
+
+use crate::{
+    Net, Options, Reactor, Turn,
+    connection::Phase,
+    socket::simulated::{self, Conduct, Happened, Network, Random},
+};
+
+use super::{
+    actor::{Actor, Channel, Deliberate, Sessions, network, note, require, violate},
+    book::Book,
+    liveness,
+    peer::Peers,
+    plan::Plan,
+    wishes::{Wishes, draw_options},
+};
+
+/// The distance between the first tokens of two reactors.
+const TOKENS: usize = 1 << 20;
+
+pub(super) struct World {
+    registry: Registry,
+    pub(super) reactors: Vec<Running>,
+    pub(super) actor: Actor,
+    pub(super) peers: Peers,
+    has_peers: bool,
+    latency: usize,
+}
+
+/// A reactor with its host.
+pub(super) struct Running {
+    pub(super) reactor: Option<Reactor<Sessions>>,
+    pub(super) tokens: Range<usize>,
+    /// Events that the host has got from the poll and has not passed on.
+    held: Vec<Happened>,
+    /// How many turns in a row have claimed more work and done nothing.
+    idle_turns: usize,
+    /// A callback of the last turn has panicked.
+    has_panicked: bool,
+    pub(super) more: bool,
+    pub(super) finished: bool,
+}
+
+thread_local! {
+    // The poll is never asked. A reactor needs a registry.
+    static POLL: Poll = Poll::new().expect("a descriptor is left for a poll");
+    static WAKER: Arc<Waker> = POLL.with(|poll| {
+        Arc::new(Waker::new(poll.registry(), Token(usize::MAX)).expect("a descriptor is left for a waker"))
+    });
+}
+
+impl Running {
+    pub(super) fn has_held(&self) -> bool {
+        !self.held.is_empty()
+    }
+}
+
+impl World {
+    pub(super) fn new(plan: &Plan, traced: bool) -> Self {
+        let mut random = Random::new(plan.seed);
+        let conduct = Conduct::draw(&mut random);
+        let count = random.pick(&[1, 2, 2, 3]);
+        let options: Vec<Options> = (0..count).map(|_| draw_options(&mut random)).collect();
+        let wishes = Wishes::draw(&mut random, &conduct, &options);
+        let tokens = random.pick(&[3, 8, TOKENS, TOKENS, TOKENS]);
+        let (largest, latency) = (wishes.largest, conduct.latency.1);
+        let now = base();
+        simulated::install(Network::new(now, Conduct { registration_fails: 0, ..conduct.clone() }, traced));
+        note!("conduct: {conduct:?}");
+        let mut world = Self {
+            registry: POLL.with(|poll| poll.registry().try_clone().expect("a descriptor is left")),
+            reactors: Vec::new(),
+            actor: Actor::new(wishes),
+            peers: Peers::new(plan.peers, largest, count),
+            has_peers: plan.peers > 0,
+            latency,
+        };
+        for options in options {
+            note!("options: {options:?}");
+            world.add_reactor(options, tokens);
+        }
+        network(|network| network.conduct = conduct);
+        world
+    }
+
+    fn add_reactor(&mut self, options: Options, tokens: usize) {
+        let first = self.reactors.len() * TOKENS;
+        let tokens = first..first + tokens;
+        let reactor = Reactor::new(&self.registry, tokens.clone(), options.clone());
+        let mut reactor = reactor.expect("a descriptor is left");
+        reactor.set_now(network(|network| network.now));
+        self.actor.current = self.reactors.len();
+        self.actor.books.push(Book::new(options, first));
+        let waker = WAKER.with(Arc::clone);
+        let (remote, (sender, receiver)) = (reactor.remote(waker.clone()), reactor.channel(waker));
+        let channel =
+            Channel { remote, sender, receiver, sent: 0, received: 0, stop_asked: false, wakes_owed: false };
+        self.actor.channels.push(channel);
+        self.actor.listen_at(reactor.net(), 80);
+        self.actor.listen_at(reactor.net(), 82);
+        self.reactors.push(Running {
+            reactor: Some(reactor),
+            tokens,
+            held: Vec::new(),
+            idle_turns: 0,
+            has_panicked: false,
+            more: false,
+            finished: false,
+        });
+    }
+
+    /// Makes one step. All its draws come from `seed`, so a step can be left out without a change of the others.
+    pub(super) fn step(&mut self, seed: u64) {
+        let mut random = Random::new(seed);
+        network(|network| network.random = Random::new(seed ^ 0xA5A5));
+        self.actor.random = Random::new(seed ^ 0x5A5A);
+        self.actor.actions_left = 1 + random.below(20);
+        let which = random.below(self.reactors.len());
+        match random.below(100) {
+            0..20 => self.turn_at(which, &mut random),
+            20..55 => self.round(&mut random),
+            55..65 => self.pass_time(&mut random),
+            65..75 => self.host_acts(which),
+            75..78 => self.flush(which),
+            78..95 if self.has_peers => self.peers.step(&mut random),
+            78..95 => self.round(&mut random),
+            95..97 => network(|network| {
+                network.change_exhaustion();
+            }),
+            97 => self.actor.feed_source(which),
+            98 => self.drop_reactor(which, &mut random),
+            _ => self.turn_at(which, &mut random),
+        }
+    }
+
+    /// All peers and reactors get their turns, until what they have sent has arrived.
+    fn round(&mut self, random: &mut Random) {
+        for _ in 0..1 + random.below(6) {
+            if self.has_peers && random.chance(500) {
+                self.peers.step(random);
+            }
+            for which in 0..self.reactors.len() {
+                if self.reactors[which].more || random.chance(700) {
+                    self.turn_at(which, random);
+                }
+            }
+            network(|network| match network.next_arrival() {
+                Some(next) => network.advance_to(next),
+                None => network.advance_to(network.now + Duration::from_micros(100)),
+            });
+        }
+    }
+
+    fn pass_time(&mut self, random: &mut Random) {
+        let time = match random.below(10) {
+            0 => 3_000_000,
+            1..3 => 100_000,
+            _ => 2 * self.latency + 10,
+        };
+        let time = Duration::from_micros(random.below(time) as u64 + 1);
+        network(|network| {
+            network.note(format_args!("{time:?} pass"));
+            network.advance_to(network.now + time);
+        });
+    }
+
+    /// Takes the events that the system has for a reactor. Returns how many events the host then has.
+    pub(super) fn poll(&mut self, which: usize) -> usize {
+        let tokens = self.reactors[which].tokens.clone();
+        let events = network(|network| network.poll(tokens));
+        let running = &mut self.reactors[which];
+        running.held.extend(events);
+        running.held.len()
+    }
+
+    fn turn_at(&mut self, which: usize, random: &mut Random) {
+        let count = self.poll(which);
+        // Now and then the host settles after a part of the events.
+        let splits = self.actor.wishes.splits_batches && random.chance(300);
+        let count = if splits { random.below(count + 1) } else { count };
+        let time = random.chance(200).then(|| Duration::from_micros(random.size(1000) as u64));
+        self.turn(which, count, time);
+    }
+
+    /// Passes `count` events on and makes a turn, with a bound in time if there is one.
+    pub(super) fn turn(&mut self, which: usize, count: usize, time: Option<Duration>) -> bool {
+        let Self { reactors, actor, .. } = self;
+        let running = &mut reactors[which];
+        let Some(reactor) = &mut running.reactor else { return false };
+        actor.current = which;
+        for event in running.held.drain(..count) {
+            note!("reactor {which}: {event}");
+            require!(reactor.handle_any(&event), "reactor {which} does not know its token {}", event.token);
+        }
+        let queue = if running.has_panicked { Vec::new() } else { reactor.inspect().engine().ready_queue() };
+        let owes_wake = actor.channels[which].wakes_owed;
+        actor.books[which].stop_asked |= std::mem::take(&mut actor.channels[which].stop_asked);
+        let (stop_asked, begun_turns) = (actor.book().stop_asked, actor.book().turns);
+        network(|network| network.begin_budgets());
+        let now = network(|network| network.now);
+        let before = (actor.callbacks, network(|network| network.calls));
+        note!("reactor {which}: turn with {} sources {}", queue.len(), time.map_or("", |_| "and a bound"));
+        actor.woken = false;
+        let turn = panic::catch_unwind(AssertUnwindSafe(|| match time {
+            Some(time) => reactor.settle_until(actor, now, now + time),
+            None => reactor.settle(actor, now),
+        }));
+        actor.books[which].turns = begun_turns + 1;
+        running.has_panicked = turn.is_err();
+        let turn = match turn {
+            Ok(turn) => turn,
+            Err(panic) if panic.is::<Deliberate>() => {
+                actor.recover(reactor.inspect());
+                running.more = true;
+                return true;
+            }
+            Err(panic) => panic::resume_unwind(panic),
+        };
+        require!(actor.woken || !owes_wake, "reactor {which} was woken, and there was no on_wake");
+        let book = actor.book();
+        if turn.finished {
+            let is_drained = book.drains > 0 && book.sessions == 0;
+            require!(book.stop_asked || is_drained, "reactor {which} is finished without a cause");
+        } else {
+            require!(!stop_asked, "reactor {which} was stopped, and its turn does not say so");
+        }
+        // A stop that came in a callback of this turn is told by this turn, but for one that came after the last stage.
+        book.stop_asked &= !turn.finished;
+        running.finished |= turn.finished;
+        let moved = count > 0 || before != (actor.callbacks, network(|network| network.calls));
+        let is_over_at_once = time.is_some_and(|time| time.is_zero());
+        self.check_turn(which, &queue, &turn, moved, is_over_at_once);
+        moved
+    }
+
+    fn check_turn(&mut self, which: usize, queue: &[u32], turn: &Turn, moved: bool, is_over_at_once: bool) {
+        let now = network(|network| network.turn_time());
+        let Self { reactors, actor, .. } = self;
+        let running = &mut reactors[which];
+        let Some(reactor) = &mut running.reactor else { return };
+        running.more = turn.more;
+        running.idle_turns = if moved || !turn.more { 0 } else { running.idle_turns + 1 };
+        require!(running.idle_turns <= 3, "reactor {which}: turns claim more work and do nothing");
+        if !moved && queue.is_empty() {
+            return;
+        }
+        let book = &actor.books[which];
+        let net = reactor.inspect();
+        let after = net.engine().ready_queue();
+        // A turn whose time is over when it begins serves one source.
+        let serves_one = !is_over_at_once || queue.len() < 2 || after.starts_with(&queue[1..]);
+        require!(serves_one, "reactor {which}: a turn goes on after its end: {queue:?} {after:?}");
+        // The queue is first in, first out, and each turn serves at least its first source.
+        let served = (1..=queue.len()).any(|served| after.starts_with(&queue[served..]));
+        require!(
+            queue.is_empty() || served,
+            "reactor {which}: the first source was not served: {queue:?} {after:?}"
+        );
+        if let Err(broken) = net.engine().check_invariants(true, &book.exempt) {
+            violate!("reactor {which}: {broken}");
+        }
+        let stats = net.stats();
+        let counts = [stats.accepted, stats.refused_handler, stats.closed, stats.detached];
+        let expected = [book.accepted, book.refused, book.closed, book.detached];
+        require!(counts == expected, "reactor {which} counts {counts:?} and not {expected:?}");
+        require!(
+            net.engine().remains().timers_of_program == book.timers.len(),
+            "reactor {which} has lost a timer"
+        );
+        let is_late = |timer: &&super::session::Timer| {
+            timer.due <= now && !timer.is_relative && timer.turn + 1 < book.turns
+        };
+        if let Some(timer) = book.timers.iter().find(is_late) {
+            violate!("the timer {} of reactor {which} is late", timer.tag);
+        }
+        actor.check_datagrams(which, net);
+        let tokens: Vec<usize> = running.held.iter().map(|event| event.token).collect();
+        liveness::check_budgets(net);
+        liveness::check_owed(net);
+        liveness::check_told(net);
+        let tokens_of_reactor = running.tokens.clone();
+        if let Some((end, token)) = network(|network| network.forgotten_end(tokens_of_reactor))
+            && !net.engine().is_scheduled((token - book.first_token) as u32)
+        {
+            violate!("both directions of end {end} are over, and it is not closed");
+        }
+        liveness::check_known(net, book, &tokens);
+        let late: Vec<_> = net
+            .sessions()
+            .filter(|(_, session)| !session.closed && !session.refused)
+            .filter_map(|(id, session)| session.timeouts.iter().find(is_late).map(|timer| (id, timer.tag)))
+            .collect();
+        for (id, tag) in late {
+            let phase = net.engine().connection(id.slot()).map(|connection| connection.phase());
+            let is_open = phase == Some(Phase::Open);
+            require!(!is_open, "the timeout {tag} of {id} is late");
+        }
+        liveness::check_lingering(&mut actor.books[which], now);
+    }
+
+    fn host_acts(&mut self, which: usize) {
+        let Self { reactors, actor, .. } = self;
+        let Some(reactor) = &mut reactors[which].reactor else { return };
+        actor.current = which;
+        note!("reactor {which}: the host acts");
+        if !net_listens(reactor.net()) {
+            actor.listen_at(reactor.net(), 80);
+        }
+        actor.act(reactor.net(), None);
+        self.check_between(which);
+    }
+
+    fn flush(&mut self, which: usize) {
+        let Some(reactor) = &mut self.reactors[which].reactor else { return };
+        note!("reactor {which}: flush");
+        network(|network| network.begin_budgets());
+        let turn = reactor.flush();
+        self.reactors[which].more = turn.more;
+        self.check_between(which);
+    }
+
+    fn check_between(&mut self, which: usize) {
+        if self.reactors[which].has_panicked {
+            return;
+        }
+        let exempt = &self.actor.books[which].exempt;
+        let Some(reactor) = &mut self.reactors[which].reactor else { return };
+        if let Err(broken) = reactor.inspect().engine().check_invariants(false, exempt) {
+            violate!("reactor {which}, between turns: {broken}");
+        }
+    }
+
+    /// Drops a reactor in the midst of everything, and puts another one in its place.
+    fn drop_reactor(&mut self, which: usize, random: &mut Random) {
+        if random.chance(700) {
+            return;
+        }
+        let running = &mut self.reactors[which];
+        let Some(reactor) = running.reactor.take() else { return };
+        running.held.clear();
+        note!("reactor {which} is dropped");
+        let mut reactor = reactor;
+        self.actor.unwatch_all(which, reactor.net());
+        network(|network| network.excuses_truncation = true);
+        drop(reactor);
+        network(|network| network.excuses_truncation = false);
+        let tokens = self.reactors[which].tokens.clone();
+        require!(
+            !network(|network| network.has_registrations(tokens)),
+            "reactor {which} was dropped and has left a registration"
+        );
+        if self.reactors.len() < 6 {
+            let options = self.actor.books[which].options.clone();
+            self.add_reactor(options, TOKENS);
+        }
+    }
+}
+
+fn net_listens(net: &mut Net<Sessions>) -> bool {
+    !net.engine().listeners().is_empty()
+}
+
+/// The time at which all runs begin. All that a run does depends on differences alone.
+fn base() -> Instant {
+    thread_local! {
+        static BASE: Instant = Instant::now();
+    }
+    BASE.with(|base| *base)
+}
