@@ -60,9 +60,11 @@ pub fn parse<'a>(input: &'a [u8], args: &mut Words<'a>) -> Parsed {
             Ok(None) if input.len() - at > MAX_LINE => return bad("too big bulk count string"),
             Ok(None) => {
                 let line = input.len() - at;
-                // No number has so many digits, so the line is an error when its end is there.
-                let more = if line > 32 { line } else { 1 };
-                return Parsed::Incomplete((input.len() + more).max(at + 4 + rest));
+                return Parsed::Incomplete(match line {
+                    0..=32 => (input.len() + 1).max(at + 4 + rest),
+                    // No number has so many digits, so an error follows, at the end of the line or at the limit.
+                    _ => input.len() + line.min(MAX_LINE + 1 - line),
+                });
             }
             _ if sign != b'$' => {
                 return Parsed::Bad(

@@ -74,6 +74,18 @@ fn the_length_of_a_word_with_many_digits_is_parsed_few_times() {
 }
 
 #[test]
+fn a_line_that_is_too_long_is_refused_when_its_limit_has_come() {
+    let input = [&b"*1\r\n$"[..], &[b'1'; 65_536]].concat();
+    assert!(matches!(parse(&input, &mut Words::new()), Parsed::Bad(_)));
+    for cut in [5, 10, 38, 100, 40_000, 65_000, input.len() - 1] {
+        let Parsed::Incomplete(need) = parse(&input[..cut], &mut Words::new()) else {
+            panic!("the line is not at its limit")
+        };
+        assert!(need <= input.len(), "{need} bytes are needed after {cut}");
+    }
+}
+
+#[test]
 fn a_command_of_too_many_words_is_refused_by_its_first_line() {
     assert_eq!(feed(b"*1048577\r\n").1, None);
     assert!(matches!(parse(b"*1048576\r\n", &mut Words::new()), Parsed::Incomplete(_)));
