@@ -138,7 +138,7 @@ pub fn run(program: &str, arguments: &[&str]) -> Option<String> {
 }
 
 /// Returns a number of bytes that the system tells of a process: proc(5), /proc/PID/status. `field` is for example "VmRSS:", or
-/// "VmHWM:" for the most memory that the process has had.
+/// "VmHWM:" for the most memory that the process has had. The kernel counts roughly, so a later number may be a little lower.
 #[cfg(target_os = "linux")]
 pub fn memory(program: &mut Killed, field: &str) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{}/status", program.child().id())).unwrap();

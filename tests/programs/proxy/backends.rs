@@ -195,6 +195,6 @@ fn a_download_to_slow_readers_costs_less_than_a_mebibyte_each() {
     download(1); // the proxy allocates what it needs for any client
     let before = programs::memory(&mut proxy.program, "VmHWM:");
     download(READERS);
-    let growth = programs::memory(&mut proxy.program, "VmHWM:") - before;
+    let growth = programs::memory(&mut proxy.program, "VmHWM:").saturating_sub(before);
     assert!(growth < READERS << 20, "{READERS} readers need {growth} bytes");
 }
