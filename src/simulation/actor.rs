@@ -11,13 +11,10 @@ use crate::{
 
 use super::{
     book::Book,
-    datagrams::Message,
-    moving::Luggage,
-    session::{Session, Timer},
+    session::{Session, Sessions, Timer},
+    transit::{Luggage, Message},
     wishes::Wishes,
 };
-
-pub(super) type Sessions = Box<Session>;
 
 #[derive(Debug)]
 pub(super) struct Actor {

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use crate::{ConnId, Net, connection::Phase, engine::DrainState, socket::simulated::Moved};
 
 use super::{
-    actor::{Sessions, network, require},
+    actor::{network, require},
     book::Book,
+    session::Sessions,
 };
 
 /// No connection has moved more in this turn than its budgets allow.

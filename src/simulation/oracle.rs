@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::{CloseKind, CloseReason, Conn, ConnId, Net, connection::Phase};
 
 use super::{
-    actor::{Actor, Sessions, network, require, violate},
-    session::Session,
+    actor::{Actor, network, require, violate},
+    session::{Session, Sessions},
 };
 
 pub(super) fn phase_of(conn: &mut Conn<'_, Sessions>) -> Option<Phase> {

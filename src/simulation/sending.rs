@@ -15,7 +15,8 @@ use crate::{
 };
 
 use super::{
-    actor::{Actor, Sessions, network, require, violate},
+    actor::{Actor, network, require, violate},
+    session::Sessions,
     wishes::Action,
 };
 

@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::{Options, TimerId};
 
+pub(super) type Sessions = Box<Session>;
+
 /// The session of a simulated connection.
 #[derive(Debug)]
 pub(super) struct Session {

@@ -5,8 +5,9 @@ use mio::Interest;
 use crate::{Net, Readiness, SourceId, socket::simulated::SimulatedSource};
 
 use super::{
-    actor::{Actor, Sessions, note, require, violate},
+    actor::{Actor, note, require, violate},
     book::KnownSource,
+    session::Sessions,
     wishes::Action,
 };
 

@@ -16,11 +16,12 @@ use crate::{
 };
 
 use super::{
-    actor::{Actor, Channel, Deliberate, Sessions, network, note, require, violate},
+    actor::{Actor, Channel, Deliberate, network, note, require, violate},
     book::Book,
     liveness,
     peer::Peers,
     plan::Plan,
+    session::Sessions,
     wishes::{Wishes, draw_options},
 };
 
