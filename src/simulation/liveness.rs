@@ -99,7 +99,8 @@ pub(super) fn check_known(net: &mut Net<Sessions>, book: &Book, held: &[usize]) 
             && !session.eof;
         let has_room = inbox < session.limits.inbox_limit();
         require!(!(stalled.reads && wants_input && has_room), "{id} does not know that it has input");
-        require!(!(stalled.writes && queued > 0), "{id} does not know that it may write");
+        let awaits_room = session.owes_writable && session.must_be_ready && queued < session.limits.low_water;
+        require!(!(stalled.writes && (queued > 0 || awaits_room)), "{id} does not know that it may write");
         let is_deaf = session.paused || session.eof;
         require!(!(stalled.error && is_deaf), "{id} does not know that it was reset");
     }

@@ -118,6 +118,7 @@ impl Actor {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 require!(!is_over, "try_send to {id} would block after its end");
                 (session.awaits_writable, session.must_be_ready) = (true, true);
+                session.owes_writable |= !has_failed;
             }
             Err(error) => require!(error.kind() == ErrorKind::BrokenPipe, "try_send to {id}: {error}"),
         }
