@@ -32,6 +32,10 @@ impl SimulatedSource {
         with(|network| network.watched[self.0].unread).unwrap_or(0)
     }
 
+    pub(crate) fn is_registered(&self) -> bool {
+        with(|network| network.watched[self.0].token.is_some()).unwrap_or(false)
+    }
+
     /// Reads at most `most`. `None`: the read would block.
     pub(crate) fn read(&self, most: usize) -> Option<usize> {
         with(|network| network.read_watched(self.0, most)).flatten()
