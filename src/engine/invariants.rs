@@ -179,6 +179,7 @@ impl Engine {
         let (slot, ConnectionRecord { connection, lifetime }) = (meta.slot(), record);
         let limits = lifetime.limits(&self.common.options);
         let (inbox, outbox) = (connection.inbox().len(), connection.queued_in_memory());
+        require!(connection.is_outbox_summed_up(), "the sums of the outbox of {slot} are wrong");
         let is_exempt = exempt.contains(&slot);
         require!(is_exempt || inbox <= limits.inbox_limit(), "the inbox of {slot} has {inbox} bytes");
         require!(is_exempt || outbox <= limits.max_outbox, "the outbox of {slot} has {outbox} bytes");
