@@ -124,8 +124,10 @@ impl Engine {
     }
 
     fn check_sums(&self, after_turn: bool) -> Checked {
-        let Common { stats, blocks, .. } = &self.common;
-        require!(!after_turn || !self.common.exceeds_memory_budget(), "the memory budget is not kept");
+        let Common { stats, blocks, options, .. } = &self.common;
+        // The rule is computed here once more, because the question of the engine may be wrong itself.
+        let (held, most) = (stats.buffered + blocks.held(), options.memory_budget);
+        require!(!after_turn || held <= most, "{held} bytes are held, and the memory budget is {most}");
         let connections: Vec<_> = self
             .table
             .all()
