@@ -251,6 +251,8 @@ impl World {
         running.more = turn.more;
         running.idle_turns = if moved || !turn.more { 0 } else { running.idle_turns + 1 };
         require!(running.idle_turns <= 3, "reactor {which}: turns claim more work and do nothing");
+        // A turn that begins a drain and calls nobody has moved nothing.
+        liveness::check_told(reactor.inspect());
         if !moved && queue.is_empty() {
             return;
         }
@@ -287,7 +289,6 @@ impl World {
         let tokens: Vec<usize> = running.held.iter().map(|event| event.token).collect();
         liveness::check_budgets(net);
         liveness::check_owed(net);
-        liveness::check_told(net);
         let tokens_of_reactor = running.tokens.clone();
         if let Some((end, token)) = network(|network| network.forgotten_end(tokens_of_reactor))
             && !net.engine().is_scheduled((token - book.first_token) as u32)
