@@ -289,6 +289,14 @@ impl Engine {
         Ok(())
     }
 
+    /// The memory budget resets the connection in this slot: no other connection holds more.
+    pub(super) fn check_largest(&self, slot: u32) {
+        let memory_of = |slot: u32| self.table.connection(slot).map_or(0, |connection| connection.memory());
+        let most = self.table.connections().iter().map(|slot| memory_of(*slot)).max().unwrap_or(0);
+        let memory = memory_of(slot);
+        assert!(memory == most, "connection {slot} with {memory} bytes is reset, and another one has {most}");
+    }
+
     fn lifetime(&self, slot: u32) -> Option<&Lifetime> {
         self.table.all().find(|(other, _)| *other == slot).and_then(|(_, place)| match &place.source {
             Source::Connection(record) => Some(&record.lifetime),

@@ -189,3 +189,16 @@ pub(super) fn draw_options(random: &mut Random) -> Options {
         .drain_quiet(milliseconds(random.pick(&[1, 250])));
     options.checked()
 }
+
+/// In some runs, the memory budget is exceeded again and again, and no other limit comes first. These draws have a source of
+/// their own, so that all other runs stay as they are.
+pub(super) fn lack_memory(options: &mut [Options], seed: u64) {
+    let mut random = Random::new(seed ^ 0x3C3C);
+    if !random.chance(150) {
+        return;
+    }
+    for options in options {
+        let budget = random.pick(&[300, 1000, 4000]);
+        *options = options.clone().memory_budget(budget).high_water(64 << 10).max_outbox(16 << 20).checked();
+    }
+}

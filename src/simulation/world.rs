@@ -22,7 +22,7 @@ use super::{
     peer::Peers,
     plan::Plan,
     session::Sessions,
-    wishes::{Wishes, draw_options},
+    wishes::{Wishes, draw_options, lack_memory},
 };
 
 /// The distance between the first tokens of two reactors.
@@ -70,7 +70,8 @@ impl World {
         let mut random = Random::new(plan.seed);
         let conduct = Conduct::draw(&mut random);
         let count = random.pick(&[1, 2, 2, 3]);
-        let options: Vec<Options> = (0..count).map(|_| draw_options(&mut random)).collect();
+        let mut options: Vec<Options> = (0..count).map(|_| draw_options(&mut random)).collect();
+        lack_memory(&mut options, plan.seed);
         let wishes = Wishes::draw(&mut random, &conduct, &options);
         let tokens = random.pick(&[3, 8, TOKENS, TOKENS, TOKENS]);
         let (largest, latency) = (wishes.largest, conduct.latency.1);
