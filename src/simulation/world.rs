@@ -22,7 +22,7 @@ use super::{
     peer::Peers,
     plan::Plan,
     session::Sessions,
-    wishes::{Wishes, draw_options, lack_memory},
+    wishes::{Wishes, draw_options, hoard, lack_memory},
 };
 
 /// The distance between the first tokens of two reactors.
@@ -68,11 +68,13 @@ impl Running {
 impl World {
     pub(super) fn new(plan: &Plan, traced: bool) -> Self {
         let mut random = Random::new(plan.seed);
-        let conduct = Conduct::draw(&mut random);
+        let mut conduct = Conduct::draw(&mut random);
         let count = random.pick(&[1, 2, 2, 3]);
         let mut options: Vec<Options> = (0..count).map(|_| draw_options(&mut random)).collect();
         lack_memory(&mut options, plan.seed);
-        let wishes = Wishes::draw(&mut random, &conduct, &options);
+        let hoards = hoard(&mut options, &mut conduct, plan.seed);
+        let mut wishes = Wishes::draw(&mut random, &conduct, &options);
+        wishes.hoards = hoards;
         let tokens = random.pick(&[3, 8, TOKENS, TOKENS, TOKENS]);
         let (largest, latency) = (wishes.largest, conduct.latency.1);
         let now = base();
