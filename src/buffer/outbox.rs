@@ -29,6 +29,7 @@ struct Queue {
 
 /// Sums over all segments.
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(PartialEq, Eq))]
 struct Totals {
     /// More than 64 bits, because a handler may ask for several ranges up to `u64::MAX`, which no file has.
     unsent: u128,
@@ -142,6 +143,15 @@ impl Outbox {
     pub(crate) fn capacity(&self) -> usize {
         let of = |queue: &Queue| queue.totals.storage + queue.behind.capacity() * size_of::<Segment>();
         self.0.as_deref().map_or(0, of)
+    }
+
+    /// True if the sums are those of the segments.
+    #[cfg(test)]
+    pub(crate) fn is_summed_up(&self) -> bool {
+        let Some(queue) = &self.0 else { return true };
+        let mut totals = Totals::default();
+        queue.segments().for_each(|segment| totals.add(segment));
+        totals == queue.totals
     }
 }
 

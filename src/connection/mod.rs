@@ -287,6 +287,12 @@ impl<T: Read + SendFile> Connection<T> {
         self.outbox.capacity() + self.inbox.capacity()
     }
 
+    /// True if the sums of the outbox are those of its segments.
+    #[cfg(test)]
+    pub(crate) fn is_outbox_summed_up(&self) -> bool {
+        self.outbox.is_summed_up()
+    }
+
     /// How many unsent bytes are in memory.
     #[cfg(test)]
     pub(crate) fn queued_in_memory(&self) -> usize {

@@ -28,6 +28,8 @@ impl Engine {
             let bytes_of = |slot: u32| table.connection(slot).map_or(0, rank);
             let all = || table.connections().iter().map(|slot| (bytes_of(*slot), *slot));
             let Some(largest) = memory.take_largest(all, bytes_of) else { return };
+            #[cfg(test)]
+            self.check_largest(largest);
             let Some(mut entry) = self.entry(largest) else { return };
             entry.reset(CloseReason::MemoryLimit);
             entry.count_memory();

@@ -124,8 +124,10 @@ impl Engine {
     }
 
     fn check_sums(&self, after_turn: bool) -> Checked {
-        let Common { stats, blocks, .. } = &self.common;
-        require!(!after_turn || !self.common.exceeds_memory_budget(), "the memory budget is not kept");
+        let Common { stats, blocks, options, .. } = &self.common;
+        // The rule is computed here once more, because the question of the engine may be wrong itself.
+        let (held, most) = (stats.buffered + blocks.held(), options.memory_budget);
+        require!(!after_turn || held <= most, "{held} bytes are held, and the memory budget is {most}");
         let connections: Vec<_> = self
             .table
             .all()
@@ -179,6 +181,7 @@ impl Engine {
         let (slot, ConnectionRecord { connection, lifetime }) = (meta.slot(), record);
         let limits = lifetime.limits(&self.common.options);
         let (inbox, outbox) = (connection.inbox().len(), connection.queued_in_memory());
+        require!(connection.is_outbox_summed_up(), "the sums of the outbox of {slot} are wrong");
         let is_exempt = exempt.contains(&slot);
         require!(is_exempt || inbox <= limits.inbox_limit(), "the inbox of {slot} has {inbox} bytes");
         require!(is_exempt || outbox <= limits.max_outbox, "the outbox of {slot} has {outbox} bytes");
@@ -284,6 +287,14 @@ impl Engine {
             require!(has_owner, "the timer {kind:?} belongs to nothing");
         }
         Ok(())
+    }
+
+    /// The memory budget resets the connection in this slot: no other connection holds more.
+    pub(super) fn check_largest(&self, slot: u32) {
+        let memory_of = |slot: u32| self.table.connection(slot).map_or(0, |connection| connection.memory());
+        let most = self.table.connections().iter().map(|slot| memory_of(*slot)).max().unwrap_or(0);
+        let memory = memory_of(slot);
+        assert!(memory == most, "connection {slot} with {memory} bytes is reset, and another one has {most}");
     }
 
     fn lifetime(&self, slot: u32) -> Option<&Lifetime> {

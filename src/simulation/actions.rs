@@ -14,10 +14,10 @@ use crate::{
 };
 
 use super::{
-    actor::{Actor, Sessions, network, note, require},
+    actor::{Actor, network, note, require},
     book::KnownListener,
     oracle::phase_of,
-    session::{Idle, OwnLimits, Session, Timer},
+    session::{Idle, OwnLimits, Session, Sessions, Timer},
     wishes::Action,
 };
 

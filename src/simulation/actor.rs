@@ -11,13 +11,10 @@ use crate::{
 
 use super::{
     book::Book,
-    datagrams::Message,
-    moving::Luggage,
-    session::{Session, Timer},
+    session::{Session, Sessions, Timer},
+    transit::{Luggage, Message},
     wishes::Wishes,
 };
-
-pub(super) type Sessions = Box<Session>;
 
 #[derive(Debug)]
 pub(super) struct Actor {
@@ -175,6 +172,7 @@ impl Actor {
         let random = &mut self.random;
         let consumed = match random.below(10) {
             _ if self.finishes => shown,
+            _ if self.wishes.hoards && shown > 1000 => random.below(2),
             0..5 => shown,
             5..7 => 0,
             7 => 1,

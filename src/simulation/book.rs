@@ -27,6 +27,8 @@ pub(super) struct Book {
     pub(super) datagrams_offered: u64,
     pub(super) datagrams_shown: u64,
     pub(super) sources: Vec<KnownSource>,
+    /// Ids of sources that are not watched any more. Other sources may have their slots.
+    pub(super) stale_sources: Vec<SourceId>,
     /// Ends of connections that have ended cleanly, with their linger time, and when their `on_close` came.
     pub(super) lingering: Vec<(usize, Duration, Instant)>,
     pub(super) next_tag: u64,
@@ -82,6 +84,7 @@ impl Book {
             datagrams_offered: 0,
             datagrams_shown: 0,
             sources: Vec::new(),
+            stale_sources: Vec::new(),
             lingering: Vec::new(),
             next_tag: 0,
             drains: 0,
@@ -101,6 +104,14 @@ impl Book {
             self.connections.remove(0);
         }
         self.connections.push(id);
+    }
+
+    /// The source is not watched any more.
+    pub(super) fn forget_source(&mut self, id: SourceId) {
+        if self.stale_sources.len() == REMEMBERED {
+            self.stale_sources.remove(0);
+        }
+        self.stale_sources.push(id);
     }
 
     pub(super) fn new_tag(&mut self) -> u64 {

@@ -5,19 +5,12 @@ use std::net::SocketAddr;
 use crate::{Datagram, DatagramOptions, Net, Sent, Socket};
 
 use super::{
-    actor::{Actor, Sessions, note, require, violate},
+    actor::{Actor, note, require, violate},
     book::KnownSocket,
+    session::Sessions,
+    transit::Message,
     wishes::Action,
 };
-
-/// A datagram that some handler has sent. Its number stands in its first four bytes, if it has so many.
-#[derive(Debug)]
-pub(super) struct Message {
-    from: SocketAddr,
-    to: SocketAddr,
-    len: usize,
-    was_received: bool,
-}
 
 /// The address of a datagram socket. Nothing is bound to the last one.
 fn address(which: usize) -> SocketAddr {

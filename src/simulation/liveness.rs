@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use crate::{ConnId, Net, connection::Phase, engine::DrainState, socket::simulated::Moved};
 
 use super::{
-    actor::{Sessions, network, require},
+    actor::{network, require},
     book::Book,
+    session::Sessions,
 };
 
 /// No connection has moved more in this turn than its budgets allow.
@@ -40,22 +41,25 @@ pub(super) fn check_lingering(book: &mut Book, now: Instant) {
     });
 }
 
-/// After the beginning of a drain, each open connection has had its `on_drain`, or gets it without an event.
+/// After a turn in a drain, each open connection has had its `on_drain`: the turn that begins the drain tells all connections,
+/// and a connection that opens later is told at once.
 pub(super) fn check_told(net: &mut Net<Sessions>) {
     if !matches!(net.engine().drain_state(), DrainState::Draining(_)) {
         return;
     }
     for id in open_sessions(net) {
         let was_told = net.session(id).is_none_or(|session| session.drain.is_some());
-        require!(was_told || !rests(net, id), "{id} gets no on_drain");
+        require!(was_told || !is_open(net, id), "{id} gets no on_drain");
     }
 }
 
 /// True if the connection is open and nothing will look at it before an event comes.
 fn rests(net: &mut Net<Sessions>, id: ConnId) -> bool {
-    let engine = net.engine();
-    let is_open = engine.connection(id.slot()).is_some_and(|connection| connection.phase() == Phase::Open);
-    is_open && !engine.is_scheduled(id.slot())
+    is_open(net, id) && !net.engine().is_scheduled(id.slot())
+}
+
+fn is_open(net: &mut Net<Sessions>, id: ConnId) -> bool {
+    net.engine().connection(id.slot()).is_some_and(|connection| connection.phase() == Phase::Open)
 }
 
 fn open_sessions(net: &Net<Sessions>) -> Vec<ConnId> {
@@ -98,7 +102,8 @@ pub(super) fn check_known(net: &mut Net<Sessions>, book: &Book, held: &[usize]) 
             && !session.eof;
         let has_room = inbox < session.limits.inbox_limit();
         require!(!(stalled.reads && wants_input && has_room), "{id} does not know that it has input");
-        require!(!(stalled.writes && queued > 0), "{id} does not know that it may write");
+        let awaits_room = session.owes_writable && session.must_be_ready && queued < session.limits.low_water;
+        require!(!(stalled.writes && (queued > 0 || awaits_room)), "{id} does not know that it may write");
         let is_deaf = session.paused || session.eof;
         require!(!(stalled.error && is_deaf), "{id} does not know that it was reset");
     }

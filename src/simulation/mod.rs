@@ -7,7 +7,8 @@
 //! world      reactors, hosts and peers: one step after the other         ending  everything drains, nothing is left
 //! actor      the handler: callbacks are compared with the model          oracle  what must be true in a callback
 //! actions, sending, wishes   the random things that handlers and hosts do
-//! session, book   the model of a connection, and of a reactor            peer    peers without a reactor
+//! session, book, transit   the model of a connection, of a reactor, and of what is between reactors
+//! peer       peers without a reactor
 //! ------------------------------------------------------------------------------------------------------------
 //! socket::simulated          the system: streams, listeners, latency, readiness, faults
 //! engine::invariants         what must be true of an engine between turns
@@ -29,6 +30,7 @@ mod sending;
 mod session;
 mod shrink;
 mod tests;
+mod transit;
 mod watching;
 mod wishes;
 mod world;

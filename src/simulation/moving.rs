@@ -2,23 +2,13 @@
 
 use std::time::Duration;
 
-use crate::{
-    Conn, ConnId, Detached, Net, Refused,
-    socket::simulated::{SimulatedListener, SimulatedStream},
-};
+use crate::{Conn, ConnId, Detached, Net, Refused, socket::simulated::SimulatedStream};
 
 use super::{
-    actor::{Actor, Sessions, network, note, require},
+    actor::{Actor, network, note, require},
     book::KnownListener,
-    session::Session,
+    session::{Session, Sessions},
 };
-
-/// What belongs to no reactor at the moment.
-#[derive(Debug, Default)]
-pub(super) struct Luggage {
-    pub(super) connections: Vec<Detached<Sessions>>,
-    pub(super) listeners: Vec<SimulatedListener>,
-}
 
 impl Actor {
     pub(super) fn detach(&mut self, net: &mut Net<Sessions>, id: ConnId) {

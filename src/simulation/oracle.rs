@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::{CloseKind, CloseReason, Conn, ConnId, Net, connection::Phase};
 
 use super::{
-    actor::{Actor, Sessions, network, require, violate},
-    session::Session,
+    actor::{Actor, network, require, violate},
+    session::{Session, Sessions},
 };
 
 pub(super) fn phase_of(conn: &mut Conn<'_, Sessions>) -> Option<Phase> {
@@ -159,6 +159,8 @@ impl Actor {
             !(by_quiet && session.owes_writable),
             "{id} was closed when idle, and an on_writable is owed"
         );
+        let was_told = session.drain.is_some() || session.closed || session.was_attached || !session.opened;
+        require!(was_told || kind != CloseKind::Drained, "{id} was closed by a drain, and had no on_drain");
         // An abort or a deadline behind a close ends the socket at once.
         let may_end_at_once = session.aborted || session.deadline.is_some() || !session.opened;
         if kind.is_clean() && !session.was_attached && !may_end_at_once {

@@ -15,7 +15,8 @@ use crate::{
 };
 
 use super::{
-    actor::{Actor, Sessions, network, require, violate},
+    actor::{Actor, network, require, violate},
+    session::Sessions,
     wishes::Action,
 };
 
@@ -117,6 +118,7 @@ impl Actor {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 require!(!is_over, "try_send to {id} would block after its end");
                 (session.awaits_writable, session.must_be_ready) = (true, true);
+                session.owes_writable |= !has_failed;
             }
             Err(error) => require!(error.kind() == ErrorKind::BrokenPipe, "try_send to {id}: {error}"),
         }

@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::{Options, TimerId};
 
+pub(super) type Sessions = Box<Session>;
+
 /// The session of a simulated connection.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -30,7 +32,7 @@ pub(super) struct Session {
     pub(super) may_be_full: bool,
     /// An `on_writable` may come.
     pub(super) awaits_writable: bool,
-    /// An `on_writable` must come, for `Full` or `notify_writable`.
+    /// An `on_writable` must come, for `Full`, `notify_writable` or a `try_send` that would have blocked.
     pub(super) owes_writable: bool,
     /// The handler has not declined the rest of its input: a pause or high water keeps it back.
     pub(super) owes_data: bool,

@@ -5,8 +5,9 @@ use mio::Interest;
 use crate::{Net, Readiness, SourceId, socket::simulated::SimulatedSource};
 
 use super::{
-    actor::{Actor, Sessions, note, require, violate},
-    book::KnownSource,
+    actor::{Actor, note, require, violate},
+    book::{Book, KnownSource},
+    session::Sessions,
     wishes::Action,
 };
 
@@ -19,7 +20,7 @@ impl Actor {
                 note!("    the source {id} is watched");
                 self.book().sources.push(KnownSource { id, source });
             }
-            return;
+            return self.use_stale_ids(net);
         }
         let index = self.random.below(count);
         let choice = self.random.below(3);
@@ -27,6 +28,7 @@ impl Actor {
             Action::Unwatch if choice == 0 => {
                 let KnownSource { id, mut source } = self.book().sources.swap_remove(index);
                 net.unwatch(id, &mut source);
+                self.book().forget_source(id);
             }
             Action::Unwatch => {
                 let KnownSource { id, source } = &mut self.book().sources[index];
@@ -35,6 +37,25 @@ impl Actor {
                 }
             }
             _ => net.ready_again(self.book().sources[index].id, Readiness::READABLE),
+        }
+    }
+
+    /// Calls with the id of a source that is not watched any more do nothing, also if another source has its slot.
+    fn use_stale_ids(&mut self, net: &mut Net<Sessions>) {
+        let Book { sources, stale_sources, .. } = self.book();
+        for stale in stale_sources {
+            let Some(known) = sources.iter_mut().find(|known| known.id.slot() == stale.slot()) else {
+                continue;
+            };
+            let was_scheduled = net.engine().is_scheduled(stale.slot());
+            net.ready_again(*stale, Readiness::READABLE);
+            let is_scheduled = net.engine().is_scheduled(stale.slot());
+            require!(was_scheduled == is_scheduled, "ready_again of {stale} concerns {}", known.id);
+            let registered = net.rewatch(*stale, &mut known.source, Interest::READABLE);
+            require!(registered.is_err(), "rewatch of {stale} has registered {}", known.id);
+            net.unwatch(*stale, &mut known.source);
+            let is_watched = known.source.is_registered();
+            require!(is_watched, "unwatch of {stale} has ended {}", known.id);
         }
     }
 

@@ -121,6 +121,8 @@ pub(super) struct Wishes {
     pub(super) splits_batches: bool,
     /// How often in a thousand a callback panics.
     pub(super) panics: u32,
+    /// The handler consumes little of a long input, and often sends on what a connection has kept.
+    pub(super) hoards: bool,
 }
 
 impl Wishes {
@@ -150,10 +152,14 @@ impl Wishes {
             detaches: random.pick(&[0, 0, 30]),
             splits_batches: random.chance(300),
             panics: random.pick(&[0, 0, 0, 10]),
+            hoards: false,
         }
     }
 
     pub(super) fn action(&self, random: &mut Random) -> Action {
+        if self.hoards && random.chance(200) {
+            return Action::Forward;
+        }
         let mut at = random.below(self.total as usize) as u32;
         for (action, weight) in &self.weights {
             if at < *weight {
@@ -188,4 +194,31 @@ pub(super) fn draw_options(random: &mut Random) -> Options {
         .close_timeout(milliseconds(random.pick(&[10, 1000, 30_000])))
         .drain_quiet(milliseconds(random.pick(&[1, 250])));
     options.checked()
+}
+
+/// In some runs, the memory budget is exceeded again and again, and no other limit comes first. These draws have a source of
+/// their own, so that all other runs stay as they are.
+pub(super) fn lack_memory(options: &mut [Options], seed: u64) {
+    let mut random = Random::new(seed ^ 0x3C3C);
+    if !random.chance(150) {
+        return;
+    }
+    for options in options {
+        let budget = random.pick(&[300, 1000, 4000]);
+        *options = options.clone().memory_budget(budget).high_water(64 << 10).max_outbox(16 << 20).checked();
+    }
+}
+
+/// In some runs, connections keep much input, and send it on later: see [`Wishes::hoards`]. Returns true in such a run.
+pub(super) fn hoard(options: &mut [Options], conduct: &mut Conduct, seed: u64) -> bool {
+    let mut random = Random::new(seed ^ 0x3D3D);
+    let hoards = random.chance(100);
+    if hoards {
+        conduct.capacity = conduct.capacity.max(70_000);
+        for options in options {
+            let roomy = options.clone().max_inbox(256 << 10).read_buffer(1 << 16);
+            *options = roomy.read_budget(256 << 10).write_budget(1 << 20).checked();
+        }
+    }
+    hoards
 }

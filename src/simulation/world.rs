@@ -16,12 +16,13 @@ use crate::{
 };
 
 use super::{
-    actor::{Actor, Channel, Deliberate, Sessions, network, note, require, violate},
+    actor::{Actor, Channel, Deliberate, network, note, require, violate},
     book::Book,
     liveness,
     peer::Peers,
     plan::Plan,
-    wishes::{Wishes, draw_options},
+    session::Sessions,
+    wishes::{Wishes, draw_options, hoard, lack_memory},
 };
 
 /// The distance between the first tokens of two reactors.
@@ -67,10 +68,13 @@ impl Running {
 impl World {
     pub(super) fn new(plan: &Plan, traced: bool) -> Self {
         let mut random = Random::new(plan.seed);
-        let conduct = Conduct::draw(&mut random);
+        let mut conduct = Conduct::draw(&mut random);
         let count = random.pick(&[1, 2, 2, 3]);
-        let options: Vec<Options> = (0..count).map(|_| draw_options(&mut random)).collect();
-        let wishes = Wishes::draw(&mut random, &conduct, &options);
+        let mut options: Vec<Options> = (0..count).map(|_| draw_options(&mut random)).collect();
+        lack_memory(&mut options, plan.seed);
+        let hoards = hoard(&mut options, &mut conduct, plan.seed);
+        let mut wishes = Wishes::draw(&mut random, &conduct, &options);
+        wishes.hoards = hoards;
         let tokens = random.pick(&[3, 8, TOKENS, TOKENS, TOKENS]);
         let (largest, latency) = (wishes.largest, conduct.latency.1);
         let now = base();
@@ -250,6 +254,8 @@ impl World {
         running.more = turn.more;
         running.idle_turns = if moved || !turn.more { 0 } else { running.idle_turns + 1 };
         require!(running.idle_turns <= 3, "reactor {which}: turns claim more work and do nothing");
+        // A turn that begins a drain and calls nobody has moved nothing.
+        liveness::check_told(reactor.inspect());
         if !moved && queue.is_empty() {
             return;
         }
@@ -286,7 +292,6 @@ impl World {
         let tokens: Vec<usize> = running.held.iter().map(|event| event.token).collect();
         liveness::check_budgets(net);
         liveness::check_owed(net);
-        liveness::check_told(net);
         let tokens_of_reactor = running.tokens.clone();
         if let Some((end, token)) = network(|network| network.forgotten_end(tokens_of_reactor))
             && !net.engine().is_scheduled((token - book.first_token) as u32)

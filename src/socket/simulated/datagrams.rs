@@ -10,12 +10,9 @@ use std::{
 use super::{
     end::Armed,
     network::{Delivery, Network},
+    parts::{DatagramEnd, ROOM, Registration, Sending},
     pipe::out_of_buffers,
-    polling::Registration,
 };
-
-/// How many datagrams a socket keeps for its program, and how many wait for the network.
-const ROOM: usize = 5;
 
 /// How long a datagram stays in the buffer of its sender.
 const LEAVES_AFTER: Duration = Duration::from_micros(200);
@@ -23,37 +20,6 @@ const LEAVES_AFTER: Duration = Duration::from_micros(200);
 /// EMSGSIZE on Linux.
 fn too_large() -> io::Error {
     io::Error::from_raw_os_error(90)
-}
-
-#[derive(Debug)]
-pub(super) struct DatagramEnd {
-    pub(super) at: SocketAddr,
-    peer: Option<SocketAddr>,
-    /// The numbers of the datagrams that have arrived.
-    pub(super) arrived: VecDeque<usize>,
-    /// How many datagrams wait for the network.
-    leaving: usize,
-    /// A datagram that was sent has met no socket.
-    pub(super) refused: bool,
-    pub(super) token: Option<usize>,
-    pub(super) armed: Armed,
-    pub(super) wants_room: bool,
-    closed: bool,
-    /// The number that stands in the datagram that was sent last.
-    last_sent: u32,
-}
-
-impl DatagramEnd {
-    pub(super) fn has_room(&self) -> bool {
-        self.leaving < ROOM
-    }
-}
-
-/// A datagram that a program has sent.
-#[derive(Clone, Debug)]
-pub(super) struct Sending {
-    from: SocketAddr,
-    bytes: Vec<u8>,
 }
 
 impl Network {

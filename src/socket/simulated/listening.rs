@@ -10,19 +10,9 @@ use std::{
 use super::{
     end::{Armed, End, Stage},
     network::{Delivery, Network},
+    parts::{Listening, Registration},
     pipe::out_of_buffers,
-    polling::Registration,
 };
-
-#[derive(Debug)]
-pub(super) struct Listening {
-    at: SocketAddr,
-    pub(super) backlog: VecDeque<usize>,
-    most: usize,
-    token: Option<usize>,
-    pub(super) armed: bool,
-    closed: bool,
-}
 
 /// How long a client waits until it asks again for a place in a backlog that was full.
 const ASK_AGAIN: Duration = Duration::from_millis(200);

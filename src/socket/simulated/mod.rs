@@ -10,6 +10,7 @@ mod datagrams;
 mod end;
 mod listening;
 mod network;
+mod parts;
 mod pipe;
 mod polling;
 mod random;

@@ -10,12 +10,9 @@ use std::{
 use super::{
     conduct::Conduct,
     content::Content,
-    datagrams::{DatagramEnd, Sending},
     end::End,
-    listening::Listening,
-    polling::Registration,
+    parts::{DatagramEnd, Listening, Registration, Sending, WatchedEnd},
     random::Random,
-    watching::WatchedEnd,
 };
 
 #[derive(Debug)]

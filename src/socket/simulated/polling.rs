@@ -11,15 +11,8 @@ use crate::socket::readiness::Happening;
 use super::{
     end::{Armed, Stage},
     network::Network,
+    parts::Registration,
 };
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Registration {
-    End(usize),
-    Listener(usize),
-    Socket(usize),
-    Watched(usize),
-}
 
 /// An event, with the parts that mio would report.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

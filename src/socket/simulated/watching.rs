@@ -4,15 +4,13 @@ use std::io::{self, ErrorKind};
 
 use mio::{Interest, Registry, Token, event::Source};
 
-use super::{call, end::Armed, network::Network, polling::Registration, with};
-
-#[derive(Debug, Default)]
-pub(super) struct WatchedEnd {
-    pub(super) unread: usize,
-    pub(super) token: Option<usize>,
-    pub(super) armed: Armed,
-    pub(super) has_error: bool,
-}
+use super::{
+    call,
+    end::Armed,
+    network::Network,
+    parts::{Registration, WatchedEnd},
+    with,
+};
 
 /// A source that the program watches.
 #[derive(Debug)]
@@ -32,6 +30,10 @@ impl SimulatedSource {
 
     pub(crate) fn unread(&self) -> usize {
         with(|network| network.watched[self.0].unread).unwrap_or(0)
+    }
+
+    pub(crate) fn is_registered(&self) -> bool {
+        with(|network| network.watched[self.0].token.is_some()).unwrap_or(false)
     }
 
     /// Reads at most `most`. `None`: the read would block.
