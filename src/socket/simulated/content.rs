@@ -46,24 +46,34 @@ impl Content {
         Self { key, parts: vec![Part { at: 0, key, from: 0 }] }
     }
 
-    /// From the position `at` on, the direction carries `len` bytes that begin at the position `from` of another direction, and
-    /// then its own base content again. `at` is behind everything that was sent so far.
-    pub(crate) fn forward(&mut self, at: u64, source: &Self, from: u64, len: u64) {
-        self.parts.retain(|part| part.at <= at);
-        let mut done = 0;
+    /// The parts of which `len` bytes from the position `from` on consist: key, position in the base content, and length.
+    pub(crate) fn cut(&self, from: u64, len: u64) -> Vec<(u32, u64, u64)> {
+        let (mut pieces, mut done) = (Vec::new(), 0);
         while done < len {
-            let (part, rest) = source.part_of(from + done);
+            let (part, rest) = self.part_of(from + done);
             let n = rest.min(len - done);
-            self.put(Part { at: at + done, key: part.key, from: part.from + (from + done - part.at) });
+            pieces.push((part.key, part.from + (from + done - part.at), n));
             done += n;
         }
-        self.put(Part { at: at + len, key: self.key, from: at + len });
+        pieces
     }
 
+    /// From the position `at` on, the direction carries these pieces of other directions, and then its own base content again.
+    /// `at` is behind everything that was sent so far.
+    pub(crate) fn forward(&mut self, mut at: u64, pieces: Vec<(u32, u64, u64)>) {
+        for (key, from, len) in pieces {
+            self.put(Part { at, key, from });
+            at += len;
+        }
+        self.put(Part { at, key: self.key, from: at });
+    }
+
+    /// Appends a part, in place of the parts that begin at its position or behind.
     fn put(&mut self, part: Part) {
-        self.parts.retain(|other| other.at != part.at);
+        while self.parts.last().is_some_and(|last| last.at >= part.at) {
+            self.parts.pop();
+        }
         self.parts.push(part);
-        self.parts.sort_by_key(|part| part.at);
     }
 
     fn part_of(&self, position: u64) -> (Part, u64) {

@@ -176,9 +176,9 @@ impl Network {
 
     /// The bytes that the session `key` sends next are `len` bytes of the session `source`, from the position `from` on.
     pub(crate) fn forward(&mut self, key: u32, source: u32, from: u64, len: u64) {
-        let source = self.senders[source as usize].content.clone();
+        let pieces = self.senders[source as usize].content.cut(from, len);
         let sender = &mut self.senders[key as usize];
-        sender.content.forward(sender.handed, &source, from, len);
+        sender.content.forward(sender.handed, pieces);
     }
 
     pub(crate) fn read_clock(&mut self) -> Instant {
