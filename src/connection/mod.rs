@@ -281,7 +281,7 @@ impl<T: Read + SendFile> Connection<T> {
         self.counted = counted;
     }
 
-    /// What the buffers own now, in bytes.
+    /// The storage that the buffers own now, in bytes.
     #[cfg(test)]
     pub(crate) fn owned(&self) -> usize {
         self.outbox.capacity() + self.inbox.capacity()

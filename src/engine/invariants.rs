@@ -1,4 +1,4 @@
-//! What must be true of the whole engine between turns. The simulation checks it after each step.
+//! The rules that hold for the whole engine between turns. The simulation checks the rules after each step.
 
 use crate::{
     connection::{Connection, Phase},
@@ -26,7 +26,7 @@ macro_rules! require {
     };
 }
 
-/// What is left in an engine, for the check that nothing is.
+/// The counts of what an engine still holds, for the check that all of them are zero at the end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Remains {
     pub(crate) slots: usize,
@@ -196,7 +196,7 @@ impl Engine {
             connection.phase()
         );
         require!(!meta.arm_timers || meta.is_scheduled(), "the timers of {slot} are never armed");
-        // What was freed is counted when the connection has its turn.
+        // Freed storage is counted when the connection has its turn.
         let (counted, owned) = (connection.counted(), connection.owned());
         require!(!after_turn || owned <= counted, "{slot} owns {owned} bytes and counts {counted}");
         require!(

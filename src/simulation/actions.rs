@@ -116,7 +116,7 @@ impl Actor {
             }
             (Action::Pause, Some(id)) => {
                 net.pause_reading(id);
-                // What comes after the end of a connection changes nothing.
+                // Bytes that arrive after the end of a connection change nothing.
                 if net.conn(id).and_then(|mut conn| phase_of(&mut conn)) <= Some(Phase::Failing) {
                     with(net, id, |session| session.paused = true);
                 }
@@ -341,7 +341,7 @@ impl Actor {
         }
     }
 
-    /// What `write!` and `io::Write` send.
+    /// Bytes that `write!` and `io::Write` send.
     pub(super) fn write_pieces(net: &mut Net<Sessions>, id: ConnId, bytes: &[u8]) -> Option<usize> {
         let mut conn = net.conn(id)?;
         let (_, mut out) = conn.split();

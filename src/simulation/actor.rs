@@ -26,7 +26,7 @@ pub(super) struct Actor {
     /// The handler takes all input, and does nothing else any more.
     pub(super) finishes: bool,
     pub(super) callbacks: u64,
-    /// What has happened how often, by name.
+    /// The number of times that each kind of event has happened, by name.
     pub(super) coverage: BTreeMap<&'static str, u64>,
     is_in_callback: bool,
     /// The callback of a timer runs.

@@ -1,4 +1,4 @@
-//! What the simulation knows of one reactor.
+//! The model of one reactor: all that the simulation knows of the reactor.
 
 use std::{
     net::SocketAddr,

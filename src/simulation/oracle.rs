@@ -1,4 +1,4 @@
-//! What must be true in a callback.
+//! The rules that hold in a callback.
 
 use std::time::Duration;
 

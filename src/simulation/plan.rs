@@ -1,4 +1,4 @@
-//! What a run is made of, so that parts of it can be left out.
+//! The plan of a run: the steps and the peers, so that the shrinker can leave out parts of the run.
 
 use crate::socket::simulated::Random;
 

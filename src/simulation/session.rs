@@ -1,4 +1,4 @@
-//! What the simulation knows of one connection: the model that each callback is compared with.
+//! The model of one connection. Each callback is compared with the model.
 
 use std::time::{Duration, Instant};
 
@@ -38,7 +38,7 @@ pub(super) struct Session {
     pub(super) owes_data: bool,
     /// The last time of `set_idle_timeout`, or of the options, and a shorter one of this turn.
     pub(super) idle: Idle,
-    /// It waits until the system takes bytes again: `try_send` would have blocked.
+    /// The connection waits until the system takes bytes again: `try_send` would have blocked.
     pub(super) must_be_ready: bool,
     pub(super) eof: bool,
     /// `on_eof` has come in an earlier reactor.

@@ -1,4 +1,4 @@
-//! What is on its way between reactors: connections and listeners that belong to no reactor at the moment, and datagrams.
+//! Connections and listeners that belong to no reactor at the moment, and datagrams on their way.
 
 use std::net::SocketAddr;
 
@@ -6,7 +6,7 @@ use crate::{Detached, socket::simulated::SimulatedListener};
 
 use super::session::Sessions;
 
-/// What belongs to no reactor at the moment.
+/// The sources that belong to no reactor at the moment.
 #[derive(Debug, Default)]
 pub(super) struct Luggage {
     pub(super) connections: Vec<Detached<Sessions>>,

@@ -1,4 +1,4 @@
-//! What is drawn once for each run: the options, and how often the handler does what.
+//! The parameters that are drawn once for each run: the options, and the frequency of each action of the handler.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::{
     socket::simulated::{Conduct, Random},
 };
 
-/// What the handler and the host can do.
+/// The actions of the handler and of the host.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Action {
     SendAll,
@@ -137,7 +137,7 @@ impl Wishes {
         for (_, weight) in &mut weights {
             *weight *= random.pick(&[1, 1, 2, 5]);
         }
-        // What moves a byte at a time must not have to move a megabyte.
+        // A run that moves one byte at a time must not have to move a megabyte.
         let grain =
             |options: &Options| options.read_buffer.min(options.read_budget).min(options.write_budget);
         let grain = options.iter().map(grain).min().unwrap_or(1).min(conduct.capacity);

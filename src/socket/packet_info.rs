@@ -42,7 +42,7 @@ mod imp {
 
     use super::{super::platform, *};
 
-    /// What the system needs for control messages.
+    /// The storage that the system needs for control messages.
     #[derive(Debug)]
     pub(crate) struct PacketInfo(UdpSocketState);
 

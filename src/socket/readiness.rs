@@ -31,7 +31,7 @@ impl Readiness {
     pub(crate) const WRITABLE: Self = Self { writable: true, ..Self::NONE };
 }
 
-/// What an event says. Events of mio cannot be made, so the simulation has events of its own.
+/// The content of an event. Events of mio cannot be made, so the simulation has events of its own.
 pub(crate) trait Happening {
     fn token(&self) -> Token;
     fn is_readable(&self) -> bool;

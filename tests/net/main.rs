@@ -4,7 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-/// What the helpers listen on.
+/// The transport that the listeners of the helpers have.
 const TRANSPORT: support::Transport = support::Transport::Tcp;
 
 mod channels;

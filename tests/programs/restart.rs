@@ -145,6 +145,7 @@ fn a_successor_is_not_killed_if_the_old_process_sees_its_message_after_the_timeo
     service = service.address().0; // the successor serves
     let mut client = Client::connect(&at);
     assert_eq!(client.ask("hello"), successor);
+    // The time to become ready must pass while the old process is stopped, so that its timer is late.
     thread::sleep((begin + Duration::from_secs(2)).saturating_duration_since(Instant::now()));
     service.signal(Signal::CONT);
     assert_eq!(service.process_that(" is ready"), successor);

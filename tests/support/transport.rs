@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use tidegate::{Address, ListenOptions, Net};
 
-/// What the connections of a test run over.
+/// The transport of the connections of a test.
 ///
 /// A test has one type of address for both: over Unix sockets, a socket address stands for a path. [`connect`] and
 /// [`connect_narrow`] connect to the path, and [`address_of`] returns the path for a call of the crate.

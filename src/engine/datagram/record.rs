@@ -33,7 +33,7 @@ pub(crate) struct DatagramRecord {
     pub(super) queue: VecDeque<Unsent>,
     /// How many bytes the datagrams of the queue have.
     pub(super) queue_bytes: usize,
-    /// What the kernel was handed in the turn with this number.
+    /// The number of the turn whose sends are counted.
     pub(super) turn: u32,
     pub(super) turn_sends: usize,
     pub(super) turn_bytes: usize,

@@ -23,7 +23,7 @@ pub(crate) fn shared_table() -> Arc<[u8]> {
     Arc::from(&table()[..])
 }
 
-/// What one direction of a stream carries: parts of base contents. The content of a direction is its own base content, but for
+/// The content of one direction of a stream: parts of base contents. The content of a direction is its own base content, but for
 /// bytes that were forwarded from another direction.
 #[derive(Clone, Debug)]
 pub(crate) struct Content {

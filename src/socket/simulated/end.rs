@@ -18,7 +18,7 @@ pub(super) struct End {
     pub(super) fin_sent: bool,
     /// A shutdown has failed.
     pub(super) shutdown_failed: bool,
-    /// What the program has read.
+    /// The number of bytes that the program has read.
     pub(super) read: u64,
     pub(super) fin_arrived: bool,
     pub(super) was_reset: bool,
@@ -36,7 +36,7 @@ pub(super) struct End {
     pub(super) last_moved: Instant,
     /// The program has read the end of file.
     pub(super) eof_read: bool,
-    /// What was written and read since the budgets began.
+    /// The bytes that were written and read since the budgets began.
     pub(super) moved: Moved,
     /// The last thing that this end has sent arrives then. Nothing overtakes it.
     pub(super) last_arrival: Instant,

@@ -278,7 +278,7 @@ impl Network {
     }
 }
 
-/// What the checks find, and the trace.
+/// The results of the checks, and the trace.
 impl Network {
     /// A rule is broken. The first violation counts.
     pub(crate) fn violate(&mut self, text: fmt::Arguments<'_>) {

@@ -8,7 +8,7 @@ use super::end::Armed;
 /// How many datagrams a socket keeps for its program, and how many wait for the network.
 pub(super) const ROOM: usize = 5;
 
-/// What is registered under a token, with its index.
+/// The source that is registered under a token, with the index of the source.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Registration {
     End(usize),

@@ -251,7 +251,7 @@ impl Network {
             return;
         }
         if resets {
-            // What is on its way may be lost or not.
+            // Bytes that are on their way may be lost or not.
             let at = self.now + self.latency();
             let at = if self.random.chance(500) && !self.ends[end].is_unix {
                 at
@@ -296,7 +296,7 @@ impl Network {
     }
 }
 
-/// What arrives.
+/// The things that can arrive.
 impl Network {
     pub(super) fn bytes_arrive(&mut self, from: usize, len: u64) {
         let to = self.ends[from].peer;

@@ -12,11 +12,11 @@ use super::{
     polling::Happened,
 };
 
-/// What the simulation knows of an end of a stream, beside what the program at this end knows.
+/// Facts about an end of a stream that the program at this end does not know.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct View {
     pub(crate) peer_key: Option<u32>,
-    /// What the program at this end has read, and what the program at the other end has written.
+    /// The bytes that the program at this end has read, and the bytes that the program at the other end has written.
     pub(crate) read: u64,
     pub(crate) peer_written: u64,
     pub(crate) fin_arrived: bool,
@@ -82,7 +82,7 @@ impl Network {
         &mut self.ends[end].moved
     }
 
-    /// What the system has reported of an end, or never will, and the program could make use of.
+    /// The readiness of an end that the program could use now and that no further event will report.
     pub(crate) fn stalled(&mut self, end: usize, token: usize) -> Stalled {
         // epoll reports an edge, and the other selectors report what is ready and armed.
         let event = if self.conduct.portable { self.event_of(token) } else { Happened::default() };
