@@ -157,8 +157,8 @@
 //! * A callback that blocks stops the whole host. Long work goes to another thread, together with the
 //!   [`ConnId`](crate::ConnId), and the answer comes back through a channel
 //!   ([`Reactor::channel`](crate::Reactor::channel)): see [`guide::threads`](crate::guide::threads).
-//! * A panic in a callback passes through the turn to the host. A host that catches it may go on: the next turn aborts the
-//!   connection whose callback panicked, and all other connections go on. [`Handler`](crate::Handler) says more.
+//! * A panic in a callback passes through the turn to the host. A host that catches it may go on: the connection whose
+//!   callback panicked is aborted, and all other connections go on. [`Handler`](crate::Handler) says more.
 //! * [`Net::now`](crate::Net::now) is the time of the turn. Between turns it is the time of the last turn, so a host counts
 //!   from its own clock.
 //!

@@ -22,9 +22,10 @@ use crate::{
 /// `&mut dyn Handler<Session = S>` is as good as a concrete type.
 ///
 /// # Panics
-/// A panic in a method passes through the turn to the host. If the host catches it and goes on, the next turn aborts the
-/// connection whose callback panicked, with [`CloseReason::Aborted`] unless it was ending already; all others go on. The session that was passed to a
-/// panicking [`on_close`](Self::on_close) is lost.
+/// A panic in a method passes through the turn to the host. If the host catches it and goes on, the
+/// connection whose callback panicked is aborted, with [`CloseReason::Aborted`] unless it was ending already: it takes no
+/// further bytes, and its `on_close` comes in the next turn. All others go on. The session that was passed to a panicking
+/// [`on_close`](Self::on_close) is lost.
 pub trait Handler {
     /// The state that the program keeps for each connection: `on_accept` makes it, and `on_close` gives it back.
     type Session;

@@ -32,7 +32,6 @@ impl Engine {
             self.check_largest(largest);
             let Some(mut entry) = self.entry(largest) else { return };
             entry.reset(CloseReason::MemoryLimit);
-            entry.count_memory();
             entry.queue();
         }
     }

@@ -32,13 +32,9 @@ impl Callback {
         self.slot != NO_SLOT
     }
 
-    /// The slot of a callback that never returned, because it panicked, and whether bytes that it had gathered are thrown
-    /// away now.
-    #[cold]
-    pub(super) fn take_panicked(&mut self) -> (u32, bool) {
-        let had_gathered = self.has_gathered();
-        self.gathered.clear();
-        (std::mem::replace(&mut self.slot, NO_SLOT), had_gathered)
+    /// The slot of the callback that runs, or that never returned; [`NO_SLOT`] if there is none.
+    pub(super) fn slot(&self) -> u32 {
+        self.slot
     }
 
     #[inline]

@@ -255,6 +255,7 @@ impl Entry<'_> {
 
     pub(crate) fn close(&mut self) {
         self.connection.close(self.common.is_draining());
+        self.count_memory(); // the inbox is freed
         self.schedule();
     }
 
@@ -273,6 +274,7 @@ impl Entry<'_> {
             callback.clear();
         }
         self.connection.end(reason, Phase::Resetting);
+        self.count_memory(); // the buffers are freed
     }
 
     /// True if the socket outlives its session: everything is sent, and the peer has not ended yet.

@@ -106,6 +106,7 @@ impl Engine {
 
     /// Every connection has a new write budget, and no turn begins: the host flushes between turns.
     pub(crate) fn begin_flush(&mut self) {
+        self.end_panicked();
         let Common { clock, .. } = &mut self.common;
         clock.next_budget();
     }

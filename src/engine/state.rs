@@ -6,7 +6,7 @@ use mio::Registry;
 
 use crate::{
     close::{CloseKind, CloseReason},
-    connection::{Connection, Phase},
+    connection::Connection,
     id::{ConnId, TimerId},
     options::Options,
     socket::stream::Stream,
@@ -36,14 +36,21 @@ impl Engine {
         Self { table: Table::new(capacity), common, generation_of_turn: 0 }
     }
 
-    /// Begins a turn. A connection whose callback panicked in the last turn is aborted: bytes that the callback was shown,
-    /// and bytes that it had sent, may be missing.
+    /// Begins a turn.
     #[inline]
     pub(crate) fn begin_turn(&mut self, now: Instant) {
-        let Common { clock, timers, stats, callback, .. } = &mut self.common;
+        let Common { clock, timers, stats, .. } = &mut self.common;
         clock.begin_turn(now, !timers.is_empty());
         stats.turns += 1;
         self.generation_of_turn = self.table.generation();
+        self.end_panicked();
+    }
+
+    /// Between turns: aborts the connection whose callback panicked in the last turn. Bytes that the callback was shown, and
+    /// bytes that it had sent, may be missing, so no further bytes may be sent to the peer.
+    #[inline]
+    pub(super) fn end_panicked(&mut self) {
+        let Common { callback, .. } = &self.common;
         if callback.has_panicked() {
             self.abort_panicked();
         }
@@ -51,8 +58,8 @@ impl Engine {
 
     #[cold]
     fn abort_panicked(&mut self) {
-        let Common { callback, .. } = &mut self.common;
-        let (panicked, had_gathered) = callback.take_panicked();
+        let Common { callback, .. } = &self.common;
+        let panicked = callback.slot();
         log::warn!(target: "tidegate", "a callback panicked in the last turn: its connection is aborted");
         match self.table.get_mut(panicked).map(|place| &place.source) {
             None | Some(Source::Listener(_) | Source::Watched(_) | Source::Datagram(_) | Source::Vacated) => {
@@ -60,14 +67,14 @@ impl Engine {
             Some(Source::Reserved) => self.vacate(panicked), // the callback was `on_accept`
             Some(Source::Connection(_)) => {
                 if let Some(mut entry) = self.entry(panicked) {
-                    if had_gathered {
-                        entry.connection.lose_bytes();
-                    }
-                    entry.connection.end(CloseReason::Aborted, Phase::Resetting);
+                    entry.reset(CloseReason::Aborted);
                     entry.queue();
                 }
             }
         }
+        let Common { callback, .. } = &mut self.common;
+        callback.end();
+        callback.clear();
     }
 
     /// Between turns: true if the next turn has something to do that no event will announce.
@@ -130,6 +137,7 @@ impl Engine {
 
     /// The host has the `Net`, between turns.
     pub(crate) fn host_is_here(&mut self) {
+        self.end_panicked();
         self.common.host_is_here();
     }
 

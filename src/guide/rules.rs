@@ -44,8 +44,8 @@
 //!     Connections that are still open when the grace is over are reset, so that no peer mistakes a truncated stream for a
 //!     complete one. A second drain resets at once.
 //!     Unix sockets have no reset: see [`platforms`](super::platforms#unix-sockets).
-//! 11. **A panic in a callback** passes through the turn to the host. If the host catches the panic and goes on, the next turn
-//!     aborts the connection whose callback panicked, because bytes may be missing there; all other connections go on.
+//! 11. **A panic in a callback** passes through the turn to the host. If the host catches the panic and goes on, the
+//!     connection whose callback panicked is aborted, because bytes may be missing there; all other connections go on.
 //!
 //! These rules are about streams. The rules of datagrams are on the page [`datagrams`](super::datagrams).
 //!

@@ -142,7 +142,7 @@ impl Actor {
         }
     }
 
-    /// A callback has panicked: the next turn aborts its connection.
+    /// A callback has panicked: its connection is aborted.
     pub(super) fn recover(&mut self, net: &mut Net<Sessions>) {
         self.cover("panic");
         (self.is_in_callback, self.shown_input) = (false, None);
@@ -150,7 +150,6 @@ impl Actor {
         let Some(id) = self.running.take() else { return };
         if let Some(session) = net.session(id) {
             (session.closed, session.aborted, session.refused) = (true, true, true);
-            session.panicked = true;
         }
     }
 

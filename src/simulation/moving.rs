@@ -15,10 +15,6 @@ impl Actor {
         if self.shown_input == Some(id) {
             return; // `on_data` has input of this connection in its hand
         }
-        // A connection whose callback has panicked lacks bytes, and leaves before the next turn could abort it.
-        if net.session(id).is_some_and(|session| session.panicked) {
-            return;
-        }
         if let Some(detached) = net.detach(id) {
             self.take_away(id, detached);
         }

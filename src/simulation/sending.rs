@@ -81,7 +81,7 @@ impl Actor {
         let Some(session) = net.session(id) else {
             return violate!("{id} is gone in the midst of a callback");
         };
-        let is_over = (session.closed && !session.panicked) || session.shut_down;
+        let is_over = session.closed || session.shut_down;
         match flow {
             Flow::Gone => session.refused |= !is_over,
             Flow::Open | Flow::Full => {
@@ -109,7 +109,7 @@ impl Actor {
         let session = conn.session();
         // The reactor counts the bytes of a send that failed as lost, those of a `try_send` that it has not taken too.
         session.refused |= has_failed && !matches!(result, Ok(n) if n == bytes.len());
-        let is_over = (session.closed && !session.panicked) || session.shut_down;
+        let is_over = session.closed || session.shut_down;
         match result {
             Ok(n) => {
                 require!(!is_over || bytes.is_empty(), "{id} takes a send after its end");

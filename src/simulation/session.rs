@@ -47,8 +47,6 @@ pub(super) struct Session {
     /// The handler has called `close` or `abort`: no callback comes but `on_close`.
     pub(super) closed: bool,
     pub(super) aborted: bool,
-    /// A callback of the connection has panicked. The next turn aborts it, and takes no notice of what is sent until then.
-    pub(super) panicked: bool,
     pub(super) shut_down: bool,
     pub(super) need: usize,
     pub(super) timeouts: Vec<Timer>,
@@ -153,7 +151,6 @@ impl Session {
             told_peer_closed: false,
             closed: false,
             aborted: false,
-            panicked: false,
             shut_down: false,
             need: 0,
             timeouts: Vec::new(),

@@ -209,6 +209,19 @@ pub(super) fn lack_memory(options: &mut [Options], seed: u64) {
     }
 }
 
+/// In some runs, connections keep very little. See [`lack_memory`] for the draws.
+pub(super) fn lack_room(options: &mut [Options], seed: u64) {
+    let mut random = Random::new(seed ^ 0x3E3E);
+    if !random.chance(50) {
+        return;
+    }
+    for options in options {
+        let tiny = options.clone().max_outbox(random.pick(&[1, 2, 10, 100]));
+        let tiny = if random.chance(300) { tiny.memory_budget(random.pick(&[1, 10, 100])) } else { tiny };
+        *options = tiny.checked();
+    }
+}
+
 /// In some runs, connections keep much input, and send it on later: see [`Wishes::hoards`]. Returns true in such a run.
 pub(super) fn hoard(options: &mut [Options], conduct: &mut Conduct, seed: u64) -> bool {
     let mut random = Random::new(seed ^ 0x3D3D);

@@ -22,7 +22,7 @@ use super::{
     peer::Peers,
     plan::Plan,
     session::Sessions,
-    wishes::{Wishes, draw_options, hoard, lack_memory},
+    wishes::{Wishes, draw_options, hoard, lack_memory, lack_room},
 };
 
 /// The distance between the first tokens of two reactors.
@@ -72,6 +72,7 @@ impl World {
         let count = random.pick(&[1, 2, 2, 3]);
         let mut options: Vec<Options> = (0..count).map(|_| draw_options(&mut random)).collect();
         lack_memory(&mut options, plan.seed);
+        lack_room(&mut options, plan.seed);
         let hoards = hoard(&mut options, &mut conduct, plan.seed);
         let mut wishes = Wishes::draw(&mut random, &conduct, &options);
         wishes.hoards = hoards;

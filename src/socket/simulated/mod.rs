@@ -26,7 +26,14 @@ use std::{
 
 use mio::Token;
 
-use crate::{address::Endpoint, options::ListenOptions};
+use crate::{
+    address::Endpoint,
+    options::ListenOptions,
+    socket::{
+        file::{FileError, FileRange, too_short},
+        platform,
+    },
+};
 
 pub(crate) use self::{
     conduct::Conduct,
@@ -151,6 +158,19 @@ impl SimulatedStream {
 
     pub(super) fn addresses(&self) -> io::Result<(SocketAddr, SocketAddr)> {
         call(|network| network.addresses(self.0))
+    }
+
+    /// sendfile(2). With the portable rules there is no such call, and the program copies the file.
+    pub(super) fn send_file(&mut self, file: &mut FileRange, most: usize) -> Result<usize, FileError> {
+        if is_portable() != Some(false) {
+            return file.copy_to(self, most);
+        }
+        let mut bytes = vec![0; most.min(usize::try_from(file.len()).unwrap_or(usize::MAX))];
+        let n = platform::read_at(file.file(), &mut bytes, file.offset()).map_err(FileError::File)?;
+        if n == 0 {
+            return Err(FileError::File(too_short()));
+        }
+        self.write(&bytes[..n]).map_err(FileError::Stream)
     }
 }
 
