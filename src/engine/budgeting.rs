@@ -2,19 +2,16 @@
 
 use crate::{close::CloseReason, connection::Connection, socket::stream::Stream};
 
-use super::{common::Common, state::Engine};
+use super::{common::Common, entry::Entry, state::Engine};
 
 impl Engine {
     /// Counts what the buffers of a connection own, and keeps the memory budget: while all buffers together are above it,
     /// the connection that owns the most is reset. Returns true if a connection was reset.
     #[inline]
     pub(crate) fn check_memory(&mut self, slot: u32) -> bool {
-        let connections = self.connections().len();
         let Some(mut entry) = self.entry(slot) else { return false };
         entry.count_memory();
-        let Common { memory, .. } = &mut *entry.common;
-        memory.may_have_grown(slot, || rank(entry.connection), connections);
-        let is_exceeded = entry.common.exceeds_memory_budget();
+        let is_exceeded = self.common.exceeds_memory_budget();
         if is_exceeded {
             self.keep_memory_budget();
         }
@@ -34,6 +31,16 @@ impl Engine {
             entry.reset(CloseReason::MemoryLimit);
             entry.queue();
         }
+    }
+}
+
+impl Entry<'_> {
+    /// Counts what the buffers own.
+    pub(super) fn count_memory(&mut self) {
+        let Common { stats, blocks, memory, .. } = &mut *self.common;
+        self.connection.count_memory(&mut stats.buffered);
+        stats.shared = blocks.held();
+        memory.may_have_grown(self.meta.slot(), || rank(self.connection), stats.open);
     }
 }
 

@@ -237,13 +237,6 @@ impl Entry<'_> {
             self.connection.fail(error);
         }
     }
-
-    /// Counts what the buffers own.
-    pub(super) fn count_memory(&mut self) {
-        let Common { stats, blocks, .. } = &mut *self.common;
-        self.connection.count_memory(&mut stats.buffered);
-        stats.shared = blocks.held();
-    }
 }
 
 /// Ending.

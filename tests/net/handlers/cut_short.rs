@@ -72,6 +72,30 @@ fn the_input_that_a_close_discards_does_not_count_for_the_memory_budget() {
 }
 
 #[test]
+fn the_memory_budget_finds_a_closed_connection_whose_outbox_has_just_grown() {
+    let others = Cell::new(None);
+    let mut handler = Actor::consuming(|conn, input| {
+        conn.send_all(&[1; 600]);
+        assert!(conn.try_send(&[1]).is_err()); // The gathered bytes must go first, and fill the outbox.
+        conn.close();
+        conn.net().send_all(others.get().unwrap(), &[0; 500]);
+        input.len()
+    });
+    let mut rehearsal = Rehearsal::new(Options::default().memory_budget(1000));
+    let [largest, id, silent] = [(); 3].map(|()| rehearsal.accept(&mut handler).unwrap());
+    others.set(Some(silent));
+    for id in [largest, id, silent] {
+        rehearsal.capacity(id, 0);
+    }
+    // From the first excess on, the reactor keeps a heap of the connections that own memory.
+    rehearsal.net().send_all(largest, &[0; 1100]);
+    rehearsal.settle(&mut handler);
+    rehearsal.receive(&mut handler, id, &[1]);
+    assert_eq!(outcomes(&handler), [(CloseKind::MemoryLimit, false, true); 2]);
+    assert!(rehearsal.is_open(silent));
+}
+
+#[test]
 fn a_connection_whose_on_data_claims_too_much_is_aborted_in_the_next_turn() {
     for before in [&b""[..], b"kept"] {
         let (overclaim, shown) = (Cell::new(None), RefCell::new(Vec::new()));
