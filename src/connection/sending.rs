@@ -177,7 +177,11 @@ impl<T: Read + SendFile> Connection<T> {
         limits: &Options,
         stats: &mut Stats,
     ) -> io::Result<usize> {
+        let had_lost = self.has(Flags::LOST);
         let taken = if self.outbox.is_empty() { self.offer(&[], bytes, limits, stats) } else { 0 };
+        if !had_lost {
+            self.flags.clear(Flags::LOST); // bytes that are not taken stay with the handler, also after a failure
+        }
         if taken > 0 || bytes.is_empty() {
             return Ok(taken);
         }

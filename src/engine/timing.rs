@@ -124,7 +124,9 @@ impl Entry<'_> {
         let quiet = Some(milliseconds(quiet)).filter(|quiet| *quiet > 0).unwrap_or(u32::MAX);
         let timer = self.lifetime.rare().quiet.take().and_then(|earlier| earlier.timer);
         self.lifetime.rare().quiet = Some(QuietClose { quiet, armed: 0, timer });
-        self.begin_timers_later();
+        if !self.lifetime.is_opening() {
+            self.begin_timers_later();
+        }
     }
 
     /// Stores the time of the turn if bytes have moved: an idle timeout costs traffic no more than this.
@@ -152,8 +154,7 @@ impl Entry<'_> {
         if let Some(timer) = idle.timer.take() {
             timers.cancel(timer);
         }
-        let is_open = self.lifetime.rare.as_ref().is_none_or(|rare| rare.opening.is_none());
-        if idle.after > 0 && is_open {
+        if idle.after > 0 {
             clock.set_tick(now);
             let at = later(now, Duration::from_millis(idle.after.into()));
             (idle.since, idle.timer) = (clock.tick(), Some(timers.insert(at, TimerKind::Idle(slot))));
@@ -210,7 +211,7 @@ impl Entry<'_> {
     pub(crate) fn quiet_is_due(&mut self, now: Instant) {
         self.store_activity();
         let (tick, last_byte) = (self.common.tick(), self.lifetime.idle.since);
-        let (is_open, is_scheduled) = (!self.lifetime.is_opening(), self.meta.is_scheduled());
+        let is_scheduled = self.meta.is_scheduled();
         let Some(quiet) = self.lifetime.rare().quiet.as_mut() else { return };
         quiet.timer = None;
         if self.connection.phase() >= Phase::Flushing {
@@ -220,7 +221,7 @@ impl Entry<'_> {
         if !is_scheduled {
             let is_silent = last_byte == quiet.armed;
             quiet.armed = last_byte;
-            wait = if !(is_open && self.connection.is_idle()) {
+            wait = if !self.connection.is_idle() {
                 quiet.quiet
             } else if is_silent {
                 0

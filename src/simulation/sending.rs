@@ -107,8 +107,6 @@ impl Actor {
         let result = conn.try_send(bytes);
         let has_failed = super::oracle::phase_of(&mut conn) != Some(Phase::Open);
         let session = conn.session();
-        // The reactor counts the bytes of a send that failed as lost, those of a `try_send` that it has not taken too.
-        session.refused |= has_failed && !matches!(result, Ok(n) if n == bytes.len());
         let is_over = session.closed || session.shut_down;
         match result {
             Ok(n) => {

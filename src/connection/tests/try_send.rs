@@ -14,6 +14,20 @@ fn try_send_returns_how_many_bytes_the_kernel_took() {
 }
 
 #[test]
+fn bytes_that_a_failed_try_send_has_not_taken_are_not_undelivered() {
+    let mut bench = Bench::writing([Bytes(2), Error(ErrorKind::ConnectionReset)]);
+    assert_eq!(bench.try_send(b"abc").unwrap(), 2);
+    assert!(!bench.connection.takes_sends() && !bench.connection.has_lost());
+    let mut bench = Bench::writing([WouldBlock, Error(ErrorKind::ConnectionReset)]);
+    bench.send(b"a");
+    let room = bench.connection.stream_mut().let_write().unwrap();
+    bench.note(room);
+    bench.flush();
+    assert_eq!(bench.try_send(b"b").unwrap_err().kind(), ErrorKind::BrokenPipe);
+    assert!(bench.connection.has_lost(), "the failed send lost a byte before");
+}
+
+#[test]
 fn on_writable_after_a_blocked_try_send_waits_for_a_writable_stream() {
     let mut bench = Bench::writing([WouldBlock]);
     assert!(bench.try_send(b"a").is_err());

@@ -125,6 +125,23 @@ fn the_end_of_the_time_for_all_addresses_ends_the_connect_between_two_addresses(
 }
 
 #[test]
+fn close_when_idle_waits_for_the_end_of_the_connect_without_a_timer() {
+    let dead_end = DeadEnd::new();
+    let mut caller = Caller::new(&[dead_end.at()], ConnectOptions::default().timeout(Some(SECOND)));
+    caller.reactor.net().close_when_idle(caller.id, Duration::from_millis(1));
+    caller.settle_at(Duration::ZERO);
+    assert_eq!(caller.wait_at(Duration::ZERO), Some(SECOND));
+    let (_listener, at) = listener();
+    let mut caller = Caller::new(&[at], ConnectOptions::default());
+    caller.reactor.net().close_when_idle(caller.id, SECOND);
+    caller.turn_until_open_at(Duration::ZERO);
+    caller.settle_at(Duration::ZERO);
+    assert_eq!(caller.wait_at(Duration::ZERO), Some(SECOND));
+    caller.settle_at(SECOND);
+    assert_eq!(caller.actor.of_id(caller.id), [Call::Open, Call::Close(CloseKind::Closed)]);
+}
+
+#[test]
 fn an_answer_in_the_turn_of_the_timeout_opens_the_connection() {
     let (_listener, at) = listener();
     let mut caller = Caller::new(&[at], ConnectOptions::default().timeout(Some(SECOND)));
