@@ -1,5 +1,5 @@
-//! Tests of a callback that panics while the host catches the panic. The next turn aborts the connection of that callback,
-//! and everything else goes on.
+//! Tests of a callback that panics while the host catches the panic. The connection of that callback is aborted before the
+//! host or a turn can use the connection, and everything else goes on.
 
 use std::{
     io::{Read, Write},
