@@ -188,7 +188,11 @@ impl World {
             let book = &mut self.actor.books[which];
             book.drains += u64::from(!net.is_draining());
             if net.is_draining() {
-                // A drain is under way already, with a grace of its own.
+                // A drain is under way already, with a grace of its own. It closed only the listeners that were there before.
+                for listener in book.listeners.iter_mut().filter(|listener| !listener.closed) {
+                    net.close_listener(listener.id);
+                    listener.closed = true;
+                }
                 continue;
             }
             net.drain(grace);
