@@ -159,8 +159,13 @@ impl Actor {
             !(by_quiet && session.owes_writable),
             "{id} was closed when idle, and an on_writable is owed"
         );
+        // A panic leaves the rest of the `on_drain` calls to the end of the next turn. An idle connection may close before.
+        let was_cut_short = session.has_quiet_close && self.wishes.panics > 0;
         let was_told = session.drain.is_some() || session.closed || session.was_attached || !session.opened;
-        require!(was_told || kind != CloseKind::Drained, "{id} was closed by a drain, and had no on_drain");
+        require!(
+            was_told || was_cut_short || kind != CloseKind::Drained,
+            "{id} was closed by a drain, and had no on_drain"
+        );
         // An abort or a deadline behind a close ends the socket at once.
         let may_end_at_once = session.aborted || session.deadline.is_some() || !session.opened;
         if kind.is_clean() && !session.was_attached && !may_end_at_once {
