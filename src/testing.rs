@@ -45,7 +45,7 @@
 
 use std::{
     collections::HashMap,
-    fmt,
+    fmt, io,
     net::{Ipv4Addr, SocketAddr},
     time::{Duration, Instant},
 };
@@ -54,9 +54,10 @@ use mio::Poll;
 
 use crate::{
     close::{CloseKind, CloseReason},
+    datagram::Datagram,
     handler::{Accepted, Handler},
     id::{ConnId, SourceId},
-    net::{Conn, Net},
+    net::{Conn, Net, Socket},
     options::Options,
     reactor::Reactor,
     readiness::Readiness,
@@ -269,6 +270,14 @@ impl<H: Handler + ?Sized> Handler for Watched<'_, H> {
 
     fn on_timer(&mut self, net: &mut Net<H::Session>, tag: u64) {
         self.handler.on_timer(net, tag);
+    }
+
+    fn on_datagram(&mut self, socket: &mut Socket<'_, H::Session>, datagram: &Datagram<'_>) {
+        self.handler.on_datagram(socket, datagram);
+    }
+
+    fn on_datagram_error(&mut self, socket: &mut Socket<'_, H::Session>, error: io::Error) {
+        self.handler.on_datagram_error(socket, error);
     }
 
     fn on_wake(&mut self, net: &mut Net<H::Session>) {

@@ -2,9 +2,15 @@
 
 use std::{cell::Cell, time::Duration};
 
-use tidegate::{Accepted, CloseKind, Conn, ConnId, Flow, Handler, Net, Options, testing::Rehearsal};
+use tidegate::{
+    Accepted, CloseKind, Conn, ConnId, DatagramOptions, Flow, Handler, Net, Options, testing::Rehearsal,
+};
 
-use crate::support::{Actor, Call, assert_same, pattern};
+use crate::support::{
+    Actor, Call, assert_same,
+    datagrams::{Post, bind, client},
+    pattern,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -285,4 +291,15 @@ fn a_handler_that_makes_endless_work_causes_a_panic() {
         }
     });
     Rehearsal::new(Options::default()).accept(&mut actor);
+}
+
+#[test]
+fn a_handler_is_told_of_the_datagrams_that_wait_when_a_drain_begins() {
+    let mut post = Post::silent();
+    let mut rehearsal = Rehearsal::new(Options::default());
+    let (socket, at) = bind(rehearsal.net(), "127.0.0.1:0", DatagramOptions::default());
+    client().send_to(b"hello", at).unwrap(); // On loopback, the datagram has arrived when the call returns.
+    rehearsal.net().drain(SECOND);
+    rehearsal.settle(&mut post);
+    assert_eq!(post.of(socket), [b"hello"]);
 }
