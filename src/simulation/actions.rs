@@ -28,7 +28,8 @@ impl Actor {
             self.actions_left -= 1;
             let action = self.wishes.action(&mut self.random);
             let id = self.target(own);
-            note!("    {action:?} {}", id.map_or(String::new(), |id| id.to_string()));
+            let of = id.map_or(String::new(), |id| id.to_string());
+            note!("    {action:?} {of} in reactor {}", self.current);
             self.carry_out(action, net, id);
         }
     }

@@ -257,6 +257,7 @@ impl Handler for Actor {
         self.shown_input = Some(conn.id());
         self.act_in(conn);
         self.shown_input = None;
+        note!("    on_data has consumed {consumed} of {} bytes", input.len());
         self.end();
         consumed
     }
@@ -328,6 +329,7 @@ impl Handler for Actor {
 
     fn on_close(&mut self, net: &mut Net<Sessions>, id: ConnId, session: Sessions, why: CloseReason) {
         self.begin("on_close", Some(id));
+        note!("    the reason is: {why}");
         self.cover(why.kind().name());
         self.check_close(net, id, &session, &why);
         self.act(net, None);

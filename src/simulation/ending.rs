@@ -37,7 +37,7 @@ impl World {
     }
 
     fn stop_faults(&mut self) {
-        note!("the faults end");
+        note!("the faults end, and every connection and listener is resumed");
         self.actor.finishes = true;
         network(|network| {
             network.random = Random::new(1);

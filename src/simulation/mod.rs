@@ -61,6 +61,7 @@ fn run(plan: &Plan, traced: bool) -> Outcome {
     let result = panic::catch_unwind(AssertUnwindSafe(|| {
         let mut world = World::new(plan, traced);
         for (index, step) in plan.steps.iter().enumerate() {
+            actor::note!("step {index}");
             world.step(*step);
             if let Some(violation) = actor::network(|network| network.violation().map(str::to_owned)) {
                 return Some(format!("{violation} (step {index})"));

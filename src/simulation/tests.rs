@@ -6,8 +6,11 @@ use super::{Plan, run, shrink::shrink};
 
 fn number(name: &str, default: u64) -> u64 {
     match env::var(name) {
-        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")),
-        Err(_) => default,
+        Ok(text) => text.parse().unwrap_or_else(|_| {
+            panic!("{name} is {text:?}: a whole number from 0 to {} is needed", u64::MAX)
+        }),
+        Err(env::VarError::NotPresent) => default,
+        Err(error) => panic!("{name}: {error}"),
     }
 }
 
@@ -23,9 +26,10 @@ const REGRESSIONS: &[u64] = &[
 #[test]
 fn the_simulation_of_whole_reactors_breaks_no_rule() {
     let (first, count) = (number("TIDEGATE_SEED", 0), number("TIDEGATE_SEEDS", 1000));
+    let end = first.checked_add(count).expect("TIDEGATE_SEED and TIDEGATE_SEEDS together are below 2^64");
     let mut coverage = BTreeMap::<_, u64>::new();
     let (begun, mut callbacks, mut steps) = (Instant::now(), 0, 0);
-    for seed in REGRESSIONS.iter().copied().chain(first..first.saturating_add(count)) {
+    for seed in REGRESSIONS.iter().copied().chain(first..end) {
         let plan = Plan::of(seed);
         let outcome = run(&plan, false);
         callbacks += outcome.callbacks;
@@ -51,10 +55,11 @@ fn report(plan: &Plan, failure: &str) -> ! {
     let outcome = run(&small, true);
     let trace = outcome.trace.join("\n");
     let failure_of_small = outcome.failure.unwrap_or_default();
+    let profile = if cfg!(debug_assertions) { "" } else { "--release " };
     panic!(
         "seed {seed}: {failure}\n\
          {} of {} steps are enough, with {} peers: {failure_of_small}\n{trace}\n\
-         To repeat the run: TIDEGATE_SEED={seed} TIDEGATE_SEEDS=1 cargo test --lib simulation",
+         To repeat the run: TIDEGATE_SEED={seed} TIDEGATE_SEEDS=1 cargo test {profile}--lib simulation",
         small.steps.len(),
         plan.steps.len(),
         small.peers,
