@@ -180,7 +180,8 @@ impl<T: Read + SendFile> Connection<T> {
         let had_lost = self.has(Flags::LOST);
         let taken = if self.outbox.is_empty() { self.offer(&[], bytes, limits, stats) } else { 0 };
         if !had_lost {
-            self.flags.clear(Flags::LOST); // bytes that are not taken stay with the handler, also after a failure
+            // Only bytes of this call can be lost here. They stay with the handler, also after a failure.
+            self.flags.clear(Flags::LOST);
         }
         if taken > 0 || bytes.is_empty() {
             return Ok(taken);

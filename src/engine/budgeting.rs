@@ -28,14 +28,18 @@ impl Engine {
             #[cfg(test)]
             self.check_largest(largest);
             let Some(mut entry) = self.entry(largest) else { return };
-            entry.reset(CloseReason::MemoryLimit);
-            entry.queue();
+            let known = rank(entry.connection);
+            entry.count_memory();
+            if rank(entry.connection) == known {
+                entry.reset(CloseReason::MemoryLimit);
+                entry.queue();
+            } // else the connection has freed memory since it was counted last
         }
     }
 }
 
 impl Entry<'_> {
-    /// Counts what the buffers own.
+    /// Brings the count of what the buffers own up to date, and tells the memory budget of it.
     pub(super) fn count_memory(&mut self) {
         let Common { stats, blocks, memory, .. } = &mut *self.common;
         self.connection.count_memory(&mut stats.buffered);

@@ -257,6 +257,13 @@ impl Entry<'_> {
         self.schedule();
     }
 
+    /// Ends the connection because of a timeout.
+    pub(super) fn end_by_limit(&mut self, reason: CloseReason) {
+        self.connection.end_by_limit(reason);
+        self.count_memory(); // the buffers are freed
+        self.queue();
+    }
+
     /// Ends the connection with a reset. Bytes that its callback has gathered are lost. They are counted before the reason
     /// is stored, because a clean reason does not stand if bytes are lost.
     pub(super) fn reset(&mut self, reason: CloseReason) {

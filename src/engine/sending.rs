@@ -232,7 +232,11 @@ impl Entry<'_> {
             self.mark_for_flush();
         }
         let Common { options, stats, .. } = &mut *self.common;
-        self.connection.try_send(bytes, self.lifetime.limits(options), stats)
+        let result = self.connection.try_send(bytes, self.lifetime.limits(options), stats);
+        if !self.connection.takes_sends() {
+            self.count_memory(); // the failure has freed the outbox
+        }
+        result
     }
 
     /// Sends what the connection's callback has gathered: the callback has returned, or other bytes must follow.

@@ -46,8 +46,8 @@ impl Engine {
         self.end_panicked();
     }
 
-    /// Between turns: aborts the connection whose callback panicked in the last turn. Bytes that the callback was shown, and
-    /// bytes that it had sent, may be missing, so no further bytes may be sent to the peer.
+    /// Aborts the connection whose callback panicked in the last turn, before anything else is done with the reactor. Bytes that
+    /// the callback was shown, and bytes that it had sent, may be missing, so no further bytes may be sent to the peer.
     #[inline]
     pub(super) fn end_panicked(&mut self) {
         let Common { callback, .. } = &self.common;

@@ -101,8 +101,7 @@ impl Entry<'_> {
 
     pub(crate) fn deadline_is_due(&mut self) {
         self.lifetime.rare().deadline = None;
-        self.connection.end_by_limit(CloseReason::Deadline);
-        self.queue();
+        self.end_by_limit(CloseReason::Deadline);
     }
 }
 
@@ -192,8 +191,7 @@ impl Entry<'_> {
             let is_silent = idle.since == self.meta.idle_armed;
             let left = idle.after.saturating_sub(tick.wrapping_sub(idle.since));
             if is_silent || left == 0 {
-                self.connection.end_by_limit(CloseReason::IdleTimeout);
-                return self.queue();
+                return self.end_by_limit(CloseReason::IdleTimeout);
             }
             left
         };
@@ -229,8 +227,7 @@ impl Entry<'_> {
                 quiet.quiet.saturating_sub(tick.wrapping_sub(last_byte))
             };
             if wait == 0 {
-                self.connection.close(self.common.is_draining());
-                return self.queue();
+                return self.close();
             }
         }
         let at = later(now, Duration::from_millis(wait.into()));
@@ -284,7 +281,7 @@ impl Entry<'_> {
             return false;
         }
         if !lingers {
-            self.connection.end(CloseReason::CloseTimeout, Phase::Resetting);
+            self.reset(CloseReason::CloseTimeout);
             self.queue();
             return false;
         }
