@@ -182,6 +182,8 @@ pub trait Handler {
 
     /// [`Remote::wake`](crate::Remote::wake) was called, or a [`Sender`](crate::Sender) has sent, once or more often, since the
     /// last call of this method.
+    ///
+    /// If the method panics, the next turn calls the method again.
     fn on_wake(&mut self, _net: &mut Net<Self::Session>) {}
 
     /// A source of [`Net::watch`] is ready. `ready` merges all events since the last call for this source.

@@ -19,7 +19,7 @@ use crate::{
     engine::Engine,
     handler::Handler,
     id::{ConnId, ListenerId, NO_SLOT},
-    net::Net,
+    net::{Closed, Net},
     options::Options,
     remote::{Inbound, Remote},
     socket::{
@@ -92,6 +92,7 @@ impl<S> Reactor<S> {
     /// The connections and listeners.
     pub fn net(&mut self) -> &mut Net<S> {
         self.net.engine().host_is_here();
+        self.net.set_closed(Closed::default()); // an on_close that panicked has left it set
         &mut self.net
     }
 
@@ -236,6 +237,11 @@ impl<S> Reactor<S> {
     #[cfg(test)]
     pub(crate) fn inspect(&mut self) -> &mut Net<S> {
         &mut self.net
+    }
+
+    /// True if the connection has a session.
+    pub(crate) fn is_open(&self, id: ConnId) -> bool {
+        self.net.is_open(id)
     }
 
     /// An event for a stream that is no socket.

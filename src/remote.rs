@@ -190,6 +190,30 @@ impl Signals {
     pub(crate) fn is_set(&self) -> bool {
         self.any.load(Ordering::Acquire)
     }
+
+    /// `on_wake` begins. If `on_wake` panics, the next turn calls `on_wake` again: the senders of the messages that wait wake
+    /// nobody before the next `on_wake`, or wait for room themselves.
+    pub(crate) fn wake_again(&self) -> WakeAgain<'_> {
+        WakeAgain(self)
+    }
+}
+
+/// Asks for a further `on_wake` when it is dropped, that is, when the present `on_wake` panics.
+pub(crate) struct WakeAgain<'a>(&'a Signals);
+
+impl WakeAgain<'_> {
+    /// `on_wake` has returned.
+    pub(crate) fn is_not_needed(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for WakeAgain<'_> {
+    fn drop(&mut self) {
+        let Self(signals) = self;
+        signals.wake.store(true, Ordering::Release);
+        signals.any.store(true, Ordering::Release); // the next turn is due, so the poll does not sleep
+    }
 }
 
 impl fmt::Debug for Remote {

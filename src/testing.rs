@@ -176,7 +176,7 @@ impl<S> Rehearsal<S> {
 
     /// True if `on_close` has still to come for this connection.
     pub fn is_open(&self, id: ConnId) -> bool {
-        self.peers.contains_key(&id) && !self.ended.contains_key(&id)
+        self.reactor.is_open(id)
     }
 
     /// Why the connection has ended; `None` if it has not.
@@ -328,5 +328,16 @@ mod tests {
         assert_eq!(rehearsal.sent(client).len(), 1100);
         rehearsal.capacity(client, 0);
         assert!(!is_queued(&rehearsal));
+    }
+
+    #[test]
+    fn a_detached_connection_is_not_open() {
+        let mut rehearsal = Rehearsal::new(Options::default());
+        let client = rehearsal.accept(&mut Silent).unwrap();
+        let detached = rehearsal.net().detach(client).unwrap();
+        assert!(!rehearsal.is_open(client), "no `on_close` comes for the connection");
+        let id = rehearsal.net().attach(detached).unwrap();
+        rehearsal.settle(&mut Silent);
+        assert!(rehearsal.is_open(id));
     }
 }

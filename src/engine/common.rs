@@ -97,6 +97,10 @@ impl Common {
         match self.clock.now().filter(|_| !between_turns) {
             Some(now) => self.set_timer(later(now, time), kind),
             None => {
+                let Self { timers, waiting, .. } = self;
+                if waiting.len() > 64 + 2 * timers.len() {
+                    waiting.retain(|(timer, _)| timers.get_mut(*timer).is_some()); // the others were cancelled
+                }
                 let timer = self.timers.insert(self.clock.base(), kind); // in the past, so that a turn is due
                 self.waiting.push((timer, time));
                 timer
@@ -140,5 +144,23 @@ impl Common {
     #[inline]
     pub(super) fn exceeds_memory_budget(&self) -> bool {
         self.memory.is_exceeded(self.stats.buffered + self.blocks.held())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timers_that_are_cancelled_between_turns_own_no_storage() {
+        let poll = mio::Poll::new().unwrap();
+        let registry = poll.registry().try_clone().unwrap();
+        let mut common = Common::new(registry, 0, Options::default(), Instant::now());
+        for tag in 0..10_000 {
+            common.host_is_here();
+            let timer = common.set_timer_after(Duration::from_secs(1), TimerKind::Handler(tag));
+            common.cancel_timer(timer);
+        }
+        assert!(common.waiting.len() < 1000, "{} timers wait for the next turn", common.waiting.len());
     }
 }

@@ -112,7 +112,6 @@ impl<K> Timers<K> {
         self.heap.is_empty()
     }
 
-    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.heap.len()
     }

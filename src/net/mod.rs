@@ -243,7 +243,7 @@ impl<S> Net<S> {
         self.engine.id(slot)
     }
 
-    fn is_open(&self, id: ConnId) -> bool {
+    pub(crate) fn is_open(&self, id: ConnId) -> bool {
         self.engine.is_open(id)
     }
 

@@ -68,7 +68,9 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
             self.net.drain(grace);
         }
         if asked.wake {
+            let again = signals.wake_again();
             self.handler.on_wake(self.net);
+            again.is_not_needed();
         }
     }
 

@@ -273,3 +273,26 @@ fn a_message_is_not_lost_by_a_panic_in_on_wake() {
     drop(actor);
     assert_eq!(received, [2]);
 }
+
+#[test]
+fn messages_that_wait_while_on_wake_panics_are_taken_in_the_next_turn() {
+    use crate::support::panicky::{panic_silently, panics};
+
+    let mut event_loop = event_loop();
+    let (sender, receiver) = event_loop.bounded_channel(1);
+    sender.send(1).unwrap();
+    let blocked = blocked(&sender);
+    let (mut received, mut has_panicked) = (Vec::new(), false);
+    let mut actor = Actor::idle().with_net(|_, _| {
+        if !std::mem::replace(&mut has_panicked, true) {
+            panic_silently(); // no message is taken, so the sender has no room
+        }
+        received.extend(receiver.try_recv().ok());
+    });
+    assert!(panics(|| _ = turn(&mut event_loop, &mut actor)));
+    assert!(event_loop.next_deadline().is_some_and(|due| due <= Instant::now()), "a turn is due");
+    turn(&mut event_loop, &mut actor);
+    drop(actor);
+    assert_eq!(received, [1]);
+    assert_eq!(next(&blocked), Ok(()));
+}

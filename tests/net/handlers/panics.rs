@@ -270,7 +270,7 @@ fn requests_of_other_threads_survive_a_panic_in_on_wake() {
             vec![Call::Close(CloseKind::Aborted)],
         ];
         assert_eq!(world.handler.of(0)[1..], then[n]);
-        assert_eq!(world.handler.count(&Call::Wake), 1);
+        assert_eq!(world.handler.count(&Call::Wake), 2, "ask {n}: the call that panicked is made again");
     }
 }
 
@@ -307,4 +307,13 @@ fn each_of_several_panics_aborts_its_own_connection() {
     }
     assert_eq!(world.handler.of(3), [Call::Open, hello()]);
     assert_eq!(read_next(&mut world.clients[3], 5), b"hello");
+}
+
+#[test]
+fn the_answers_of_an_on_close_that_panicked_do_not_outlast_the_call() {
+    let mut world = World::new(Panicky::at(0, Call::Close(CloseKind::Aborted)), 1);
+    let id = world.id(0);
+    world.reactor.net().abort(id);
+    assert_eq!(world.settle(), Err(()));
+    assert!(!world.reactor.net().was_open() && !world.reactor.net().undelivered());
 }
