@@ -1,8 +1,9 @@
-//! The rules that hold for the whole engine between turns. The simulation checks the rules after each step.
+//! The rules that hold for the whole engine between turns. The simulation checks the rules after each turn, each flush
+//! and each act of the host.
 
 use crate::{
     connection::{Connection, Phase},
-    id::{NO_SLOT, TimerId},
+    id::{ConnId, NO_SLOT, TimerId},
     socket::stream::Stream,
 };
 
@@ -18,7 +19,7 @@ use super::{
 
 type Checked = Result<(), String>;
 
-macro_rules! require {
+macro_rules! ensure {
     ($holds:expr, $($text:tt)*) => {
         if !$holds {
             return Err(format!($($text)*));
@@ -55,6 +56,18 @@ impl Engine {
         self.table.all().any(|(other, place)| other == slot && place.meta.is_scheduled())
     }
 
+    /// How many sources all passes have taken from the ready queue.
+    pub(crate) fn served(&self) -> usize {
+        let Common { queue, .. } = &self.common;
+        queue.served()
+    }
+
+    /// True if a timer will repeat a send of this connection that found no buffer space.
+    pub(crate) fn retries_send(&self, id: ConnId) -> bool {
+        let Common { timers, .. } = &self.common;
+        timers.all().any(|(_, kind)| matches!(kind, TimerKind::SendRetry(other) if *other == id))
+    }
+
     /// The sources with work to do, in order.
     pub(crate) fn ready_queue(&self) -> Vec<u32> {
         let Common { queue, .. } = &self.common;
@@ -71,28 +84,28 @@ impl Engine {
             match &place.source {
                 Source::Reserved => return Err(format!("slot {slot} is still reserved")),
                 Source::Vacated => {
-                    require!(self.table.vacated().contains(&slot), "the vacated slot {slot} is never freed");
-                    require!(!after_turn || place.meta.queued, "the vacated slot {slot} was not freed");
+                    ensure!(self.table.vacated().contains(&slot), "the vacated slot {slot} is never freed");
+                    ensure!(!after_turn || place.meta.queued, "the vacated slot {slot} was not freed");
                 }
                 Source::Connection(record) => {
                     self.check_connection(&place.meta, record, after_turn, exempt)?
                 }
                 Source::Listener(listener) => self.check_listener(slot, &place.meta, listener, after_turn)?,
                 Source::Watched(record) => {
-                    require!(
+                    ensure!(
                         !record.has_news() || place.meta.queued,
                         "the watched source {slot} is not queued"
                     );
                 }
                 Source::Datagram(record) => {
-                    require!(
+                    ensure!(
                         record.is_counted(),
                         "the bytes in the queue of socket {slot} are counted wrongly"
                     );
-                    require!(!record.waits_for_ever(), "the datagram socket {slot} waits for ever");
+                    ensure!(!record.waits_for_ever(), "the datagram socket {slot} waits for ever");
                     let sends = record.can_send() && record.retry.is_none();
                     let is_due = sends || record.can_receive();
-                    require!(
+                    ensure!(
                         !is_due || place.meta.queued,
                         "the datagram socket {slot} has work and is not queued"
                     );
@@ -106,19 +119,19 @@ impl Engine {
         let Common { queue, .. } = &self.common;
         for (list, name) in [(queue.ready(), "ready queue"), (queue.marked(), "flush list")] {
             for (index, slot) in list.iter().enumerate() {
-                require!(!list[..index].contains(slot), "slot {slot} stands twice in the {name}");
+                ensure!(!list[..index].contains(slot), "slot {slot} stands twice in the {name}");
             }
         }
         for (slot, Slot { meta, source }) in self.table.all() {
             let (is_ready, is_marked) = (queue.ready().contains(&slot), queue.marked().contains(&slot));
-            require!(
+            ensure!(
                 is_ready == meta.queued,
                 "slot {slot}: queued is {} but in the queue: {is_ready}",
                 meta.queued
             );
             // Nothing reads the mark of a slot whose source is gone.
             let is_gone = matches!(source, Source::Vacated);
-            require!(is_gone || is_marked == meta.to_flush, "slot {slot}: the mark for the flush is wrong");
+            ensure!(is_gone || is_marked == meta.to_flush, "slot {slot}: the mark for the flush is wrong");
         }
         Ok(())
     }
@@ -127,7 +140,7 @@ impl Engine {
         let Common { stats, blocks, options, .. } = &self.common;
         // The rule is computed here once more, because the question of the engine may be wrong itself.
         let (held, most) = (stats.buffered + blocks.held(), options.memory_budget);
-        require!(!after_turn || held <= most, "{held} bytes are held, and the memory budget is {most}");
+        ensure!(!after_turn || held <= most, "{held} bytes are held, and the memory budget is {most}");
         let connections: Vec<_> = self
             .table
             .all()
@@ -137,15 +150,15 @@ impl Engine {
             })
             .collect();
         let counted: usize = connections.iter().map(|(.., record)| record.connection.counted()).sum();
-        require!(stats.buffered == counted, "buffered is {} and the sum is {counted}", stats.buffered);
-        require!(
+        ensure!(stats.buffered == counted, "buffered is {} and the sum is {counted}", stats.buffered);
+        ensure!(
             stats.open == connections.len(),
             "open is {} of {} connections",
             stats.open,
             connections.len()
         );
         // Blocks that an end between turns has freed are counted in the next turn.
-        require!(
+        ensure!(
             !after_turn || stats.shared == blocks.held(),
             "shared is {} and held are {}",
             stats.shared,
@@ -153,7 +166,7 @@ impl Engine {
         );
         for (slot, meta, _) in &connections {
             let listed = self.table.connections().get(meta.position as usize);
-            require!(listed == Some(slot), "connection {slot} is not at its place in the list");
+            ensure!(listed == Some(slot), "connection {slot} is not at its place in the list");
         }
         for slot in self.table.listeners() {
             let open = connections.iter().filter(|(_, meta, _)| meta.listener == *slot).count();
@@ -162,7 +175,7 @@ impl Engine {
             else {
                 return Err(format!("slot {slot} is listed as a listener"));
             };
-            require!(
+            ensure!(
                 listener.open() == open,
                 "listener {slot} counts {} of {open} connections",
                 listener.open()
@@ -181,25 +194,25 @@ impl Engine {
         let (slot, ConnectionRecord { connection, lifetime }) = (meta.slot(), record);
         let limits = lifetime.limits(&self.common.options);
         let (inbox, outbox) = (connection.inbox().len(), connection.queued_in_memory());
-        require!(connection.is_outbox_summed_up(), "the sums of the outbox of {slot} are wrong");
+        ensure!(connection.is_outbox_summed_up(), "the sums of the outbox of {slot} are wrong");
         let is_exempt = exempt.contains(&slot);
-        require!(is_exempt || inbox <= limits.inbox_limit(), "the inbox of {slot} has {inbox} bytes");
-        require!(is_exempt || outbox <= limits.max_outbox, "the outbox of {slot} has {outbox} bytes");
+        ensure!(is_exempt || inbox <= limits.inbox_limit(), "the inbox of {slot} has {inbox} bytes");
+        ensure!(is_exempt || outbox <= limits.max_outbox, "the outbox of {slot} has {outbox} bytes");
         let is_due = if lifetime.is_opening() {
             connection.is_over() || !is_waiting(lifetime)
         } else {
             connection.is_due(limits)
         };
-        require!(
+        ensure!(
             !is_due || meta.is_scheduled(),
             "connection {slot} has work and is not queued (phase {:?})",
             connection.phase()
         );
-        require!(!meta.arm_timers || meta.is_scheduled(), "the timers of {slot} are never armed");
+        ensure!(!meta.arm_timers || meta.is_scheduled(), "the timers of {slot} are never armed");
         // Freed storage is counted when the connection has its turn.
         let (counted, owned) = (connection.counted(), connection.owned());
-        require!(!after_turn || owned <= counted, "{slot} owns {owned} bytes and counts {counted}");
-        require!(
+        ensure!(!after_turn || owned <= counted, "{slot} owns {owned} bytes and counts {counted}");
+        ensure!(
             meta.is_scheduled() || owned == counted,
             "{slot} owns {owned} bytes and counts {counted} for ever"
         );
@@ -216,22 +229,22 @@ impl Engine {
         let rare = lifetime.rare.as_deref();
         let lingers = connection.phase() == Phase::Lingering;
         if lifetime.idle.after > 0 && !lifetime.is_opening() && connection.phase() < Phase::Flushing {
-            require!(lifetime.idle.timer.is_some() || meta.arm_timers, "the idle timer of {slot} is not set");
+            ensure!(lifetime.idle.timer.is_some() || meta.arm_timers, "the idle timer of {slot} is not set");
         }
         let closing = rare.and_then(|rare| rare.closing.as_ref());
         if connection.phase() >= Phase::Flushing && !lifetime.is_opening() && !meta.is_scheduled() {
-            require!(closing.is_some(), "the close of {slot} has no bound");
+            ensure!(closing.is_some(), "the close of {slot} has no bound");
         }
         if lingers {
             let has_own = lifetime.idle.timer.is_some()
                 || rare.is_some_and(|rare| rare.deadline.is_some() || !rare.timeouts.is_empty());
-            require!(!has_own, "the lingering connection {slot} has timers of its session");
+            ensure!(!has_own, "the lingering connection {slot} has timers of its session");
         }
         let Common { timers, .. } = &self.common;
         // The timer of a close that has fired is forgotten in the last turn of the connection.
         let is_last_turn = matches!(connection.phase(), Phase::Dropping | Phase::Resetting) && meta.queued;
         for timer in owned_timers(lifetime).filter(|_| !is_last_turn) {
-            require!(timers.all().any(|(id, _)| id == timer), "a timer of {slot} is lost");
+            ensure!(timers.all().any(|(id, _)| id == timer), "a timer of {slot} is lost");
         }
         Ok(())
     }
@@ -250,12 +263,12 @@ impl Engine {
                 stats.open >= options.max_connections || self.table.is_full() || listener.is_full();
             let waits_for_place = reserve.waits(slot) && (has_no_place || !after_turn);
             let waits = meta.queued || waits_for_place || listener.retry.is_some();
-            require!(waits, "listener {slot} is ready and forgotten");
+            ensure!(waits, "listener {slot} is ready and forgotten");
         }
         if let Some(retry) = listener.retry {
-            require!(timers.all().any(|(id, _)| id == retry), "the retry of listener {slot} is lost");
+            ensure!(timers.all().any(|(id, _)| id == retry), "the retry of listener {slot} is lost");
         }
-        require!(meta.listener == NO_SLOT, "a listener was accepted by another one");
+        ensure!(meta.listener == NO_SLOT, "a listener was accepted by another one");
         Ok(())
     }
 
@@ -284,7 +297,7 @@ impl Engine {
                 }
                 TimerKind::DrainEnd => drain.state() == DrainState::Draining(id),
             };
-            require!(has_owner, "the timer {kind:?} belongs to nothing");
+            ensure!(has_owner, "the timer {kind:?} belongs to nothing");
         }
         Ok(())
     }

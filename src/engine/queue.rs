@@ -10,6 +10,9 @@ pub(super) struct Queue {
     taken: usize,
     /// Connections that another callback has sent to, or the host between turns. A slot stands here at most once.
     to_flush: Vec<u32>,
+    /// How many slots all passes have taken.
+    #[cfg(test)]
+    served: usize,
 }
 
 impl Queue {
@@ -42,6 +45,10 @@ impl Queue {
         }
         let slot = self.ready[self.taken];
         self.taken += 1;
+        #[cfg(test)]
+        {
+            self.served += 1;
+        }
         Some(slot)
     }
 
@@ -86,6 +93,11 @@ impl Queue {
     pub(super) fn put_back(&mut self, list: Vec<u32>) {
         debug_assert!(list.is_empty() && self.to_flush.is_empty(), "a flush makes no callback");
         self.to_flush = list;
+    }
+
+    #[cfg(test)]
+    pub(super) fn served(&self) -> usize {
+        self.served
     }
 
     /// The sources with work to do, in order.

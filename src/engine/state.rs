@@ -229,9 +229,11 @@ impl Engine {
     }
 }
 
-/// A host's poll may live longer than the reactor: it must not keep sources that are gone.
+/// A host's poll may live longer than the reactor: it must not keep sources that are gone. A connection with unsent bytes is
+/// reset, so that its peer cannot mistake a truncated stream for a complete one.
 impl Drop for Engine {
     fn drop(&mut self) {
+        self.end_panicked();
         let registry = &self.common.registry;
         for slot in self.table.sources_mut() {
             // An error means that the poll is gone, and the registration with it.
@@ -240,7 +242,12 @@ impl Drop for Engine {
                 Source::Reserved | Source::Vacated | Source::Watched(_) => Ok(()),
                 Source::Listener(listener) => listener.socket.deregister(registry),
                 Source::Datagram(record) => record.socket.deregister(registry),
-                Source::Connection(record) => record.connection.stream_mut().deregister(registry),
+                Source::Connection(record) => {
+                    if record.connection.is_truncated() {
+                        let _ = record.connection.stream().reset_on_close(); // it fails only if the peer's reset came first
+                    }
+                    record.connection.stream_mut().deregister(registry)
+                }
             };
         }
     }

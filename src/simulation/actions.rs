@@ -91,7 +91,7 @@ impl Actor {
                 with(net, id, |session| {
                     session.has_idle_timeout |= after.is_some();
                     if !is_ending {
-                        session.idle = Idle { after, changed_in: turn };
+                        session.idle = Idle::new(after, turn);
                     }
                 });
             }
@@ -127,6 +127,7 @@ impl Actor {
                 let has_input = net.conn(id).is_some_and(|conn| !conn.unconsumed().is_empty());
                 with(net, id, |session| {
                     session.paused = false;
+                    session.idle.since = None;
                     session.owes_data |= has_input && !session.eof;
                 });
             }
@@ -210,7 +211,7 @@ impl Actor {
         };
         let limits = own.in_place_of(net.options());
         let has_idle_timeout = options.idle_timeout.or(limits.idle_timeout).is_some();
-        let idle = Idle { after: options.idle_timeout.or(limits.idle_timeout), changed_in: u64::MAX };
+        let idle = Idle::new(options.idle_timeout.or(limits.idle_timeout), u64::MAX);
         let session = Session { own, idle, has_idle_timeout, ..Session::new(key, limits, false) };
         let id = net.connect_with(to, Box::new(session), options);
         note!("    connect {id} to {addresses:?} with the key {key}");
@@ -239,7 +240,7 @@ impl Actor {
         let at = SocketAddr::from((Ipv4Addr::new(10, 0, third, current as u8 % 4), port));
         if let Ok(id) = net.listen_with(at, options) {
             note!("    listener {id} at {at}");
-            self.book().listeners.push(KnownListener { id, paused: false, closed: false });
+            self.book().listeners.push(KnownListener::new(id));
         }
     }
 
@@ -281,7 +282,7 @@ impl Actor {
         };
         let book = self.book();
         let (tag, turn) = (book.new_tag(), book.turns);
-        let (is_exact, set_in_turn) = (!is_relative && due > now, self.fires_timers);
+        let (is_exact, set_in_turn) = (!is_relative && due > now, self.fires_timers());
         (Timer { id: crate::TimerId::NONE, tag, due, is_exact, set_in_turn, is_relative, turn }, time)
     }
 
@@ -293,6 +294,9 @@ impl Actor {
     }
 
     fn cancel_timer(&mut self, net: &mut Net<Sessions>) {
+        if let Some(fired) = self.book().fired {
+            require!(!net.cancel_timer(fired), "a timer was cancelled that has fired");
+        }
         let count = self.book().timers.len();
         if count > 0 {
             let index = self.random.below(count);
@@ -328,7 +332,11 @@ impl Actor {
     }
 
     pub(super) fn drain(&mut self, net: &mut Net<Sessions>) {
-        self.book().drains += u64::from(!net.is_draining());
+        let book = self.book();
+        book.drains += u64::from(!net.is_draining());
+        if net.is_draining() && book.cut_off.is_none() {
+            book.cut_off = Some((book.turns, net.sessions().map(|(id, _)| id).collect()));
+        }
         net.drain(Duration::from_millis(self.random.size(5000) as u64));
     }
 

@@ -1,7 +1,7 @@
 //! The handler of all simulated reactors. Each callback is compared with the model of the connection, and then does random
 //! things.
 
-use std::{collections::BTreeMap, io, panic, time::Instant};
+use std::{collections::BTreeMap, io, panic};
 
 use crate::{
     Accepted, CloseReason, Conn, ConnId, Datagram, Handler, Net, Readiness, Receiver, Remote, Sender, Socket,
@@ -11,7 +11,8 @@ use crate::{
 
 use super::{
     book::Book,
-    session::{Session, Sessions, Timer},
+    oracle::check_fired,
+    session::{Session, Sessions},
     transit::{Luggage, Message},
     wishes::Wishes,
 };
@@ -28,9 +29,8 @@ pub(super) struct Actor {
     pub(super) callbacks: u64,
     /// The number of times that each kind of event has happened, by name.
     pub(super) coverage: BTreeMap<&'static str, u64>,
-    is_in_callback: bool,
-    /// The callback of a timer runs.
-    pub(super) fires_timers: bool,
+    /// The name of the callback that runs, or that has panicked.
+    callback: Option<&'static str>,
     /// The connection whose callback runs, or has panicked.
     pub(super) running: Option<ConnId>,
     /// The connection whose `on_data` runs.
@@ -102,8 +102,7 @@ impl Actor {
             finishes: false,
             callbacks: 0,
             coverage: BTreeMap::new(),
-            is_in_callback: false,
-            fires_timers: false,
+            callback: None,
             running: None,
             shown_input: None,
             luggage: Luggage::default(),
@@ -121,12 +120,16 @@ impl Actor {
     fn begin(&mut self, name: &'static str, id: Option<ConnId>) {
         self.callbacks += 1;
         self.running = None;
-        self.fires_timers = matches!(name, "on_timer" | "on_timeout");
         self.cover(name);
         let reactor = self.current;
         note!("reactor {reactor}: {name} {}", id.map_or(String::new(), |id| id.to_string()));
-        require!(!self.is_in_callback, "{name} was called inside another callback");
-        self.is_in_callback = true;
+        require!(self.callback.is_none(), "{name} was called inside another callback");
+        self.callback = Some(name);
+    }
+
+    /// The callback of a timer runs.
+    pub(super) fn fires_timers(&self) -> bool {
+        matches!(self.callback, Some("on_timer" | "on_timeout"))
     }
 
     pub(super) fn cover(&mut self, name: &'static str) {
@@ -134,19 +137,21 @@ impl Actor {
     }
 
     fn end(&mut self) {
-        self.is_in_callback = false;
-        self.fires_timers = false;
         if !self.finishes && self.random.chance(self.wishes.panics) {
             note!("    panics");
             panic::resume_unwind(Box::new(Deliberate)); // without a message on the output
         }
+        self.callback = None;
     }
 
     /// A callback has panicked: its connection is aborted.
     pub(super) fn recover(&mut self, net: &mut Net<Sessions>) {
         self.cover("panic");
-        (self.is_in_callback, self.shown_input) = (false, None);
-        self.fires_timers = false;
+        self.shown_input = None;
+        if self.callback.take() == Some("on_wake") {
+            self.channels[self.current].wakes_owed = true; // the next turn makes the call again
+        }
+        self.book().cut_off = None; // the panic may have cut the row of resets short
         let Some(id) = self.running.take() else { return };
         if let Some(session) = net.session(id) {
             (session.closed, session.aborted, session.refused) = (true, true, true);
@@ -201,11 +206,16 @@ impl Handler for Actor {
         let (open, most) = (net.stats().open, book.options.max_connections);
         require!(open < most, "a client was accepted beside {open} connections, more than {most}");
         let (token, limits) = (book.first_token + from.id.slot() as usize, book.options.clone());
-        match book.listeners.iter().find(|listener| listener.id == from.listener) {
+        let (turn, most, is_draining) = (book.turns, book.options.accept_budget, net.is_draining());
+        match book.listeners.iter_mut().find(|listener| listener.id == from.listener) {
             None => violate!("a client of an unknown listener was accepted"),
             Some(listener) if listener.closed => violate!("a client of a closed listener was accepted"),
             Some(listener) if listener.paused => violate!("a client of a paused listener was accepted"),
-            Some(_) => {}
+            Some(listener) => {
+                let count = listener.count(turn);
+                // The beginning of a drain accepts all clients that have connected before.
+                require!(is_draining || count <= most, "a listener accepted {count} clients in a turn");
+            }
         }
         let (key, end) = network(|network| {
             let key = network.new_key();
@@ -234,6 +244,7 @@ impl Handler for Actor {
         require!(!session.opened, "a second on_open of {id}");
         require!(session.end.is_some(), "{id} is open without a stream");
         session.opened = true;
+        session.idle.since = None;
         self.act_in(conn);
         self.end();
     }
@@ -371,30 +382,10 @@ impl Handler for Actor {
         self.begin("on_timer", None);
         let now = net.now();
         let turn = self.book().turns;
-        check_fired(&mut self.book().timers, tag, now, turn);
+        let book = self.book();
+        let fired = check_fired(&mut book.timers, tag, now, turn);
+        book.fired = fired.or(book.fired);
         self.act(net, None);
         self.end();
-    }
-}
-
-fn check_fired(timers: &mut Vec<Timer>, tag: u64, now: Instant, turn: u64) {
-    let Some(index) = timers.iter().position(|timer| timer.tag == tag) else {
-        return violate!("the timer {tag} fired, which is not set");
-    };
-    let timer = timers.swap_remove(index);
-    require!(timer.due <= now, "the timer {tag} fired too early");
-    let is_new = timer.set_in_turn && timer.turn == turn;
-    require!(!is_new, "the timer {tag} fired in the turn in which it was set");
-    let order = |timer: &Timer| (timer.due, timer.tag);
-    // Only times of the future, and timers of earlier turns, have an order that the model knows.
-    let is_before = |other: &&Timer| {
-        other.is_exact
-            && timer.is_exact
-            && other.turn < turn
-            && timer.turn < turn
-            && order(other) < order(&timer)
-    };
-    if let Some(other) = timers.iter().find(is_before) {
-        violate!("the timer {tag} fired before the timer {}", other.tag);
     }
 }

@@ -6,10 +6,11 @@ use std::{
 };
 
 use crate::{
-    ConnId, DatagramOptions, ListenerId, Options, SocketId, SourceId, socket::simulated::SimulatedSource,
+    ConnId, DatagramOptions, ListenerId, Net, Options, SocketId, SourceId, TimerId,
+    socket::simulated::SimulatedSource,
 };
 
-use super::session::Timer;
+use super::session::{Sessions, Timer};
 
 /// How many ids of a reactor are remembered. Among them are stale ones.
 const REMEMBERED: usize = 24;
@@ -41,8 +42,16 @@ pub(super) struct Book {
     pub(super) detached: u64,
     /// `stop` was called, and no turn has said so.
     pub(super) stop_asked: bool,
-    /// Slots of connections that came with bytes of another reactor, whose limits may have been larger.
-    pub(super) exempt: Vec<u32>,
+    /// Connections that came with bytes of another reactor, whose limits may have been larger.
+    pub(super) exempt: Vec<ConnId>,
+    /// A drain was under way after the last turn.
+    pub(super) was_draining: bool,
+    /// A second drain was asked for in the turn with this number, or before it, while these connections were there.
+    pub(super) cut_off: Option<(u64, Vec<ConnId>)>,
+    /// How many connections ended with undelivered bytes.
+    pub(super) undelivered: u64,
+    /// A timer that has fired.
+    pub(super) fired: Option<TimerId>,
     /// How many sessions the reactor holds.
     pub(super) sessions: usize,
     /// How many turns there were.
@@ -54,6 +63,24 @@ pub(super) struct KnownListener {
     pub(super) id: ListenerId,
     pub(super) paused: bool,
     pub(super) closed: bool,
+    /// The turn in which the listener has accepted last, and how many clients it has accepted in this turn.
+    pub(super) accepted_in: u64,
+    pub(super) accepted: usize,
+}
+
+impl KnownListener {
+    pub(super) fn new(id: ListenerId) -> Self {
+        Self { id, paused: false, closed: false, accepted_in: u64::MAX, accepted: 0 }
+    }
+
+    /// Counts a client. Returns how many there were in this turn.
+    pub(super) fn count(&mut self, turn: u64) -> usize {
+        if std::mem::replace(&mut self.accepted_in, turn) != turn {
+            self.accepted = 0;
+        }
+        self.accepted += 1;
+        self.accepted
+    }
 }
 
 #[derive(Debug)]
@@ -94,9 +121,19 @@ impl Book {
             detached: 0,
             stop_asked: false,
             exempt: Vec::new(),
+            was_draining: false,
+            cut_off: None,
+            undelivered: 0,
+            fired: None,
             sessions: 0,
             turns: 0,
         }
+    }
+
+    /// The slots of the connections that may be above their limits.
+    pub(super) fn exempt_slots(&mut self, net: &Net<Sessions>) -> Vec<u32> {
+        self.exempt.retain(|id| net.sessions().any(|(other, _)| other == *id));
+        self.exempt.iter().map(|id| id.slot()).collect()
     }
 
     pub(super) fn remember(&mut self, id: ConnId) {

@@ -10,18 +10,19 @@ use super::{
     session::Sessions,
 };
 
-/// No connection has moved more in this turn than its budgets allow.
-pub(super) fn check_budgets(net: &mut Net<Sessions>) {
-    let options = net.options().clone();
-    // The last `recv` may pass the budget. The beginning of a drain receives once more.
-    let reads = 2 * (options.read_budget + options.read_buffer) as u64;
-    let writes = options.write_budget as u64;
+/// No connection has moved more in this turn than its budgets allow. `reads`: it has received fewer bytes than this. Returns
+/// how many bytes all connections together have received.
+pub(super) fn check_budgets(net: &mut Net<Sessions>, reads: u64) -> u64 {
+    let mut received = 0;
+    let writes = net.options().write_budget as u64;
     for (id, session) in net.sessions() {
         let Some(end) = session.end else { continue };
         let Moved { written, read, .. } = network(|network| *network.moved_in_turn(end));
         require!(written <= writes, "{id} has sent {written} bytes in a turn");
         require!(read < reads, "{id} has received {read} bytes in a turn");
+        received += read;
     }
+    received
 }
 
 /// A socket that outlives its session stays until its peer has ended, or is silent for the linger time.
@@ -77,11 +78,69 @@ pub(super) fn check_owed(net: &mut Net<Sessions>) {
         let owes_writable = session.owes_writable && !session.must_be_ready;
         let low_water = session.limits.low_water;
         require!(!owes_writable || queued >= low_water, "the on_writable of {id} is never sent");
-        let wants_input = !session.paused
-            && !((session.full || session.may_be_full) && session.pauses_when_full)
-            && !session.eof;
+        let wants_input = session.wants_input();
         let owes_data = session.owes_data && left > 0 && left >= session.need;
         require!(!owes_data || !wants_input, "{left} bytes of {id} are never shown");
+    }
+}
+
+/// A connection that is closing, and that has bytes to send, knows that it may send them.
+pub(super) fn check_closing(net: &mut Net<Sessions>, book: &Book, held: &[usize]) {
+    let opened: Vec<_> = net
+        .sessions()
+        .filter(|(_, session)| session.opened)
+        .filter_map(|(id, session)| session.end.map(|end| (id, end)))
+        .collect();
+    for (id, end) in opened {
+        let (slot, token) = (id.slot(), book.first_token + id.slot() as usize);
+        let phase = net.engine().connection(slot).map(|connection| connection.phase());
+        if phase != Some(Phase::Flushing) || net.engine().is_scheduled(slot) || held.contains(&token) {
+            continue;
+        }
+        let queued = net.queued(id);
+        let stalled = network(|network| network.stalled(end, token));
+        let is_retried = net.engine().retries_send(id);
+        require!(
+            !(stalled.writes && queued > 0) || is_retried,
+            "{id} is closing, and does not know that it may write"
+        );
+        require!(!stalled.error, "{id} is closing, and does not know that it was reset");
+    }
+}
+
+/// A second drain ends all connections that were there when it was asked for, in the next turn.
+pub(super) fn check_cut_off(net: &mut Net<Sessions>, book: &mut Book) {
+    let Some((asked_in, there)) = &book.cut_off else { return };
+    if asked_in + 2 > book.turns {
+        return;
+    }
+    for id in there {
+        require!(net.session(*id).is_none(), "{id} goes on after a second drain");
+    }
+    book.cut_off = None;
+}
+
+/// An idle timeout ends a connection in time. An event in the turn of the timeout postpones it, so the connection is late only
+/// after several turns in which nothing was there to serve.
+pub(super) fn check_late(net: &mut Net<Sessions>, served: &[u32]) {
+    let now = network(|network| network.turn_time());
+    for id in open_sessions(net) {
+        let rests = rests(net, id) && !served.contains(&id.slot());
+        let Some(session) = net.session(id) else { continue };
+        let (Some(after), Some(end)) = (session.idle.after, session.end) else { continue };
+        let Some(since) = session.idle.since else {
+            session.idle.since = rests.then_some(now);
+            session.idle.late_turns = 0;
+            continue;
+        };
+        let moved = network(|network| network.last_moved(end)).max(since);
+        let is_late = now > moved + after + Duration::from_millis(3);
+        if session.paused || !session.has_idle_timeout || !is_late {
+            session.idle.late_turns = 0;
+        } else if rests {
+            session.idle.late_turns += 1;
+            require!(session.idle.late_turns < 5, "the idle timeout of {id} is late");
+        }
     }
 }
 
@@ -97,14 +156,17 @@ pub(super) fn check_known(net: &mut Net<Sessions>, book: &Book, held: &[usize]) 
         let Some(session) = net.session(id) else { continue };
         let Some(end) = session.end else { continue };
         let stalled = network(|network| network.stalled(end, token));
-        let wants_input = !session.paused
-            && !((session.full || session.may_be_full) && session.pauses_when_full)
-            && !session.eof;
+        let wants_input = session.wants_input();
         let has_room = inbox < session.limits.inbox_limit();
         require!(!(stalled.reads && wants_input && has_room), "{id} does not know that it has input");
         let awaits_room = session.owes_writable && session.must_be_ready && queued < session.limits.low_water;
-        require!(!(stalled.writes && (queued > 0 || awaits_room)), "{id} does not know that it may write");
+        let awaits_room = queued > 0 || awaits_room;
+        let (is_told, must_be_told) =
+            (session.told_peer_closed || !session.paused || session.eof, stalled.end);
         let is_deaf = session.paused || session.eof;
+        require!(is_told || !must_be_told, "{id} is paused, and is not told that its peer has ended");
+        let is_retried = net.engine().retries_send(id);
+        require!(!(stalled.writes && awaits_room) || is_retried, "{id} does not know that it may write");
         require!(!(stalled.error && is_deaf), "{id} does not know that it was reset");
     }
 }

@@ -6,7 +6,8 @@
 //! plan       what a run is made of
 //! world      reactors, hosts and peers: one step after the other         ending  everything drains, nothing is left
 //! actor      the handler: callbacks are compared with the model          oracle  what must be true in a callback
-//! actions, sending, wishes   the random things that handlers and hosts do
+//! after_turn, liveness   what must be true after a turn
+//! actions, sending, moving, datagrams, watching, wishes   the random things that handlers and hosts do
 //! session, book, transit   the model of a connection, of a reactor, and of what is between reactors
 //! peer       peers without a reactor
 //! ------------------------------------------------------------------------------------------------------------
@@ -18,6 +19,7 @@
 
 mod actions;
 mod actor;
+mod after_turn;
 mod book;
 mod datagrams;
 mod ending;

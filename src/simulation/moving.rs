@@ -62,7 +62,7 @@ impl Actor {
                 book.sessions += 1;
                 book.remember(id);
                 if has_bytes {
-                    book.exempt.push(id.slot());
+                    book.exempt.push(id);
                 }
                 let token = book.first_token + id.slot() as usize;
                 network(|network| {
@@ -101,7 +101,7 @@ impl Actor {
             match net.adopt_simulated_listener(listener) {
                 Ok(id) => {
                     note!("    listener {id} is adopted");
-                    self.book().listeners.push(KnownListener { id, paused: false, closed: false });
+                    self.book().listeners.push(KnownListener::new(id));
                 }
                 Err(error) => note!("    a listener is not adopted: {error}"),
             }

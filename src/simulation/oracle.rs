@@ -1,17 +1,42 @@
 //! The rules that hold in a callback.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::{CloseKind, CloseReason, Conn, ConnId, Net, connection::Phase};
+use crate::{CloseKind, CloseReason, Conn, ConnId, Net, TimerId, connection::Phase};
 
 use super::{
     actor::{Actor, network, require, violate},
-    session::{Session, Sessions},
+    session::{Session, Sessions, Timer},
 };
 
 pub(super) fn phase_of(conn: &mut Conn<'_, Sessions>) -> Option<Phase> {
     let slot = conn.id().slot();
     conn.net().engine().connection(slot).map(|connection| connection.phase())
+}
+
+/// A timer of the program, or of a connection, fires in time and in order. Returns its id.
+pub(super) fn check_fired(timers: &mut Vec<Timer>, tag: u64, now: Instant, turn: u64) -> Option<TimerId> {
+    let Some(index) = timers.iter().position(|timer| timer.tag == tag) else {
+        violate!("the timer {tag} fired, which is not set");
+        return None;
+    };
+    let timer = timers.swap_remove(index);
+    require!(timer.due <= now, "the timer {tag} fired too early");
+    let is_new = timer.set_in_turn && timer.turn == turn;
+    require!(!is_new, "the timer {tag} fired in the turn in which it was set");
+    let order = |timer: &Timer| (timer.due, timer.tag);
+    // Only times of the future, and timers of earlier turns, have an order that the model knows.
+    let is_before = |other: &&Timer| {
+        other.is_exact
+            && timer.is_exact
+            && other.turn < turn
+            && timer.turn < turn
+            && order(other) < order(&timer)
+    };
+    if let Some(other) = timers.iter().find(is_before) {
+        violate!("the timer {tag} fired before the timer {}", other.tag);
+    }
+    Some(timer.id)
 }
 
 impl Actor {
@@ -30,7 +55,7 @@ impl Actor {
         require!(!input.is_empty(), "on_data of {id} without a byte");
         let (need, most) = (std::mem::take(&mut session.need), session.limits.inbox_limit());
         require!(input.len() >= need, "{id} was shown {} bytes and needs {need}", input.len());
-        let is_exempt = self.books[self.current].exempt.contains(&id.slot());
+        let is_exempt = self.books[self.current].exempt.contains(&id);
         require!(is_exempt || input.len() <= most, "{id} was shown {} bytes, more than {most}", input.len());
         let Some(end) = session.end else { return };
         let consumed = session.consumed;
@@ -96,7 +121,6 @@ impl Actor {
             || session.has_idle_timeout
             || session.deadline.is_some()
             || session.was_attached
-            || session.refused
             || book.options.memory_budget < 1 << 30;
         if kind != CloseKind::Reset || may_be_cut || session.closed || !session.opened {
             return;
@@ -126,6 +150,10 @@ impl Actor {
         let (handed, written) =
             network(|network| (network.handed(session.key), network.written(session.key)));
         let kind = why.kind();
+        self.book().undelivered += u64::from(undelivered);
+        let view = session.end.map(|end| network(|network| network.view(end)));
+        let unconsumed = view.map_or(0, |view| view.read - session.consumed);
+        let is_full = unconsumed as usize >= session.limits.inbox_limit();
         require!(!undelivered || !why.is_clean(), "{id} ended as {kind} with undelivered bytes");
         if undelivered {
             require!(written < handed || session.refused, "{id}: nothing is undelivered");
@@ -148,8 +176,19 @@ impl Actor {
             CloseKind::Eof => session.eof || session.had_eof,
             CloseKind::FileFailed => session.sent_short_file,
             CloseKind::ConnectFailed => !session.opened,
-            _ => true,
+            CloseKind::OutboxLimit => session.refused,
+            CloseKind::InboxLimit => session.closed || is_full,
+            CloseKind::MemoryLimit => self.book().options.memory_budget < 1 << 30,
+            CloseKind::Reset => {
+                view.is_none_or(|view| view.was_reset || view.shutdown_failed || view.peer_closed)
+            }
+            CloseKind::Io => view.is_none_or(|view| view.wrote_nothing),
         };
+        let is_slow = kind == CloseKind::CloseTimeout
+            && self.finishes
+            && view.is_some_and(|view| view.peer_reads)
+            && self.book().options.close_timeout >= Duration::from_secs(30);
+        require!(!is_slow, "{id} was not closed in time, and its peer reads");
         self.check_idle(id, session, kind);
         let by_quiet = !session.closed
             && !session.was_attached

@@ -83,7 +83,7 @@ impl Actor {
         };
         let is_over = session.closed || session.shut_down;
         match flow {
-            Flow::Gone => session.refused |= !is_over,
+            Flow::Gone => session.refused |= !is_over && len > 0,
             Flow::Open | Flow::Full => {
                 require!(!is_over, "{id} takes a send after its end");
                 network(|network| network.hand(session.key, len as u64));

@@ -36,7 +36,7 @@ pub(super) struct Session {
     pub(super) owes_writable: bool,
     /// The handler has not declined the rest of its input: a pause or high water keeps it back.
     pub(super) owes_data: bool,
-    /// The last time of `set_idle_timeout`, or of the options, and a shorter one of this turn.
+    /// The idle timeout of the options, or of the last `set_idle_timeout`.
     pub(super) idle: Idle,
     /// The connection waits until the system takes bytes again: `try_send` would have blocked.
     pub(super) must_be_ready: bool,
@@ -67,6 +67,17 @@ pub(super) struct Idle {
     pub(super) after: Option<Duration>,
     /// The turn in which the timeout was changed: it may have fired before.
     pub(super) changed_in: u64,
+    /// The end of the turn from which the idle time counts at the latest, if no byte has moved since. `None`: that is the next
+    /// turn after which the connection rests.
+    pub(super) since: Option<Instant>,
+    /// In how many turns the timeout was due without effect.
+    pub(super) late_turns: u32,
+}
+
+impl Idle {
+    pub(super) fn new(after: Option<Duration>, changed_in: u64) -> Self {
+        Self { after, changed_in, since: None, late_turns: 0 }
+    }
 }
 
 /// A timer of the handler.
@@ -107,6 +118,12 @@ impl OwnLimits {
 }
 
 impl Session {
+    /// The handler wants to be shown input.
+    pub(super) fn wants_input(&self) -> bool {
+        let is_full = (self.full || self.may_be_full) && self.pauses_when_full;
+        !self.paused && !is_full && !self.eof
+    }
+
     /// The connection has left its reactor.
     pub(super) fn leave(&mut self) {
         self.timeouts.clear();
@@ -120,14 +137,14 @@ impl Session {
     /// The connection joins a reactor with these options.
     pub(super) fn join(&mut self, options: &Options) {
         self.was_attached = true;
-        self.idle = Idle { after: options.idle_timeout, changed_in: u64::MAX };
+        self.idle = Idle::new(options.idle_timeout, u64::MAX);
         self.limits = self.own.in_place_of(options);
         self.has_idle_timeout = options.idle_timeout.is_some();
     }
 
     pub(super) fn new(key: u32, limits: Options, pauses_when_full: bool) -> Self {
         let has_idle_timeout = limits.idle_timeout.is_some();
-        let idle = Idle { after: limits.idle_timeout, changed_in: u64::MAX };
+        let idle = Idle::new(limits.idle_timeout, u64::MAX);
         Self {
             key,
             limits,

@@ -10,15 +10,14 @@ use std::{
 use mio::{Poll, Registry, Token, Waker};
 
 use crate::{
-    Net, Options, Reactor, Turn,
-    connection::Phase,
+    Net, Options, Reactor,
     socket::simulated::{self, Conduct, Happened, Network, Random},
 };
 
 use super::{
     actor::{Actor, Channel, Deliberate, network, note, require, violate},
+    after_turn::{AfterTurn, Before},
     book::Book,
-    liveness,
     peer::Peers,
     plan::Plan,
     session::Sessions,
@@ -206,14 +205,18 @@ impl World {
             note!("reactor {which}: {event}");
             require!(reactor.handle_any(&event), "reactor {which} does not know its token {}", event.token);
         }
-        let queue = if running.has_panicked { Vec::new() } else { reactor.inspect().engine().ready_queue() };
+        let before = Before::of(reactor.inspect(), actor.book(), running.has_panicked);
         let owes_wake = actor.channels[which].wakes_owed;
         actor.books[which].stop_asked |= std::mem::take(&mut actor.channels[which].stop_asked);
         let (stop_asked, begun_turns) = (actor.book().stop_asked, actor.book().turns);
         network(|network| network.begin_budgets());
         let now = network(|network| network.now);
-        let before = (actor.callbacks, network(|network| network.calls));
-        note!("reactor {which}: turn with {} sources {}", queue.len(), time.map_or("", |_| "and a bound"));
+        let activity = (actor.callbacks, network(|network| network.calls));
+        note!(
+            "reactor {which}: turn with {} sources {}",
+            before.queue.len(),
+            time.map_or("", |_| "and a bound")
+        );
         actor.woken = false;
         let turn = panic::catch_unwind(AssertUnwindSafe(|| match time {
             Some(time) => reactor.settle_until(actor, now, now + time),
@@ -241,78 +244,23 @@ impl World {
         // A stop that came in a callback of this turn is told by this turn, but for one that came after the last stage.
         book.stop_asked &= !turn.finished;
         running.finished |= turn.finished;
-        let moved = count > 0 || before != (actor.callbacks, network(|network| network.calls));
-        let is_over_at_once = time.is_some_and(|time| time.is_zero());
-        self.check_turn(which, &queue, &turn, moved, is_over_at_once);
-        moved
-    }
-
-    fn check_turn(&mut self, which: usize, queue: &[u32], turn: &Turn, moved: bool, is_over_at_once: bool) {
-        let now = network(|network| network.turn_time());
-        let Self { reactors, actor, .. } = self;
-        let running = &mut reactors[which];
-        let Some(reactor) = &mut running.reactor else { return };
-        running.more = turn.more;
+        let moved = count > 0 || activity != (actor.callbacks, network(|network| network.calls));
+        let net = reactor.inspect();
         // A turn that removes closed sources from the queue does something, too.
-        let is_shorter = reactor.inspect().engine().ready_queue().len() < queue.len();
+        let is_shorter = net.engine().ready_queue().len() < before.queue.len();
+        running.more = turn.more;
         running.idle_turns = if moved || is_shorter || !turn.more { 0 } else { running.idle_turns + 1 };
         require!(running.idle_turns <= 3, "reactor {which}: turns claim more work and do nothing");
-        // A turn that begins a drain and calls nobody has moved nothing.
-        liveness::check_told(reactor.inspect());
-        if !moved && queue.is_empty() {
-            return;
-        }
-        let book = &actor.books[which];
-        let net = reactor.inspect();
-        let after = net.engine().ready_queue();
-        // A turn whose time is over when it begins serves one source.
-        let serves_one = !is_over_at_once || queue.len() < 2 || after.starts_with(&queue[1..]);
-        require!(serves_one, "reactor {which}: a turn goes on after its end: {queue:?} {after:?}");
-        // The queue is first in, first out, and each turn serves at least its first source.
-        let served = (1..=queue.len()).any(|served| after.starts_with(&queue[served..]));
-        require!(
-            queue.is_empty() || served,
-            "reactor {which}: the first source was not served: {queue:?} {after:?}"
-        );
-        if let Err(broken) = net.engine().check_invariants(true, &book.exempt) {
-            violate!("reactor {which}: {broken}");
-        }
-        let stats = net.stats();
-        let counts = [stats.accepted, stats.refused_handler, stats.closed, stats.detached];
-        let expected = [book.accepted, book.refused, book.closed, book.detached];
-        require!(counts == expected, "reactor {which} counts {counts:?} and not {expected:?}");
-        require!(
-            net.engine().remains().timers_of_program == book.timers.len(),
-            "reactor {which} has lost a timer"
-        );
-        let is_late = |timer: &&super::session::Timer| {
-            timer.due <= now && !timer.is_relative && timer.turn + 1 < book.turns
+        let turn = AfterTurn {
+            before,
+            more: turn.more,
+            moved,
+            over_at_once: time.is_some_and(|time| time.is_zero()),
+            held: running.held.iter().map(|event| event.token).collect(),
+            tokens: running.tokens.clone(),
         };
-        if let Some(timer) = book.timers.iter().find(is_late) {
-            violate!("the timer {} of reactor {which} is late", timer.tag);
-        }
-        actor.check_datagrams(which, net);
-        let tokens: Vec<usize> = running.held.iter().map(|event| event.token).collect();
-        liveness::check_budgets(net);
-        liveness::check_owed(net);
-        let tokens_of_reactor = running.tokens.clone();
-        if let Some((end, token)) = network(|network| network.forgotten_end(tokens_of_reactor))
-            && !net.engine().is_scheduled((token - book.first_token) as u32)
-        {
-            violate!("both directions of end {end} are over, and it is not closed");
-        }
-        liveness::check_known(net, book, &tokens);
-        let late: Vec<_> = net
-            .sessions()
-            .filter(|(_, session)| !session.closed && !session.refused)
-            .filter_map(|(id, session)| session.timeouts.iter().find(is_late).map(|timer| (id, timer.tag)))
-            .collect();
-        for (id, tag) in late {
-            let phase = net.engine().connection(id.slot()).map(|connection| connection.phase());
-            let is_open = phase == Some(Phase::Open);
-            require!(!is_open, "the timeout {tag} of {id} is late");
-        }
-        liveness::check_lingering(&mut actor.books[which], now);
+        turn.check(actor, which, net);
+        moved
     }
 
     fn host_acts(&mut self, which: usize) {
@@ -324,6 +272,7 @@ impl World {
             actor.listen_at(reactor.net(), 80);
         }
         actor.act(reactor.net(), None);
+        restart_idle_times(reactor.inspect());
         self.check_between(which);
     }
 
@@ -332,6 +281,7 @@ impl World {
         note!("reactor {which}: flush");
         network(|network| network.begin_budgets());
         let turn = reactor.flush();
+        restart_idle_times(reactor.inspect());
         self.reactors[which].more = turn.more;
         self.check_between(which);
     }
@@ -340,9 +290,9 @@ impl World {
         if self.reactors[which].has_panicked {
             return;
         }
-        let exempt = &self.actor.books[which].exempt;
         let Some(reactor) = &mut self.reactors[which].reactor else { return };
-        if let Err(broken) = reactor.inspect().engine().check_invariants(false, exempt) {
+        let exempt = self.actor.books[which].exempt_slots(reactor.inspect());
+        if let Err(broken) = reactor.inspect().engine().check_invariants(false, &exempt) {
             violate!("reactor {which}, between turns: {broken}");
         }
     }
@@ -358,9 +308,7 @@ impl World {
         note!("reactor {which} is dropped");
         let mut reactor = reactor;
         self.actor.unwatch_all(which, reactor.net());
-        network(|network| network.excuses_truncation = true);
         drop(reactor);
-        network(|network| network.excuses_truncation = false);
         let tokens = self.reactors[which].tokens.clone();
         require!(
             !network(|network| network.has_registrations(tokens)),
@@ -369,6 +317,16 @@ impl World {
         if self.reactors.len() < 6 {
             let options = self.actor.books[which].options.clone();
             self.add_reactor(options, TOKENS);
+        }
+    }
+}
+
+/// Bytes that moved between turns count for the idle timeouts from the next turn on.
+fn restart_idle_times(net: &mut Net<Sessions>) {
+    let ids: Vec<_> = net.sessions().map(|(id, _)| id).collect();
+    for id in ids {
+        if let Some(session) = net.session(id) {
+            session.idle.since = None;
         }
     }
 }

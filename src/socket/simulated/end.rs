@@ -18,6 +18,8 @@ pub(super) struct End {
     pub(super) fin_sent: bool,
     /// A shutdown has failed.
     pub(super) shutdown_failed: bool,
+    /// A write has returned zero.
+    pub(super) wrote_nothing: bool,
     /// The number of bytes that the program has read.
     pub(super) read: u64,
     pub(super) fin_arrived: bool,
@@ -82,6 +84,7 @@ impl End {
             arrived: 0,
             fin_sent: false,
             shutdown_failed: false,
+            wrote_nothing: false,
             read: 0,
             fin_arrived: false,
             was_reset: false,

@@ -25,15 +25,17 @@ fn is_unix(at: SocketAddr) -> bool {
     matches!(at.ip(), IpAddr::V4(ip) if ip.octets()[2] == 2)
 }
 
-/// EMFILE.
-fn out_of_descriptors() -> io::Error {
-    io::Error::from_raw_os_error(24)
+impl Network {
+    /// EMFILE or ENFILE.
+    fn out_of_descriptors(&self) -> io::Error {
+        io::Error::from_raw_os_error(if self.calls.is_multiple_of(2) { 24 } else { 23 })
+    }
 }
 
 impl Network {
     pub(super) fn listen(&mut self, at: &[SocketAddr], backlog: u32) -> io::Result<usize> {
         if !self.takes_descriptor() {
-            return Err(out_of_descriptors());
+            return Err(self.out_of_descriptors());
         }
         let mut at = *at.first().ok_or(ErrorKind::InvalidInput)?;
         if at.port() == 0 {
@@ -80,6 +82,9 @@ impl Network {
     pub(super) fn close_listener(&mut self, listener: usize) {
         self.listeners[listener].closed = true;
         self.gives_descriptor();
+        if self.listeners[listener].token.is_some() && !std::thread::panicking() {
+            self.violate(format_args!("listener {listener} was closed while it was registered"));
+        }
         while let Some(end) = self.listeners[listener].backlog.pop_front() {
             self.ends[end].resets_on_close = true;
             self.close_end(end);
@@ -104,7 +109,7 @@ impl Network {
             return Err(ErrorKind::WouldBlock.into());
         };
         if !self.takes_descriptor() {
-            return Err(out_of_descriptors());
+            return Err(self.out_of_descriptors());
         }
         self.listeners[listener].backlog.pop_front();
         if self.random.chance(self.conduct.aborted_clients) {
@@ -121,7 +126,7 @@ impl Network {
             return Err(ErrorKind::NetworkUnreachable.into());
         }
         if !self.takes_descriptor() {
-            return Err(out_of_descriptors());
+            return Err(self.out_of_descriptors());
         }
         let is_unix = is_unix(to);
         let listener = self.listener_at(to);

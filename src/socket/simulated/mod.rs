@@ -66,6 +66,7 @@ pub(crate) fn install(network: Network) {
 }
 
 pub(crate) fn uninstall() -> Option<Box<Network>> {
+    TRACED.set(false);
     NETWORK.with_borrow_mut(Option::take)
 }
 

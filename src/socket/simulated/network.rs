@@ -34,8 +34,6 @@ pub(crate) struct Network {
     pub(super) budgets: u64,
     /// Ends of which a direction has ended lately.
     pub(super) ended: Vec<usize>,
-    /// Sends may find no buffer space in this run.
-    pub(super) has_retries: bool,
     pub(super) pairs: Vec<usize>,
     /// By token.
     pub(super) registered: BTreeMap<usize, Registration>,
@@ -48,8 +46,6 @@ pub(crate) struct Network {
     /// True while every new descriptor is refused, but for those in `spare`.
     pub(super) exhausted: bool,
     spare: usize,
-    /// Sockets may close in the midst of their streams now: a reactor is dropped.
-    pub(crate) excuses_truncation: bool,
     /// How many calls of programs there were.
     pub(crate) calls: u64,
     /// How many bytes programs have read.
@@ -71,7 +67,7 @@ pub(super) struct Sender {
 /// Something that arrives at its time.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Delivery {
-    /// Bytes that were written to this end.
+    /// Bytes that the program at the end `from` has written.
     Bytes {
         from: usize,
         len: u64,
@@ -111,7 +107,6 @@ const TRACE: usize = 3000;
 
 impl Network {
     pub(crate) fn new(now: Instant, conduct: Conduct, traced: bool) -> Self {
-        let has_retries = conduct.out_of_buffers > 0;
         Self {
             now,
             random: Random::new(0),
@@ -126,7 +121,6 @@ impl Network {
             turn_time: now,
             budgets: 0,
             ended: Vec::new(),
-            has_retries,
             pairs: Vec::new(),
             registered: BTreeMap::new(),
             edges: BTreeSet::new(),
@@ -134,7 +128,6 @@ impl Network {
             senders: Vec::new(),
             exhausted: false,
             spare: 0,
-            excuses_truncation: false,
             calls: 0,
             bytes_read: 0,
             violation: None,

@@ -23,6 +23,10 @@ pub(crate) struct View {
     pub(crate) was_reset: bool,
     /// The program at the other end has the stream, has not closed it, and so is expected to read.
     pub(crate) peer_reads: bool,
+    pub(crate) peer_closed: bool,
+    pub(crate) shutdown_failed: bool,
+    /// A write has returned zero.
+    pub(crate) wrote_nothing: bool,
 }
 
 /// See [`Network::stalled`].
@@ -31,6 +35,9 @@ pub(crate) struct Stalled {
     pub(crate) reads: bool,
     pub(crate) writes: bool,
     pub(crate) error: bool,
+    /// The end of the peer, where the system has reported it. A portable selector reports nothing more of a source that was read
+    /// last behind its end.
+    pub(crate) end: bool,
 }
 
 impl Network {
@@ -44,6 +51,9 @@ impl Network {
             fin_arrived: this.fin_arrived,
             was_reset: this.was_reset,
             peer_reads: !peer.closed && peer.key.is_some(),
+            peer_closed: peer.closed,
+            shutdown_failed: this.shutdown_failed,
+            wrote_nothing: this.wrote_nothing,
         }
     }
 
@@ -87,25 +97,23 @@ impl Network {
         // epoll reports an edge, and the other selectors report what is ready and armed.
         let event = if self.conduct.portable { self.event_of(token) } else { Happened::default() };
         let (unread, has_room) = (self.unread(end), self.has_much_room(end));
-        // The timer of a send without buffers is no event.
-        let is_retried = self.has_retries;
         let is_pending = !self.conduct.portable && self.edges.contains(&token);
         let this = &self.ends[end];
         let has_input = unread > 0 || this.fin_arrived || this.was_reset;
         Stalled {
             reads: has_input && !is_pending && !event.readable,
-            writes: has_room
-                && !is_retried
-                && !this.fin_sent
-                && !this.was_reset
-                && !is_pending
-                && !event.writable,
+            writes: has_room && !this.fin_sent && !this.was_reset && !is_pending && !event.writable,
             // mio's selector on poll(2) has dropped a source that has hung up, and tells nothing more of it.
             error: self.registered.contains_key(&token)
                 && this.error.is_some()
                 && !is_pending
                 && !event.error,
+            end: !self.conduct.portable && !is_pending && (this.fin_arrived || this.was_reset),
         }
+    }
+
+    pub(crate) fn last_moved(&self, end: usize) -> Instant {
+        self.ends[end].last_moved
     }
 
     /// For how long the program has moved no byte at this end.
