@@ -125,10 +125,11 @@ pub(super) fn check_cut_off(net: &mut Net<Sessions>, book: &mut Book) {
 pub(super) fn check_late(net: &mut Net<Sessions>, served: &[u32]) {
     let now = network(|network| network.turn_time());
     for id in open_sessions(net) {
-        let rests = rests(net, id) && !served.contains(&id.slot());
+        let (rests, was_served) = (rests(net, id), served.contains(&id.slot()));
         let Some(session) = net.session(id) else { continue };
         let (Some(after), Some(end)) = (session.idle.after, session.end) else { continue };
-        let Some(since) = session.idle.since else {
+        let Some(since) = session.idle.since.filter(|_| rests) else {
+            // The reactor may take note of bytes that have moved in this turn only in the next one.
             session.idle.since = rests.then_some(now);
             session.idle.late_turns = 0;
             continue;
@@ -137,7 +138,7 @@ pub(super) fn check_late(net: &mut Net<Sessions>, served: &[u32]) {
         let is_late = now > moved + after + Duration::from_millis(3);
         if session.paused || !session.has_idle_timeout || !is_late {
             session.idle.late_turns = 0;
-        } else if rests {
+        } else if !was_served {
             session.idle.late_turns += 1;
             require!(session.idle.late_turns < 5, "the idle timeout of {id} is late");
         }
