@@ -195,7 +195,9 @@ impl Entry<'_> {
 
     pub(crate) fn resume_reading(&mut self) {
         // The handler made the pause, not the peer: the idle time of the peer begins again.
-        self.meta.arm_timers |= self.connection.is_paused() && self.has_idle_timeout();
+        if self.connection.is_paused() && self.has_idle_timeout() {
+            self.begin_idle_time();
+        }
         self.connection.resume();
         self.schedule();
     }
@@ -298,10 +300,5 @@ impl Entry<'_> {
 
     pub(crate) fn set_ready(&mut self, readiness: Readiness) {
         self.connection.set_ready(readiness);
-    }
-
-    pub(super) fn begin_timers_later(&mut self) {
-        self.meta.arm_timers = true;
-        self.schedule();
     }
 }

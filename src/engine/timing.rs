@@ -113,18 +113,33 @@ impl Entry<'_> {
 
     pub(crate) fn set_idle_timeout(&mut self, after: Option<Duration>) {
         self.lifetime.idle.after = after.map_or(0, milliseconds);
-        if !self.lifetime.is_opening() {
-            self.begin_timers_later();
+        self.begin_idle_time();
+    }
+
+    /// The idle time counts anew from the turn.
+    pub(super) fn begin_idle_time(&mut self) {
+        if let Some(timer) = self.lifetime.idle.timer.take() {
+            self.common.cancel_timer(timer);
         }
+        self.begin_timers_later();
     }
 
     pub(crate) fn close_when_idle(&mut self, quiet: Duration) {
         // A time that is too long for milliseconds in 32 bits is as good as never.
         let quiet = Some(milliseconds(quiet)).filter(|quiet| *quiet > 0).unwrap_or(u32::MAX);
-        let timer = self.lifetime.rare().quiet.take().and_then(|earlier| earlier.timer);
-        self.lifetime.rare().quiet = Some(QuietClose { quiet, armed: 0, timer });
+        if let Some(timer) = self.lifetime.rare().quiet.take().and_then(|earlier| earlier.timer) {
+            self.common.cancel_timer(timer);
+        }
+        self.lifetime.rare().quiet = Some(QuietClose { quiet, armed: 0, timer: None });
+        self.begin_timers_later();
+    }
+
+    /// The timers that are not set yet are set behind the callbacks of the turn. A connection that opens gets its timers when
+    /// the connection is open.
+    fn begin_timers_later(&mut self) {
         if !self.lifetime.is_opening() {
-            self.begin_timers_later();
+            self.meta.arm_timers = true;
+            self.schedule();
         }
     }
 
@@ -150,19 +165,15 @@ impl Entry<'_> {
         }
         let (slot, Common { timers, clock, .. }) = (self.meta.slot(), &mut *self.common);
         let idle = &mut self.lifetime.idle;
-        if let Some(timer) = idle.timer.take() {
-            timers.cancel(timer);
-        }
-        if idle.after > 0 {
+        if idle.after > 0 && idle.timer.is_none() {
             clock.set_tick(now);
             let at = later(now, Duration::from_millis(idle.after.into()));
             (idle.since, idle.timer) = (clock.tick(), Some(timers.insert(at, TimerKind::Idle(slot))));
             self.meta.idle_armed = idle.since;
         }
-        if let Some(quiet) = self.lifetime.rare.as_mut().and_then(|rare| rare.quiet.as_mut()) {
-            if let Some(timer) = quiet.timer.take() {
-                timers.cancel(timer);
-            }
+        if let Some(quiet) = self.lifetime.rare.as_mut().and_then(|rare| rare.quiet.as_mut())
+            && quiet.timer.is_none()
+        {
             clock.set_tick(now);
             let at = later(now, Duration::from_millis(quiet.quiet.into()));
             quiet.armed = self.lifetime.idle.since;

@@ -179,4 +179,5 @@
 //!   ahead and read slowly therefore need a longer `linger` and a longer grace, both together.
 //!   [`close_timeout`](crate::Options::close_timeout) (30 s) bounds `linger`.
 //! * **A stop without an end** is [`Net::stop`](crate::Net::stop): `run` returns after the present turn, and all connections
-//!   stay. Dropping the loop closes them, without a callback.
+//!   stay. Dropping the loop closes them, without a callback, and resets those with unsent bytes, so that no peer mistakes a
+//!   part for the whole.

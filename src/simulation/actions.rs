@@ -101,7 +101,7 @@ impl Actor {
                 let at = Some(at).filter(|_| self.random.chance(700));
                 net.set_deadline(id, at);
                 if let Some(session) = net.session(id) {
-                    // A deadline that is over may have fired in this turn.
+                    session.last_deadline = at;
                     session.deadline = session.deadline.filter(|earlier| *earlier <= now).or(at);
                 }
             }

@@ -51,6 +51,8 @@ pub(super) struct Channel {
     pub(super) remote: Remote,
     pub(super) sender: Sender<u64>,
     pub(super) receiver: Receiver<u64>,
+    /// How many messages the channel holds at most.
+    pub(super) capacity: u64,
     pub(super) sent: u64,
     pub(super) received: u64,
     /// `stop` was called, for the next turn.

@@ -128,7 +128,7 @@ fn check_timers(which: usize, net: &mut Net<Sessions>, book: &Book) {
         .filter(|(_, session)| !session.closed && !session.refused)
         .filter_map(|(id, session)| {
             let is_past = |at| at + Duration::from_millis(1) < now;
-            let deadline = session.deadline.filter(|at| is_past(*at) && session.opened).map(|_| 0);
+            let deadline = session.last_deadline.filter(|at| is_past(*at) && session.opened).map(|_| 0);
             deadline.or(session.timeouts.iter().find(is_late).map(|timer| timer.tag)).map(|tag| (id, tag))
         })
         .collect();

@@ -117,7 +117,7 @@ impl World {
             let Some(next) = deadlines.chain(arrival).min().filter(|next| *next <= end) else { return };
             network(|network| network.advance_to(next));
         }
-        violate!("the world does not come to rest");
+        violate!("the world does not come to rest: {idle_rounds} rounds in a row have read nothing");
     }
 
     fn turn_if_needed(&mut self, which: usize) -> bool {

@@ -1,12 +1,13 @@
 //! Connections and listeners that move: detached and attached again, adopted, released.
 
-use std::time::Duration;
+use std::{sync::mpsc::TrySendError, time::Duration};
 
-use crate::{Conn, ConnId, Detached, Net, Refused, socket::simulated::SimulatedStream};
+use crate::{Conn, ConnId, Detached, Net, Refused, connection::Phase, socket::simulated::SimulatedStream};
 
 use super::{
     actor::{Actor, network, note, require},
     book::KnownListener,
+    oracle::phase_of,
     session::{Session, Sessions},
 };
 
@@ -15,26 +16,29 @@ impl Actor {
         if self.shown_input == Some(id) {
             return; // `on_data` has input of this connection in its hand
         }
+        let has_ended = net.conn(id).and_then(|mut conn| phase_of(&mut conn)) > Some(Phase::Open);
         if let Some(detached) = net.detach(id) {
-            self.take_away(id, detached);
+            self.take_away(id, detached, has_ended);
         }
     }
 
     /// Detaches the connection in the midst of its `on_data`. A part of the input goes along.
     pub(super) fn detach_in_on_data(&mut self, conn: &mut Conn<'_, Sessions>, input: &[u8]) {
         let (id, consumed) = (conn.id(), self.random.below(input.len() + 1));
+        let has_ended = phase_of(conn) > Some(Phase::Open);
         let mut detached = conn.detach();
         detached.put_back(&input[consumed..]);
         detached.session_mut().consumed += consumed as u64;
-        self.take_away(id, detached);
+        self.take_away(id, detached, has_ended);
     }
 
-    fn take_away(&mut self, id: ConnId, mut detached: Detached<Sessions>) {
+    fn take_away(&mut self, id: ConnId, mut detached: Detached<Sessions>, has_ended: bool) {
         note!("    {id} is detached");
         self.cover("detached");
         let book = self.book();
         book.sessions -= 1;
         book.detached += 1;
+        detached.session_mut().had_ended |= has_ended;
         detached.session_mut().leave();
         self.luggage.connections.push(detached);
     }
@@ -135,9 +139,17 @@ impl Actor {
             }
             _ => {
                 let message = channel.sent;
-                if channel.sender.try_send(message).is_ok() {
-                    channel.sent += 1;
-                    channel.wakes_owed = true;
+                match channel.sender.try_send(message) {
+                    Ok(()) => {
+                        channel.sent += 1;
+                        channel.wakes_owed = true;
+                    }
+                    Err(TrySendError::Full(back)) => {
+                        let waiting = channel.sent - channel.received;
+                        require!(back == message, "a full channel gave {back} back and not {message}");
+                        require!(waiting == channel.capacity, "a channel is full with {waiting} messages");
+                    }
+                    Err(TrySendError::Disconnected(_)) => {}
                 }
             }
         }

@@ -120,7 +120,7 @@ impl Actor {
         let may_be_cut = book.drains > 0
             || session.has_idle_timeout
             || session.deadline.is_some()
-            || session.was_attached
+            || session.had_ended
             || book.options.memory_budget < 1 << 30;
         if kind != CloseKind::Reset || may_be_cut || session.closed || !session.opened {
             return;
@@ -176,11 +176,13 @@ impl Actor {
             CloseKind::Eof => session.eof || session.had_eof,
             CloseKind::FileFailed => session.sent_short_file,
             CloseKind::ConnectFailed => !session.opened,
-            CloseKind::OutboxLimit => session.refused,
+            // A send that was gathered has returned `Open`, and meets the limit when the callback has returned.
+            CloseKind::OutboxLimit => session.refused || undelivered,
             CloseKind::InboxLimit => session.closed || is_full,
             CloseKind::MemoryLimit => self.book().options.memory_budget < 1 << 30,
             CloseKind::Reset => {
-                view.is_none_or(|view| view.was_reset || view.shutdown_failed || view.peer_closed)
+                !session.opened
+                    || view.is_none_or(|view| view.was_reset || view.shutdown_failed || view.peer_closed)
             }
             CloseKind::Io => view.is_none_or(|view| view.wrote_nothing),
         };
@@ -190,9 +192,8 @@ impl Actor {
             && self.book().options.close_timeout >= Duration::from_secs(30);
         require!(!is_slow, "{id} was not closed in time, and its peer reads");
         self.check_idle(id, session, kind);
-        let by_quiet = !session.closed
-            && !session.was_attached
-            && matches!(kind, CloseKind::Closed | CloseKind::Drained);
+        let by_quiet =
+            !session.closed && !session.had_ended && matches!(kind, CloseKind::Closed | CloseKind::Drained);
         require!(!(by_quiet && session.paused), "{id} was closed when idle, and its reading is paused");
         require!(
             !(by_quiet && session.owes_writable),
@@ -200,19 +201,19 @@ impl Actor {
         );
         // A panic leaves the rest of the `on_drain` calls to the end of the next turn. An idle connection may close before.
         let was_cut_short = session.has_quiet_close && self.wishes.panics > 0;
-        let was_told = session.drain.is_some() || session.closed || session.was_attached || !session.opened;
+        let was_told = session.drain.is_some() || session.closed || session.had_ended || !session.opened;
         require!(
             was_told || was_cut_short || kind != CloseKind::Drained,
             "{id} was closed by a drain, and had no on_drain"
         );
         // An abort or a deadline behind a close ends the socket at once.
         let may_end_at_once = session.aborted || session.deadline.is_some() || !session.opened;
-        if kind.is_clean() && !session.was_attached && !may_end_at_once {
+        if kind.is_clean() && !session.had_ended && !may_end_at_once {
             self.lingers(session);
         }
         self.check_last_words(id, session, kind);
         // A connection whose end was decided in an earlier reactor keeps the reason.
-        let allowed = allowed || session.was_attached;
+        let allowed = allowed || session.had_ended;
         require!(allowed, "{id} ended as {kind} without a cause");
         let book = self.book();
         book.closed += 1;

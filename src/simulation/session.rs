@@ -20,6 +20,8 @@ pub(super) struct Session {
     pub(super) opened: bool,
     /// The connection has come from another reactor. If it ended there, it gets its `on_close` here and no `on_open`.
     pub(super) was_attached: bool,
+    /// The end of the connection was decided in an earlier reactor.
+    pub(super) had_ended: bool,
     /// How many bytes of input the handler has consumed.
     pub(super) consumed: u64,
     /// The handler was shown the input up to this position.
@@ -52,7 +54,10 @@ pub(super) struct Session {
     pub(super) timeouts: Vec<Timer>,
     pub(super) has_idle_timeout: bool,
     pub(super) has_quiet_close: bool,
+    /// The deadline, or an earlier one that was over when it was replaced, and that may have fired in this turn.
     pub(super) deadline: Option<Instant>,
+    /// The deadline that was set last.
+    pub(super) last_deadline: Option<Instant>,
     /// A send was refused because of a limit: the system may have taken a part of it.
     pub(super) refused: bool,
     /// The drain of which `on_drain` has told.
@@ -131,6 +136,7 @@ impl Session {
         (self.opened, self.eof, self.told_peer_closed, self.paused) = (false, false, false, false);
         (self.need, self.deadline, self.has_quiet_close, self.drain) = (0, None, false, None);
         self.has_idle_timeout = false;
+        self.last_deadline = None;
         self.owes_data = false;
     }
 
@@ -152,6 +158,7 @@ impl Session {
             end: None,
             opened: false,
             was_attached: false,
+            had_ended: false,
             consumed: 0,
             shown: 0,
             paused: false,
@@ -174,6 +181,7 @@ impl Session {
             has_idle_timeout,
             has_quiet_close: false,
             deadline: None,
+            last_deadline: None,
             refused: false,
             drain: None,
             sent_short_file: false,

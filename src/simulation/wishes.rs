@@ -123,6 +123,8 @@ pub(super) struct Wishes {
     pub(super) panics: u32,
     /// The handler consumes little of a long input, and often sends on what a connection has kept.
     pub(super) hoards: bool,
+    /// How often in a thousand the host acts after it has passed on the events of a turn, and before the turn.
+    pub(super) host_interferes: u32,
 }
 
 impl Wishes {
@@ -153,6 +155,7 @@ impl Wishes {
             splits_batches: random.chance(300),
             panics: random.pick(&[0, 0, 0, 10]),
             hoards: false,
+            host_interferes: 0,
         }
     }
 
@@ -220,6 +223,15 @@ pub(super) fn lack_room(options: &mut [Options], seed: u64) {
         let tiny = if random.chance(300) { tiny.memory_budget(random.pick(&[1, 10, 100])) } else { tiny };
         *options = tiny.checked();
     }
+}
+
+/// In some runs, the host acts between the events and the turn, and channels are small. Returns how often the host acts, and
+/// the capacity of the channels. See [`lack_memory`] for the draws.
+pub(super) fn interfere(seed: u64) -> (u32, usize) {
+    let mut random = Random::new(seed ^ 0x3F3F);
+    let interferes = if random.chance(100) { random.pick(&[20, 200]) } else { 0 };
+    let capacity = if random.chance(100) { 1 + random.below(4) } else { usize::MAX };
+    (interferes, capacity)
 }
 
 /// In some runs, connections keep much input, and send it on later: see [`Wishes::hoards`]. Returns true in such a run.

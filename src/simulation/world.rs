@@ -21,7 +21,7 @@ use super::{
     peer::Peers,
     plan::Plan,
     session::Sessions,
-    wishes::{Wishes, draw_options, hoard, lack_memory, lack_room},
+    wishes::{Wishes, draw_options, hoard, interfere, lack_memory, lack_room},
 };
 
 /// The distance between the first tokens of two reactors.
@@ -34,6 +34,10 @@ pub(super) struct World {
     pub(super) peers: Peers,
     has_peers: bool,
     latency: usize,
+    /// The capacity of the channels into reactors.
+    channel_capacity: usize,
+    /// Decides when the host acts between the events and the turn.
+    interference: Random,
 }
 
 /// A reactor with its host.
@@ -75,6 +79,8 @@ impl World {
         let hoards = hoard(&mut options, &mut conduct, plan.seed);
         let mut wishes = Wishes::draw(&mut random, &conduct, &options);
         wishes.hoards = hoards;
+        let (interferes, channel_capacity) = interfere(plan.seed);
+        wishes.host_interferes = interferes;
         let tokens = random.pick(&[3, 8, TOKENS, TOKENS, TOKENS]);
         let (largest, latency) = (wishes.largest, conduct.latency.1);
         let now = base();
@@ -87,6 +93,8 @@ impl World {
             peers: Peers::new(plan.peers, largest, count),
             has_peers: plan.peers > 0,
             latency,
+            channel_capacity,
+            interference: Random::new(0),
         };
         for options in options {
             note!("options: {options:?}");
@@ -105,9 +113,21 @@ impl World {
         self.actor.current = self.reactors.len();
         self.actor.books.push(Book::new(options, first));
         let waker = WAKER.with(Arc::clone);
-        let (remote, (sender, receiver)) = (reactor.remote(waker.clone()), reactor.channel(waker));
-        let channel =
-            Channel { remote, sender, receiver, sent: 0, received: 0, stop_asked: false, wakes_owed: false };
+        let (remote, capacity) = (reactor.remote(waker.clone()), self.channel_capacity);
+        let (sender, receiver) = match capacity {
+            usize::MAX => reactor.channel(waker),
+            _ => reactor.bounded_channel(waker, capacity),
+        };
+        let channel = Channel {
+            remote,
+            sender,
+            receiver,
+            capacity: capacity as u64,
+            sent: 0,
+            received: 0,
+            stop_asked: false,
+            wakes_owed: false,
+        };
         self.actor.channels.push(channel);
         self.actor.listen_at(reactor.net(), 80);
         self.actor.listen_at(reactor.net(), 82);
@@ -128,6 +148,7 @@ impl World {
         network(|network| network.random = Random::new(seed ^ 0xA5A5));
         self.actor.random = Random::new(seed ^ 0x5A5A);
         self.actor.actions_left = 1 + random.below(20);
+        self.interference = Random::new(seed ^ 0x6B6B);
         let which = random.below(self.reactors.len());
         match random.below(100) {
             0..20 => self.turn_at(which, &mut random),
@@ -197,13 +218,19 @@ impl World {
 
     /// Passes `count` events on and makes a turn, with a bound in time if there is one.
     pub(super) fn turn(&mut self, which: usize, count: usize, time: Option<Duration>) -> bool {
-        let Self { reactors, actor, .. } = self;
+        let Self { reactors, actor, interference, .. } = self;
         let running = &mut reactors[which];
         let Some(reactor) = &mut running.reactor else { return false };
         actor.current = which;
         for event in running.held.drain(..count) {
             note!("reactor {which}: {event}");
             require!(reactor.handle_any(&event), "reactor {which} does not know its token {}", event.token);
+        }
+        if !actor.finishes && interference.chance(actor.wishes.host_interferes) {
+            note!("reactor {which}: the host acts between the events and the turn");
+            actor.act(reactor.net(), None);
+            restart_idle_times(reactor.inspect());
+            actor.cover("the host acts before a turn");
         }
         let before = Before::of(reactor.inspect(), actor.book(), running.has_panicked);
         let owes_wake = actor.channels[which].wakes_owed;

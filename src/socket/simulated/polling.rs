@@ -90,7 +90,7 @@ impl Happened {
             writable: output,
             error,
             read_closed: hang_up || (input && read_hang_up),
-            write_closed: hang_up || (output && error),
+            write_closed: hang_up || (output && error) || (error && !(input || read_hang_up || priority)),
             priority,
         }
     }

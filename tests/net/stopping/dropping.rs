@@ -21,12 +21,13 @@ use crate::support::{
 struct Shared {
     counter: Rc<()>,
     panics_in: &'static str,
+    writables: usize,
     closes: usize,
 }
 
 impl Shared {
     fn new(panics_in: &'static str) -> Self {
-        Self { counter: Rc::default(), panics_in, closes: 0 }
+        Self { counter: Rc::default(), panics_in, writables: 0, closes: 0 }
     }
 
     fn at(&self, place: &str) {
@@ -48,6 +49,7 @@ impl Handler for Shared {
     }
 
     fn on_writable(&mut self, _conn: &mut Conn<'_, Rc<()>>) {
+        self.writables += 1;
         self.at("on_writable");
     }
 
@@ -103,12 +105,27 @@ fn a_dropped_loop_drops_its_sessions_and_sockets_without_callbacks() {
 }
 
 #[test]
+fn a_dropped_loop_resets_connections_with_unsent_bytes() {
+    let (mut event_loop, at) = listening(Options::default());
+    let mut handler = Shared::new("nowhere");
+    let mut clients = [&b"flush"[..], b"request"].map(|says| {
+        let mut client = connect(at);
+        client.write_all(says).unwrap();
+        client
+    });
+    turn_until(&mut event_loop, &mut handler, |_, net| net.stats().receives == 2);
+    drop(event_loop);
+    assert_eq!(read_out(&mut clients[0]).1, End::of_abort(), "the client takes a part for the whole");
+    assert_eq!(read_out(&mut clients[1]), (b"gathered, and never sent if this panics".to_vec(), End::Eof));
+}
+
+#[test]
 fn a_handler_that_panics_leaves_a_loop_that_can_be_dropped() {
     for place in ["on_accept", "on_open", "on_writable", "on_data", "on_eof", "on_close"] {
         let (mut event_loop, at) = listening(Options::default());
         let mut quiet = Shared::new("nowhere");
         let mut bystander = connect(at);
-        turn_until(&mut event_loop, &mut quiet, |_, net| net.stats().accepted == 1);
+        turn_until(&mut event_loop, &mut quiet, |handler, _| handler.writables == 1);
 
         let mut handler = Shared { counter: Rc::clone(&quiet.counter), ..Shared::new(place) };
         let mut client = connect(at);

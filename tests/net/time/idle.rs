@@ -49,6 +49,16 @@ fn connected(actor: &mut Actor<'_>) -> (Host, Reactor, TcpStream, Instant) {
 }
 
 #[test]
+fn close_when_idle_does_not_begin_the_idle_time_anew() {
+    let mut actor = Actor::idle();
+    let (mut rehearsal, client) = rehearse(&mut actor, Some(IDLE));
+    rehearsal.advance(&mut actor, IDLE / 2);
+    rehearsal.net().conn(client).unwrap().close_when_idle(DAY);
+    rehearsal.settle(&mut actor);
+    assert_ends_after(&mut rehearsal, &mut actor, client, IDLE / 2);
+}
+
+#[test]
 fn the_idle_timeout_ends_a_silent_connection_at_its_time_and_not_before() {
     let mut actor = Actor::idle();
     let (mut rehearsal, client) = rehearse(&mut actor, Some(IDLE));
