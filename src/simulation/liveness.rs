@@ -135,7 +135,8 @@ pub(super) fn check_late(net: &mut Net<Sessions>, served: &[u32]) {
             continue;
         };
         let moved = network(|network| network.last_moved(end)).max(since);
-        let is_late = now > moved + after + Duration::from_millis(3);
+        // Bytes that moved between turns count from the time at which the timer fires next.
+        let is_late = now > moved + 2 * after + Duration::from_millis(3);
         if session.paused || !session.has_idle_timeout || !is_late {
             session.idle.late_turns = 0;
         } else if !was_served {
