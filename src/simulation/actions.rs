@@ -159,7 +159,11 @@ impl Actor {
 
     pub(super) fn close(&mut self, id: ConnId, net: &mut Net<Sessions>) {
         net.close(id);
-        with(net, id, |session| session.closed = true);
+        let now = network(|network| network.now);
+        with(net, id, |session| {
+            session.closed = true;
+            session.closed_at.get_or_insert(now);
+        });
     }
 
     pub(super) fn close_when_idle(&mut self, id: ConnId, net: &mut Net<Sessions>) {

@@ -30,7 +30,7 @@ pub(super) struct Book {
     pub(super) sources: Vec<KnownSource>,
     /// Ids of sources that are not watched any more. Other sources may have their slots.
     pub(super) stale_sources: Vec<SourceId>,
-    /// Ends of connections that have ended cleanly, with their linger time, and when their `on_close` came.
+    /// Ends of connections that have ended cleanly, with their linger time, and the time by which the close must be over.
     pub(super) lingering: Vec<(usize, Duration, Instant)>,
     pub(super) next_tag: u64,
     /// How many drains have begun.

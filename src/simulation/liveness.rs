@@ -28,14 +28,14 @@ pub(super) fn check_budgets(net: &mut Net<Sessions>, reads: u64) -> u64 {
 /// A socket that outlives its session stays until its peer has ended, or is silent for the linger time.
 pub(super) fn check_lingering(book: &mut Book, now: Instant) {
     let is_draining = book.drains > 0;
-    book.lingering.retain(|(end, linger, since)| {
-        let (end, linger) = (*end, *linger);
+    book.lingering.retain(|(end, linger, by)| {
+        let (end, linger, by) = (*end, *linger, *by);
         let Some(silent) = network(|network| network.closed_while_lingering(end)) else {
-            return now - *since < Duration::from_secs(20);
+            return now < by;
         };
-        let least = linger.saturating_sub(Duration::from_millis(2));
+        let grain = Duration::from_millis(2);
         require!(
-            is_draining || silent >= least || now - *since >= Duration::from_secs(20),
+            is_draining || silent.saturating_add(grain) >= linger || now + grain >= by,
             "end {end} lingered for {silent:?} of silence and not for {linger:?}"
         );
         false

@@ -107,10 +107,10 @@ impl Actor {
     /// The socket may outlive the session now.
     fn lingers(&mut self, session: &Session) {
         let options = &self.books[self.current].options;
-        // Where the close as a whole has a short bound, the end of the linger time cannot be told from the end of the close.
-        if let Some(end) = session.end.filter(|_| options.close_timeout >= Duration::from_secs(30)) {
-            let (linger, now) = (options.linger, network(|network| network.now));
-            self.book().lingering.push((end, linger, now));
+        if let Some(end) = session.end {
+            let begun = session.closed_at.unwrap_or(network(|network| network.now));
+            let (linger, by) = (options.linger, begun + options.close_timeout);
+            self.book().lingering.push((end, linger, by));
         }
     }
 

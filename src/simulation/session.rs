@@ -48,6 +48,8 @@ pub(super) struct Session {
     pub(super) told_peer_closed: bool,
     /// The handler has called `close` or `abort`: no callback comes but `on_close`.
     pub(super) closed: bool,
+    /// When the handler called `close`.
+    pub(super) closed_at: Option<Instant>,
     pub(super) aborted: bool,
     pub(super) shut_down: bool,
     pub(super) need: usize,
@@ -174,6 +176,7 @@ impl Session {
             had_eof: false,
             told_peer_closed: false,
             closed: false,
+            closed_at: None,
             aborted: false,
             shut_down: false,
             need: 0,
