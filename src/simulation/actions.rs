@@ -354,8 +354,8 @@ impl Actor {
         }
     }
 
-    /// Bytes that `write!` and `io::Write` send.
-    pub(super) fn write_pieces(net: &mut Net<Sessions>, id: ConnId, bytes: &[u8]) -> Option<usize> {
+    /// Sends by `io::Write`. Returns `None` if the connection takes no bytes.
+    pub(super) fn write(net: &mut Net<Sessions>, id: ConnId, bytes: &[u8]) -> Option<usize> {
         let mut conn = net.conn(id)?;
         let (_, mut out) = conn.split();
         match out.write(bytes) {

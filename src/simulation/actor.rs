@@ -184,8 +184,6 @@ impl Actor {
             7 => 1,
             _ => random.below(shown + 1),
         };
-        // `act` may have sent a part of the input on.
-        let consumed = consumed.min(shown);
         let session = conn.session();
         session.consumed += consumed as u64;
         session.owes_data = consumed > 0 && consumed < shown;

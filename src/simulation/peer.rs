@@ -11,7 +11,7 @@ const SERVER: ([u8; 4], u16) = ([10, 0, 1, 0], 80);
 
 #[derive(Debug, Default)]
 pub(super) struct Peers {
-    /// The ends of the streams of each peer.
+    /// The ends of all streams of the peers.
     ends: Vec<usize>,
     listener: Option<usize>,
     /// How many streams the peers may still open.

@@ -7,7 +7,7 @@ pub(super) struct Plan {
     pub(super) seed: u64,
     /// The seed of each step.
     pub(super) steps: Vec<u64>,
-    /// How many peers without a reactor there are.
+    /// Peers without a reactor open up to ten streams for each of these. Zero: there are no such peers.
     pub(super) peers: usize,
 }
 

@@ -52,7 +52,7 @@ impl Actor {
                 bytes.reserve(self.random.size(len));
                 net.send_owned(id, bytes)
             }
-            Action::Write => match Self::write_pieces(net, id, &bytes()) {
+            Action::Write => match Self::write(net, id, &bytes()) {
                 Some(n) => {
                     require!(n == len, "a write has taken {n} of {len} bytes");
                     if let Some(session) = net.session(id) {

@@ -61,16 +61,26 @@ impl FileRange {
         if self.buffer.len() < wanted {
             self.buffer.resize(wanted, 0);
         }
-        let buffer = &mut self.buffer[..wanted];
-        let n = loop {
-            match platform::read_at(&self.file, buffer, self.range.start) {
-                Ok(0) => return Err(FileError::File(too_short())),
-                Ok(n) => break n,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(FileError::File(error)),
-            }
-        };
+        let Self { file, range, buffer, .. } = self;
+        let n = read(file, range.start, &mut buffer[..wanted])?;
         stream.write(&buffer[..n]).map_err(FileError::Stream)
+    }
+
+    /// Reads from the front of the range, and at least one byte.
+    #[cfg(test)]
+    pub(super) fn read(&self, buffer: &mut [u8]) -> Result<usize, FileError> {
+        read(&self.file, self.range.start, buffer)
+    }
+}
+
+fn read(file: &File, from: u64, buffer: &mut [u8]) -> Result<usize, FileError> {
+    loop {
+        match platform::read_at(file, buffer, from) {
+            Ok(0) => return Err(FileError::File(too_short())),
+            Ok(n) => return Ok(n),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(FileError::File(error)),
+        }
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) struct Conduct {
     pub(crate) connect_fails: u32,
     pub(crate) shutdown_fails: u32,
     pub(crate) registration_fails: u32,
-    /// A reset takes the bytes with it that the peer has not read.
+    /// A reset destroys the bytes that the program has not read.
     pub(crate) reset_destroys: u32,
     /// An event for a source that is not ready.
     pub(crate) spurious_events: u32,

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 /// The period of the content. It is prime, so that it divides no usual size of a buffer.
 pub(crate) const PERIOD: usize = 8191;
 
-/// Twice the period and 8 KiB more, so that each part of up to 16 KiB stands there in one piece.
+/// Three periods, so that each part of up to two periods stands there in one piece.
 const LEN: usize = 3 * PERIOD;
 
 fn table() -> &'static [u8; LEN] {

@@ -10,7 +10,7 @@ use std::{
 use super::{
     end::Armed,
     network::{Delivery, Network},
-    parts::{DatagramEnd, ROOM, Registration, Sending},
+    parts::{DatagramEnd, RECEIVE_ROOM, Registration, Sending},
     pipe::out_of_buffers,
 };
 
@@ -160,7 +160,7 @@ impl Network {
         };
         let from = self.datagrams[number].from;
         let this = &mut self.sockets[socket];
-        if this.arrived.len() < 8 * ROOM && this.peer.is_none_or(|peer| peer == from) {
+        if this.arrived.len() < RECEIVE_ROOM && this.peer.is_none_or(|peer| peer == from) {
             this.arrived.push_back(number);
             self.edges.extend(this.token);
         }

@@ -29,10 +29,7 @@ use mio::Token;
 use crate::{
     address::Endpoint,
     options::ListenOptions,
-    socket::{
-        file::{FileError, FileRange, too_short},
-        platform,
-    },
+    socket::file::{FileError, FileRange},
 };
 
 pub(crate) use self::{
@@ -167,10 +164,7 @@ impl SimulatedStream {
             return file.copy_to(self, most);
         }
         let mut bytes = vec![0; most.min(usize::try_from(file.len()).unwrap_or(usize::MAX))];
-        let n = platform::read_at(file.file(), &mut bytes, file.offset()).map_err(FileError::File)?;
-        if n == 0 {
-            return Err(FileError::File(too_short()));
-        }
+        let n = file.read(&mut bytes)?;
         self.write(&bytes[..n]).map_err(FileError::Stream)
     }
 }

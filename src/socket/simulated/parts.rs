@@ -5,8 +5,11 @@ use std::{collections::VecDeque, net::SocketAddr};
 
 use super::end::Armed;
 
-/// How many datagrams a socket keeps for its program, and how many wait for the network.
-pub(super) const ROOM: usize = 5;
+/// How many datagrams of a socket wait for the network at most.
+const SEND_ROOM: usize = 5;
+
+/// How many datagrams a socket keeps for its program at most.
+pub(super) const RECEIVE_ROOM: usize = 40;
 
 /// The source that is registered under a token, with the index of the source.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,7 +50,7 @@ pub(super) struct DatagramEnd {
 
 impl DatagramEnd {
     pub(super) fn has_room(&self) -> bool {
-        self.leaving < ROOM
+        self.leaving < SEND_ROOM
     }
 }
 
