@@ -135,9 +135,10 @@ pub(super) fn check_late(net: &mut Net<Sessions>, served: &[u32]) {
             continue;
         };
         let moved = network(|network| network.last_moved(end)).max(since);
-        // Bytes that moved between turns count from the time at which the timer fires next.
-        let is_late = now > moved + 2 * after + Duration::from_millis(3);
-        if session.paused || !session.has_idle_timeout || !is_late {
+        let is_late = now > moved + after + Duration::from_millis(3);
+        if is_late && std::mem::take(&mut session.idle.counts_from_timer) {
+            session.idle.since = Some(now);
+        } else if session.paused || !session.has_idle_timeout || !is_late {
             session.idle.late_turns = 0;
         } else if !was_served {
             session.idle.late_turns += 1;

@@ -77,13 +77,15 @@ pub(super) struct Idle {
     /// The end of the turn from which the idle time counts at the latest, if no byte has moved since. `None`: that is the next
     /// turn after which the connection rests.
     pub(super) since: Option<Instant>,
+    /// Bytes may have moved between turns. They count from the time at which the timer fires next.
+    pub(super) counts_from_timer: bool,
     /// In how many turns the timeout was due without effect.
     pub(super) late_turns: u32,
 }
 
 impl Idle {
     pub(super) fn new(after: Option<Duration>, changed_in: u64) -> Self {
-        Self { after, changed_in, since: None, late_turns: 0 }
+        Self { after, changed_in, since: None, counts_from_timer: false, late_turns: 0 }
     }
 }
 

@@ -348,12 +348,12 @@ impl World {
     }
 }
 
-/// Bytes that moved between turns count for the idle timeouts from the next turn on.
+/// Bytes may have moved between turns.
 fn restart_idle_times(net: &mut Net<Sessions>) {
     let ids: Vec<_> = net.sessions().map(|(id, _)| id).collect();
     for id in ids {
         if let Some(session) = net.session(id) {
-            session.idle.since = None;
+            (session.idle.since, session.idle.counts_from_timer) = (None, true);
         }
     }
 }
