@@ -188,6 +188,7 @@ impl Actor {
         };
         let is_slow = kind == CloseKind::CloseTimeout
             && self.finishes
+            && !session.had_ended
             && view.is_some_and(|view| view.peer_reads)
             && self.book().options.close_timeout >= Duration::from_secs(30);
         require!(!is_slow, "{id} was not closed in time, and its peer reads");
