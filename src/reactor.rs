@@ -24,7 +24,7 @@ use crate::{
     remote::{Inbound, Remote},
     socket::{
         clock,
-        readiness::{self, Happening, Readiness},
+        readiness::{self, EventParts, Readiness},
         stream::Stream,
     },
     turn::{Pass, TurnBudget},
@@ -120,7 +120,7 @@ impl<S> Reactor<S> {
 
     /// [`handle`](Self::handle), for the events of a simulation as well.
     #[inline(always)]
-    pub(crate) fn handle_any(&mut self, event: &impl Happening) -> bool {
+    pub(crate) fn handle_any(&mut self, event: &impl EventParts) -> bool {
         match readiness::plain(event) {
             Some(readiness) => self.net.engine().event(event.token(), readiness),
             None => self.handle_unusual(event),
@@ -128,7 +128,7 @@ impl<S> Reactor<S> {
     }
 
     #[cold]
-    fn handle_unusual(&mut self, event: &impl Happening) -> bool {
+    fn handle_unusual(&mut self, event: &impl EventParts) -> bool {
         let engine = self.net.engine();
         engine.watched_event(event.token(), crate::readiness::Readiness::of(event))
             || engine.event(event.token(), readiness::unusual(event))

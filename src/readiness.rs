@@ -5,7 +5,7 @@ use std::{
     ops::{BitOr, BitOrAssign},
 };
 
-use crate::socket::readiness::Happening;
+use crate::socket::readiness::EventParts;
 
 /// The content of the events of a watched source since the last [`on_ready`](crate::Handler::on_ready).
 ///
@@ -38,7 +38,7 @@ impl Readiness {
     /// Ready to be written, and nothing else.
     pub const WRITABLE: Self = Self(1 << 1);
 
-    pub(crate) fn of(event: &impl Happening) -> Self {
+    pub(crate) fn of(event: &impl EventParts) -> Self {
         let (error, read_closed, write_closed) =
             (event.is_error(), event.is_read_closed(), event.is_write_closed());
         let parts = [

@@ -203,7 +203,7 @@ pub(crate) struct WakeAgain<'a>(&'a Signals);
 
 impl WakeAgain<'_> {
     /// `on_wake` has returned.
-    pub(crate) fn is_not_needed(self) {
+    pub(crate) fn cancel(self) {
         std::mem::forget(self);
     }
 }

@@ -15,18 +15,18 @@ use crate::{
 
 use super::{
     actor::{Actor, network, note, require},
-    book::KnownListener,
     oracle::phase_of,
+    reactor_model::KnownListener,
     session::{Idle, OwnLimits, Session, Sessions, Timer},
-    wishes::Action,
+    workload::Action,
 };
 
 impl Actor {
     /// Does a few random things. `own`: the connection whose callback runs.
     pub(super) fn act(&mut self, net: &mut Net<Sessions>, own: Option<ConnId>) {
-        while !self.finishes && self.actions_left > 0 && self.random.chance(self.wishes.acts) {
+        while !self.finishes && self.actions_left > 0 && self.random.chance(self.workload.acts) {
             self.actions_left -= 1;
-            let action = self.wishes.action(&mut self.random);
+            let action = self.workload.action(&mut self.random);
             let id = self.target(own);
             let of = id.map_or(String::new(), |id| id.to_string());
             note!("    {action:?} {of} in reactor {}", self.current);
@@ -40,7 +40,7 @@ impl Actor {
         match own {
             Some(own) if random.chance(600) => Some(own),
             own => {
-                let known = &self.books[self.current].connections;
+                let known = &self.models[self.current].connections;
                 if known.is_empty() { own } else { Some(random.pick(known)) }
             }
         }
@@ -57,7 +57,7 @@ impl Actor {
             (Action::CancelTimer, _) => self.cancel_timer(net),
             (Action::Stop, _) => {
                 net.stop();
-                self.book().stop_asked = true;
+                self.model().stop_asked = true;
             }
             (Action::Drain, _) => {
                 // A drain ends most of what a run could still find.
@@ -75,7 +75,7 @@ impl Actor {
             }
             (Action::Watch | Action::Unwatch | Action::ReadyAgain, _) => self.change_watch(action, net),
             (Action::CallFromElsewhere, _) => {
-                let which = self.random.below(self.books.len());
+                let which = self.random.below(self.models.len());
                 self.call_from_elsewhere(which);
             }
             (_, None) => {}
@@ -85,7 +85,7 @@ impl Actor {
                 let after = self.random.pick(&[None, Some(1), Some(50), Some(2000)]);
                 let after = after.map(Duration::from_millis);
                 net.set_idle_timeout(id, after);
-                let turn = self.book().turns;
+                let turn = self.model().turns;
                 // A connection that has been idle for too long waits for its `on_close`.
                 let is_ending = net.conn(id).and_then(|mut conn| phase_of(&mut conn)) > Some(Phase::Failing);
                 with(net, id, |session| {
@@ -205,7 +205,7 @@ impl Actor {
             options = options.local(Some(SocketAddr::from(([10, 3, 0, 1], 1 + random.below(1000) as u16))));
         }
         let count = random.pick(&[1, 1, 1, 2, 3]);
-        let addresses: Vec<SocketAddr> = (0..count).map(|_| address(random, self.books.len())).collect();
+        let addresses: Vec<SocketAddr> = (0..count).map(|_| address(random, self.models.len())).collect();
         let to = Address::from_list(&addresses).expect("the list is not empty");
         let own = OwnLimits {
             high_water: options.high_water,
@@ -219,11 +219,11 @@ impl Actor {
         let session = Session { own, idle, has_idle_timeout, ..Session::new(key, limits, false) };
         let id = net.connect_with(to, Box::new(session), options);
         note!("    connect {id} to {addresses:?} with the key {key}");
-        let book = self.book();
-        book.sessions += 1;
-        book.remember(id);
+        let model = self.model();
+        model.sessions += 1;
+        model.remember(id);
         if id.slot() != NO_SLOT {
-            let token = book.first_token + id.slot() as usize;
+            let token = model.first_token + id.slot() as usize;
             network(|network| network.name(token, key));
         }
     }
@@ -244,17 +244,17 @@ impl Actor {
         let at = SocketAddr::from((Ipv4Addr::new(10, 0, third, current as u8 % 4), port));
         if let Ok(id) = net.listen_with(at, options) {
             note!("    listener {id} at {at}");
-            self.book().listeners.push(KnownListener::new(id));
+            self.model().listeners.push(KnownListener::new(id));
         }
     }
 
     fn change_listener(&mut self, action: Action, net: &mut Net<Sessions>) {
-        let count = self.book().listeners.len();
+        let count = self.model().listeners.len();
         if count == 0 {
             return;
         }
         let index = self.random.below(count);
-        let listener = &mut self.book().listeners[index];
+        let listener = &mut self.model().listeners[index];
         match action {
             Action::CloseListener => {
                 net.close_listener(listener.id);
@@ -284,8 +284,8 @@ impl Actor {
             Some(past) if !late && !is_relative => past,
             _ => now + time,
         };
-        let book = self.book();
-        let (tag, turn) = (book.new_tag(), book.turns);
+        let model = self.model();
+        let (tag, turn) = (model.new_tag(), model.turns);
         let (is_exact, set_in_turn) = (!is_relative && due > now, self.fires_timers());
         (Timer { id: crate::TimerId::NONE, tag, due, is_exact, set_in_turn, is_relative, turn }, time)
     }
@@ -294,17 +294,17 @@ impl Actor {
         let (mut timer, time) = self.new_timer(net);
         timer.id =
             if timer.is_relative { net.after(time, timer.tag) } else { net.set_timer(timer.due, timer.tag) };
-        self.book().timers.push(timer);
+        self.model().timers.push(timer);
     }
 
     fn cancel_timer(&mut self, net: &mut Net<Sessions>) {
-        if let Some(fired) = self.book().fired {
+        if let Some(fired) = self.model().fired {
             require!(!net.cancel_timer(fired), "a timer was cancelled that has fired");
         }
-        let count = self.book().timers.len();
+        let count = self.model().timers.len();
         if count > 0 {
             let index = self.random.below(count);
-            let timer = self.book().timers.swap_remove(index);
+            let timer = self.model().timers.swap_remove(index);
             require!(net.cancel_timer(timer.id), "the timer {} cannot be cancelled", timer.tag);
             require!(!net.cancel_timer(timer.id), "the timer {} was cancelled twice", timer.tag);
         }
@@ -336,10 +336,10 @@ impl Actor {
     }
 
     pub(super) fn drain(&mut self, net: &mut Net<Sessions>) {
-        let book = self.book();
-        book.drains += u64::from(!net.is_draining());
-        if net.is_draining() && book.cut_off.is_none() {
-            book.cut_off = Some((book.turns, net.sessions().map(|(id, _)| id).collect()));
+        let model = self.model();
+        model.drains += u64::from(!net.is_draining());
+        if net.is_draining() && model.cut_off.is_none() {
+            model.cut_off = Some((model.turns, net.sessions().map(|(id, _)| id).collect()));
         }
         net.drain(Duration::from_millis(self.random.size(5000) as u64));
     }

@@ -10,20 +10,20 @@ use crate::{
 };
 
 use super::{
-    book::Book,
     oracle::check_fired,
+    reactor_model::ReactorModel,
     session::{Session, Sessions},
-    transit::{Luggage, Message},
-    wishes::Wishes,
+    transit::{Message, Unowned},
+    workload::Workload,
 };
 
 #[derive(Debug)]
 pub(super) struct Actor {
     pub(super) random: Random,
-    pub(super) books: Vec<Book>,
+    pub(super) models: Vec<ReactorModel>,
     /// The reactor whose turn it is.
     pub(super) current: usize,
-    pub(super) wishes: Wishes,
+    pub(super) workload: Workload,
     /// The handler takes all input, and does nothing else any more.
     pub(super) finishes: bool,
     pub(super) callbacks: u64,
@@ -35,7 +35,7 @@ pub(super) struct Actor {
     pub(super) running: Option<ConnId>,
     /// The connection whose `on_data` runs.
     pub(super) shown_input: Option<ConnId>,
-    pub(super) luggage: Luggage,
+    pub(super) unowned: Unowned,
     pub(super) messages: Vec<Message>,
     /// Of each reactor.
     pub(super) channels: Vec<Channel>,
@@ -62,7 +62,7 @@ pub(super) struct Channel {
 }
 
 /// The panic of a callback that panics on purpose.
-pub(super) struct Deliberate;
+pub(super) struct DeliberatePanic;
 
 pub(super) fn network<R>(f: impl FnOnce(&mut Network) -> R) -> R {
     simulated::with(f).expect("the network is there as long as the run")
@@ -95,19 +95,19 @@ macro_rules! require {
 pub(super) use {note, require, violate};
 
 impl Actor {
-    pub(super) fn new(wishes: Wishes) -> Self {
+    pub(super) fn new(workload: Workload) -> Self {
         Self {
             random: Random::new(0),
-            books: Vec::new(),
+            models: Vec::new(),
             current: 0,
-            wishes,
+            workload,
             finishes: false,
             callbacks: 0,
             coverage: BTreeMap::new(),
             callback: None,
             running: None,
             shown_input: None,
-            luggage: Luggage::default(),
+            unowned: Unowned::default(),
             messages: Vec::new(),
             channels: Vec::new(),
             woken: false,
@@ -115,8 +115,8 @@ impl Actor {
         }
     }
 
-    pub(super) fn book(&mut self) -> &mut Book {
-        &mut self.books[self.current]
+    pub(super) fn model(&mut self) -> &mut ReactorModel {
+        &mut self.models[self.current]
     }
 
     fn begin(&mut self, name: &'static str, id: Option<ConnId>) {
@@ -139,9 +139,9 @@ impl Actor {
     }
 
     fn end(&mut self) {
-        if !self.finishes && self.random.chance(self.wishes.panics) {
+        if !self.finishes && self.random.chance(self.workload.panics) {
             note!("    panics");
-            panic::resume_unwind(Box::new(Deliberate)); // without a message on the output
+            panic::resume_unwind(Box::new(DeliberatePanic)); // without a message on the output
         }
         self.callback = None;
     }
@@ -153,7 +153,7 @@ impl Actor {
         if self.callback.take() == Some("on_wake") {
             self.channels[self.current].wakes_owed = true; // the next turn makes the call again
         }
-        self.book().cut_off = None; // the panic may have cut the row of resets short
+        self.model().cut_off = None; // the panic may have cut the row of resets short
         let Some(id) = self.running.take() else { return };
         if let Some(session) = net.session(id) {
             (session.closed, session.aborted, session.refused) = (true, true, true);
@@ -164,7 +164,7 @@ impl Actor {
     fn begin_of(&mut self, name: &'static str, conn: &mut Conn<'_, Sessions>) {
         let id = conn.id();
         self.begin(name, Some(id));
-        let token = self.book().first_token + id.slot() as usize;
+        let token = self.model().first_token + id.slot() as usize;
         let session = conn.session();
         if session.end.is_none() || !session.opened {
             session.end = network(|network| network.end_of(token)).or(session.end);
@@ -178,7 +178,7 @@ impl Actor {
         let random = &mut self.random;
         let consumed = match random.below(10) {
             _ if self.finishes => shown,
-            _ if self.wishes.hoards && shown > 1000 => random.below(2),
+            _ if self.workload.hoards && shown > 1000 => random.below(2),
             0..5 => shown,
             5..7 => 0,
             7 => 1,
@@ -202,12 +202,12 @@ impl Handler for Actor {
     fn on_accept(&mut self, net: &mut Net<Sessions>, from: &Accepted) -> Option<Sessions> {
         self.begin("on_accept", Some(from.id));
         require!(net.conn(from.id).is_none(), "{} is a connection before on_accept has returned", from.id);
-        let book = self.book();
-        let (open, most) = (net.stats().open, book.options.max_connections);
+        let model = self.model();
+        let (open, most) = (net.stats().open, model.options.max_connections);
         require!(open < most, "a client was accepted beside {open} connections, more than {most}");
-        let (token, limits) = (book.first_token + from.id.slot() as usize, book.options.clone());
-        let (turn, most, is_draining) = (book.turns, book.options.accept_budget, net.is_draining());
-        match book.listeners.iter_mut().find(|listener| listener.id == from.listener) {
+        let (token, limits) = (model.first_token + from.id.slot() as usize, model.options.clone());
+        let (turn, most, is_draining) = (model.turns, model.options.accept_budget, net.is_draining());
+        match model.listeners.iter_mut().find(|listener| listener.id == from.listener) {
             None => violate!("a client of an unknown listener was accepted"),
             Some(listener) if listener.closed => violate!("a client of a closed listener was accepted"),
             Some(listener) if listener.paused => violate!("a client of a paused listener was accepted"),
@@ -224,15 +224,15 @@ impl Handler for Actor {
         });
         require!(end.is_some(), "a client was accepted that is not registered");
         self.act(net, None);
-        let wanted = self.finishes || !self.random.chance(self.wishes.refuses);
+        let wanted = self.finishes || !self.random.chance(self.workload.refuses);
         self.end();
-        let book = self.book();
+        let model = self.model();
         if wanted {
-            book.remember(from.id);
-            book.accepted += 1;
-            book.sessions += 1;
+            model.remember(from.id);
+            model.accepted += 1;
+            model.sessions += 1;
         } else {
-            book.refused += 1;
+            model.refused += 1;
         }
         wanted.then(|| Box::new(Session { end, ..Session::new(key, limits, true) }))
     }
@@ -256,12 +256,12 @@ impl Handler for Actor {
             self.end();
             return input.len();
         }
-        if !self.finishes && self.random.chance(self.wishes.detaches) {
+        if !self.finishes && self.random.chance(self.workload.detaches) {
             self.detach_in_on_data(conn, input);
             self.end();
             return 0;
         }
-        let consumed = match self.wishes.answers {
+        let consumed = match self.workload.answers {
             Some(sizes) if !self.finishes && self.random.chance(900) => self.answer(conn, input, sizes),
             _ => self.consume(conn, input.len()),
         };
@@ -293,7 +293,7 @@ impl Handler for Actor {
         require!(!std::mem::replace(&mut session.told_peer_closed, true), "a second on_peer_closed of {id}");
         // An event that the host has held back over a turn may be that of an earlier connection in the slot.
         require!(
-            self.wishes.splits_batches || view.is_some_and(|view| view.fin_arrived || view.was_reset),
+            self.workload.splits_batches || view.is_some_and(|view| view.fin_arrived || view.was_reset),
             "on_peer_closed of {id}, whose peer has not ended"
         );
         self.act_in(conn);
@@ -316,7 +316,7 @@ impl Handler for Actor {
     fn on_timeout(&mut self, conn: &mut Conn<'_, Sessions>, tag: u64) {
         self.begin_of("on_timeout", conn);
         let now = conn.now();
-        let turn = self.book().turns;
+        let turn = self.model().turns;
         check_fired(&mut conn.session().timeouts, tag, now, turn);
         self.act_in(conn);
         self.end();
@@ -324,7 +324,7 @@ impl Handler for Actor {
 
     fn on_drain(&mut self, conn: &mut Conn<'_, Sessions>) {
         self.begin_of("on_drain", conn);
-        let (id, is_draining, drain) = (conn.id(), conn.net().is_draining(), self.book().drains);
+        let (id, is_draining, drain) = (conn.id(), conn.net().is_draining(), self.model().drains);
         require!(is_draining, "on_drain of {id} without a drain");
         require!(conn.session().drain != Some(drain), "a second on_drain of {id}");
         conn.session().drain = Some(drain);
@@ -381,10 +381,10 @@ impl Handler for Actor {
     fn on_timer(&mut self, net: &mut Net<Sessions>, tag: u64) {
         self.begin("on_timer", None);
         let now = net.now();
-        let turn = self.book().turns;
-        let book = self.book();
-        let fired = check_fired(&mut book.timers, tag, now, turn);
-        book.fired = fired.or(book.fired);
+        let turn = self.model().turns;
+        let model = self.model();
+        let fired = check_fired(&mut model.timers, tag, now, turn);
+        model.fired = fired.or(model.fired);
         self.act(net, None);
         self.end();
     }

@@ -6,8 +6,8 @@ use crate::{Net, connection::Phase};
 
 use super::{
     actor::{Actor, network, require, violate},
-    book::Book,
     liveness,
+    reactor_model::ReactorModel,
     session::{Sessions, Timer},
 };
 
@@ -20,9 +20,9 @@ pub(super) struct Before {
 }
 
 impl Before {
-    pub(super) fn of(net: &mut Net<Sessions>, book: &Book, has_panicked: bool) -> Self {
+    pub(super) fn of(net: &mut Net<Sessions>, model: &ReactorModel, has_panicked: bool) -> Self {
         let queue = if has_panicked { Vec::new() } else { net.engine().ready_queue() };
-        Self { queue, served: net.engine().served(), was_draining: book.was_draining }
+        Self { queue, served: net.engine().served(), was_draining: model.was_draining }
     }
 }
 
@@ -42,32 +42,32 @@ pub(super) struct AfterTurn {
 
 impl AfterTurn {
     pub(super) fn check(&self, actor: &mut Actor, which: usize, net: &mut Net<Sessions>) {
-        let book = &mut actor.books[which];
-        book.was_draining = net.is_draining();
+        let model = &mut actor.models[which];
+        model.was_draining = net.is_draining();
         // The turn that begins a drain receives once more of each connection.
         let began_drain = net.is_draining() && !self.before.was_draining;
         liveness::check_told(net);
-        liveness::check_cut_off(net, book);
+        liveness::check_cut_off(net, model);
         if !self.moved && self.before.queue.is_empty() {
             return;
         }
         self.check_order(which, net);
-        self.check_state(which, net, book);
+        self.check_state(which, net, model);
         self.check_budgets(which, net, began_drain);
-        check_timers(which, net, book);
+        check_timers(which, net, model);
         actor.check_datagrams(which, net);
-        let book = &mut actor.books[which];
+        let model = &mut actor.models[which];
         liveness::check_owed(net);
-        if let Some((end, token)) = network(|network| network.forgotten_end(self.tokens.clone()))
-            && !net.engine().is_scheduled((token - book.first_token) as u32)
+        if let Some((end, token)) = network(|network| network.unclosed_end(self.tokens.clone()))
+            && !net.engine().is_scheduled((token - model.first_token) as u32)
         {
             violate!("both directions of end {end} are over, and it is not closed");
         }
-        liveness::check_known(net, book, &self.held);
-        liveness::check_closing(net, book, &self.held);
+        liveness::check_known(net, model, &self.held);
+        liveness::check_closing(net, model, &self.held);
         liveness::check_late(net, &self.before.queue);
         let now = network(|network| network.turn_time());
-        liveness::check_lingering(book, now);
+        liveness::check_lingering(model, now);
     }
 
     /// The queue is first in, first out, and each turn serves at least its first source.
@@ -91,14 +91,14 @@ impl AfterTurn {
         );
     }
 
-    fn check_state(&self, which: usize, net: &mut Net<Sessions>, book: &mut Book) {
-        let exempt = book.exempt_slots(net);
+    fn check_state(&self, which: usize, net: &mut Net<Sessions>, model: &mut ReactorModel) {
+        let exempt = model.exempt_slots(net);
         if let Err(broken) = net.engine().check_invariants(true, &exempt) {
             violate!("reactor {which}: {broken}");
         }
         let stats = net.stats();
         let counts = [stats.accepted, stats.refused_handler, stats.closed, stats.detached, stats.undelivered];
-        let expected = [book.accepted, book.refused, book.closed, book.detached, book.undelivered];
+        let expected = [model.accepted, model.refused, model.closed, model.detached, model.undelivered];
         require!(counts == expected, "reactor {which} counts {counts:?} and not {expected:?}");
     }
 
@@ -115,12 +115,12 @@ impl AfterTurn {
 }
 
 /// The timers of programs and of connections fire in time.
-fn check_timers(which: usize, net: &mut Net<Sessions>, book: &Book) {
+fn check_timers(which: usize, net: &mut Net<Sessions>, model: &ReactorModel) {
     let now = network(|network| network.turn_time());
     let of_program = net.engine().remains().timers_of_program;
-    require!(of_program == book.timers.len(), "reactor {which} has lost a timer");
-    let is_late = |timer: &&Timer| timer.due <= now && !timer.is_relative && timer.turn + 1 < book.turns;
-    if let Some(timer) = book.timers.iter().find(is_late) {
+    require!(of_program == model.timers.len(), "reactor {which} has lost a timer");
+    let is_late = |timer: &&Timer| timer.due <= now && !timer.is_relative && timer.turn + 1 < model.turns;
+    if let Some(timer) = model.timers.iter().find(is_late) {
         violate!("the timer {} of reactor {which} is late", timer.tag);
     }
     let late: Vec<_> = net

@@ -6,10 +6,10 @@ use crate::{Datagram, DatagramOptions, Net, Sent, Socket};
 
 use super::{
     actor::{Actor, note, require, violate},
-    book::KnownSocket,
+    reactor_model::KnownSocket,
     session::Sessions,
     transit::Message,
-    wishes::Action,
+    workload::Action,
 };
 
 /// The address of a datagram socket. Nothing is bound to the last one.
@@ -40,17 +40,17 @@ impl Actor {
         let at = address(random.below(ADDRESSES - 1));
         if let Ok(id) = net.bind(at, options.clone()) {
             note!("    the datagram socket {id} is bound to {at}");
-            self.book().sockets.push(KnownSocket { id, at, options, shown_in: 0, shown: 0 });
+            self.model().sockets.push(KnownSocket { id, at, options, shown_in: 0, shown: 0 });
         }
     }
 
     pub(super) fn use_socket(&mut self, action: Action, net: &mut Net<Sessions>) {
-        let count = self.book().sockets.len();
+        let count = self.model().sockets.len();
         if count == 0 {
             return self.bind(net);
         }
         let index = self.random.below(count);
-        let (id, from) = (self.book().sockets[index].id, self.book().sockets[index].at);
+        let (id, from) = (self.model().sockets[index].id, self.model().sockets[index].at);
         let to = address(self.random.below(ADDRESSES));
         match action {
             Action::CloseSocket => {
@@ -78,14 +78,14 @@ impl Actor {
     }
 
     fn message(&mut self, from: SocketAddr, to: SocketAddr, len: usize) -> Vec<u8> {
-        self.book().datagrams_offered += 1;
+        self.model().datagrams_offered += 1;
         self.messages.push(Message { from, to, len, was_received: false });
         content(self.messages.len() - 1, len)
     }
 
     fn check_sent(&mut self, index: usize, sent: &Sent, len: usize) {
         note!("    {len} bytes: {sent:?}");
-        let options = &self.book().sockets[index].options;
+        let options = &self.model().sockets[index].options;
         let may_be_full = options.queue == 0 || len > options.queue_bytes;
         match sent {
             Sent::Full => require!(may_be_full, "a datagram is refused, although the queue takes it"),
@@ -99,14 +99,14 @@ impl Actor {
 
     pub(super) fn check_datagram(&mut self, socket: &mut Socket<'_, Sessions>, datagram: &Datagram<'_>) {
         let id = socket.id();
-        let turn = self.book().turns;
-        let Some(known) = self.book().sockets.iter_mut().find(|known| known.id == id) else {
+        let turn = self.model().turns;
+        let Some(known) = self.model().sockets.iter_mut().find(|known| known.id == id) else {
             return violate!("a datagram for the unknown socket {id}");
         };
         (known.shown, known.shown_in) = (if known.shown_in == turn { known.shown + 1 } else { 1 }, turn);
         let (at, most, budget) = (known.at, known.options.max_size, known.options.receive_budget);
         let shown = known.shown;
-        self.book().datagrams_shown += 1;
+        self.model().datagrams_shown += 1;
         // The beginning of a drain receives once more.
         require!(shown <= 2 * budget, "{shown} datagrams in a turn are more than {budget}");
         let bytes = datagram.bytes();
@@ -131,8 +131,8 @@ impl Actor {
             return;
         }
         let id = socket.id();
-        let Some(index) = self.book().sockets.iter().position(|known| known.id == id) else { return };
-        let (len, from) = (self.random.size(2000), self.book().sockets[index].at);
+        let Some(index) = self.model().sockets.iter().position(|known| known.id == id) else { return };
+        let (len, from) = (self.random.size(2000), self.model().sockets[index].at);
         let bytes = self.message(from, datagram.from(), len);
         let sent = socket.reply(datagram, &bytes);
         self.check_sent(index, &sent, len);
@@ -140,18 +140,18 @@ impl Actor {
 
     /// Each datagram that was to be sent was sent, was dropped and counted, or waits.
     pub(super) fn check_datagrams(&self, which: usize, net: &mut Net<Sessions>) {
-        let book = &self.books[which];
+        let model = &self.models[which];
         let mut all_queued = 0;
-        for known in &book.sockets {
+        for known in &model.sockets {
             let queued = net.socket(known.id).map_or(0, |socket| socket.queued());
             require!(queued <= known.options.queue, "the socket {} queues {queued} datagrams", known.id);
             all_queued += queued as u64;
         }
         let stats = net.stats();
         let known = stats.datagrams_sent + stats.datagrams_dropped + all_queued;
-        let offered = book.datagrams_offered;
+        let offered = model.datagrams_offered;
         require!(known == offered, "{offered} datagrams were to be sent, and {known} are known");
-        let (shown, counted) = (book.datagrams_shown, stats.datagrams_received);
+        let (shown, counted) = (model.datagrams_shown, stats.datagrams_received);
         require!(shown == counted, "{counted} datagrams were counted and {shown} shown");
     }
 }

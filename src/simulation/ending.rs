@@ -22,7 +22,7 @@ impl World {
     /// Stops all faults. Then everything that was sent arrives, and each reactor can be drained.
     pub(super) fn end(&mut self) {
         self.stop_faults();
-        self.unpack();
+        self.attach_unowned();
         self.settle_everything();
         if network(|network| network.violation().is_some()) {
             return;
@@ -46,9 +46,9 @@ impl World {
             network.random = Random::new(1);
             network.end_faults();
         });
-        self.actor.luggage.listeners.clear();
+        self.actor.unowned.listeners.clear();
         for which in 0..self.reactors.len() {
-            let listeners = &mut self.actor.books[which].listeners;
+            let listeners = &mut self.actor.models[which].listeners;
             let Some(reactor) = &mut self.reactors[which].reactor else { continue };
             let net = reactor.net();
             for listener in listeners {
@@ -68,15 +68,15 @@ impl World {
     }
 
     /// Puts what was detached into reactors. Where no token is left, it is dropped.
-    fn unpack(&mut self) {
+    fn attach_unowned(&mut self) {
         for which in 0..self.reactors.len() {
             let Some(reactor) = &mut self.reactors[which].reactor else { continue };
             self.actor.current = which;
-            for _ in 0..self.actor.luggage.connections.len() {
+            for _ in 0..self.actor.unowned.connections.len() {
                 self.actor.attach(reactor.net());
             }
         }
-        self.actor.luggage.connections.clear();
+        self.actor.unowned.connections.clear();
     }
 
     /// Makes turns until nothing happens any more, for the time of all retries.
@@ -168,9 +168,9 @@ impl World {
 
     /// At rest, no datagram waits.
     fn check_datagrams_left(&mut self) {
-        for (which, book) in self.actor.books.iter().enumerate() {
+        for (which, model) in self.actor.models.iter().enumerate() {
             let Some(reactor) = &mut self.reactors[which].reactor else { continue };
-            for known in &book.sockets {
+            for known in &model.sockets {
                 let queued = reactor.inspect().socket(known.id).map_or(0, |socket| socket.queued());
                 require!(queued == 0, "the socket {} still queues {queued} datagrams", known.id);
             }
@@ -184,18 +184,18 @@ impl World {
             self.reactors[which].finished = false;
             let Some(reactor) = &mut self.reactors[which].reactor else { continue };
             self.actor.current = which;
-            let book = &mut self.actor.books[which];
-            patience = patience.max(book.options.close_timeout);
+            let model = &mut self.actor.models[which];
+            patience = patience.max(model.options.close_timeout);
             let net = reactor.net();
-            for timer in book.timers.drain(..) {
+            for timer in model.timers.drain(..) {
                 net.cancel_timer(timer.id);
             }
             self.actor.unwatch_all(which, net);
-            let book = &mut self.actor.books[which];
-            book.drains += u64::from(!net.is_draining());
+            let model = &mut self.actor.models[which];
+            model.drains += u64::from(!net.is_draining());
             if net.is_draining() {
                 // A drain is under way already, with a grace of its own. It closed only the listeners that were there before.
-                for listener in book.listeners.iter_mut().filter(|listener| !listener.closed) {
+                for listener in model.listeners.iter_mut().filter(|listener| !listener.closed) {
                     net.close_listener(listener.id);
                     listener.closed = true;
                 }
@@ -224,7 +224,7 @@ impl World {
             let remains = net.engine().remains();
             let left: Vec<ConnId> = net.sessions().map(|(id, _)| id).collect();
             require!(left.is_empty(), "sessions are left: {left:?}");
-            let sessions = self.actor.books[which].sessions;
+            let sessions = self.actor.models[which].sessions;
             require!(sessions == 0, "{sessions} sessions of reactor {which} had no on_close");
             require!(remains == Remains::default(), "reactor {which} has {remains:?}");
         }

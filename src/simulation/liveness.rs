@@ -6,7 +6,7 @@ use crate::{ConnId, Net, connection::Phase, engine::DrainState, socket::simulate
 
 use super::{
     actor::{network, require},
-    book::Book,
+    reactor_model::ReactorModel,
     session::Sessions,
 };
 
@@ -26,9 +26,9 @@ pub(super) fn check_budgets(net: &mut Net<Sessions>, reads: u64) -> u64 {
 }
 
 /// A socket that outlives its session stays until its peer has ended, or is silent for the linger time.
-pub(super) fn check_lingering(book: &mut Book, now: Instant) {
-    let is_draining = book.drains > 0;
-    book.lingering.retain(|(end, linger, by)| {
+pub(super) fn check_lingering(model: &mut ReactorModel, now: Instant) {
+    let is_draining = model.drains > 0;
+    model.lingering.retain(|(end, linger, by)| {
         let (end, linger, by) = (*end, *linger, *by);
         let Some(silent) = network(|network| network.closed_while_lingering(end)) else {
             return now < by;
@@ -85,14 +85,14 @@ pub(super) fn check_owed(net: &mut Net<Sessions>) {
 }
 
 /// A connection that is closing, and that has bytes to send, knows that it may send them.
-pub(super) fn check_closing(net: &mut Net<Sessions>, book: &Book, held: &[usize]) {
+pub(super) fn check_closing(net: &mut Net<Sessions>, model: &ReactorModel, held: &[usize]) {
     let opened: Vec<_> = net
         .sessions()
         .filter(|(_, session)| session.opened)
         .filter_map(|(id, session)| session.end.map(|end| (id, end)))
         .collect();
     for (id, end) in opened {
-        let (slot, token) = (id.slot(), book.first_token + id.slot() as usize);
+        let (slot, token) = (id.slot(), model.first_token + id.slot() as usize);
         let phase = net.engine().connection(slot).map(|connection| connection.phase());
         if phase != Some(Phase::Flushing) || net.engine().is_scheduled(slot) || held.contains(&token) {
             continue;
@@ -109,15 +109,15 @@ pub(super) fn check_closing(net: &mut Net<Sessions>, book: &Book, held: &[usize]
 }
 
 /// A second drain ends all connections that were there when it was asked for, in the next turn.
-pub(super) fn check_cut_off(net: &mut Net<Sessions>, book: &mut Book) {
-    let Some((asked_in, there)) = &book.cut_off else { return };
-    if asked_in + 2 > book.turns {
+pub(super) fn check_cut_off(net: &mut Net<Sessions>, model: &mut ReactorModel) {
+    let Some((asked_in, there)) = &model.cut_off else { return };
+    if asked_in + 2 > model.turns {
         return;
     }
     for id in there {
         require!(net.session(*id).is_none(), "{id} goes on after a second drain");
     }
-    book.cut_off = None;
+    model.cut_off = None;
 }
 
 /// An idle timeout ends a connection in time. An event in the turn of the timeout postpones it, so the connection is late only
@@ -148,9 +148,9 @@ pub(super) fn check_late(net: &mut Net<Sessions>, served: &[u32]) {
 }
 
 /// Each connection knows what the system has reported of it. `held`: the tokens of events that the host still has.
-pub(super) fn check_known(net: &mut Net<Sessions>, book: &Book, held: &[usize]) {
+pub(super) fn check_known(net: &mut Net<Sessions>, model: &ReactorModel, held: &[usize]) {
     for id in open_sessions(net) {
-        let token = book.first_token + id.slot() as usize;
+        let token = model.first_token + id.slot() as usize;
         if held.contains(&token) || !rests(net, id) {
             continue;
         }
@@ -166,10 +166,10 @@ pub(super) fn check_known(net: &mut Net<Sessions>, book: &Book, held: &[usize]) 
         let awaits_room = queued > 0 || awaits_room;
         let (is_told, must_be_told) =
             (session.told_peer_closed || !session.paused || session.eof, stalled.end);
-        let is_deaf = session.paused || session.eof;
+        let reads_nothing = session.paused || session.eof;
         require!(is_told || !must_be_told, "{id} is paused, and is not told that its peer has ended");
         let is_retried = net.engine().retries_send(id);
         require!(!(stalled.writes && awaits_room) || is_retried, "{id} does not know that it may write");
-        require!(!(stalled.error && is_deaf), "{id} does not know that it was reset");
+        require!(!(stalled.error && reads_nothing), "{id} does not know that it was reset");
     }
 }

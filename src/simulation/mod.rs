@@ -7,8 +7,8 @@
 //! world      reactors, hosts and peers: one step after the other         ending  everything drains, nothing is left
 //! actor      the handler: callbacks are compared with the model          oracle  what must be true in a callback
 //! after_turn, liveness   what must be true after a turn
-//! actions, sending, moving, datagrams, watching, wishes   the random things that handlers and hosts do
-//! session, book, transit   the model of a connection, of a reactor, and of what is between reactors
+//! actions, sending, moving, datagrams, watching, workload   the random things that handlers and hosts do
+//! session, reactor_model, transit   the model of a connection, of a reactor, and of what is between reactors
 //! peer       peers without a reactor
 //! ------------------------------------------------------------------------------------------------------------
 //! socket::simulated          the system: streams, listeners, latency, readiness, faults
@@ -20,7 +20,6 @@
 mod actions;
 mod actor;
 mod after_turn;
-mod book;
 mod datagrams;
 mod ending;
 mod liveness;
@@ -28,13 +27,14 @@ mod moving;
 mod oracle;
 mod peer;
 mod plan;
+mod reactor_model;
 mod sending;
 mod session;
 mod shrink;
 mod tests;
 mod transit;
 mod watching;
-mod wishes;
+mod workload;
 mod world;
 
 use std::{

@@ -6,8 +6,8 @@ use crate::{Conn, ConnId, Detached, Net, Refused, connection::Phase, socket::sim
 
 use super::{
     actor::{Actor, network, note, require},
-    book::KnownListener,
     oracle::phase_of,
+    reactor_model::KnownListener,
     session::{Session, Sessions},
 };
 
@@ -35,22 +35,22 @@ impl Actor {
     fn take_away(&mut self, id: ConnId, mut detached: Detached<Sessions>, has_ended: bool) {
         note!("    {id} is detached");
         self.cover("detached");
-        let book = self.book();
-        book.sessions -= 1;
-        book.detached += 1;
+        let model = self.model();
+        model.sessions -= 1;
+        model.detached += 1;
         detached.session_mut().had_ended |= has_ended;
         detached.session_mut().leave();
-        self.luggage.connections.push(detached);
+        self.unowned.connections.push(detached);
     }
 
     /// Attaches a connection to this reactor, or drops it.
     pub(super) fn attach(&mut self, net: &mut Net<Sessions>) {
-        let count = self.luggage.connections.len();
+        let count = self.unowned.connections.len();
         if count == 0 {
             return;
         }
         let index = self.random.below(count);
-        let mut detached = self.luggage.connections.swap_remove(index);
+        let mut detached = self.unowned.connections.swap_remove(index);
         if !self.finishes && self.random.chance(100) {
             note!("    a detached connection is dropped");
             return drop(detached);
@@ -62,13 +62,13 @@ impl Actor {
         match net.attach(detached) {
             Ok(id) => {
                 note!("    {id} is attached, with the key {key}");
-                let book = self.book();
-                book.sessions += 1;
-                book.remember(id);
+                let model = self.model();
+                model.sessions += 1;
+                model.remember(id);
                 if has_bytes {
-                    book.exempt.push(id);
+                    model.exempt.push(id);
                 }
-                let token = book.first_token + id.slot() as usize;
+                let token = model.first_token + id.slot() as usize;
                 network(|network| {
                     network.name(token, key);
                     network.begin_budgets_of(end); // also if the connection comes back in the same turn
@@ -76,7 +76,7 @@ impl Actor {
             }
             Err(Refused { mut back, .. }) => {
                 back.session_mut().leave();
-                self.luggage.connections.push(back);
+                self.unowned.connections.push(back);
             }
         }
     }
@@ -88,10 +88,10 @@ impl Actor {
         match net.adopt_simulated(SimulatedStream::of(end), Box::new(session)) {
             Ok(id) => {
                 note!("    {id} is adopted, with the key {key}");
-                let book = self.book();
-                book.sessions += 1;
-                book.remember(id);
-                let token = book.first_token + id.slot() as usize;
+                let model = self.model();
+                model.sessions += 1;
+                model.remember(id);
+                let token = model.first_token + id.slot() as usize;
                 network(|network| network.name(token, key));
             }
             Err(error) => note!("    a stream is not adopted: {error}"),
@@ -100,22 +100,22 @@ impl Actor {
 
     /// Takes a listener away, or gives one back.
     pub(super) fn move_listener(&mut self, net: &mut Net<Sessions>) {
-        let count = self.book().listeners.len();
-        if let Some(listener) = self.luggage.listeners.pop() {
+        let count = self.model().listeners.len();
+        if let Some(listener) = self.unowned.listeners.pop() {
             match net.adopt_simulated_listener(listener) {
                 Ok(id) => {
                     note!("    listener {id} is adopted");
-                    self.book().listeners.push(KnownListener::new(id));
+                    self.model().listeners.push(KnownListener::new(id));
                 }
                 Err(error) => note!("    a listener is not adopted: {error}"),
             }
         } else if count > 0 {
             let index = self.random.below(count);
-            let listener = &mut self.book().listeners[index];
+            let listener = &mut self.model().listeners[index];
             if let Some(released) = net.release_simulated_listener(listener.id) {
                 note!("    listener {} is released", listener.id);
                 listener.closed = true;
-                self.luggage.listeners.push(released);
+                self.unowned.listeners.push(released);
             }
         }
     }
@@ -131,7 +131,7 @@ impl Actor {
             }
             1 if self.random.chance(200) => {
                 channel.remote.drain(Duration::from_millis(self.random.size(3000) as u64));
-                self.books[which].drains += 1;
+                self.models[which].drains += 1;
             }
             1..10 => {
                 channel.remote.wake();

@@ -55,7 +55,7 @@ impl Actor {
         require!(!input.is_empty(), "on_data of {id} without a byte");
         let (need, most) = (std::mem::take(&mut session.need), session.limits.inbox_limit());
         require!(input.len() >= need, "{id} was shown {} bytes and needs {need}", input.len());
-        let is_exempt = self.books[self.current].exempt.contains(&id);
+        let is_exempt = self.models[self.current].exempt.contains(&id);
         require!(is_exempt || input.len() <= most, "{id} was shown {} bytes, more than {most}", input.len());
         let Some(end) = session.end else { return };
         let consumed = session.consumed;
@@ -92,7 +92,7 @@ impl Actor {
     /// An idle timeout ends only a connection on which no byte has moved for so long.
     fn check_idle(&mut self, id: ConnId, session: &Session, kind: CloseKind) {
         let (Some(after), Some(end)) = (session.idle.after, session.end) else { return };
-        let turns = self.book().turns;
+        let turns = self.model().turns;
         // A timeout that was set in this turn may have fired before.
         let is_new = session.idle.changed_in != u64::MAX && session.idle.changed_in + 1 >= turns;
         if kind != CloseKind::IdleTimeout || is_new || session.was_attached {
@@ -106,22 +106,22 @@ impl Actor {
 
     /// The socket may outlive the session now.
     fn lingers(&mut self, session: &Session) {
-        let options = &self.books[self.current].options;
+        let options = &self.models[self.current].options;
         if let Some(end) = session.end {
             let begun = session.closed_at.unwrap_or(network(|network| network.now));
             let (linger, by) = (options.linger, begun + options.close_timeout);
-            self.book().lingering.push((end, linger, by));
+            self.model().lingering.push((end, linger, by));
         }
     }
 
     /// The bytes that a peer has sent before its reset are read, unless something else has ended the connection.
     fn check_last_words(&mut self, id: ConnId, session: &Session, kind: CloseKind) {
-        let book = self.book();
-        let may_be_cut = book.drains > 0
+        let model = self.model();
+        let may_be_cut = model.drains > 0
             || session.has_idle_timeout
             || session.deadline.is_some()
             || session.had_ended
-            || book.options.memory_budget < 1 << 30;
+            || model.options.memory_budget < 1 << 30;
         if kind != CloseKind::Reset || may_be_cut || session.closed || !session.opened {
             return;
         }
@@ -146,11 +146,11 @@ impl Actor {
         why: &CloseReason,
     ) {
         require!(net.conn(id).is_none(), "{id} is still a connection in its on_close");
-        let (undelivered, was_open, drains) = (net.undelivered(), net.was_open(), self.book().drains);
+        let (undelivered, was_open, drains) = (net.undelivered(), net.was_open(), self.model().drains);
         let (handed, written) =
             network(|network| (network.handed(session.key), network.written(session.key)));
         let kind = why.kind();
-        self.book().undelivered += u64::from(undelivered);
+        self.model().undelivered += u64::from(undelivered);
         let view = session.end.map(|end| network(|network| network.view(end)));
         let unconsumed = view.map_or(0, |view| view.read - session.consumed);
         let is_full = unconsumed as usize >= session.limits.inbox_limit();
@@ -179,7 +179,7 @@ impl Actor {
             // A send that was gathered has returned `Open`, and meets the limit when the callback has returned.
             CloseKind::OutboxLimit => session.refused || undelivered,
             CloseKind::InboxLimit => session.closed || is_full,
-            CloseKind::MemoryLimit => self.book().options.memory_budget < 1 << 30,
+            CloseKind::MemoryLimit => self.model().options.memory_budget < 1 << 30,
             CloseKind::Reset => {
                 !session.opened
                     || view.is_none_or(|view| view.was_reset || view.shutdown_failed || view.peer_closed)
@@ -190,7 +190,7 @@ impl Actor {
             && self.finishes
             && !session.had_ended
             && view.is_some_and(|view| view.peer_reads)
-            && self.book().options.close_timeout >= Duration::from_secs(30);
+            && self.model().options.close_timeout >= Duration::from_secs(30);
         require!(!is_slow, "{id} was not closed in time, and its peer reads");
         self.check_idle(id, session, kind);
         let by_quiet =
@@ -201,7 +201,7 @@ impl Actor {
             "{id} was closed when idle, and an on_writable is owed"
         );
         // A panic leaves the rest of the `on_drain` calls to the end of the next turn. An idle connection may close before.
-        let was_cut_short = session.has_quiet_close && self.wishes.panics > 0;
+        let was_cut_short = session.has_quiet_close && self.workload.panics > 0;
         let was_told = session.drain.is_some() || session.closed || session.had_ended || !session.opened;
         require!(
             was_told || was_cut_short || kind != CloseKind::Drained,
@@ -216,10 +216,10 @@ impl Actor {
         // A connection whose end was decided in an earlier reactor keeps the reason.
         let allowed = allowed || session.had_ended;
         require!(allowed, "{id} ended as {kind} without a cause");
-        let book = self.book();
-        book.closed += 1;
-        book.sessions = book.sessions.wrapping_sub(1);
-        if book.sessions > u32::MAX as usize {
+        let model = self.model();
+        model.closed += 1;
+        model.sessions = model.sessions.wrapping_sub(1);
+        if model.sessions > u32::MAX as usize {
             violate!("more sessions were closed than made");
         }
     }

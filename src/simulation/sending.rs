@@ -17,7 +17,7 @@ use crate::{
 use super::{
     actor::{Actor, network, require, violate},
     session::Sessions,
-    wishes::Action,
+    workload::Action,
 };
 
 /// The length of the file of which parts are sent.
@@ -31,7 +31,7 @@ thread_local! {
 
 impl Actor {
     pub(super) fn send(&mut self, action: Action, net: &mut Net<Sessions>, id: ConnId) {
-        let len = self.random.size(self.wishes.largest);
+        let len = self.random.size(self.workload.largest);
         let Some(session) = net.session(id) else {
             let flow = net.send_all(id, &[0; 9][..len.min(9)]);
             return require!(flow == Flow::Gone, "a send to {id}, which is gone, returned {flow:?}");
@@ -125,7 +125,7 @@ impl Actor {
     fn send_file(&mut self, net: &mut Net<Sessions>, id: ConnId, key: u32, position: u64) {
         let (start, rest) = network(|network| network.content(key).place(position));
         let is_short = self.random.chance(30);
-        let most = rest.min(self.wishes.largest);
+        let most = rest.min(self.workload.largest);
         let end = if is_short { FILE + 10 } else { start + self.random.size(most) };
         let start = if is_short { start + 39 * PERIOD } else { start };
         if start >= FILE {
@@ -139,7 +139,7 @@ impl Actor {
 
     /// Sends the unconsumed input of a connection to another one, or back.
     fn forward(&mut self, net: &mut Net<Sessions>, from: ConnId) {
-        let known = &self.books[self.current].connections;
+        let known = &self.models[self.current].connections;
         let to = if self.random.chance(400) || known.is_empty() { from } else { self.random.pick(known) };
         let Some(len) = net.conn(from).map(|conn| conn.unconsumed().len()) else { return };
         let Some(session) = net.session(from) else { return };
@@ -202,12 +202,12 @@ impl Actor {
 
     /// Sends all input on to another connection, as a proxy does. Returns true if the input is consumed.
     pub(super) fn forwards(&mut self, conn: &mut Conn<'_, Sessions>, input: &[u8]) -> bool {
-        if self.finishes || !self.random.chance(self.wishes.forwards) {
+        if self.finishes || !self.random.chance(self.workload.forwards) {
             return false;
         }
         let (end, consumed) = (conn.session().end, conn.session().consumed);
         let peer = end.and_then(|end| network(|network| network.view(end).peer_key));
-        let known = &self.books[self.current].connections;
+        let known = &self.models[self.current].connections;
         let to = if known.is_empty() { conn.id() } else { self.random.pick(known) };
         let net = conn.net();
         let (Some(peer), Some(target)) = (peer, net.session(to)) else { return false };

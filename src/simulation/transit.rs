@@ -8,7 +8,7 @@ use super::session::Sessions;
 
 /// The sources that belong to no reactor at the moment.
 #[derive(Debug, Default)]
-pub(super) struct Luggage {
+pub(super) struct Unowned {
     pub(super) connections: Vec<Detached<Sessions>>,
     pub(super) listeners: Vec<SimulatedListener>,
 }

@@ -6,19 +6,19 @@ use crate::{Net, Readiness, SourceId, socket::simulated::SimulatedSource};
 
 use super::{
     actor::{Actor, note, require, violate},
-    book::{Book, KnownSource},
+    reactor_model::{KnownSource, ReactorModel},
     session::Sessions,
-    wishes::Action,
+    workload::Action,
 };
 
 impl Actor {
     pub(super) fn change_watch(&mut self, action: Action, net: &mut Net<Sessions>) {
-        let count = self.book().sources.len();
+        let count = self.model().sources.len();
         if action == Action::Watch || count == 0 {
             let Some(mut source) = SimulatedSource::new() else { return };
             if let Ok(id) = net.watch(&mut source, Interest::READABLE) {
                 note!("    the source {id} is watched");
-                self.book().sources.push(KnownSource { id, source });
+                self.model().sources.push(KnownSource { id, source });
             }
             return self.use_stale_ids(net);
         }
@@ -26,23 +26,23 @@ impl Actor {
         let choice = self.random.below(3);
         match action {
             Action::Unwatch if choice == 0 => {
-                let KnownSource { id, mut source } = self.book().sources.swap_remove(index);
+                let KnownSource { id, mut source } = self.model().sources.swap_remove(index);
                 net.unwatch(id, &mut source);
-                self.book().forget_source(id);
+                self.model().forget_source(id);
             }
             Action::Unwatch => {
-                let KnownSource { id, source } = &mut self.book().sources[index];
+                let KnownSource { id, source } = &mut self.model().sources[index];
                 if let Err(error) = net.rewatch(*id, source, Interest::READABLE) {
                     note!("    {id} is not registered again: {error}");
                 }
             }
-            _ => net.ready_again(self.book().sources[index].id, Readiness::READABLE),
+            _ => net.ready_again(self.model().sources[index].id, Readiness::READABLE),
         }
     }
 
     /// Calls with the id of a source that is not watched any more do nothing, also if another source has its slot.
     fn use_stale_ids(&mut self, net: &mut Net<Sessions>) {
-        let Book { sources, stale_sources, .. } = self.book();
+        let ReactorModel { sources, stale_sources, .. } = self.model();
         for stale in stale_sources {
             let Some(known) = sources.iter_mut().find(|known| known.id.slot() == stale.slot()) else {
                 continue;
@@ -62,7 +62,7 @@ impl Actor {
     pub(super) fn read_source(&mut self, net: &mut Net<Sessions>, id: SourceId, ready: Readiness) {
         require!(ready != Readiness::default(), "on_ready of {id} says nothing");
         let most = if self.finishes { usize::MAX } else { self.random.size(10) + 1 };
-        let Some(known) = self.books[self.current].sources.iter().find(|known| known.id == id) else {
+        let Some(known) = self.models[self.current].sources.iter().find(|known| known.id == id) else {
             return violate!("on_ready of {id}, which is not watched");
         };
         if known.source.read(most).is_some() {
@@ -73,7 +73,7 @@ impl Actor {
     /// Something happens at a source.
     pub(super) fn feed_source(&mut self, which: usize) {
         let random = &mut self.random;
-        let sources = &self.books[which].sources;
+        let sources = &self.models[which].sources;
         if !sources.is_empty() {
             let (count, error) = (random.size(30), random.chance(50));
             let known = &sources[random.below(sources.len())];
@@ -84,14 +84,14 @@ impl Actor {
 
     /// At rest, everything was read.
     pub(super) fn check_sources(&self) {
-        for known in self.books.iter().flat_map(|book| &book.sources) {
+        for known in self.models.iter().flat_map(|model| &model.sources) {
             let unread = known.source.unread();
             require!(unread == 0, "the source {} has {unread} that nobody was told of", known.id);
         }
     }
 
     pub(super) fn unwatch_all(&mut self, which: usize, net: &mut Net<Sessions>) {
-        for KnownSource { id, mut source } in self.books[which].sources.drain(..) {
+        for KnownSource { id, mut source } in self.models[which].sources.drain(..) {
             net.unwatch(id, &mut source);
         }
     }

@@ -11,17 +11,17 @@ use mio::{Poll, Registry, Token, Waker};
 
 use crate::{
     Net, Options, Reactor,
-    socket::simulated::{self, Conduct, Happened, Network, Random},
+    socket::simulated::{self, Conduct, Network, Random, SimulatedEvent},
 };
 
 use super::{
-    actor::{Actor, Channel, Deliberate, network, note, require, violate},
+    actor::{Actor, Channel, DeliberatePanic, network, note, require, violate},
     after_turn::{AfterTurn, Before},
-    book::Book,
     peer::Peers,
     plan::Plan,
+    reactor_model::ReactorModel,
     session::Sessions,
-    wishes::{Wishes, draw_options, hoard, interfere, lack_memory, lack_room},
+    workload::{Workload, draw_options, hoard, interfere, lack_memory, lack_room},
 };
 
 /// The distance between the first tokens of two reactors.
@@ -45,7 +45,7 @@ pub(super) struct Running {
     pub(super) reactor: Option<Reactor<Sessions>>,
     pub(super) tokens: Range<usize>,
     /// Events that the host has got from the poll and has not passed on.
-    held: Vec<Happened>,
+    held: Vec<SimulatedEvent>,
     /// How many turns in a row have claimed more work and done nothing.
     idle_turns: usize,
     /// A callback of the last turn has panicked.
@@ -77,19 +77,19 @@ impl World {
         lack_memory(&mut options, plan.seed);
         lack_room(&mut options, plan.seed);
         let hoards = hoard(&mut options, &mut conduct, plan.seed);
-        let mut wishes = Wishes::draw(&mut random, &conduct, &options);
-        wishes.hoards = hoards;
+        let mut workload = Workload::draw(&mut random, &conduct, &options);
+        workload.hoards = hoards;
         let (interferes, channel_capacity) = interfere(plan.seed);
-        wishes.host_interferes = interferes;
+        workload.host_interferes = interferes;
         let tokens = random.pick(&[3, 8, TOKENS, TOKENS, TOKENS]);
-        let (largest, latency) = (wishes.largest, conduct.latency.1);
+        let (largest, latency) = (workload.largest, conduct.latency.1);
         let now = base();
         simulated::install(Network::new(now, Conduct { registration_fails: 0, ..conduct.clone() }, traced));
         note!("conduct: {conduct:?}");
         let mut world = Self {
             registry: POLL.with(|poll| poll.registry().try_clone().expect("a descriptor is left")),
             reactors: Vec::new(),
-            actor: Actor::new(wishes),
+            actor: Actor::new(workload),
             peers: Peers::new(plan.peers, largest, count),
             has_peers: plan.peers > 0,
             latency,
@@ -111,7 +111,7 @@ impl World {
         let mut reactor = reactor.expect("a descriptor is left");
         reactor.set_now(network(|network| network.now));
         self.actor.current = self.reactors.len();
-        self.actor.books.push(Book::new(options, first));
+        self.actor.models.push(ReactorModel::new(options, first));
         let waker = WAKER.with(Arc::clone);
         let (remote, capacity) = (reactor.remote(waker.clone()), self.channel_capacity);
         let (sender, receiver) = match capacity {
@@ -210,7 +210,7 @@ impl World {
     fn turn_at(&mut self, which: usize, random: &mut Random) {
         let count = self.poll(which);
         // Now and then the host settles after a part of the events.
-        let splits = self.actor.wishes.splits_batches && random.chance(300);
+        let splits = self.actor.workload.splits_batches && random.chance(300);
         let count = if splits { random.below(count + 1) } else { count };
         let time = random.chance(200).then(|| Duration::from_micros(random.size(1000) as u64));
         self.turn(which, count, time);
@@ -226,16 +226,16 @@ impl World {
             note!("reactor {which}: {event}");
             require!(reactor.handle_any(&event), "reactor {which} does not know its token {}", event.token);
         }
-        if !actor.finishes && interference.chance(actor.wishes.host_interferes) {
+        if !actor.finishes && interference.chance(actor.workload.host_interferes) {
             note!("reactor {which}: the host acts between the events and the turn");
             actor.act(reactor.net(), None);
             restart_idle_times(reactor.inspect());
             actor.cover("the host acts before a turn");
         }
-        let before = Before::of(reactor.inspect(), actor.book(), running.has_panicked);
+        let before = Before::of(reactor.inspect(), actor.model(), running.has_panicked);
         let owes_wake = actor.channels[which].wakes_owed;
-        actor.books[which].stop_asked |= std::mem::take(&mut actor.channels[which].stop_asked);
-        let (stop_asked, begun_turns) = (actor.book().stop_asked, actor.book().turns);
+        actor.models[which].stop_asked |= std::mem::take(&mut actor.channels[which].stop_asked);
+        let (stop_asked, begun_turns) = (actor.model().stop_asked, actor.model().turns);
         network(|network| network.begin_budgets());
         let now = network(|network| network.now);
         let activity = (actor.callbacks, network(|network| network.calls));
@@ -249,11 +249,11 @@ impl World {
             Some(time) => reactor.settle_until(actor, now, now + time),
             None => reactor.settle(actor, now),
         }));
-        actor.books[which].turns = begun_turns + 1;
+        actor.models[which].turns = begun_turns + 1;
         running.has_panicked = turn.is_err();
         let turn = match turn {
             Ok(turn) => turn,
-            Err(panic) if panic.is::<Deliberate>() => {
+            Err(panic) if panic.is::<DeliberatePanic>() => {
                 actor.recover(reactor.inspect());
                 running.more = true;
                 return true;
@@ -261,15 +261,15 @@ impl World {
             Err(panic) => panic::resume_unwind(panic),
         };
         require!(actor.woken || !owes_wake, "reactor {which} was woken, and there was no on_wake");
-        let book = actor.book();
+        let model = actor.model();
         if turn.finished {
-            let is_drained = book.drains > 0 && book.sessions == 0;
-            require!(book.stop_asked || is_drained, "reactor {which} is finished without a cause");
+            let is_drained = model.drains > 0 && model.sessions == 0;
+            require!(model.stop_asked || is_drained, "reactor {which} is finished without a cause");
         } else {
             require!(!stop_asked, "reactor {which} was stopped, and its turn does not say so");
         }
         // A stop that came in a callback of this turn is told by this turn, but for one that came after the last stage.
-        book.stop_asked &= !turn.finished;
+        model.stop_asked &= !turn.finished;
         running.finished |= turn.finished;
         let moved = count > 0 || activity != (actor.callbacks, network(|network| network.calls));
         let net = reactor.inspect();
@@ -318,7 +318,7 @@ impl World {
             return;
         }
         let Some(reactor) = &mut self.reactors[which].reactor else { return };
-        let exempt = self.actor.books[which].exempt_slots(reactor.inspect());
+        let exempt = self.actor.models[which].exempt_slots(reactor.inspect());
         if let Err(broken) = reactor.inspect().engine().check_invariants(false, &exempt) {
             violate!("reactor {which}, between turns: {broken}");
         }
@@ -342,7 +342,7 @@ impl World {
             "reactor {which} was dropped and has left a registration"
         );
         if self.reactors.len() < 6 {
-            let options = self.actor.books[which].options.clone();
+            let options = self.actor.models[which].options.clone();
             self.add_reactor(options, TOKENS);
         }
     }

@@ -32,7 +32,7 @@ impl Readiness {
 }
 
 /// The content of an event. Events of mio cannot be made, so the simulation has events of its own.
-pub(crate) trait Happening {
+pub(crate) trait EventParts {
     fn token(&self) -> Token;
     fn is_readable(&self) -> bool;
     fn is_writable(&self) -> bool;
@@ -46,7 +46,7 @@ pub(crate) trait Happening {
 
 macro_rules! forward_to_event {
     ($($name:ident -> $kind:ty;)*) => {
-        impl Happening for Event {
+        impl EventParts for Event {
             $(
                 #[inline(always)]
                 fn $name(&self) -> $kind {
@@ -71,7 +71,7 @@ forward_to_event! {
 
 /// Nearly every event: readiness to read, to write, or both, and nothing else.
 #[inline]
-pub(crate) fn plain(event: &impl Happening) -> Option<Readiness> {
+pub(crate) fn plain(event: &impl EventParts) -> Option<Readiness> {
     let is_unusual =
         event.is_error() || event.is_priority() || event.is_read_closed() || event.is_write_closed();
     let (readable, writable) = (event.is_readable(), event.is_writable());
@@ -85,7 +85,7 @@ pub(crate) fn plain(event: &impl Happening) -> Option<Readiness> {
 /// `poll(2)`, reports an end of file that is not read yet after each send that would block: if the event caused a send, the
 /// loop would spin.
 #[cold]
-pub(crate) fn unusual(event: &impl Happening) -> Readiness {
+pub(crate) fn unusual(event: &impl EventParts) -> Readiness {
     let (read_closed, write_closed) = (event.is_read_closed(), event.is_write_closed());
     let ended = event.is_error() || write_closed;
     Readiness {

@@ -70,7 +70,7 @@ impl<S, H: Handler<Session = S> + ?Sized> Pass<'_, S, H> {
         if asked.wake {
             let again = signals.wake_again();
             self.handler.on_wake(self.net);
-            again.is_not_needed();
+            again.cancel();
         }
     }
 

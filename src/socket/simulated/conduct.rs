@@ -33,7 +33,7 @@ pub(crate) struct Conduct {
     pub(crate) late_events: u32,
     pub(crate) datagram_loss: u32,
     /// Another program takes a free descriptor.
-    pub(crate) thefts: u32,
+    pub(crate) descriptors_taken: u32,
 }
 
 impl Conduct {
@@ -54,7 +54,7 @@ impl Conduct {
             spurious_events: rate(500),
             late_events: rate(500),
             datagram_loss: rate(500),
-            thefts: rate(300),
+            descriptors_taken: rate(300),
             ..Self::default()
         };
         conduct.portable = random.chance(350);

@@ -38,7 +38,7 @@ pub(crate) use self::{
     end::Moved,
     listening::BLACK_HOLE,
     network::Network,
-    polling::Happened,
+    polling::SimulatedEvent,
     random::Random,
     watching::SimulatedSource,
 };

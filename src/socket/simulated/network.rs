@@ -265,7 +265,7 @@ impl Network {
     }
 
     pub(crate) fn gives_descriptor(&mut self) {
-        if self.exhausted && !self.random.chance(self.conduct.thefts) {
+        if self.exhausted && !self.random.chance(self.conduct.descriptors_taken) {
             self.spare += 1;
         }
     }

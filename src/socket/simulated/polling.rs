@@ -6,7 +6,7 @@ use std::{
     ops::Range,
 };
 
-use crate::socket::readiness::Happening;
+use crate::socket::readiness::EventParts;
 
 use super::{
     end::{Armed, Stage},
@@ -16,7 +16,7 @@ use super::{
 
 /// An event, with the parts that mio would report.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Happened {
+pub(crate) struct SimulatedEvent {
     pub(crate) token: usize,
     pub(crate) readable: bool,
     pub(crate) writable: bool,
@@ -26,7 +26,7 @@ pub(crate) struct Happened {
     pub(crate) priority: bool,
 }
 
-impl Happening for Happened {
+impl EventParts for SimulatedEvent {
     fn token(&self) -> mio::Token {
         mio::Token(self.token)
     }
@@ -65,7 +65,7 @@ impl Happening for Happened {
 }
 
 /// For the trace: the parts that are set.
-impl fmt::Display for Happened {
+impl fmt::Display for SimulatedEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "event {}:", self.token)?;
         let parts = [
@@ -80,7 +80,7 @@ impl fmt::Display for Happened {
     }
 }
 
-impl Happened {
+impl SimulatedEvent {
     /// The flags of epoll(7), as mio reads them.
     fn of_flags(token: usize, flags: Flags) -> Self {
         let Flags { input, output, error, hang_up, read_hang_up, priority } = flags;
@@ -112,7 +112,7 @@ struct Flags {
 
 impl Network {
     /// The events of the registrations under these tokens.
-    pub(crate) fn poll(&mut self, tokens: Range<usize>) -> Vec<Happened> {
+    pub(crate) fn poll(&mut self, tokens: Range<usize>) -> Vec<SimulatedEvent> {
         let candidates: Vec<usize> = if self.conduct.portable {
             self.registered.range(tokens.clone()).map(|(token, _)| *token).collect()
         } else {
@@ -151,7 +151,7 @@ impl Network {
         candidates.into_iter().any(|token| !self.event_of(token).is_empty())
     }
 
-    pub(super) fn event_of(&mut self, token: usize) -> Happened {
+    pub(super) fn event_of(&mut self, token: usize) -> SimulatedEvent {
         let flags = match self.registered.get(&token) {
             Some(Registration::End(end)) => self.flags_of_end(*end),
             Some(Registration::Listener(listener)) => {
@@ -176,7 +176,7 @@ impl Network {
             }
             None => Flags::default(),
         };
-        Happened::of_flags(token, flags)
+        SimulatedEvent::of_flags(token, flags)
     }
 
     /// As tcp_poll() of Linux.
@@ -205,7 +205,7 @@ impl Network {
 
     /// The selectors other than epoll disarm what they have reported. mio's selector on poll(2) drops a source with an error or a
     /// hang-up.
-    fn was_reported(&mut self, token: usize, event: &Happened) {
+    fn was_reported(&mut self, token: usize, event: &SimulatedEvent) {
         if !self.conduct.portable {
             return;
         }
@@ -235,7 +235,7 @@ impl Network {
     }
 
     /// An event that says nothing true, for a source, or for a slot without a source.
-    fn spurious_event(&mut self, tokens: Range<usize>) -> Happened {
+    fn spurious_event(&mut self, tokens: Range<usize>) -> SimulatedEvent {
         let known: Vec<usize> = self.registered.range(tokens.clone()).map(|(token, _)| *token).collect();
         let slot = self.random.below(8);
         let token = if known.is_empty() || self.random.chance(200) {
@@ -244,7 +244,12 @@ impl Network {
             self.random.pick(&known)
         };
         let readable = self.random.chance(500);
-        Happened { token, readable, writable: !readable || self.random.chance(500), ..Happened::default() }
+        SimulatedEvent {
+            token,
+            readable,
+            writable: !readable || self.random.chance(500),
+            ..SimulatedEvent::default()
+        }
     }
 
     /// Something has changed at an end, and a poll is to tell.

@@ -9,7 +9,7 @@ use std::{
 use super::{
     end::{End, Moved, Stage},
     network::{Delivery, Network},
-    polling::Happened,
+    polling::SimulatedEvent,
 };
 
 /// Facts about an end of a stream that the program at this end does not know.
@@ -95,7 +95,7 @@ impl Network {
     /// The readiness of an end that the program could use now and that no further event will report.
     pub(crate) fn stalled(&mut self, end: usize, token: usize) -> Stalled {
         // epoll reports an edge, and the other selectors report what is ready and armed.
-        let event = if self.conduct.portable { self.event_of(token) } else { Happened::default() };
+        let event = if self.conduct.portable { self.event_of(token) } else { SimulatedEvent::default() };
         let (unread, has_room) = (self.unread(end), self.has_much_room(end));
         let is_pending = !self.conduct.portable && self.edges.contains(&token);
         let this = &self.ends[end];
@@ -135,7 +135,7 @@ impl Network {
     }
 
     /// An end whose directions have both ended lately, and that no program has closed, with its token.
-    pub(crate) fn forgotten_end(&mut self, tokens: Range<usize>) -> Option<(usize, usize)> {
+    pub(crate) fn unclosed_end(&mut self, tokens: Range<usize>) -> Option<(usize, usize)> {
         let Self { ended, ends, .. } = self;
         ended.retain(|end| ends[*end].token.is_some() && !ends[*end].closed);
         ended.iter().find_map(|index| {

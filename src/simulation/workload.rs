@@ -100,8 +100,9 @@ const ACTIONS: &[(Action, u32)] = &[
     (Action::ReadyAgain, 1),
 ];
 
+/// What handlers and hosts do in a run, and how often.
 #[derive(Clone, Debug)]
-pub(super) struct Wishes {
+pub(super) struct Workload {
     weights: Vec<(Action, u32)>,
     total: u32,
     /// The largest send.
@@ -127,7 +128,7 @@ pub(super) struct Wishes {
     pub(super) host_interferes: u32,
 }
 
-impl Wishes {
+impl Workload {
     /// Some actions are left out, so that the others come in long rows.
     pub(super) fn draw(random: &mut Random, conduct: &Conduct, options: &[Options]) -> Self {
         let keeps = random.pick(&[1000, 800, 500]);
@@ -234,7 +235,7 @@ pub(super) fn interfere(seed: u64) -> (u32, usize) {
     (interferes, capacity)
 }
 
-/// In some runs, connections keep much input, and send it on later: see [`Wishes::hoards`]. Returns true in such a run.
+/// In some runs, connections keep much input, and send it on later: see [`Workload::hoards`]. Returns true in such a run.
 pub(super) fn hoard(options: &mut [Options], conduct: &mut Conduct, seed: u64) -> bool {
     let mut random = Random::new(seed ^ 0x3D3D);
     let hoards = random.chance(100);

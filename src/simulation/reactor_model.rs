@@ -16,7 +16,7 @@ use super::session::{Sessions, Timer};
 const REMEMBERED: usize = 24;
 
 #[derive(Debug)]
-pub(super) struct Book {
+pub(super) struct ReactorModel {
     pub(super) options: Options,
     /// The token of the reactor's first slot.
     pub(super) first_token: usize,
@@ -99,7 +99,7 @@ pub(super) struct KnownSource {
     pub(super) source: SimulatedSource,
 }
 
-impl Book {
+impl ReactorModel {
     pub(super) fn new(options: Options, first_token: usize) -> Self {
         Self {
             options,
