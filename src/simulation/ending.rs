@@ -12,7 +12,7 @@ use super::{
 /// More rounds than any run needs between two bytes that are read.
 const IDLE_ROUNDS: usize = 100_000;
 
-/// For how long bytes may move once the faults have ended.
+/// For how long reactors may make calls of the system once the faults have ended.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// More rounds than any run needs, if each one reads at least a byte.
@@ -83,10 +83,10 @@ impl World {
     fn settle_everything(&mut self) {
         let begun = network(|network| network.now);
         loop {
-            let (before, now) = network(|network| (network.bytes_read, network.now));
-            require!(now - begun < PATIENCE, "bytes are still moving after {PATIENCE:?}");
+            let (before, now) = network(|network| (network.calls, network.now));
+            require!(now - begun < PATIENCE, "the reactors make calls after {PATIENCE:?}");
             self.run_until(now + Duration::from_secs(2), |_| false);
-            if network(|network| network.bytes_read == before || network.violation().is_some()) {
+            if network(|network| network.calls == before || network.violation().is_some()) {
                 return;
             }
         }

@@ -255,6 +255,7 @@ impl World {
             Ok(turn) => turn,
             Err(panic) if panic.is::<DeliberatePanic>() => {
                 actor.recover(reactor.inspect());
+                restart_idle_times(reactor.inspect()); // the turn has not taken note of all bytes that moved
                 running.more = true;
                 return true;
             }
