@@ -6,7 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tidegate::{Address, CloseKind, CloseReason, ConnectOptions, EventLoop, Flow, Options, ToAddress};
+use tidegate::{
+    Address, CloseKind, CloseReason, ConnectOptions, EventLoop, Flow, Keepalive, Options, ToAddress,
+};
 
 use crate::support::{Actor, Call, PATIENCE, turn_until, turn_until_quiet};
 
@@ -52,6 +54,24 @@ fn a_connection_comes_from_the_local_address_that_was_asked_for() {
     turn_until(&mut caller.event_loop, &mut caller.actor, |actor, _| {
         actor.has_heard(&Call::Data(b"hello".to_vec()))
     });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_connect_has_a_keepalive_of_its_own_before_that_of_all_connections() {
+    let keepalive = |seconds| Some(Keepalive::default().after(Duration::from_secs(seconds)));
+    for (of_all, own, expected) in [(None, Some(77), 77), (Some(55), None, 55), (Some(55), Some(77), 77)] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let options = Options::default().keepalive(of_all.and_then(keepalive));
+        let mut event_loop = EventLoop::new(options).unwrap();
+        let options = ConnectOptions::default().keepalive(own.and_then(keepalive));
+        let id = event_loop.net().connect_with(listener.local_addr().unwrap(), (), options);
+        turn_until(&mut event_loop, &mut Actor::idle(), |actor, _| actor.has_heard(&Call::Open));
+        let conn = event_loop.net().conn(id).unwrap();
+        let socket = conn.socket().unwrap();
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(expected));
+    }
 }
 
 #[test]
