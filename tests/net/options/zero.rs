@@ -5,10 +5,11 @@ use std::{
     time::Instant,
 };
 
-use tidegate::{EventLoop, ListenOptions, Options, testing::Rehearsal};
+use tidegate::{DatagramOptions, EventLoop, ListenOptions, Options, testing::Rehearsal};
 
 use crate::support::{
-    Actor, Call, Echo, PATIENCE, Recorder, Server, assert_same, connect, exchange, listening, turn_until,
+    Actor, Call, Echo, PATIENCE, Recorder, Server, assert_same, connect, datagrams, exchange, listening,
+    turn_until,
 };
 
 type Change = fn(Options) -> Options;
@@ -101,4 +102,27 @@ fn an_option_that_is_zero_stops_neither_a_part_of_a_message_nor_a_full_outbox() 
 fn a_backlog_of_zero_still_serves_a_client() {
     let server = Server::start_with(Options::default(), ListenOptions::default().backlog(0), Echo);
     assert_eq!(exchange(&mut server.connect(), b"hello"), b"hello");
+}
+
+#[test]
+fn a_datagram_option_that_is_zero_still_serves_an_echo() {
+    type Change = fn(DatagramOptions) -> DatagramOptions;
+    let zeros: [(&str, Change); 4] = [
+        ("receive_budget", |options| options.receive_budget(0)),
+        ("send_budget", |options| options.send_budget(0)),
+        ("queue", |options| options.queue(0)),
+        ("all", |options| options.receive_budget(0).send_budget(0).queue(0)),
+    ];
+    for (name, change) in zeros {
+        println!("{name}"); // If a helper fails, the output of the test names the option.
+        let (mut event_loop, _, at) = datagrams::bound(change(DatagramOptions::default()));
+        let mut echo = datagrams::Post::echo();
+        let client = datagrams::client();
+        for count in 1..=2 {
+            client.send_to(b"hello", at).unwrap();
+            datagrams::turn_until_received(&mut event_loop, &mut echo, count);
+            turn_until(&mut event_loop, &mut echo, |_, net| net.stats().datagrams_sent == count as u64);
+            assert_eq!(datagrams::receive(&client), (b"hello".to_vec(), at));
+        }
+    }
 }
