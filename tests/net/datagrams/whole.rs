@@ -142,3 +142,20 @@ fn connections_and_datagrams_share_a_loop() {
     assert_eq!(post.of(socket), [b"datagram"]);
     assert_eq!(receive(&datagrams).0, b"datagram");
 }
+
+#[test]
+fn the_reply_of_a_socket_that_was_connected_since_goes_to_the_sender() {
+    let (peer, stranger) = (client(), client());
+    let to = peer.local_addr().unwrap();
+    let mut post = Post::new(move |socket, datagram| {
+        socket.connect(to).unwrap();
+        assert!(socket.reply(datagram, b"to the sender").is_taken());
+        assert!(socket.send(b"to the peer").is_taken());
+    });
+    let (mut event_loop, _, at) = bound(DatagramOptions::default());
+    stranger.send_to(b"hello", at).unwrap();
+    turn_until_received(&mut event_loop, &mut post, 1);
+    turn_until(&mut event_loop, &mut post, |_, net| net.stats().datagrams_sent == 2);
+    assert_eq!(receive(&stranger), (b"to the sender".to_vec(), at));
+    assert_eq!(receive(&peer), (b"to the peer".to_vec(), at));
+}
