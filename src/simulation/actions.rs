@@ -159,8 +159,9 @@ impl Actor {
 
     pub(super) fn close(&mut self, id: ConnId, net: &mut Net<Sessions>) {
         net.close(id);
-        let now = network(|network| network.now);
+        let (now, finishes) = (network(|network| network.now), self.finishes);
         with(net, id, |session| {
+            session.closed_at_rest = finishes && !session.closed;
             session.closed = true;
             session.closed_at.get_or_insert(now);
         });

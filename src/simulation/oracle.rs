@@ -187,8 +187,7 @@ impl Actor {
             CloseKind::Io => view.is_none_or(|view| view.wrote_nothing),
         };
         let is_slow = kind == CloseKind::CloseTimeout
-            && self.finishes
-            && !session.had_ended
+            && session.closed_at_rest
             && view.is_some_and(|view| view.peer_reads)
             && self.model().options.close_timeout >= Duration::from_secs(30);
         require!(!is_slow, "{id} was not closed in time, and its peer reads");

@@ -50,6 +50,8 @@ pub(super) struct Session {
     pub(super) closed: bool,
     /// When the handler called `close`.
     pub(super) closed_at: Option<Instant>,
+    /// The handler called `close` after the faults had ended.
+    pub(super) closed_at_rest: bool,
     pub(super) aborted: bool,
     pub(super) shut_down: bool,
     pub(super) need: usize,
@@ -179,6 +181,7 @@ impl Session {
             told_peer_closed: false,
             closed: false,
             closed_at: None,
+            closed_at_rest: false,
             aborted: false,
             shut_down: false,
             need: 0,
