@@ -154,6 +154,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn datagrams_are_listed_if_there_was_any() {
+        let lines =
+            |stats: Stats| stats.to_string().lines().filter(|line| line.starts_with("datagrams")).count();
+        assert_eq!(lines(Stats::default()), 0);
+        assert_eq!(lines(Stats { datagrams_received: 1, ..Stats::default() }), 1);
+        assert_eq!(lines(Stats { datagrams_sent: 1, ..Stats::default() }), 1);
+        assert_eq!(lines(Stats { datagrams_dropped: 1, ..Stats::default() }), 1);
+    }
+
+    #[test]
     fn what_has_not_happened_is_not_listed() {
         let mut stats = Stats { accepted: 3, open: 1, partial_sends: 2, ..Stats::default() };
         stats.count_close(CloseKind::Eof);

@@ -3,8 +3,9 @@
 
 use std::{
     collections::HashSet,
-    io::{Read, Write},
+    io::{ErrorKind, Read, Write},
     net::UdpSocket,
+    ops::Bound,
     time::{Duration, Instant},
 };
 
@@ -302,6 +303,17 @@ fn room_for_two(tokens: std::ops::Range<usize>, options: Options) {
 #[test]
 fn a_full_token_range_leaves_clients_in_the_backlog_until_one_ends() {
     room_for_two(7..10, Options::default());
+}
+
+#[test]
+fn a_range_of_tokens_may_leave_its_start_out() {
+    let host = Host::new();
+    let new = |range| Reactor::<()>::new(host.poll.registry(), range, Options::default());
+    let empty = new((Bound::Excluded(5), Bound::Excluded(6))).unwrap_err();
+    assert_eq!(empty.kind(), ErrorKind::InvalidInput);
+    let mut reactor = new((Bound::Excluded(5), Bound::Excluded(7))).unwrap();
+    assert!(reactor.net().listen("127.0.0.1:0").is_ok(), "there is one token");
+    assert!(reactor.net().listen("127.0.0.1:0").is_err(), "there is no second token");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::{
     io::{Read, Write},
-    net::Shutdown,
+    net::{Shutdown, TcpListener},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -15,7 +15,7 @@ use tidegate::{EventLoop, Options};
 
 use crate::support::{
     self, Actor, Call, Echo, End, PATIENCE, Recorder, Server, connect, exchange, listening, read_out,
-    script::Script, within,
+    script::Script, turn_until, turn_until_quiet, within,
 };
 
 const A_DAY: Duration = Duration::from_secs(24 * 3600);
@@ -90,6 +90,21 @@ fn many_wakes_before_a_turn_cause_one_on_wake() {
         let turn = event_loop.turn(&mut recorder, Some(Duration::ZERO)).unwrap();
         assert_eq!((turn.events, turn.more, recorder.count(&Call::Wake)), (0, false, round));
     }
+}
+
+#[test]
+fn a_wake_makes_no_source_ready() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut event_loop = EventLoop::new(Options::default()).unwrap();
+    let mut recorder = Recorder::new(|_, _, _, _| {});
+    event_loop.net().connect(listener.local_addr().unwrap(), 0); // the first source of the loop
+    turn_until(&mut event_loop, &mut recorder, |_, net| net.stats().connected == 1);
+    turn_until_quiet(&mut event_loop, &mut recorder);
+    let before = event_loop.net().stats().would_blocks;
+    event_loop.remote().wake();
+    turn_until(&mut event_loop, &mut recorder, |recorder, _| recorder.count(&Call::Wake) == 1);
+    turn_until_quiet(&mut event_loop, &mut recorder);
+    assert_eq!(event_loop.net().stats().would_blocks, before, "a source was read");
 }
 
 #[test]
