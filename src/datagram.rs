@@ -87,7 +87,7 @@ impl Sent {
     /// ```
     /// use tidegate::Sent;
     ///
-    /// assert!(Sent::Queued.is_taken() && !Sent::Full.is_taken());
+    /// assert!(Sent::Queued.is_taken() && Sent::DroppedOldest.is_taken() && !Sent::Full.is_taken());
     /// ```
     pub fn is_taken(&self) -> bool {
         matches!(self, Self::Sent | Self::Queued | Self::DroppedOldest)

@@ -90,6 +90,16 @@ mod tests {
     }
 
     #[test]
+    fn a_scratch_buffer_grows_for_a_datagram_and_keeps_its_length() {
+        for len in [1, 4096, 32 << 10, 48 << 10, 64 << 10, 256 << 10] {
+            for n in [1, len, len + 1, 65_536] {
+                let mut scratch = Scratch::new(len);
+                assert_eq!((scratch.at_least(n).len(), scratch.len()), (n, len));
+            }
+        }
+    }
+
+    #[test]
     fn a_tail_stands_directly_in_front_of_the_received_bytes() {
         for len in [1, 10, 4096, 100_000] {
             let mut scratch = Scratch::new(len);
