@@ -46,7 +46,7 @@ impl<'a> Datagram<'a> {
     /// The address that the datagram was sent to, if it is known: one of this machine's, a multicast group, or a broadcast
     /// address.
     ///
-    /// It is known if the socket is bound to one address, and with the feature `packet-info` for every socket, on the
+    /// The address is known if the socket is bound to one address, and with the feature `packet-info` for every socket, on the
     /// systems that tell it.
     pub fn to(&self) -> Option<IpAddr> {
         self.addresses.to

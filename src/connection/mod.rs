@@ -304,7 +304,7 @@ impl<T: Read + SendFile> Connection<T> {
         (self.counted > 0) | !self.outbox.is_empty() | !self.inbox.is_empty()
     }
 
-    /// What the buffers owned when they were counted last, in bytes.
+    /// The storage that the buffers owned when the storage was counted last, in bytes.
     pub(crate) fn counted(&self) -> usize {
         self.counted as usize
     }

@@ -1,4 +1,4 @@
-//! Which received bytes the handler is shown, and which bytes wait for a resume, for room, or for more bytes.
+//! The decision which received bytes the handler is shown, and which bytes wait for a resume, for room, or for more bytes.
 
 use std::io::Read;
 

@@ -1,4 +1,4 @@
-//! Which sources have work to do, and which connections have bytes to send at the end of the turn.
+//! The lists of sources with work to do, and of connections with bytes to send at the end of the turn.
 
 use super::source::SlotMeta;
 

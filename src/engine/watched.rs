@@ -1,4 +1,4 @@
-//! What the engine holds of a source that belongs to the program: the readiness alone.
+//! The record of a source that belongs to the program. The engine holds the readiness of the source alone.
 
 use crate::{readiness::Readiness, socket::readiness::Readiness as Plain};
 

@@ -55,7 +55,7 @@
 //!
 //! # The feature `packet-info`
 //!
-//! It adds the crate `quinn-udp`. A socket then knows the [address](crate::Datagram::to) that each datagram was sent to, answers
+//! The feature adds the crate `quinn-udp`. A socket then knows the [address](crate::Datagram::to) that each datagram was sent to, answers
 //! from that address, and receives up to 32 datagrams with one system call on Linux and FreeBSD, or more where Linux puts
 //! datagrams of one sender together (GRO). So it makes fewer system calls, but each of them costs more, because the kernel adds
 //! the addresses: a server of small datagrams takes 5 to 15 % more processor time with the feature. The reason to have it is the

@@ -10,7 +10,6 @@ use crate::{
 };
 
 use super::{
-    oracle::check_fired,
     reactor_model::ReactorModel,
     session::{Session, Sessions},
     transit::{Message, Unowned},
@@ -317,7 +316,7 @@ impl Handler for Actor {
         self.begin_of("on_timeout", conn);
         let now = conn.now();
         let turn = self.model().turns;
-        check_fired(&mut conn.session().timeouts, tag, now, turn);
+        Self::check_fired(&mut conn.session().timeouts, tag, now, turn);
         self.act_in(conn);
         self.end();
     }
@@ -383,7 +382,7 @@ impl Handler for Actor {
         let now = net.now();
         let turn = self.model().turns;
         let model = self.model();
-        let fired = check_fired(&mut model.timers, tag, now, turn);
+        let fired = Self::check_fired(&mut model.timers, tag, now, turn);
         model.fired = fired.or(model.fired);
         self.act(net, None);
         self.end();

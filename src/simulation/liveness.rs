@@ -99,9 +99,8 @@ pub(super) fn check_closing(net: &mut Net<Sessions>, model: &ReactorModel, held:
         }
         let queued = net.queued(id);
         let stalled = network(|network| network.stalled(end, token));
-        let is_retried = net.engine().retries_send(id);
         require!(
-            !(stalled.writes && queued > 0) || is_retried,
+            !(stalled.writes && queued > 0) || net.engine().retries_send(id),
             "{id} is closing, and does not know that it may write"
         );
         require!(!stalled.error, "{id} is closing, and does not know that it was reset");
@@ -122,10 +121,10 @@ pub(super) fn check_cut_off(net: &mut Net<Sessions>, model: &mut ReactorModel) {
 
 /// An idle timeout ends a connection in time. An event in the turn of the timeout postpones it, so the connection is late only
 /// after several turns in which nothing was there to serve.
-pub(super) fn check_late(net: &mut Net<Sessions>, served: &[u32]) {
+pub(super) fn check_late(net: &mut Net<Sessions>, queued_before: &[u32]) {
     let now = network(|network| network.turn_time());
     for id in open_sessions(net) {
-        let (rests, was_served) = (rests(net, id), served.contains(&id.slot()));
+        let (rests, was_queued) = (rests(net, id), queued_before.contains(&id.slot()));
         let Some(session) = net.session(id) else { continue };
         let (Some(after), Some(end)) = (session.idle.after, session.end) else { continue };
         let Some(since) = session.idle.since.filter(|_| rests) else {
@@ -140,7 +139,7 @@ pub(super) fn check_late(net: &mut Net<Sessions>, served: &[u32]) {
             session.idle.since = Some(now);
         } else if session.paused || !session.has_idle_timeout || !is_late {
             session.idle.late_turns = 0;
-        } else if !was_served {
+        } else if !was_queued {
             session.idle.late_turns += 1;
             require!(session.idle.late_turns < 5, "the idle timeout of {id} is late");
         }
@@ -168,8 +167,10 @@ pub(super) fn check_known(net: &mut Net<Sessions>, model: &ReactorModel, held: &
             (session.told_peer_closed || !session.paused || session.eof, stalled.end);
         let reads_nothing = session.paused || session.eof;
         require!(is_told || !must_be_told, "{id} is paused, and is not told that its peer has ended");
-        let is_retried = net.engine().retries_send(id);
-        require!(!(stalled.writes && awaits_room) || is_retried, "{id} does not know that it may write");
+        require!(
+            !(stalled.writes && awaits_room) || net.engine().retries_send(id),
+            "{id} does not know that it may write"
+        );
         require!(!(stalled.error && reads_nothing), "{id} does not know that it was reset");
     }
 }

@@ -14,32 +14,32 @@ pub(super) fn phase_of(conn: &mut Conn<'_, Sessions>) -> Option<Phase> {
     conn.net().engine().connection(slot).map(|connection| connection.phase())
 }
 
-/// A timer of the program, or of a connection, fires in time and in order. Returns its id.
-pub(super) fn check_fired(timers: &mut Vec<Timer>, tag: u64, now: Instant, turn: u64) -> Option<TimerId> {
-    let Some(index) = timers.iter().position(|timer| timer.tag == tag) else {
-        violate!("the timer {tag} fired, which is not set");
-        return None;
-    };
-    let timer = timers.swap_remove(index);
-    require!(timer.due <= now, "the timer {tag} fired too early");
-    let is_new = timer.set_in_turn && timer.turn == turn;
-    require!(!is_new, "the timer {tag} fired in the turn in which it was set");
-    let order = |timer: &Timer| (timer.due, timer.tag);
-    // Only times of the future, and timers of earlier turns, have an order that the model knows.
-    let is_before = |other: &&Timer| {
-        other.is_exact
-            && timer.is_exact
-            && other.turn < turn
-            && timer.turn < turn
-            && order(other) < order(&timer)
-    };
-    if let Some(other) = timers.iter().find(is_before) {
-        violate!("the timer {tag} fired before the timer {}", other.tag);
-    }
-    Some(timer.id)
-}
-
 impl Actor {
+    /// A timer of the program, or of a connection, fires in time and in order. Returns its id.
+    pub(super) fn check_fired(timers: &mut Vec<Timer>, tag: u64, now: Instant, turn: u64) -> Option<TimerId> {
+        let Some(index) = timers.iter().position(|timer| timer.tag == tag) else {
+            violate!("the timer {tag} fired, which is not set");
+            return None;
+        };
+        let timer = timers.swap_remove(index);
+        require!(timer.due <= now, "the timer {tag} fired too early");
+        let is_new = timer.set_in_turn && timer.turn == turn;
+        require!(!is_new, "the timer {tag} fired in the turn in which it was set");
+        let order = |timer: &Timer| (timer.due, timer.tag);
+        // Only times of the future, and timers of earlier turns, have an order that the model knows.
+        let is_before = |other: &&Timer| {
+            other.is_exact
+                && timer.is_exact
+                && other.turn < turn
+                && timer.turn < turn
+                && order(other) < order(&timer)
+        };
+        if let Some(other) = timers.iter().find(is_before) {
+            violate!("the timer {tag} fired before the timer {}", other.tag);
+        }
+        Some(timer.id)
+    }
+
     pub(super) fn check_input(&mut self, conn: &mut Conn<'_, Sessions>, input: &[u8]) {
         let id = conn.id();
         // A failed send has emptied the outbox. The last bytes of the peer are then delivered without a pause.

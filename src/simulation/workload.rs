@@ -100,7 +100,7 @@ const ACTIONS: &[(Action, u32)] = &[
     (Action::ReadyAgain, 1),
 ];
 
-/// What handlers and hosts do in a run, and how often.
+/// The actions of handlers and hosts in a run, and their frequencies.
 #[derive(Clone, Debug)]
 pub(super) struct Workload {
     weights: Vec<(Action, u32)>,

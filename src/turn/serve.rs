@@ -183,7 +183,7 @@ where
     let mut consumed = 0;
     let served = call(net, slot, |conn| {
         consumed = handler.on_data(conn, input);
-        // This panics inside the callback, so that the connection is aborted.
+        // The panic comes inside the callback, so that the connection is aborted.
         assert!(consumed <= input.len(), "on_data says that it used more bytes than it was shown");
     });
     (consumed, served)

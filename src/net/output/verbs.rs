@@ -1,4 +1,4 @@
-//! What an `Output` has beside the sends: every call of a `Conn` that needs no session.
+//! The calls of an `Output` beside the sends: every call of a `Conn` that needs no session.
 
 use std::{
     io,

@@ -1,4 +1,4 @@
-//! What a datagram socket may do in a turn.
+//! Tests of the budgets of a datagram socket: how much the socket receives and sends in a turn.
 
 use std::{io::Write, time::Duration};
 
