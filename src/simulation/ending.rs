@@ -13,7 +13,7 @@ use super::{
 const IDLE_ROUNDS: usize = 100_000;
 
 /// For how long reactors may make calls of the system once the faults have ended.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_secs(1000);
 
 /// More rounds than any run needs, if each one reads at least a byte.
 const ROUNDS: usize = 20_000_000;

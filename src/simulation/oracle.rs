@@ -151,7 +151,10 @@ impl Actor {
             network(|network| (network.handed(session.key), network.written(session.key)));
         let kind = why.kind();
         self.model().undelivered += u64::from(undelivered);
-        let view = session.end.map(|end| network(|network| network.view(end)));
+        // A close leaves the later addresses of a connect without callbacks, so the session does not know their ends.
+        let last = network(|network| network.end_of_key(session.key)).filter(|_| !session.opened);
+        let end = last.or(session.end);
+        let view = end.map(|end| network(|network| network.view(end)));
         let unconsumed = view.map_or(0, |view| view.read - session.consumed);
         let is_full = unconsumed as usize >= session.limits.inbox_limit();
         require!(!undelivered || !why.is_clean(), "{id} ended as {kind} with undelivered bytes");
@@ -186,7 +189,11 @@ impl Actor {
             }
             CloseKind::Io => view.is_none_or(|view| view.wrote_nothing),
         };
+        // Many bytes through a small buffer take longer than the close timeout, if each part has a latency.
+        let has_stopped =
+            end.is_some_and(|end| network(|network| network.silent_for(end)) >= Duration::from_secs(1));
         let is_slow = kind == CloseKind::CloseTimeout
+            && has_stopped
             && session.closed_at_rest
             && view.is_some_and(|view| view.peer_reads)
             && self.model().options.close_timeout >= Duration::from_secs(30);

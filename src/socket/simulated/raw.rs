@@ -62,6 +62,11 @@ impl Network {
         self.ends.iter().rposition(|end| end.token == Some(token))
     }
 
+    /// The newest end that sends the bytes of the session with this key.
+    pub(crate) fn end_of_key(&self, key: u32) -> Option<usize> {
+        self.ends.iter().rposition(|end| end.key == Some(key))
+    }
+
     /// The number of ends that no program has closed, once all listeners are closed.
     pub(crate) fn open_ends(&self) -> usize {
         self.ends.iter().filter(|end| end.stage == Stage::Open && !end.closed).count()
