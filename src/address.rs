@@ -54,7 +54,7 @@ enum Kind {
     Unix(UnixName),
 }
 
-/// One of the places that an address names: the argument of one bind(2) or connect(2).
+/// A place that an address names: the argument of one bind(2) or connect(2).
 #[derive(Debug)]
 pub(crate) enum Endpoint {
     Internet(SocketAddr),

@@ -68,7 +68,7 @@ pub enum Sent {
     Sent,
     /// The kernel takes nothing now, or the send budget of the turn is spent: the datagram waits in the queue of the socket.
     Queued,
-    /// As `Queued`, but the queue was full: the oldest datagrams in it were dropped to make room.
+    /// The datagram waits in the queue of the socket. The queue was full, so its oldest datagrams were dropped to make room.
     DroppedOldest,
     /// The kernel takes nothing now, and the queue can never hold this datagram. The datagram was dropped.
     Full,

@@ -91,7 +91,7 @@ impl<S> Detached<S> {
     /// The address of the peer.
     ///
     /// # Errors
-    /// As [`Conn::peer`](crate::Conn::peer).
+    /// The errors are those of [`Conn::peer`](crate::Conn::peer).
     pub fn peer(&self) -> io::Result<Address> {
         self.loose.stream().peer()
     }
@@ -130,7 +130,7 @@ impl<S> Detached<S> {
     /// [`into_parts`](Self::into_parts) for a Unix socket.
     ///
     /// # Errors
-    /// As [`into_parts`](Self::into_parts).
+    /// Gives the connection back in the cases of [`into_parts`](Self::into_parts), but the stream must be a Unix socket.
     #[cfg(unix)]
     pub fn into_unix_parts(self) -> Result<DetachedParts<S, UnixStream>, Self> {
         self.into_parts_of()

@@ -162,7 +162,7 @@ impl<S> EventLoop<S> {
     /// bring. If a signal interrupts the wait, the turn goes on with the events that came before.
     ///
     /// # Errors
-    /// As [`run`](Self::run).
+    /// The errors are those of [`run`](Self::run).
     pub fn turn(
         &mut self,
         handler: &mut (impl Handler<Session = S> + ?Sized),
@@ -177,7 +177,7 @@ impl<S> EventLoop<S> {
     /// left for the next turn; see [`Reactor::settle_until`].
     ///
     /// # Errors
-    /// As [`run`](Self::run).
+    /// The errors are those of [`run`](Self::run).
     pub fn turn_until(
         &mut self,
         handler: &mut (impl Handler<Session = S> + ?Sized),

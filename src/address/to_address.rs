@@ -34,7 +34,8 @@ pub trait ToAddress {
     ///
     /// # Errors
     ///
-    /// As [`to_address`](Self::to_address), and [`InvalidInput`](io::ErrorKind::InvalidInput) for a text that has a name.
+    /// The errors are those of [`to_address`](Self::to_address), and
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) for a text that has a name.
     fn to_address_without_lookup(&self) -> io::Result<Address> {
         self.to_address()
     }

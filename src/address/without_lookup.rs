@@ -21,7 +21,7 @@ use super::{Address, ToAddress, split};
 /// # std::io::Result::Ok(())
 /// ```
 impl FromStr for Address {
-    /// As of [`Address::resolve`]; also `InvalidInput` for a text that has a name.
+    /// The errors are those of [`Address::resolve`], and `InvalidInput` for a text that has a name.
     type Err = io::Error;
 
     fn from_str(text: &str) -> io::Result<Self> {

@@ -43,8 +43,8 @@ pub(crate) enum Phase {
     Flushing,
     /// The outbox is discarded. The connection ends when its present or next turn is concluded.
     Dropping,
-    /// As `Dropping`, with a reset, so that the peer cannot mistake a truncated answer for a
-    /// complete one.
+    /// The outbox is discarded. The connection ends as in `Dropping`, but with a reset, so that the peer cannot mistake a
+    /// truncated answer for a complete one.
     Resetting,
     /// The session is gone. The socket waits for the peer's end of file.
     Lingering,

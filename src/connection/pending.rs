@@ -165,7 +165,7 @@ impl<T: Read + SendFile> Connection<T> {
         !self.has(BUSY) && !self.owns_buffers()
     }
 
-    /// As [`is_quiet`](Self::is_quiet), for a connection that may own an inbox.
+    /// Answers the question of [`is_quiet`](Self::is_quiet) for a connection that may own an inbox.
     #[inline]
     pub(crate) fn is_quiet_with_inbox(&self) -> bool {
         !self.has(BUSY) && self.outbox.is_empty() && self.counted as usize == self.inbox.capacity()

@@ -141,7 +141,7 @@ impl Entry<'_> {
         self.connection.has_only_input() && !self.lifetime.is_opening()
     }
 
-    /// As [`has_only_input`](Self::has_only_input), for a connection with an incomplete message.
+    /// Answers the question of [`has_only_input`](Self::has_only_input) for a connection with an incomplete message.
     #[inline]
     pub(crate) fn has_only_more_input(&self) -> bool {
         self.connection.has_only_more_input() && !self.lifetime.is_opening()
@@ -170,7 +170,7 @@ impl Entry<'_> {
         is_quiet
     }
 
-    /// As [`finish_quiet_turn`](Self::finish_quiet_turn), for a connection that may own an inbox.
+    /// Does the work of [`finish_quiet_turn`](Self::finish_quiet_turn) for a connection that may own an inbox.
     #[inline]
     pub(crate) fn finish_quiet_turn_with_inbox(&mut self) -> bool {
         let is_quiet = self.connection.is_quiet_with_inbox() && !self.meta.arm_timers;

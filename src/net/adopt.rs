@@ -48,7 +48,7 @@ impl<S> Net<S> {
     /// were decided when the socket was made.
     ///
     /// # Errors
-    /// As [`adopt_listener`](Self::adopt_listener).
+    /// The errors are those of [`adopt_listener`](Self::adopt_listener).
     pub fn adopt_listener_with(
         &mut self,
         listener: TcpListener,
@@ -61,7 +61,8 @@ impl<S> Net<S> {
     /// the reactor does not remove the file.
     ///
     /// # Errors
-    /// As [`adopt_listener`](Self::adopt_listener): `InvalidInput` if it is not a Unix stream socket.
+    /// `InvalidInput` if the listener is not a Unix stream socket; the other errors are those of
+    /// [`adopt_listener`](Self::adopt_listener).
     #[cfg(unix)]
     pub fn adopt_unix_listener(
         &mut self,
@@ -74,7 +75,7 @@ impl<S> Net<S> {
     /// and `backlog` only says how many clients a drain still accepts.
     ///
     /// # Errors
-    /// As [`adopt_unix_listener`](Self::adopt_unix_listener).
+    /// The errors are those of [`adopt_unix_listener`](Self::adopt_unix_listener).
     #[cfg(unix)]
     pub fn adopt_unix_listener_with(
         &mut self,
@@ -118,7 +119,8 @@ impl<S> Net<S> {
     /// [`UnixStream::pair`](std::os::unix::net::UnixStream::pair).
     ///
     /// # Errors
-    /// As [`adopt_stream`](Self::adopt_stream): `InvalidInput` if it is not a Unix stream socket.
+    /// `InvalidInput` if the stream is not a Unix stream socket; the other errors are those of
+    /// [`adopt_stream`](Self::adopt_stream).
     ///
     /// ```
     /// # fn main() -> std::io::Result<()> {

@@ -140,7 +140,7 @@ impl<'a, S> Socket<'a, S> {
     /// call are still delivered.
     ///
     /// # Errors
-    /// As connect(2): there is no route to the address, or the socket is of another family.
+    /// connect(2) fails: there is no route to the address, or the socket is of another family.
     pub fn connect(&mut self, to: SocketAddr) -> io::Result<()> {
         self.entry()?.connect(to)
     }
@@ -149,7 +149,7 @@ impl<'a, S> Socket<'a, S> {
     /// [`Ipv4Addr::UNSPECIFIED`] is the system's choice.
     ///
     /// # Errors
-    /// As setsockopt(2): the address is no group, no interface has the address, or the socket is a member already.
+    /// setsockopt(2) fails: the address is no group, no interface has the address, or the socket is a member already.
     pub fn join_multicast_v4(&mut self, group: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
         self.entry()?.record().socket().set_member_v4(group, interface, true)
     }
@@ -157,7 +157,7 @@ impl<'a, S> Socket<'a, S> {
     /// Takes a [`join_multicast_v4`](Self::join_multicast_v4) back.
     ///
     /// # Errors
-    /// As setsockopt(2): the socket is no member.
+    /// setsockopt(2) fails: the socket is no member.
     pub fn leave_multicast_v4(&mut self, group: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
         self.entry()?.record().socket().set_member_v4(group, interface, false)
     }
@@ -165,7 +165,7 @@ impl<'a, S> Socket<'a, S> {
     /// Receives what is sent to a multicast group over IPv6, on the interface with this index; 0 is the system's choice.
     ///
     /// # Errors
-    /// As [`join_multicast_v4`](Self::join_multicast_v4).
+    /// The errors are those of [`join_multicast_v4`](Self::join_multicast_v4).
     pub fn join_multicast_v6(&mut self, group: Ipv6Addr, interface: u32) -> io::Result<()> {
         self.entry()?.record().socket().set_member_v6(group, interface, true)
     }
@@ -173,7 +173,7 @@ impl<'a, S> Socket<'a, S> {
     /// Takes a [`join_multicast_v6`](Self::join_multicast_v6) back.
     ///
     /// # Errors
-    /// As [`leave_multicast_v4`](Self::leave_multicast_v4).
+    /// The errors are those of [`leave_multicast_v4`](Self::leave_multicast_v4).
     pub fn leave_multicast_v6(&mut self, group: Ipv6Addr, interface: u32) -> io::Result<()> {
         self.entry()?.record().socket().set_member_v6(group, interface, false)
     }

@@ -66,7 +66,7 @@ impl<S> Net<S> {
     /// [`listen`](Self::listen) with options.
     ///
     /// # Errors
-    /// As [`listen`](Self::listen). If the system does not take an option, the text names the option.
+    /// The errors are those of [`listen`](Self::listen). If the system does not take an option, the text names the option.
     pub fn listen_with(&mut self, at: impl ToAddress, options: ListenOptions) -> io::Result<ListenerId> {
         let address = at.to_address()?;
         #[cfg(unix)]

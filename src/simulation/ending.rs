@@ -12,7 +12,8 @@ use super::{
 /// More rounds than any run needs between two bytes that are read.
 const IDLE_ROUNDS: usize = 100_000;
 
-/// For how long reactors may make calls of the system once the faults have ended.
+/// For how long reactors may make calls of the system once the faults have ended. A large outbox takes minutes through a buffer
+/// of a thousand bytes, if each part has a latency.
 const PATIENCE: Duration = Duration::from_secs(1000);
 
 /// More rounds than any run needs, if each one reads at least a byte.

@@ -89,8 +89,8 @@ mod imp {
     /// Up to 32 buffers, each with one datagram, or with several of one sender that the system has put together (GRO).
     #[derive(Debug, Default)]
     pub(crate) struct Batch {
-        /// As many as the next receive asks for: more while datagrams come faster than turns, because an unused buffer costs
-        /// time as well.
+        /// The list has as many entries as the next receive asks for: more while datagrams come faster than turns, because an
+        /// unused buffer costs time as well.
         found: Vec<RecvMeta>,
         len: usize,
         /// The destination where the system does not tell it.

@@ -179,7 +179,7 @@ impl Network {
         SimulatedEvent::of_flags(token, flags)
     }
 
-    /// As tcp_poll() of Linux.
+    /// The rules are those of tcp_poll() in Linux.
     fn flags_of_end(&mut self, end: usize) -> Flags {
         let (unread, has_room) = (self.unread(end), self.has_much_room(end));
         let portable = self.conduct.portable;
